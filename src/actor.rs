@@ -1,0 +1,48 @@
+//! Work that outlives a request: a named task whose death is noticed.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_core::future::LocalBoxFuture;
+
+/// The names of actors that have died, which fail readiness.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Deaths(Arc<Mutex<Vec<&'static str>>>);
+
+impl Deaths {
+    /// The dead, in the order of their deaths.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    fn add(&self, name: &'static str) {
+        tracing::error!(actor = name, "actor died: the gateway is no longer ready");
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+    }
+}
+
+/// Runs an actor on the current runtime. It is meant never to end; if it does, or panics, that is its death.
+pub(crate) fn spawn(name: &'static str, deaths: &Deaths, actor: LocalBoxFuture<'static, ()>) {
+    let deaths = deaths.clone();
+    let task = actix_rt::spawn(actor);
+    actix_rt::spawn(async move {
+        let _ = task.await;
+        deaths.add(name);
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix_rt::test]
+    async fn an_actor_that_ends_or_panics_is_dead() {
+        let deaths = Deaths::default();
+        spawn("ended", &deaths, Box::pin(async {}));
+        spawn("panicked", &deaths, Box::pin(async { panic!("on purpose") }));
+        spawn("alive", &deaths, Box::pin(std::future::pending()));
+        while deaths.names().len() < 2 {
+            actix_rt::task::yield_now().await;
+        }
+        assert_eq!(deaths.names(), ["ended", "panicked"]);
+    }
+}

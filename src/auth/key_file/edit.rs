@@ -1,0 +1,201 @@
+//! Changes to the key file: made to its text, so that comments stay; written aside and renamed, so that a reader
+//! sees the old file or the new one; and one at a time, under a lock on its folder.
+
+use std::{
+    fs::{self, File},
+    io::{self, Write as _},
+    path::{Path, PathBuf},
+};
+
+use jiff::{SignedDuration, Timestamp};
+use rand::{RngExt as _, distr::Alphanumeric};
+use secrecy::{ExposeSecret as _, SecretString};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
+
+use super::{KeyFileError, Record, document::Document};
+use crate::auth::key::{self, Environment, KeyDigest};
+
+const HEADER: &str = "# Keys of hokusai-gateway: digests only. Written by `hokusai-gateway keys`, and safe to edit: the \
+                      gateway takes a\n# change over within a second, as a whole or not at all.\n";
+
+/// What a new key is to be.
+#[derive(Debug, Clone)]
+pub struct NewKey {
+    pub user: String,
+    pub environment: Environment,
+    /// `None`: no scopes of its own.
+    pub scopes: Option<Vec<String>>,
+    pub expires_at: Option<Timestamp>,
+}
+
+/// A key that was made just now: the only time it is known.
+#[derive(Debug)]
+pub struct CreatedKey {
+    pub id: String,
+    pub key: SecretString,
+}
+
+/// Why the key file was not changed.
+#[derive(Debug, thiserror::Error)]
+pub enum EditError {
+    #[error(transparent)]
+    File(#[from] KeyFileError),
+    #[error("{path}: {source}", path = path.display())]
+    Io { path: PathBuf, source: io::Error },
+    #[error("no key has the id `{0}`; `hokusai-gateway keys list` shows them")]
+    NoSuchKey(String),
+    #[error("the key `{0}` is revoked already")]
+    AlreadyRevoked(String),
+}
+
+/// Every key of the file, in its order.
+///
+/// # Errors
+/// A file that cannot be read.
+pub fn list(path: &Path) -> Result<Vec<Record>, EditError> {
+    let text = fs::read_to_string(path).map_err(|source| EditError::Io { path: path.to_owned(), source })?;
+    Ok(parse(path, &text)?.1)
+}
+
+/// Adds a key; makes the file if there is none.
+///
+/// # Errors
+/// A file that cannot be read or written.
+pub fn create(path: &Path, new: &NewKey) -> Result<CreatedKey, EditError> {
+    change(path, |document, _| Ok(add(document, new)))
+}
+
+/// Ends a key at once.
+///
+/// # Errors
+/// A file that cannot be read or written, a key that is not there or is revoked.
+pub fn revoke(path: &Path, id: &str) -> Result<(), EditError> {
+    change(path, |document, records| {
+        if find(records, id)?.revoked_at.is_some() {
+            return Err(EditError::AlreadyRevoked(id.to_owned()));
+        }
+        set_time(document, id, "revoked_at", Timestamp::now());
+        Ok(())
+    })
+}
+
+/// Adds a key like `id`, which goes on working for `overlap` or until its own end, whichever is first.
+///
+/// # Errors
+/// As [`revoke`].
+pub fn rotate(path: &Path, id: &str, overlap: SignedDuration) -> Result<CreatedKey, EditError> {
+    change(path, |document, records| {
+        let old = find(records, id)?;
+        if old.revoked_at.is_some() {
+            return Err(EditError::AlreadyRevoked(id.to_owned()));
+        }
+        let end = Timestamp::now().saturating_add(overlap).unwrap_or(Timestamp::MAX);
+        // The successor lives as long as its elder was meant to.
+        let expires_at = old.expires_at.map(|at| {
+            let lifetime = at.duration_since(old.created_at);
+            Timestamp::now().saturating_add(lifetime).unwrap_or(Timestamp::MAX)
+        });
+        let environment = if id.starts_with(TEST_ID) { Environment::Test } else { Environment::Live };
+        let new = NewKey { user: old.user.clone(), environment, scopes: old.scopes.clone(), expires_at };
+        set_time(document, id, "expires_at", old.expires_at.map_or(end, |at| at.min(end)));
+        Ok(add(document, &new))
+    })
+}
+
+const LIVE_ID: &str = "live_";
+const TEST_ID: &str = "test_";
+
+fn add(document: &mut DocumentMut, new: &NewKey) -> CreatedKey {
+    let key = key::generate(new.environment);
+    let prefix = match new.environment {
+        Environment::Live => LIVE_ID,
+        Environment::Test => TEST_ID,
+    };
+    let random = rand::rng().sample_iter(Alphanumeric).take(12).map(char::from);
+    let id: String = prefix.chars().chain(random).collect();
+
+    let mut table = Table::new();
+    table.insert("id", value(&id));
+    table.insert("user", value(&new.user));
+    table.insert("digest", value(KeyDigest::of(key.expose_secret()).to_string()));
+    if let Some(scopes) = &new.scopes {
+        table.insert("scopes", value(scopes.iter().collect::<Array>()));
+    }
+    table.insert("created_at", time(Timestamp::now()));
+    if let Some(at) = new.expires_at {
+        table.insert("expires_at", time(at));
+    }
+    if let Some(tables) = document
+        .entry("keys")
+        .or_insert_with(|| Item::ArrayOfTables(ArrayOfTables::new()))
+        .as_array_of_tables_mut()
+    {
+        tables.push(table);
+    }
+    CreatedKey { id, key }
+}
+
+fn set_time(document: &mut DocumentMut, id: &str, field: &str, at: Timestamp) {
+    let tables = document.get_mut("keys").and_then(Item::as_array_of_tables_mut);
+    let mut of_key = tables.into_iter().flat_map(ArrayOfTables::iter_mut);
+    if let Some(table) = of_key.find(|table| table.get("id").and_then(Item::as_str) == Some(id)) {
+        table.insert(field, time(at));
+    }
+}
+
+/// Whole seconds: enough for a person, and every reader takes them.
+fn time(at: Timestamp) -> Item {
+    value(at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+fn find<'a>(records: &'a [Record], id: &str) -> Result<&'a Record, EditError> {
+    records.iter().find(|record| record.id == id).ok_or_else(|| EditError::NoSuchKey(id.to_owned()))
+}
+
+fn parse(path: &Path, text: &str) -> Result<(DocumentMut, Vec<Record>), KeyFileError> {
+    let error = |problems| KeyFileError { path: path.to_owned(), problems };
+    let records = Document::parse(text).map_err(error)?.keys;
+    let document = text.parse().map_err(|toml: toml_edit::TomlError| error(vec![toml.to_string()]))?;
+    Ok((document, records))
+}
+
+fn change<T>(
+    path: &Path,
+    edit: impl FnOnce(&mut DocumentMut, &[Record]) -> Result<T, EditError>,
+) -> Result<T, EditError> {
+    let io_error = |source| EditError::Io { path: path.to_owned(), source };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folder = Folder { handle: File::open(folder).map_err(io_error)?, path: folder };
+    folder.handle.lock().map_err(io_error)?;
+
+    let text = match fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => HEADER.to_owned(),
+        Err(error) => return Err(io_error(error)),
+    };
+    let (mut document, records) = parse(path, &text)?;
+    let outcome = edit(&mut document, &records)?;
+    folder.replace(path, &document.to_string()).map_err(io_error)?;
+    Ok(outcome)
+}
+
+/// Where the key file is; its lock is let go when the handle is closed.
+struct Folder<'a> {
+    path: &'a Path,
+    handle: File,
+}
+
+impl Folder<'_> {
+    /// A new file in the old one's place, on disk before it is seen. A new key file is readable by its owner only;
+    /// one that is there keeps its mode.
+    fn replace(&self, path: &Path, text: &str) -> io::Result<()> {
+        let mut aside = tempfile::Builder::new().prefix(".keys").tempfile_in(self.path)?;
+        aside.write_all(text.as_bytes())?;
+        if let Ok(old) = fs::metadata(path) {
+            aside.as_file().set_permissions(old.permissions())?;
+        }
+        aside.as_file().sync_all()?;
+        aside.persist(path)?;
+        self.handle.sync_all()
+    }
+}

@@ -1,0 +1,94 @@
+//! The embedded key file: digests of keys, and whose they are.
+//!
+//! It is read into memory, swapped as a whole when it changes ([`watch`]), and written by the `keys` command
+//! ([`edit`]). A file that cannot be read never replaces one that could.
+
+mod document;
+pub mod edit;
+pub mod watch;
+
+use std::{
+    collections::HashMap,
+    fmt,
+    path::{Path, PathBuf},
+};
+
+use arc_swap::ArcSwap;
+use jiff::Timestamp;
+
+use document::Document;
+pub use document::Record;
+
+use super::{
+    Principal, Rejection,
+    key::{self, KeyDigest},
+};
+
+/// The keys in force.
+#[derive(Debug)]
+pub struct KeyFile {
+    path: PathBuf,
+    keys: ArcSwap<HashMap<KeyDigest, Record>>,
+}
+
+impl KeyFile {
+    /// # Errors
+    /// Everything that is wrong with the file, a file without a key included.
+    pub fn open(path: &Path) -> Result<Self, KeyFileError> {
+        Ok(Self { path: path.to_owned(), keys: ArcSwap::from_pointee(read(path)?) })
+    }
+
+    /// Reads the file again. In case of an error the keys in force stay.
+    ///
+    /// # Errors
+    /// As [`KeyFile::open`].
+    pub fn reload(&self) -> Result<usize, KeyFileError> {
+        let keys = read(&self.path)?;
+        let count = keys.len();
+        self.keys.store(keys.into());
+        Ok(count)
+    }
+
+    /// # Errors
+    /// Why the key is refused. Expiry is not looked at here.
+    pub fn verify(&self, key: &str) -> Result<Principal, Rejection> {
+        if !key::is_well_formed(key) {
+            return Err(Rejection::Mistyped);
+        }
+        let keys = self.keys.load();
+        let record = keys.get(&KeyDigest::of(key)).ok_or(Rejection::Unknown)?;
+        if record.revoked_at.is_some_and(|at| at <= Timestamp::now()) {
+            return Err(Rejection::Revoked);
+        }
+        Ok(Principal {
+            user_id: Some(record.user.clone()),
+            key_id: Some(record.id.clone()),
+            scopes: record.scopes.clone(),
+            expires_at: record.expires_at,
+        })
+    }
+}
+
+fn read(path: &Path) -> Result<HashMap<KeyDigest, Record>, KeyFileError> {
+    let error = |problems| KeyFileError { path: path.to_owned(), problems };
+    let text = std::fs::read_to_string(path).map_err(|io| error(vec![format!("cannot be read: {io}")]))?;
+    Document::parse(&text).and_then(Document::into_keys).map_err(error)
+}
+
+/// Everything that is wrong with a key file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct KeyFileError {
+    pub path: PathBuf,
+    pub problems: Vec<String>,
+}
+
+impl fmt::Display for KeyFileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path.display(), self.problems.join("; "))
+    }
+}
+
+impl std::error::Error for KeyFileError {}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,176 @@
+use std::{fs, path::PathBuf};
+
+use jiff::{SignedDuration, Timestamp};
+use secrecy::ExposeSecret as _;
+use tempfile::TempDir;
+
+use super::{
+    KeyFile, KeyFileError,
+    edit::{self, CreatedKey, EditError, NewKey},
+};
+use crate::auth::{Rejection, key::Environment};
+
+struct Fixture {
+    _folder: TempDir,
+    path: PathBuf,
+}
+
+impl Fixture {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys.toml");
+        Self { _folder: folder, path }
+    }
+
+    fn create(&self, user: &str) -> CreatedKey {
+        let new =
+            NewKey { user: user.to_owned(), environment: Environment::Test, scopes: None, expires_at: None };
+        edit::create(&self.path, &new).unwrap()
+    }
+
+    fn open(&self) -> KeyFile {
+        KeyFile::open(&self.path).unwrap()
+    }
+
+    fn problems_of(&self, text: &str) -> Vec<String> {
+        fs::write(&self.path, text).unwrap();
+        let KeyFileError { problems, .. } = KeyFile::open(&self.path).unwrap_err();
+        problems
+    }
+}
+
+#[test]
+fn a_created_key_names_its_user_and_its_file_holds_no_key() {
+    let fixture = Fixture::new();
+    let created = fixture.create("ada");
+    let principal = fixture.open().verify(created.key.expose_secret()).unwrap();
+    assert_eq!(principal.user_id.as_deref(), Some("ada"));
+    assert_eq!(principal.key_id.as_deref(), Some(created.id.as_str()));
+    assert!(!fs::read_to_string(&fixture.path).unwrap().contains(created.key.expose_secret()));
+}
+
+#[test]
+fn one_user_may_have_several_keys() {
+    let fixture = Fixture::new();
+    let (first, second) = (fixture.create("ada"), fixture.create("ada"));
+    let keys = fixture.open();
+    for created in [first, second] {
+        assert_eq!(keys.verify(created.key.expose_secret()).unwrap().user_id.as_deref(), Some("ada"));
+    }
+}
+
+#[test]
+fn scopes_and_expiry_are_kept() {
+    let fixture = Fixture::new();
+    let expires_at: Timestamp = "2030-01-02T03:04:05Z".parse().unwrap();
+    let new = NewKey {
+        user: "ada".to_owned(),
+        environment: Environment::Live,
+        scopes: Some(vec!["mlflow:read".to_owned()]),
+        expires_at: Some(expires_at),
+    };
+    let created = edit::create(&fixture.path, &new).unwrap();
+    let principal = fixture.open().verify(created.key.expose_secret()).unwrap();
+    assert_eq!(principal.scopes, new.scopes);
+    assert_eq!(principal.expires_at, new.expires_at);
+}
+
+#[test]
+fn unknown_mistyped_and_revoked_keys_are_told_apart_in_the_log() {
+    let fixture = Fixture::new();
+    let created = fixture.create("ada");
+    let stranger = crate::auth::key::generate(Environment::Test);
+    edit::revoke(&fixture.path, &created.id).unwrap();
+    let keys = fixture.open();
+    assert_eq!(keys.verify(created.key.expose_secret()), Err(Rejection::Revoked));
+    assert_eq!(keys.verify(stranger.expose_secret()), Err(Rejection::Unknown));
+    assert_eq!(keys.verify("hk_test_nonsense"), Err(Rejection::Mistyped));
+}
+
+#[test]
+fn a_rotated_key_and_its_successor_work_side_by_side_until_the_overlap_ends() {
+    let fixture = Fixture::new();
+    let old = fixture.create("ada");
+    let new = edit::rotate(&fixture.path, &old.id, SignedDuration::from_hours(1)).unwrap();
+    let keys = fixture.open();
+    let of_old = keys.verify(old.key.expose_secret()).unwrap();
+    let of_new = keys.verify(new.key.expose_secret()).unwrap();
+    assert_eq!(of_new.user_id.as_deref(), Some("ada"));
+    assert_eq!(of_new.expires_at, None);
+    let left = of_old.expires_at.unwrap().duration_since(Timestamp::now());
+    assert!(left > SignedDuration::from_mins(59) && left <= SignedDuration::from_hours(1), "{left}");
+}
+
+#[test]
+fn an_overlap_never_prolongs_a_key() {
+    let fixture = Fixture::new();
+    let soon = Timestamp::now().saturating_add(SignedDuration::from_mins(5)).unwrap();
+    let new = NewKey {
+        user: "ada".to_owned(),
+        environment: Environment::Test,
+        scopes: None,
+        expires_at: Some(soon),
+    };
+    let old = edit::create(&fixture.path, &new).unwrap();
+    edit::rotate(&fixture.path, &old.id, SignedDuration::from_hours(24)).unwrap();
+    let expires_at = fixture.open().verify(old.key.expose_secret()).unwrap().expires_at.unwrap();
+    assert_eq!(expires_at.as_second(), soon.as_second());
+}
+
+#[test]
+fn what_a_person_wrote_into_the_file_stays() {
+    let fixture = Fixture::new();
+    let created = fixture.create("ada");
+    let text = fs::read_to_string(&fixture.path).unwrap().replace("[[keys]]", "# the trainer's\n[[keys]]");
+    fs::write(&fixture.path, text).unwrap();
+    edit::revoke(&fixture.path, &created.id).unwrap();
+    assert!(fs::read_to_string(&fixture.path).unwrap().contains("# the trainer's"));
+}
+
+#[test]
+fn a_key_that_is_not_there_or_revoked_cannot_be_revoked() {
+    let fixture = Fixture::new();
+    let created = fixture.create("ada");
+    assert!(matches!(edit::revoke(&fixture.path, "nobody"), Err(EditError::NoSuchKey(_))));
+    edit::revoke(&fixture.path, &created.id).unwrap();
+    assert!(matches!(edit::revoke(&fixture.path, &created.id), Err(EditError::AlreadyRevoked(_))));
+    assert!(matches!(
+        edit::rotate(&fixture.path, &created.id, SignedDuration::from_hours(1)),
+        Err(EditError::AlreadyRevoked(_))
+    ));
+}
+
+#[test]
+fn the_file_is_readable_by_its_owner_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let fixture = Fixture::new();
+    fixture.create("ada");
+    assert_eq!(fs::metadata(&fixture.path).unwrap().permissions().mode() & 0o777, 0o600);
+}
+
+#[test]
+fn all_that_is_wrong_with_a_file_is_told_at_once() {
+    let fixture = Fixture::new();
+    assert_eq!(fixture.problems_of(""), ["holds no keys"]);
+    let record = "[[keys]]\nid = 'a'\nuser = 'ada'\ndigest = 'md5:1'\ncreated_at = '2026-01-01T00:00:00Z'\n";
+    assert_eq!(
+        fixture.problems_of(&record.repeat(2)),
+        [
+            "the digest of key `a` is not sha256:<64 hex digits>",
+            "two keys have the id `a`",
+            "the digest of key `a` is not sha256:<64 hex digits>",
+        ]
+    );
+    assert!(fixture.problems_of("[[keys]]\nid = 'a'\nsecret = 'x'")[0].contains("unknown field `secret`"));
+    assert!(fixture.problems_of("[[keys")[0].contains("line 1"));
+}
+
+#[test]
+fn a_bad_file_leaves_the_keys_in_force() {
+    let fixture = Fixture::new();
+    let created = fixture.create("ada");
+    let keys = fixture.open();
+    fs::write(&fixture.path, "[[keys").unwrap();
+    assert!(keys.reload().is_err());
+    assert!(keys.verify(created.key.expose_secret()).is_ok());
+}

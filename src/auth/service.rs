@@ -1,0 +1,200 @@
+//! The auth service: one POST a key, and what its answers mean.
+//!
+//! A rejection is believed only when the service says so in the agreed way; everything else it does, or does not
+//! do, is an outage.
+
+use std::{net::IpAddr, time::Duration};
+
+use actix_web::http::{
+    StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+    uri::PathAndQuery,
+};
+use awc::http::Method;
+use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
+use serde::{Deserialize, Deserializer, Serialize};
+use tokio::time::timeout;
+
+use super::{AuthError, Principal, Rejection};
+use crate::{
+    http_client::{Connections, HttpClient, Tls},
+    settings::AuthService,
+};
+
+/// The largest answer that is read, in bytes.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// Why the auth service gave no verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum ServiceFault {
+    #[error("no answer in time")]
+    Timeout,
+    #[error("it could not be asked: {0}")]
+    Send(String),
+    #[error("it answered with status {0}")]
+    Status(StatusCode),
+    #[error("its answer could not be read: {0}")]
+    Body(String),
+    #[error("its answer is not what was agreed: {0}")]
+    Answer(#[from] serde_json::Error),
+}
+
+/// Asks the auth service, with a client of one worker's own.
+#[derive(Debug)]
+pub struct ServiceVerifier {
+    client: HttpClient,
+    target: PathAndQuery,
+    service_id: String,
+    timeout: Duration,
+}
+
+#[derive(Serialize)]
+struct Question<'a> {
+    service_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_ip: Option<IpAddr>,
+}
+
+/// What is read of an answer; the rest is ignored. A field given twice is an error of serde's.
+#[derive(Deserialize)]
+struct Answer {
+    #[serde(default)]
+    is_valid: serde_json::Value,
+}
+
+#[derive(Deserialize)]
+struct Identity {
+    user_id: Option<String>,
+    key_id: Option<String>,
+    scopes: Option<Vec<String>>,
+    #[serde(default, deserialize_with = "expiry")]
+    expires_at: Option<Timestamp>,
+}
+
+/// RFC 3339; or without an offset, as Python's `datetime.isoformat` writes a naive time, which is then UTC.
+fn expiry<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp>, D::Error> {
+    let Some(text) = Option::<String>::deserialize(deserializer)? else { return Ok(None) };
+    let naive = || text.parse::<DateTime>()?.to_zoned(TimeZone::UTC).map(|zoned| zoned.timestamp());
+    text.parse().or_else(|_| naive()).map(Some).map_err(serde::de::Error::custom)
+}
+
+impl ServiceVerifier {
+    pub(super) fn new(settings: &AuthService, tls: Option<&Tls>) -> Self {
+        let connections =
+            Connections { connect_timeout: settings.timeout, keep_alive: Duration::from_secs(4), limit: 64 };
+        let path = format!("{}/api/v1/keys/validate", settings.url.path().trim_end_matches('/'));
+        Self {
+            client: HttpClient::new(&settings.url, tls, connections),
+            target: PathAndQuery::try_from(path).unwrap_or_else(|_| PathAndQuery::from_static("/")),
+            service_id: settings.service_id.clone(),
+            timeout: settings.timeout,
+        }
+    }
+
+    pub(super) async fn verify(&self, key: &str, client_ip: Option<IpAddr>) -> Result<Principal, AuthError> {
+        match timeout(self.timeout, self.ask(key, client_ip)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(AuthError::Unavailable(ServiceFault::Timeout)),
+        }
+    }
+
+    async fn ask(&self, key: &str, client_ip: Option<IpAddr>) -> Result<Principal, AuthError> {
+        let unavailable = AuthError::Unavailable;
+        let question = Question { service_id: &self.service_id, client_ip };
+        let question = serde_json::to_vec(&question).map_err(|error| unavailable(error.into()))?;
+        let mut response = self
+            .client
+            .request(Method::POST, self.target.clone())
+            .insert_header((AUTHORIZATION, format!("Bearer {key}")))
+            .insert_header((CONTENT_TYPE, "application/json"))
+            .send_body(question)
+            .await
+            .map_err(|error| unavailable(ServiceFault::Send(error.to_string())))?;
+        match response.status() {
+            StatusCode::OK => {
+                let body = response.body().limit(MAX_ANSWER).await;
+                let body = body.map_err(|error| unavailable(ServiceFault::Body(error.to_string())))?;
+                verdict(&body)
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
+                Err(AuthError::Rejected(Rejection::ByService))
+            }
+            status => Err(unavailable(ServiceFault::Status(status))),
+        }
+    }
+}
+
+/// What a 200 means: only the boolean `true` is a yes, and what is not JSON is no verdict.
+fn verdict(body: &[u8]) -> Result<Principal, AuthError> {
+    let not_agreed = |error: serde_json::Error| AuthError::Unavailable(error.into());
+    // Well-formed first: an answer that breaks off is an outage, one that says anything but `true` is a no.
+    serde_json::from_slice::<serde::de::IgnoredAny>(body).map_err(not_agreed)?;
+    // serde would also read a struct from an array.
+    let is_object = body.trim_ascii_start().starts_with(b"{");
+    match serde_json::from_slice::<Answer>(body) {
+        Ok(Answer { is_valid: serde_json::Value::Bool(true) }) if is_object => {}
+        Ok(_) | Err(_) => return Err(AuthError::Rejected(Rejection::ByService)),
+    }
+    // A yes whose particulars cannot be read must not become one without an expiry or without scopes.
+    let identity: Identity = serde_json::from_slice(body).map_err(not_agreed)?;
+    Ok(Principal {
+        user_id: identity.user_id,
+        key_id: identity.key_id,
+        scopes: identity.scopes,
+        expires_at: identity.expires_at,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(body: &str) -> &'static str {
+        match verdict(body.as_bytes()) {
+            Ok(_) => "accepted",
+            Err(AuthError::Rejected(_)) => "rejected",
+            Err(AuthError::Unavailable(_)) => "unavailable",
+        }
+    }
+
+    #[test]
+    fn only_the_boolean_true_is_a_yes() {
+        for (body, expected) in [
+            (r#"{"is_valid": true}"#, "accepted"),
+            (r#"{"is_valid": true, "user_id": "u", "billing_plan": "free"}"#, "accepted"),
+            (r#"{"is_valid": true, "user_id": null, "scopes": null, "expires_at": null}"#, "accepted"),
+            (r#"{"is_valid": false}"#, "rejected"),
+            (r#"{"is_valid": "true"}"#, "rejected"),
+            (r#"{"is_valid": 1}"#, "rejected"),
+            (r#"{"is_valid": null}"#, "rejected"),
+            (r#"{"is_valid": [true]}"#, "rejected"),
+            (r#"{"is_valid": false, "is_valid": true}"#, "rejected"),
+            (r#"{"is_valid": true, "is_valid": true}"#, "rejected"),
+            (r#"{"valid": true}"#, "rejected"),
+            ("{}", "rejected"),
+            ("[]", "rejected"),
+            ("[true]", "rejected"),
+            ("true", "rejected"),
+            ("", "unavailable"),
+            ("<html>", "unavailable"),
+            (r#"{"is_valid": tru"#, "unavailable"),
+            (r#"{"is_valid": true} trailing"#, "unavailable"),
+            (r#"{"is_valid": true, "expires_at": "soon"}"#, "unavailable"),
+            (r#"{"is_valid": true, "scopes": "mlflow:read"}"#, "unavailable"),
+            (r#"{"is_valid": true, "user_id": "a", "user_id": "b"}"#, "unavailable"),
+        ] {
+            assert_eq!(outcome(body), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn the_particulars_of_a_yes_are_read() {
+        let body = br#"{"is_valid":true,"user_id":"u-1","key_id":"k-1","scopes":["mlflow:read"],
+                       "expires_at":"2030-01-01T00:00:00"}"#;
+        let principal = verdict(body).unwrap();
+        assert_eq!(principal.user_id.as_deref(), Some("u-1"));
+        assert_eq!(principal.key_id.as_deref(), Some("k-1"));
+        assert_eq!(principal.scopes, Some(vec!["mlflow:read".to_owned()]));
+        assert_eq!(principal.expires_at, "2030-01-01T00:00:00Z".parse().ok());
+    }
+}

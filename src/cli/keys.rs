@@ -1,0 +1,148 @@
+//! `keys`: the key file. A key is shown once, when it is made, on standard output and alone on its line.
+
+use std::{path::PathBuf, process::ExitCode, time::Duration};
+
+use clap::{Args, Subcommand};
+use jiff::{SignedDuration, Timestamp};
+use secrecy::ExposeSecret as _;
+
+use crate::{
+    auth::{
+        key::Environment,
+        key_file::{
+            Record,
+            edit::{self, CreatedKey, EditError, NewKey},
+        },
+    },
+    settings::{AuthMode, Settings},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Keys {
+    /// The key file [default: auth.key_file.path of the settings]
+    #[arg(long, global = true, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// A TOML file of settings, for where the key file is
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a key and print it, this once
+    #[command(after_help = "Example:\n  hokusai-gateway keys create --user ada --expires-in 90d")]
+    Create {
+        /// Whom the key belongs to
+        #[arg(long)]
+        user: String,
+        /// How long it is valid, such as 90d [default: until it is revoked]
+        #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+        expires_in: Option<Duration>,
+        /// A scope that it carries; may be given more than once
+        #[arg(long = "scope", value_name = "SCOPE")]
+        scopes: Vec<String>,
+        /// A key for tests: hk_test_ instead of hk_live_
+        #[arg(long)]
+        test: bool,
+    },
+    /// Show every key's id, user, state and scopes
+    #[command(after_help = "Example:\n  hokusai-gateway keys list")]
+    List,
+    /// End a key at once
+    #[command(after_help = "Example:\n  hokusai-gateway keys revoke live_3Kd0cX9wQfTz")]
+    Revoke {
+        /// Its id, as `keys list` shows it
+        id: String,
+    },
+    /// Make a successor of a key, which itself ends after an overlap
+    #[command(after_help = "Example:\n  hokusai-gateway keys rotate live_3Kd0cX9wQfTz --overlap 24h")]
+    Rotate {
+        /// Its id, as `keys list` shows it
+        id: String,
+        /// How long both work
+        #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = humantime::parse_duration)]
+        overlap: Duration,
+    },
+}
+
+impl Keys {
+    pub(super) fn run(self) -> ExitCode {
+        let path = match self.path() {
+            Ok(path) => path,
+            Err(exit) => return exit,
+        };
+        let done = match self.command {
+            Command::Create { user, expires_in, scopes, test } => {
+                let new = NewKey {
+                    user,
+                    environment: if test { Environment::Test } else { Environment::Live },
+                    scopes: if scopes.is_empty() { None } else { Some(scopes) },
+                    expires_at: expires_in.map(from_now),
+                };
+                edit::create(&path, &new).map(show)
+            }
+            Command::List => edit::list(&path).map(|records| list(&records)),
+            Command::Revoke { id } => edit::revoke(&path, &id).map(|()| eprintln!("{id} is revoked")),
+            Command::Rotate { id, overlap } => edit::rotate(&path, &id, signed(overlap)).map(show),
+        };
+        match done {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => fail(&error),
+        }
+    }
+
+    fn path(&self) -> Result<PathBuf, ExitCode> {
+        if let Some(path) = &self.file {
+            return Ok(path.clone());
+        }
+        match Settings::load_auth(self.config.as_deref(), std::env::vars()).map(|auth| auth.mode) {
+            Ok(AuthMode::KeyFile(path)) => Ok(path),
+            Ok(AuthMode::Service(service)) => {
+                eprintln!(
+                    "keys are verified by the auth service at {}; to edit a key file, name it with --file",
+                    service.url
+                );
+                Err(ExitCode::FAILURE)
+            }
+            Err(problems) => Err(super::bad_settings(&problems)),
+        }
+    }
+}
+
+fn show(created: CreatedKey) {
+    eprintln!("id: {}\nThe key, which is shown this once:", created.id);
+    println!("{}", created.key.expose_secret());
+}
+
+fn list(records: &[Record]) {
+    println!("{:<20} {:<24} {:<32} {:<21} scopes", "id", "user", "state", "created");
+    for record in records {
+        let scopes = record.scopes.as_ref().map_or_else(|| "-".to_owned(), |scopes| scopes.join(","));
+        let created = record.created_at.to_string();
+        println!("{:<20} {:<24} {:<32} {created:<21} {scopes}", record.id, record.user, state(record));
+    }
+}
+
+fn state(record: &Record) -> String {
+    match (record.revoked_at, record.expires_at) {
+        (Some(at), _) => format!("revoked {at}"),
+        (None, Some(at)) if at <= Timestamp::now() => format!("expired {at}"),
+        (None, Some(at)) => format!("until {at}"),
+        (None, None) => "active".to_owned(),
+    }
+}
+
+fn fail(error: &EditError) -> ExitCode {
+    eprintln!("{error}");
+    ExitCode::FAILURE
+}
+
+fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}
+
+fn from_now(duration: Duration) -> Timestamp {
+    Timestamp::now().saturating_add(signed(duration)).unwrap_or(Timestamp::MAX)
+}

@@ -1,0 +1,115 @@
+//! The command line: one file a subcommand. Only here is anything printed.
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
+
+mod check;
+mod healthcheck;
+mod keys;
+mod serve;
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{
+    auth::KeySource,
+    settings::{AuthMode, Problem, Problems, Settings},
+};
+
+/// The API-key gateway in front of MLflow
+#[derive(Debug, Parser)]
+#[command(name = "hokusai-gateway", version = VERSION, arg_required_else_help = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the gateway
+    #[command(after_help = "Example:\n  MLFLOW_SERVER_URL=http://127.0.0.1:5000 hokusai-gateway serve")]
+    Serve(Config),
+    /// Validate the settings and the key file: every problem, and what to write instead
+    #[command(after_help = "Example:\n  hokusai-gateway check --config gateway.toml")]
+    Check(Config),
+    /// Manage the key file
+    Keys(keys::Keys),
+    /// Ask the local gateway's /live; for containers
+    #[command(after_help = "Example:\n  HEALTHCHECK CMD [\"hokusai-gateway\", \"healthcheck\"]")]
+    Healthcheck(Config),
+}
+
+/// Where the settings come from, besides the environment.
+#[derive(Debug, Args)]
+struct Config {
+    /// A TOML file of settings; HOKUSAI__SECTION__KEY in the environment comes after it
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
+}
+
+/// Bad settings (sysexits.h: EX_USAGE).
+const BAD_SETTINGS: u8 = 64;
+
+impl Cli {
+    /// Runs the command; 0, 1, or 64 for bad settings.
+    pub fn run(self) -> ExitCode {
+        match self.command {
+            Command::Serve(config) => serve::run(config.config.as_deref()),
+            Command::Check(config) => check::run(config.config.as_deref()),
+            Command::Keys(keys) => keys.run(),
+            Command::Healthcheck(config) => healthcheck::run(config.config.as_deref()),
+        }
+    }
+}
+
+/// What `--version` prints.
+const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("GATEWAY_GIT_SHA"), ")");
+
+/// The settings and the keys that they name, or all that is wrong with both.
+fn load(config: Option<&Path>) -> Result<(Settings, KeySource), Problems> {
+    let settings = Settings::load(config, env::vars());
+    // The key file is looked at even if other settings are wrong, so that all problems are told at once.
+    let keys = match &settings {
+        Ok(settings) => open_keys(&settings.auth.mode).map(Some),
+        Err(_) => {
+            Settings::load_auth(config, env::vars()).map_or(Ok(None), |auth| open_keys(&auth.mode).map(Some))
+        }
+    };
+    match (settings, keys) {
+        (Ok(settings), Ok(Some(keys))) => Ok((settings, keys)),
+        (settings, keys) => {
+            let mut problems = settings.err().unwrap_or_default();
+            problems.extend(keys.err());
+            Err(problems)
+        }
+    }
+}
+
+fn open_keys(mode: &AuthMode) -> Result<KeySource, Problem> {
+    KeySource::open(mode).map_err(|error| Problem {
+        key: "auth.key_file.path".to_owned(),
+        found: Some(error.path.display().to_string()),
+        what: error.problems.join("\n    "),
+        fix: "a file with keys: `hokusai-gateway keys create --user NAME` makes it".to_owned(),
+    })
+}
+
+fn bad_settings(problems: &Problems) -> ExitCode {
+    eprintln!("{problems}");
+    ExitCode::from(BAD_SETTINGS)
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

@@ -1,0 +1,36 @@
+//! `serve`: runs the gateway.
+
+use std::{path::Path, process::ExitCode};
+
+use crate::{auth::KeySource, settings::Settings, startup::Application, telemetry};
+
+pub(super) fn run(config: Option<&Path>) -> ExitCode {
+    let (settings, keys) = match super::load(config) {
+        Ok(loaded) => loaded,
+        Err(problems) => return super::bad_settings(&problems),
+    };
+    telemetry::init(&settings.telemetry);
+    match actix_rt::System::new().block_on(serve(settings, keys)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!(%error, "the gateway ended");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn serve(settings: Settings, keys: KeySource) -> Result<(), Box<dyn std::error::Error>> {
+    let (mlflow, config_hash) = (settings.mlflow.url.clone(), settings.fingerprint());
+    let application = Application::build(settings, keys)?;
+    tracing::info!(
+        address = %application.address(),
+        mlflow = %mlflow,
+        version = crate::VERSION,
+        git_sha = crate::GIT_SHA,
+        config_hash,
+        "listening"
+    );
+    application.run_until_stopped().await?;
+    tracing::info!("stopped");
+    Ok(())
+}

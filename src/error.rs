@@ -1,0 +1,223 @@
+//! From what went wrong to what the client is told: the only place that chooses a status.
+//!
+//! Every error of a step maps to one [`Reason`], the same word in the log, in the metrics and in the body. MLflow's
+//! client prints `error_code: message` for a definite denial, and retries 408, 429, 500, 502, 503 and 504 on every
+//! method (mlflow/utils/rest_utils.py): a denial is therefore never one of those, and a state that passes says when.
+
+use std::error::Error as _;
+
+use actix_web::{
+    HttpRequest, HttpResponse,
+    http::{
+        StatusCode,
+        header::{ALLOW, CACHE_CONTROL, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE},
+    },
+};
+use serde_json::json;
+
+use crate::{
+    auth::AuthError,
+    credentials::{CredentialError, Source},
+    policy::Denied,
+    proxy::ProxyError,
+    routing::RouteError,
+    telemetry::RequestContext,
+};
+
+/// Marks a response as the gateway's own; MLflow's responses never carry it.
+pub const ERROR_SOURCE: HeaderName = HeaderName::from_static("x-hokusai-error-source");
+
+/// Seconds after which a client may try again what failed for a while.
+const RETRY_SECONDS: u32 = 1;
+
+/// Whatever ends a request before MLflow's answer does.
+#[derive(Debug, thiserror::Error)]
+pub enum GatewayError {
+    #[error(transparent)]
+    Route(#[from] RouteError),
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
+    #[error("not authenticated")]
+    Auth {
+        #[source]
+        error: AuthError,
+        sent_as: Source,
+    },
+    #[error("not authorized")]
+    Denied {
+        #[source]
+        error: Denied,
+        sent_as: Source,
+    },
+    #[error(transparent)]
+    Proxy(#[from] ProxyError),
+    #[error("a request reached the handler without a grant")]
+    Ungranted,
+}
+
+/// The stable word for a kind of refusal or failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reason {
+    CredentialMissing,
+    CredentialRejected,
+    CredentialAmbiguous,
+    BadRequest,
+    UpgradeRefused,
+    BadPath,
+    RouteUnknown,
+    MethodNotAllowed,
+    BodyTimeout,
+    AuthUnavailable,
+    UpstreamUnavailable,
+    UpstreamBusy,
+    UpstreamProtocol,
+    UpstreamTimeout,
+    Internal,
+}
+
+impl Reason {
+    /// Its word, its status, and MLflow's error code (mlflow/protos/databricks.proto).
+    const fn parts(self) -> (&'static str, StatusCode, &'static str) {
+        match self {
+            Self::CredentialMissing => ("credential_missing", StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
+            Self::CredentialRejected => ("credential_rejected", StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
+            Self::CredentialAmbiguous => ("credential_ambiguous", StatusCode::BAD_REQUEST, "BAD_REQUEST"),
+            Self::BadRequest => ("bad_request", StatusCode::BAD_REQUEST, "BAD_REQUEST"),
+            Self::UpgradeRefused => ("bad_request", StatusCode::NOT_IMPLEMENTED, "BAD_REQUEST"),
+            Self::BadPath => ("bad_path", StatusCode::BAD_REQUEST, "BAD_REQUEST"),
+            Self::RouteUnknown => ("route_unknown", StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND"),
+            Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "BAD_REQUEST"),
+            Self::BodyTimeout => ("body_timeout", StatusCode::REQUEST_TIMEOUT, "BAD_REQUEST"),
+            Self::AuthUnavailable => {
+                ("auth_unavailable", StatusCode::SERVICE_UNAVAILABLE, "TEMPORARILY_UNAVAILABLE")
+            }
+            Self::UpstreamUnavailable => {
+                ("upstream_unavailable", StatusCode::BAD_GATEWAY, "TEMPORARILY_UNAVAILABLE")
+            }
+            Self::UpstreamBusy => {
+                ("upstream_unavailable", StatusCode::SERVICE_UNAVAILABLE, "TEMPORARILY_UNAVAILABLE")
+            }
+            Self::UpstreamProtocol => ("upstream_protocol", StatusCode::BAD_GATEWAY, "INTERNAL_ERROR"),
+            Self::UpstreamTimeout => {
+                ("upstream_timeout", StatusCode::GATEWAY_TIMEOUT, "TEMPORARILY_UNAVAILABLE")
+            }
+            Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR"),
+        }
+    }
+
+    /// The word itself.
+    pub const fn word(self) -> &'static str {
+        self.parts().0
+    }
+}
+
+impl GatewayError {
+    /// The one reason for this error.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Route(RouteError::BadPath(_)) => Reason::BadPath,
+            Self::Route(RouteError::Unknown) => Reason::RouteUnknown,
+            Self::Route(RouteError::MethodNotAllowed) => Reason::MethodNotAllowed,
+            Self::Route(RouteError::Upgrade) => Reason::UpgradeRefused,
+            Self::Credential(CredentialError::Missing) => Reason::CredentialMissing,
+            Self::Credential(CredentialError::Ambiguous) => Reason::CredentialAmbiguous,
+            Self::Credential(CredentialError::Malformed(_) | CredentialError::UnknownScheme) => {
+                Reason::CredentialRejected
+            }
+            Self::Auth { error: AuthError::Rejected(_), .. } => Reason::CredentialRejected,
+            Self::Auth { error: AuthError::Unavailable(_), .. } => Reason::AuthUnavailable,
+            Self::Denied { error: Denied::Expired, .. } => Reason::CredentialRejected,
+            Self::Proxy(ProxyError::Busy) => Reason::UpstreamBusy,
+            Self::Proxy(ProxyError::Connect(_) | ProxyError::Closed(_)) => Reason::UpstreamUnavailable,
+            Self::Proxy(ProxyError::Protocol(_)) => Reason::UpstreamProtocol,
+            Self::Proxy(ProxyError::UpstreamTimeout(_)) => Reason::UpstreamTimeout,
+            Self::Proxy(ProxyError::ClientStalled) => Reason::BodyTimeout,
+            Self::Proxy(ProxyError::ClientGone(_)) => Reason::BadRequest,
+            Self::Proxy(ProxyError::Internal(_)) | Self::Ungranted => Reason::Internal,
+        }
+    }
+
+    /// What the client is told. Never a source, and one text for all keys that are refused.
+    fn message(&self) -> String {
+        match self {
+            Self::Route(error @ RouteError::BadPath(_)) => {
+                format!("{error}; the gateway does not forward it to MLflow")
+            }
+            Self::Route(error) => error.to_string(),
+            Self::Credential(CredentialError::Missing) => {
+                "no API key was sent: set MLFLOW_TRACKING_TOKEN, or send `Authorization: Bearer KEY`".to_owned()
+            }
+            Self::Credential(CredentialError::Ambiguous) => {
+                "more than one credential was sent: send the API key once, in one header".to_owned()
+            }
+            Self::Credential(CredentialError::UnknownScheme) => {
+                "the scheme of the Authorization header is not supported: use `Bearer KEY`, `Basic` with the key as \
+                 the password, or `ApiKey KEY`"
+                    .to_owned()
+            }
+            Self::Credential(CredentialError::Malformed(sent_as))
+            | Self::Auth { error: AuthError::Rejected(_), sent_as }
+            | Self::Denied { error: Denied::Expired, sent_as } => {
+                format!("the API key, sent as {sent_as}, is not valid: it is unknown, expired or revoked")
+            }
+            Self::Auth { error: AuthError::Unavailable(_), .. } => {
+                "API keys cannot be checked at the moment; the key itself may be fine, try again".to_owned()
+            }
+            Self::Proxy(ProxyError::Busy) => "too many requests are under way to MLflow; try again".to_owned(),
+            Self::Proxy(ProxyError::Connect(_) | ProxyError::Closed(_)) => "MLflow cannot be reached".to_owned(),
+            Self::Proxy(ProxyError::Protocol(_)) => "MLflow answered in a way that cannot be passed on".to_owned(),
+            Self::Proxy(ProxyError::UpstreamTimeout(_)) => "MLflow did not answer in time".to_owned(),
+            Self::Proxy(ProxyError::ClientStalled) => "the request's body did not arrive in time".to_owned(),
+            Self::Proxy(ProxyError::ClientGone(_)) => "the request's body broke off".to_owned(),
+            Self::Proxy(ProxyError::Internal(_)) | Self::Ungranted => "the gateway failed".to_owned(),
+        }
+    }
+}
+
+/// The response for `error`. Logs it, once, with its sources.
+pub fn respond(error: &GatewayError, request: &HttpRequest) -> HttpResponse {
+    let reason = error.reason();
+    let (word, status, error_code) = reason.parts();
+    let context = RequestContext::of(request);
+    tracing::Span::current().record("reason", word);
+    log(error, status, word, &context);
+
+    let message = error.message();
+    let mut response = HttpResponse::build(status);
+    response.insert_header((CACHE_CONTROL, "no-store")).insert_header((ERROR_SOURCE, "gateway"));
+    if status == StatusCode::UNAUTHORIZED {
+        response.append_header((WWW_AUTHENTICATE, "Bearer realm=\"hokusai-gateway\""));
+        response.append_header((WWW_AUTHENTICATE, "Basic realm=\"hokusai-gateway\", charset=\"UTF-8\""));
+    }
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.insert_header((RETRY_AFTER, RETRY_SECONDS));
+    }
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        response.insert_header((ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE"));
+    }
+    if matches!(reason, Reason::UpgradeRefused | Reason::MethodNotAllowed) {
+        // What follows on this connection could be read as a request.
+        response.force_close();
+    }
+    response.json(json!({
+        "error_code": error_code,
+        "message": message,
+        "detail": message,
+        "reason": word,
+        "request_id": context.request_id,
+    }))
+}
+
+fn log(error: &GatewayError, status: StatusCode, reason: &str, context: &RequestContext) {
+    let mut chain = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        chain = format!("{chain}: {cause}");
+        source = cause.source();
+    }
+    if status.is_server_error() {
+        tracing::warn!(request_id = context.request_id, reason, error = chain, "request failed");
+    } else {
+        tracing::debug!(request_id = context.request_id, reason, error = chain, "request refused");
+    }
+}

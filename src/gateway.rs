@@ -1,0 +1,177 @@
+//! The request function: the whole walk of a request, in one place.
+//!
+//! [`admit`] is the only middleware that decides, [`forward`] the only handler behind it. A step that is left out
+//! does not compile, for the next one has nothing to work on.
+
+use std::{
+    future::{Ready, ready},
+    net::IpAddr,
+    sync::Arc,
+};
+
+use actix_web::{
+    Error, FromRequest, HttpMessage as _, HttpRequest, HttpResponse,
+    body::{BoxBody, MessageBody},
+    dev::{Payload as RawPayload, RequestHead, ServiceRequest, ServiceResponse},
+    error::InternalError,
+    http::header::UPGRADE,
+    middleware::Next,
+    web::{Data, Payload},
+};
+use tracing::Span;
+
+use crate::{
+    auth::{Authenticator, KeySource},
+    client_ip, credentials,
+    error::{self, GatewayError},
+    health::Health,
+    http_client::{self, Tls, TlsError},
+    policy::{self, Grant},
+    proxy::Proxy,
+    routing::{RouteError, Routes},
+    settings::Settings,
+};
+
+/// What all workers share; built once.
+#[derive(Debug)]
+pub struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) health: Arc<Health>,
+    pub(crate) keys: KeySource,
+    pub(crate) routes: Routes,
+    pub(crate) tls: Option<Tls>,
+    config_hash: String,
+}
+
+impl Shared {
+    /// # Errors
+    /// A machine without certificate authorities, where TLS is wanted.
+    pub fn new(settings: Settings, keys: KeySource) -> Result<Self, TlsError> {
+        let uses_tls = settings.urls().any(|url| url.scheme() == "https");
+        Ok(Self {
+            health: Arc::default(),
+            keys,
+            routes: Routes::new(&settings.mlflow),
+            tls: uses_tls.then(http_client::client_config).transpose()?,
+            config_hash: settings.fingerprint(),
+            settings,
+        })
+    }
+}
+
+/// What a worker has: the shared state, and clients of its own. The only application data.
+#[derive(Debug)]
+pub struct Gateway {
+    shared: Arc<Shared>,
+    authenticator: Authenticator,
+    proxy: Proxy,
+}
+
+impl Gateway {
+    pub fn new(shared: Arc<Shared>) -> Self {
+        let authenticator = Authenticator::new(&shared.keys, shared.tls.as_ref());
+        let proxy = Proxy::new(&shared.settings, shared.tls.as_ref());
+        Self { shared, authenticator, proxy }
+    }
+
+    pub(crate) fn health(&self) -> &Health {
+        &self.shared.health
+    }
+
+    /// Differs between two processes whose settings, secrets apart, differ.
+    pub(crate) fn config_hash(&self) -> &str {
+        &self.shared.config_hash
+    }
+
+    fn client_ip(&self, head: &RequestHead) -> Option<IpAddr> {
+        let trusted = &self.shared.settings.server.trusted_proxies;
+        head.peer_addr.map(|peer| client_ip::resolve(peer.ip(), head.headers(), trusted))
+    }
+
+    /// The walk of a request, down to the permission to forward it.
+    async fn decide(&self, request: &ServiceRequest) -> Result<Grant, GatewayError> {
+        refuse_upgrade(request.head())?;
+        let route = self.shared.routes.resolve(request.method(), request.uri())?;
+        let credential = credentials::extract(request.headers())?;
+        let sent_as = credential.source();
+        let client_ip = self.client_ip(request.head());
+        let principal = self.authenticator.authenticate(&credential, client_ip).await;
+        let principal = principal.map_err(|error| GatewayError::Auth { error, sent_as })?;
+        name_caller(&principal, client_ip);
+        policy::authorize(principal, route).map_err(|error| GatewayError::Denied { error, sent_as })
+    }
+}
+
+/// The middleware around everything that is MLflow's: hands a [`Grant`] to [`forward`], or answers itself.
+///
+/// # Errors
+/// Those of the handler; a refusal is a response.
+pub async fn admit(
+    gateway: Data<Gateway>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    match gateway.decide(&request).await {
+        Ok(grant) => {
+            request.extensions_mut().insert(grant);
+            Ok(next.call(request).await?.map_into_boxed_body())
+        }
+        Err(refusal) => {
+            let response = error::respond(&refusal, request.request());
+            Ok(request.into_response(response))
+        }
+    }
+}
+
+/// The handler behind [`admit`]: forwards, and answers with what MLflow answers.
+pub async fn forward(
+    granted: Granted,
+    gateway: Data<Gateway>,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let client_ip = gateway.client_ip(request.head());
+    match gateway.proxy.forward(&granted.0, client_ip, &request, payload).await {
+        Ok(response) => response,
+        Err(error) => error::respond(&error.into(), &request),
+    }
+}
+
+/// The grant that [`admit`] left for this request, taken away: it serves once.
+#[derive(Debug)]
+pub struct Granted(Grant);
+
+impl FromRequest for Granted {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut RawPayload) -> Self::Future {
+        let grant = request.extensions_mut().remove::<Grant>();
+        ready(grant.map(Self).ok_or_else(|| {
+            let response = error::respond(&GatewayError::Ungranted, request);
+            InternalError::from_response(GatewayError::Ungranted, response).into()
+        }))
+    }
+}
+
+/// An upgrade to WebSocket would turn the rest of the connection into this request's body. Others are ignored, as
+/// RFC 9110 §7.8 allows.
+fn refuse_upgrade(head: &RequestHead) -> Result<(), RouteError> {
+    let wants = |value: &str| value.to_ascii_lowercase().contains("websocket");
+    let upgrades = head.headers().get_all(UPGRADE).any(|value| value.to_str().map_or(true, wants));
+    if upgrades { Err(RouteError::Upgrade) } else { Ok(()) }
+}
+
+/// Puts into the request's line who it is that calls.
+fn name_caller(principal: &crate::auth::Principal, client_ip: Option<IpAddr>) {
+    let span = Span::current();
+    if let Some(user_id) = &principal.user_id {
+        span.record("user_id", user_id);
+    }
+    if let Some(key_id) = &principal.key_id {
+        span.record("key_id", key_id);
+    }
+    if let Some(client_ip) = client_ip {
+        span.record("client_ip", client_ip.to_string());
+    }
+}

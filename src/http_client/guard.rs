@@ -1,0 +1,256 @@
+//! A connection that tells awc the truth about where a response ends.
+//!
+//! By itself awc takes a premature end for the end of a body, an interim response (1xx) for the final one, and a
+//! response with no framing for an empty one; the bytes that follow then belong to the next request on the
+//! connection. The guard reads each response's head as it passes and turns all three into errors, after which awc
+//! drops the connection (RFC 9112 §6.3, §8).
+
+use std::{
+    io,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use actix_rt::net::{ActixStream, Ready, TcpStream};
+use actix_tls::connect::rustls_0_23::reexports::AsyncTlsStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// What a server did that ends the exchange. Carried inside an [`io::Error`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum TransportFault {
+    /// Not a byte of a response was received: the server may have closed an idle connection.
+    #[error("closed the connection without a response")]
+    ClosedBeforeHead,
+    #[error("closed the connection in the middle of a response")]
+    ClosedInResponse,
+    #[error("sent an interim response ({0}) that was not asked for")]
+    Interim(u16),
+    #[error("sent a response whose end cannot be told")]
+    Unframed,
+    #[error("sent something that is not an HTTP response")]
+    NotHttp,
+}
+
+impl From<TransportFault> for io::Error {
+    fn from(fault: TransportFault) -> Self {
+        let kind = match fault {
+            TransportFault::ClosedBeforeHead | TransportFault::ClosedInResponse => {
+                io::ErrorKind::UnexpectedEof
+            }
+            _ => io::ErrorKind::InvalidData,
+        };
+        Self::new(kind, fault)
+    }
+}
+
+/// The longest response head; as long as awc's own bound.
+const MAX_HEAD: usize = 128 * 1024;
+/// The most headers of a response; awc's own bound.
+const MAX_HEADERS: usize = 96;
+
+/// What the next bytes from the server are.
+#[derive(Debug)]
+enum Expect {
+    /// Nothing was asked yet.
+    Nothing,
+    /// A response's head, of which `seen` came already.
+    Head { seen: Vec<u8>, to_head: bool },
+    /// The rest of a response with an end of its own, or of none: the end of the connection is premature.
+    Framed,
+    /// A body that ends with the connection: HTTP/1.0 without a length.
+    UntilClose,
+}
+
+#[derive(Debug)]
+pub(super) struct Guarded {
+    stream: Stream,
+    expect: Expect,
+}
+
+impl Guarded {
+    pub(super) fn new(stream: Stream) -> Self {
+        Self { stream, expect: Expect::Nothing }
+    }
+
+    fn received(&mut self, bytes: &[u8]) -> Result<(), TransportFault> {
+        let Expect::Head { seen, to_head } = &mut self.expect else {
+            let premature = bytes.is_empty() && !matches!(self.expect, Expect::UntilClose);
+            return if premature { Err(TransportFault::ClosedInResponse) } else { Ok(()) };
+        };
+        if bytes.is_empty() {
+            let nothing_came = seen.is_empty();
+            return Err(if nothing_came {
+                TransportFault::ClosedBeforeHead
+            } else {
+                TransportFault::ClosedInResponse
+            });
+        }
+        // A head nearly always comes in one piece and is then read where it lies.
+        let to_head = *to_head;
+        let next = if seen.is_empty() {
+            read_head(bytes, to_head)?
+        } else {
+            seen.extend_from_slice(bytes);
+            read_head(seen, to_head)?
+        };
+        match next {
+            Some(next) => self.expect = next,
+            None if seen.is_empty() => seen.extend_from_slice(bytes),
+            None if seen.len() > MAX_HEAD => return Err(TransportFault::NotHttp),
+            None => {}
+        }
+        Ok(())
+    }
+}
+
+/// What follows the head in `bytes`; `None` while it is incomplete. `to_head`: it answers a HEAD request.
+fn read_head(bytes: &[u8], to_head: bool) -> Result<Option<Expect>, TransportFault> {
+    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut headers);
+    let parsed = httparse::ParserConfig::default()
+        .allow_spaces_after_header_name_in_responses(true)
+        .parse_response(&mut response, bytes)
+        .map_err(|_| TransportFault::NotHttp)?;
+    if parsed.is_partial() {
+        return Ok(None);
+    }
+    let status = response.code.unwrap_or_default();
+    if status < 200 {
+        return Err(TransportFault::Interim(status));
+    }
+    let has_no_body = to_head || status == 204 || status == 304;
+    let has_length = response.headers.iter().any(|header| {
+        header.name.eq_ignore_ascii_case("content-length")
+            || header.name.eq_ignore_ascii_case("transfer-encoding")
+    });
+    match response.version {
+        _ if has_no_body || has_length => Ok(Some(Expect::Framed)),
+        Some(0) => Ok(Some(Expect::UntilClose)),
+        _ => Err(TransportFault::Unframed),
+    }
+}
+
+impl AsyncRead for Guarded {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        self.received(&buf.filled()[before..])?;
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Guarded {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        // awc reads only after it has written the whole request: what is written after a read is a new request.
+        if !matches!(self.expect, Expect::Head { .. }) {
+            self.expect = Expect::Head { seen: Vec::new(), to_head: buf.starts_with(b"HEAD ") };
+        }
+        Pin::new(&mut self.stream).poll_write(cx, buf)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+impl ActixStream for Guarded {
+    fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        self.stream.tcp().poll_read_ready(cx)
+    }
+
+    fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
+        self.stream.tcp().poll_write_ready(cx)
+    }
+}
+
+/// TCP, with or without TLS on it.
+#[derive(Debug)]
+pub(super) enum Stream {
+    Tcp(TcpStream),
+    Tls(Box<AsyncTlsStream<TcpStream>>),
+}
+
+impl Stream {
+    fn tcp(&self) -> &dyn ActixStream {
+        match self {
+            Self::Tcp(tcp) => tcp,
+            Self::Tls(tls) => tls.get_ref().0,
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_read(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_read(cx, buf),
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_write(cx, buf),
+            Self::Tls(tls) => Pin::new(tls).poll_write(cx, buf),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_flush(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(tcp) => Pin::new(tcp).poll_shutdown(cx),
+            Self::Tls(tls) => Pin::new(tls).poll_shutdown(cx),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn outcome(head: &str, to_head: bool) -> Result<Option<&'static str>, TransportFault> {
+        read_head(head.as_bytes(), to_head).map(|next| {
+            next.map(|next| match next {
+                Expect::Framed => "framed",
+                Expect::UntilClose => "until close",
+                Expect::Nothing | Expect::Head { .. } => "unexpected",
+            })
+        })
+    }
+
+    #[test]
+    fn a_head_tells_where_its_response_ends() {
+        for (head, to_head, expected) in [
+            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi", false, Ok(Some("framed"))),
+            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", false, Ok(Some("framed"))),
+            ("HTTP/1.1 204 No Content\r\n\r\n", false, Ok(Some("framed"))),
+            ("HTTP/1.1 304 Not Modified\r\n\r\n", false, Ok(Some("framed"))),
+            ("HTTP/1.1 200 OK\r\n\r\n", true, Ok(Some("framed"))),
+            ("HTTP/1.1 200 OK\r\n\r\n", false, Err(TransportFault::Unframed)),
+            ("HTTP/1.0 200 OK\r\n\r\nbody", false, Ok(Some("until close"))),
+            ("HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\n", false, Ok(Some("framed"))),
+            ("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n", false, Err(TransportFault::Interim(103))),
+            ("HTTP/1.1 100 Continue\r\n\r\n", false, Err(TransportFault::Interim(100))),
+            ("HTTP/1.1 101 Switching Protocols\r\n\r\n", false, Err(TransportFault::Interim(101))),
+            ("HTTP/1.1 200 OK\r\ncontent-le", false, Ok(None)),
+            ("SSH-2.0-OpenSSH\r\n", false, Err(TransportFault::NotHttp)),
+        ] {
+            assert_eq!(outcome(head, to_head), expected, "{head:?}");
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! The one way to build an awc client, for MLflow and for the auth service alike.
+//!
+//! awc's defaults are those of a browser. Here each is set on purpose, and every connection is a [`guard::Guarded`]
+//! one. A client speaks to one server; TLS is made below awc, so that the guard reads what HTTP reads. Only
+//! `proxy` and `auth` use this room, each with a client of its own.
+
+mod connect;
+mod guard;
+mod tls;
+
+use std::{fmt, io, time::Duration};
+
+use actix_web::{
+    error::ParseError,
+    http::uri::{Authority, PathAndQuery, Scheme, Uri},
+};
+use awc::{Client, Connector, error::SendRequestError, http::Method};
+use url::Url;
+
+pub(crate) use guard::TransportFault;
+pub use tls::TlsError;
+pub(crate) use tls::{Tls, client_config};
+
+/// The server that a client speaks to.
+#[derive(Clone)]
+pub(crate) struct HttpClient {
+    client: Client,
+    authority: Authority,
+}
+
+/// How a client treats its connections.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Connections {
+    /// Time for DNS, TCP and TLS together.
+    pub(crate) connect_timeout: Duration,
+    /// How long an idle one is kept.
+    pub(crate) keep_alive: Duration,
+    /// How many there may be.
+    pub(crate) limit: usize,
+}
+
+/// The age at which a connection is not used again, so that a changed DNS record is seen within a minute.
+const LIFETIME: Duration = Duration::from_secs(60);
+
+impl HttpClient {
+    /// A client for the server of `url`, whose path does not matter here.
+    pub(crate) fn new(url: &Url, tls: Option<&Tls>, connections: Connections) -> Self {
+        let connector = Connector::new()
+            .connector(connect::GuardedConnector::new(tls.cloned()))
+            .timeout(connections.connect_timeout)
+            .handshake_timeout(connections.connect_timeout)
+            .conn_keep_alive(connections.keep_alive)
+            .conn_lifetime(LIFETIME)
+            .limit(connections.limit)
+            .disconnect_timeout(Duration::ZERO);
+        let client = Client::builder()
+            .connector(connector)
+            .disable_timeout()
+            .disable_redirects()
+            .no_default_headers()
+            .finish();
+        Self { client, authority: authority(url) }
+    }
+
+    /// A request for `target`, with no header but those that the caller adds, and a `Host`.
+    pub(crate) fn request(&self, method: Method, target: PathAndQuery) -> awc::ClientRequest {
+        // The scheme is always http for awc: the connector knows whether there is TLS below.
+        let uri = Uri::builder()
+            .scheme(Scheme::HTTP)
+            .authority(self.authority.clone())
+            .path_and_query(target)
+            .build()
+            .unwrap_or_default();
+        self.client.request(method, uri).no_decompress()
+    }
+}
+
+impl fmt::Debug for HttpClient {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("HttpClient").field("authority", &self.authority).finish_non_exhaustive()
+    }
+}
+
+/// Host and port, the port also where the scheme implies it.
+fn authority(url: &Url) -> Authority {
+    let host = url.host_str().unwrap_or_default();
+    let port = url.port_or_known_default().unwrap_or(80);
+    Authority::try_from(format!("{host}:{port}"))
+        .unwrap_or_else(|_| Authority::from_static("invalid.invalid"))
+}
+
+/// The fault that the guard saw, if it was the guard that ended the exchange.
+pub(crate) fn transport_fault(error: &SendRequestError) -> Option<TransportFault> {
+    match error {
+        SendRequestError::Response(ParseError::Io(io)) | SendRequestError::Send(io) => fault_of(io),
+        _ => None,
+    }
+}
+
+fn fault_of(error: &io::Error) -> Option<TransportFault> {
+    error.get_ref()?.downcast_ref().copied()
+}

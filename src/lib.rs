@@ -1,0 +1,33 @@
+//! The API-key gateway in front of MLflow.
+//!
+//! A request walks through these modules once, in the order in which they stand here; each step returns what the
+//! next one needs, down to the [`policy::Grant`] without which [`proxy`] has nothing to forward. [`gateway`] holds
+//! the walk itself. `docs/ARCHITECTURE.md` tells the reasons.
+
+// The walk of a request.
+pub mod auth;
+pub mod client_ip;
+pub mod credentials;
+pub mod gateway;
+pub mod policy;
+pub mod proxy;
+pub mod routing;
+pub mod server;
+
+// What the walk stands on.
+pub mod error;
+pub mod health;
+mod http_client;
+pub mod settings;
+pub mod telemetry;
+
+// What starts it.
+mod actor;
+pub mod cli;
+pub mod startup;
+
+pub use http_client::TlsError;
+
+/// The version and the commit that this was built from; the commit is `unknown` outside a checkout.
+pub const VERSION: &str = env!("CARGO_PKG_VERSION");
+pub const GIT_SHA: &str = env!("GATEWAY_GIT_SHA");

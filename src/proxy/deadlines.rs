@@ -1,0 +1,151 @@
+//! Deadlines of an exchange until the response's head is there: none on the whole of a transfer, one on each
+//! silence in it.
+
+use std::{
+    cell::Cell,
+    future::Future,
+    pin::pin,
+    task::Poll,
+    time::{Duration, Instant},
+};
+
+use std::future::poll_fn;
+use tokio::time::sleep_until;
+
+/// How long each silence may last.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Limits {
+    /// The client's, in the middle of its body.
+    pub(super) body_idle: Duration,
+    /// MLflow's, before it takes the next piece of a body, or sends it.
+    pub(super) upstream_idle: Duration,
+    /// MLflow's, from the end of the upload to the response's head; the connect, where there is no body.
+    pub(super) response: Duration,
+}
+
+/// Who is being waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Overdue {
+    /// The client, for the next piece of its body.
+    Client,
+    /// MLflow, to take the next piece.
+    UpstreamWrite,
+    /// MLflow, for its response.
+    Response,
+}
+
+/// Whom an exchange waits for, and since when. The upload keeps it up to date.
+#[derive(Debug)]
+pub(super) struct Progress(Cell<(Overdue, Instant)>);
+
+impl Progress {
+    /// An exchange whose upload has not begun: MLflow is waited for, to be connected to.
+    pub(super) fn new(awaited: Overdue) -> Self {
+        Self(Cell::new((awaited, Instant::now())))
+    }
+
+    /// From now on `awaited` is. A wait that goes on keeps its beginning.
+    pub(super) fn wait_for(&self, awaited: Overdue) {
+        if self.0.get().0 != awaited {
+            self.restart(awaited);
+        }
+    }
+
+    /// Something arrived: from now on `awaited` is, afresh.
+    pub(super) fn restart(&self, awaited: Overdue) {
+        self.0.set((awaited, Instant::now()));
+    }
+
+    fn deadline(&self, limits: Limits) -> Instant {
+        let (awaited, since) = self.0.get();
+        since
+            + match awaited {
+                Overdue::Client => limits.body_idle,
+                Overdue::UpstreamWrite => limits.upstream_idle,
+                Overdue::Response => limits.response,
+            }
+    }
+
+    fn awaited(&self) -> Overdue {
+        self.0.get().0
+    }
+}
+
+/// Runs `exchange` until it ends, or until somebody is silent for too long.
+///
+/// # Errors
+/// Who it was.
+pub(super) async fn within<T>(
+    limits: Limits,
+    progress: &Progress,
+    exchange: impl Future<Output = T>,
+) -> Result<T, Overdue> {
+    let mut exchange = pin!(exchange);
+    let mut timer = pin!(sleep_until(progress.deadline(limits).into()));
+    poll_fn(|cx| {
+        if let Poll::Ready(outcome) = exchange.as_mut().poll(cx) {
+            return Poll::Ready(Ok(outcome));
+        }
+        // The timer is moved only when it must: forward when it rings early, back when the deadline came closer.
+        loop {
+            let deadline = progress.deadline(limits).into();
+            if timer.deadline() > deadline {
+                timer.as_mut().reset(deadline);
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if timer.deadline() >= deadline {
+                return Poll::Ready(Err(progress.awaited()));
+            }
+            timer.as_mut().reset(deadline);
+        }
+    })
+    .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use super::*;
+
+    const LIMITS: Limits = Limits {
+        body_idle: Duration::from_millis(20),
+        upstream_idle: Duration::from_millis(40),
+        response: Duration::from_millis(60),
+    };
+
+    #[actix_rt::test]
+    async fn whoever_is_silent_too_long_ends_the_exchange() {
+        for awaited in [Overdue::Client, Overdue::UpstreamWrite, Overdue::Response] {
+            let progress = Progress::new(awaited);
+            assert_eq!(within(LIMITS, &progress, pending::<()>()).await, Err(awaited));
+        }
+    }
+
+    #[actix_rt::test]
+    async fn an_exchange_that_goes_on_outlives_every_limit() {
+        let progress = Progress::new(Overdue::Response);
+        let exchange = async {
+            for _ in 0..20 {
+                actix_rt::time::sleep(Duration::from_millis(5)).await;
+                progress.restart(Overdue::Client);
+                progress.restart(Overdue::UpstreamWrite);
+            }
+        };
+        assert_eq!(within(LIMITS, &progress, exchange).await, Ok(()));
+    }
+
+    #[actix_rt::test]
+    async fn a_wait_that_goes_on_keeps_its_beginning() {
+        let progress = Progress::new(Overdue::Client);
+        let exchange = async {
+            loop {
+                actix_rt::time::sleep(Duration::from_millis(5)).await;
+                progress.wait_for(Overdue::Client);
+            }
+        };
+        assert_eq!(within::<()>(LIMITS, &progress, exchange).await, Err(Overdue::Client));
+    }
+}

@@ -1,0 +1,200 @@
+//! Which headers cross the gateway, and what it adds.
+//!
+//! Hop-by-hop headers, and what `Connection` names, end here (RFC 9110 §7.6.1). They are taken out before the
+//! gateway's own are put in, so that no client can name those away.
+
+use std::net::IpAddr;
+
+use actix_web::{
+    HttpRequest, HttpResponseBuilder,
+    http::header::{
+        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName,
+        HeaderValue, TE, TRAILER, TRANSFER_ENCODING, TryIntoHeaderValue as _, UPGRADE,
+    },
+};
+use actix_web_httpauth::headers::authorization::{Basic, Bearer};
+use ipnet::IpNet;
+use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
+use secrecy::ExposeSecret as _;
+
+use crate::{
+    policy::Grant,
+    settings::{HostHeader, Mlflow, UpstreamAuth},
+    telemetry::{RequestContext, X_REQUEST_ID},
+};
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const USER_ID: HeaderName = HeaderName::from_static("x-hokusai-user-id");
+const KEY_ID: HeaderName = HeaderName::from_static("x-hokusai-key-id");
+
+/// Names that only the gateway may say to MLflow, whatever follows them.
+const OWN_PREFIXES: [&str; 2] = ["x-hokusai-", "x-forwarded-"];
+
+/// Headers that end here on the way to MLflow: credentials, what the gateway sets itself, and what would make a
+/// server behind us read another path, method or address than the one that was decided on.
+const NOT_FOR_UPSTREAM: [&str; 10] = [
+    "x-api-key",
+    "x-original-url",
+    "x-rewrite-url",
+    "x-real-ip",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-host",
+    "x-request-id",
+    "traceparent",
+];
+
+/// Bytes of an identity that a header cannot carry as they are.
+const NOT_IN_IDENTITY: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
+
+/// What the settings say of headers, ready to be put in.
+#[derive(Debug)]
+pub(super) struct Rules {
+    host: HostHeader,
+    upstream_host: HeaderValue,
+    authorization: Option<HeaderValue>,
+    trusted_proxies: Vec<IpNet>,
+}
+
+impl Rules {
+    pub(super) fn new(mlflow: &Mlflow, trusted_proxies: &[IpNet]) -> Self {
+        let host = mlflow.url.host_str().unwrap_or_default();
+        let upstream_host =
+            mlflow.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
+        Self {
+            host: mlflow.host_header.clone(),
+            upstream_host: HeaderValue::try_from(upstream_host)
+                .unwrap_or_else(|_| HeaderValue::from_static("")),
+            authorization: authorization(&mlflow.auth),
+            trusted_proxies: trusted_proxies.to_vec(),
+        }
+    }
+
+    /// Fills `to` with what MLflow is sent. Framing is not among it: that is the body's.
+    pub(super) fn to_upstream(
+        &self,
+        request: &HttpRequest,
+        grant: &Grant,
+        client_ip: Option<IpAddr>,
+        to: &mut HeaderMap,
+    ) {
+        let from = request.headers();
+        let named = named_by_connection(from);
+        for (name, value) in from {
+            if may_pass_to_upstream(name)
+                && !named.iter().any(|named| name.as_str().eq_ignore_ascii_case(named))
+            {
+                to.append(name.clone(), value.clone());
+            }
+        }
+
+        let host = match &self.host {
+            HostHeader::Upstream => Some(&self.upstream_host),
+            HostHeader::Client => from.get(HOST),
+            HostHeader::Fixed(host) => Some(host),
+        };
+        insert(to, HOST, host.cloned());
+        insert(to, AUTHORIZATION, self.authorization.clone());
+
+        let principal = grant.principal();
+        insert(to, USER_ID, principal.user_id.as_deref().and_then(identity));
+        insert(to, KEY_ID, principal.key_id.as_deref().and_then(identity));
+
+        let client_ip = client_ip.and_then(|address| HeaderValue::try_from(address.to_string()).ok());
+        insert(to, X_FORWARDED_FOR, client_ip);
+        insert(to, X_FORWARDED_HOST, from.get(HOST).cloned());
+        insert(to, X_FORWARDED_PROTO, Some(self.scheme(request)));
+
+        let context = RequestContext::of(request);
+        insert(to, TRACEPARENT, HeaderValue::try_from(context.traceparent()).ok());
+        insert(to, X_REQUEST_ID, HeaderValue::try_from(context.request_id).ok());
+    }
+
+    /// How the client came: what a trusted proxy says, else as we were spoken to.
+    fn scheme(&self, request: &HttpRequest) -> HeaderValue {
+        let peer = request.peer_addr().map(|address| address.ip().to_canonical());
+        let trusted =
+            peer.is_some_and(|peer| self.trusted_proxies.iter().any(|network| network.contains(&peer)));
+        let said = request.headers().get(X_FORWARDED_PROTO).filter(|_| trusted);
+        match said.map(HeaderValue::as_bytes) {
+            Some(b"https") => HeaderValue::from_static("https"),
+            _ => HeaderValue::from_static("http"),
+        }
+    }
+}
+
+/// Adds MLflow's headers to the response, but for those of one hop and those that are the gateway's to say.
+/// Framing is not among them either.
+pub(super) fn to_client(from: &HeaderMap, response: &mut HttpResponseBuilder) {
+    let named = named_by_connection(from);
+    for (name, value) in from {
+        let ends_here = is_hop_by_hop(name)
+            || *name == CONTENT_LENGTH
+            || *name == X_REQUEST_ID
+            || name.as_str().starts_with("x-hokusai-")
+            || named.iter().any(|named| name.as_str().eq_ignore_ascii_case(named));
+        if !ends_here {
+            response.append_header((name.clone(), value.clone()));
+        }
+    }
+}
+
+/// The length that a head gives its body. A chunked body has none, whatever else its head says (RFC 9112 §6.3).
+pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
+    if headers.contains_key(TRANSFER_ENCODING) {
+        return None;
+    }
+    headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
+}
+
+fn may_pass_to_upstream(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    let set_by_us = [HOST, AUTHORIZATION, CONTENT_LENGTH, EXPECT, FORWARDED].contains(name);
+    !(set_by_us
+        || is_hop_by_hop(name)
+        || NOT_FOR_UPSTREAM.contains(&text)
+        || OWN_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
+        // A WSGI server reads `_` as `-`: a second spelling of every name above.
+        || text.contains('_'))
+}
+
+fn is_hop_by_hop(name: &HeaderName) -> bool {
+    [CONNECTION, TE, TRAILER, TRANSFER_ENCODING, UPGRADE].contains(name)
+        || ["keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization"]
+            .contains(&name.as_str())
+}
+
+fn named_by_connection(headers: &HeaderMap) -> Vec<&str> {
+    headers
+        .get_all(CONNECTION)
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .collect()
+}
+
+fn insert(to: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
+    if let Some(value) = value {
+        to.insert(name, value);
+    }
+}
+
+fn identity(text: &str) -> Option<HeaderValue> {
+    HeaderValue::try_from(utf8_percent_encode(text, NOT_IN_IDENTITY).to_string()).ok()
+}
+
+fn authorization(auth: &UpstreamAuth) -> Option<HeaderValue> {
+    let mut value = match auth {
+        UpstreamAuth::None => return None,
+        UpstreamAuth::Bearer(token) => Bearer::new(token.expose_secret().to_owned()).try_into_value().ok()?,
+        UpstreamAuth::Basic { username, password } => {
+            Basic::new(username.clone(), Some(password.expose_secret().to_owned())).try_into_value().ok()?
+        }
+    };
+    value.set_sensitive(true);
+    Some(value)
+}

@@ -1,0 +1,177 @@
+//! The last step: the request to MLflow and its response back, both streamed, neither held.
+
+mod deadlines;
+mod download;
+mod headers;
+mod upload;
+
+use std::{
+    net::IpAddr,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, error::ParseError, http::Method, web::Payload};
+use awc::{
+    ClientRequest, ClientResponse,
+    body::{self, BodyStream, SizedStream},
+    error::{ConnectError, SendRequestError},
+};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+use crate::{
+    http_client::{Connections, HttpClient, Tls, TransportFault, transport_fault},
+    policy::Grant,
+    settings::{Mlflow, Settings},
+    telemetry,
+};
+use deadlines::{Limits, Overdue, Progress, within};
+use download::Download;
+use upload::{Framing, Upload};
+
+/// Why MLflow's response could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    #[error("no connection to MLflow became free in time")]
+    Busy,
+    #[error("MLflow could not be connected to: {0}")]
+    Connect(String),
+    #[error("MLflow {0}")]
+    Closed(String),
+    #[error("MLflow {0}")]
+    Protocol(String),
+    #[error("MLflow took too long {0}")]
+    UpstreamTimeout(&'static str),
+    #[error("the client stalled in the middle of its body")]
+    ClientStalled,
+    #[error("the client's body broke off: {0}")]
+    ClientGone(String),
+    #[error("{0}")]
+    Internal(String),
+}
+
+/// The way to MLflow, one for each worker.
+#[derive(Debug)]
+pub struct Proxy {
+    client: HttpClient,
+    headers: headers::Rules,
+    limits: Limits,
+    queue_timeout: Duration,
+    /// One permit for each connection that may be in use; held until the response's last byte.
+    connections: Arc<Semaphore>,
+}
+
+impl Proxy {
+    pub fn new(settings: &Settings, tls: Option<&Tls>) -> Self {
+        let mlflow = &settings.mlflow;
+        Self {
+            client: upstream_client(mlflow, tls),
+            headers: headers::Rules::new(mlflow, &settings.server.trusted_proxies),
+            limits: Limits {
+                body_idle: settings.server.body_idle_timeout,
+                upstream_idle: mlflow.idle_timeout,
+                response: mlflow.connect_timeout + mlflow.response_timeout,
+            },
+            queue_timeout: mlflow.queue_timeout,
+            connections: Arc::new(Semaphore::new(mlflow.max_connections)),
+        }
+    }
+
+    /// Sends a granted request on and answers with MLflow's response, of which the body is still to come.
+    ///
+    /// # Errors
+    /// When there is no response whose head can be passed on.
+    pub async fn forward(
+        &self,
+        grant: &Grant,
+        client_ip: Option<IpAddr>,
+        request: &HttpRequest,
+        payload: Payload,
+    ) -> Result<HttpResponse, ProxyError> {
+        let permit = timeout(self.queue_timeout, Arc::clone(&self.connections).acquire_owned());
+        let permit = permit.await.ok().and_then(Result::ok).ok_or(ProxyError::Busy)?;
+
+        let mut upstream = self.client.request(request.method().clone(), grant.route().target().clone());
+        self.headers.to_upstream(request, grant, client_ip, upstream.headers_mut());
+
+        let started = Instant::now();
+        let response = self.exchange(upstream, upload::framing(request), payload).await?;
+        tracing::Span::current().record("upstream_ms", telemetry::milliseconds(started));
+        Ok(self.response(request.method(), response, permit))
+    }
+
+    /// Sends the request and its body, and waits for the response's head.
+    async fn exchange(
+        &self,
+        upstream: ClientRequest,
+        framing: Framing,
+        payload: Payload,
+    ) -> Result<ClientResponse, ProxyError> {
+        let progress = Rc::new(Progress::new(Overdue::Response));
+        let upload = Upload::new(payload, Rc::clone(&progress));
+        let sending = match framing {
+            Framing::None => upstream.send_body(body::None::new()),
+            Framing::Length(length) => upstream.send_body(SizedStream::new(length, upload)),
+            Framing::Chunked => upstream.send_body(BodyStream::new(upload)),
+        };
+        within(self.limits, &progress, sending).await.map_err(overdue)?.map_err(failed)
+    }
+
+    fn response(
+        &self,
+        method: &Method,
+        mut upstream: ClientResponse,
+        permit: OwnedSemaphorePermit,
+    ) -> HttpResponse {
+        let mut response = HttpResponse::build(upstream.status());
+        headers::to_client(upstream.headers(), &mut response);
+        let length = headers::content_length(upstream.headers());
+        let body = Download::new(upstream.take_payload(), self.limits.upstream_idle, permit);
+        download::attach(method, length, response, body)
+    }
+}
+
+/// A client for MLflow, as the proxy and the prober use it.
+pub(crate) fn upstream_client(mlflow: &Mlflow, tls: Option<&Tls>) -> HttpClient {
+    let connections = Connections {
+        connect_timeout: mlflow.connect_timeout,
+        keep_alive: mlflow.keep_alive,
+        // As many as there are permits: awc's own queue has no deadline, so nothing may ever wait there.
+        limit: mlflow.max_connections,
+    };
+    HttpClient::new(&mlflow.url, tls, connections)
+}
+
+fn overdue(awaited: Overdue) -> ProxyError {
+    match awaited {
+        Overdue::Client => ProxyError::ClientStalled,
+        Overdue::UpstreamWrite => ProxyError::UpstreamTimeout("to take the request's body"),
+        Overdue::Response => ProxyError::UpstreamTimeout("to answer"),
+    }
+}
+
+fn failed(error: SendRequestError) -> ProxyError {
+    match transport_fault(&error) {
+        Some(fault @ (TransportFault::ClosedBeforeHead | TransportFault::ClosedInResponse)) => {
+            return ProxyError::Closed(fault.to_string());
+        }
+        Some(fault) => return ProxyError::Protocol(fault.to_string()),
+        None => {}
+    }
+    match error {
+        SendRequestError::Connect(ConnectError::Disconnected) => {
+            ProxyError::Closed("closed the connection".to_owned())
+        }
+        SendRequestError::Connect(error) => ProxyError::Connect(error.to_string()),
+        SendRequestError::Send(error) | SendRequestError::Response(ParseError::Io(error)) => {
+            ProxyError::Closed(format!("broke the connection: {error}"))
+        }
+        SendRequestError::Response(error) => ProxyError::Protocol(format!("sent a bad response: {error}")),
+        SendRequestError::Body(error) => ProxyError::ClientGone(error.to_string()),
+        error => ProxyError::Internal(error.to_string()),
+    }
+}

@@ -1,0 +1,99 @@
+//! The first step: which MLflow path a request asks for.
+//!
+//! A target is read once ([`target`]), found under a public mount ([`mounts`]) and turned into the path and query
+//! that MLflow is sent. The bytes that were inspected are the bytes that are forwarded.
+
+mod mounts;
+mod target;
+
+use actix_web::http::{Method, Uri, uri::PathAndQuery};
+use url::Url;
+
+use crate::settings::{Mlflow, RestPrefix};
+
+/// The methods that MLflow's API, its UI and its artifact proxy use.
+const METHODS: [Method; 6] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+
+/// Where a request goes at MLflow. Only [`Routes::resolve`] makes one.
+#[derive(Debug, Clone)]
+pub struct Route {
+    target: PathAndQuery,
+}
+
+impl Route {
+    /// The path and query to send to MLflow: the client's own bytes behind the upstream's prefix.
+    pub fn target(&self) -> &PathAndQuery {
+        &self.target
+    }
+}
+
+/// Why a request has no route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum RouteError {
+    #[error("the path {0}")]
+    BadPath(&'static str),
+    #[error("no route of MLflow is served at this path")]
+    Unknown,
+    #[error("this method is not allowed")]
+    MethodNotAllowed,
+    #[error("protocol upgrades are not supported")]
+    Upgrade,
+}
+
+/// The public mounts and what stands behind them.
+#[derive(Debug)]
+pub struct Routes {
+    rest: RestPrefix,
+    /// The path of `mlflow.url` and MLflow's `--static-prefix`, without a slash at the end.
+    prefix: String,
+}
+
+impl Routes {
+    pub fn new(mlflow: &Mlflow) -> Self {
+        Self { rest: mlflow.rest, prefix: upstream_prefix(&mlflow.url, &mlflow.static_prefix) }
+    }
+
+    /// The path of MLflow's own health check, which tells no more than that it runs.
+    pub fn health(&self) -> String {
+        format!("{}/health", self.prefix)
+    }
+
+    /// Reads a target once, for the decision and for the upstream request alike.
+    ///
+    /// # Errors
+    /// A method or a target that is not served; nothing of it may be forwarded.
+    pub fn resolve(&self, method: &Method, uri: &Uri) -> Result<Route, RouteError> {
+        if !METHODS.contains(method) {
+            return Err(RouteError::MethodNotAllowed);
+        }
+        if uri.authority().is_some() || !uri.path().starts_with('/') {
+            return Err(RouteError::BadPath("is not in origin-form"));
+        }
+        let path = mounts::path_at_mlflow(uri.path()).ok_or(RouteError::Unknown)?;
+        target::inspect(path).map_err(RouteError::BadPath)?;
+
+        let mut target = String::with_capacity(self.prefix.len() + uri.path().len() + 16);
+        target.push_str(&self.prefix);
+        match (self.rest, path.strip_prefix("/api/")) {
+            (RestPrefix::AjaxApi, Some(rest)) => {
+                target.push_str("/ajax-api/");
+                target.push_str(rest);
+            }
+            _ => target.push_str(path),
+        }
+        if let Some(query) = uri.query() {
+            target.push('?');
+            target.push_str(query);
+        }
+        let target = PathAndQuery::try_from(target).map_err(|_| RouteError::BadPath("cannot be sent on"))?;
+        Ok(Route { target })
+    }
+}
+
+fn upstream_prefix(url: &Url, static_prefix: &str) -> String {
+    format!("{}{static_prefix}", url.path().trim_end_matches('/'))
+}
+
+#[cfg(test)]
+mod tests;

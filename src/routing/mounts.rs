@@ -1,0 +1,32 @@
+//! The paths under which MLflow is served to the public.
+
+/// Mounts of ours: what follows them is the path at MLflow.
+const STRIPPED: [&str; 2] = ["/api/mlflow", "/mlflow"];
+
+/// Paths of MLflow's own, served at the root because its client and its UI ask for them there. A client whose
+/// tracking URI has a path still asks for root artifact URIs on the bare host (mlflow/store/artifact/mlflow_artifacts_repo.py).
+const KEPT: [&str; 8] = [
+    "/api/2.0/mlflow",
+    "/api/3.0/mlflow",
+    "/api/2.0/mlflow-artifacts",
+    "/ajax-api",
+    "/graphql",
+    "/get-artifact",
+    "/model-versions/get-artifact",
+    "/v1/traces",
+];
+
+/// The path at MLflow for a public path. Mounts are matched byte for byte: case counts, and so does encoding.
+pub(super) fn path_at_mlflow(path: &str) -> Option<&str> {
+    for mount in STRIPPED {
+        if let Some(rest) = below(path, mount) {
+            return Some(if rest.is_empty() { "/" } else { rest });
+        }
+    }
+    KEPT.iter().any(|mount| below(path, mount).is_some()).then_some(path)
+}
+
+/// What follows `mount` in `path`: nothing, or a slash and more.
+fn below<'a>(path: &'a str, mount: &str) -> Option<&'a str> {
+    path.strip_prefix(mount).filter(|rest| rest.is_empty() || rest.starts_with('/'))
+}

@@ -1,0 +1,69 @@
+//! The one reading of a request target.
+//!
+//! A path is refused when two programs could read it in two ways: it is decoded up to twice for inspection and
+//! forwarded as it came (RFC 3986 §3.3, §6.2.2).
+
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
+/// What follows these at MLflow is an artifact's name, in which an encoded slash or semicolon is data.
+const ARTIFACT_NAMES: [&str; 2] = ["/api/2.0/mlflow-artifacts/", "/ajax-api/2.0/mlflow-artifacts/"];
+
+/// Inspects a path at MLflow.
+///
+/// # Errors
+/// What is wrong, as the end of a sentence that begins with "the path".
+pub(super) fn inspect(path: &str) -> Result<(), &'static str> {
+    if !path.is_ascii() {
+        return Err("has bytes that must be percent-encoded");
+    }
+    if path.contains(';') {
+        return Err("has parameters");
+    }
+    segments(path)?;
+    if path.contains('%') { encoded(path) } else { Ok(()) }
+}
+
+fn encoded(path: &str) -> Result<(), &'static str> {
+    if !escapes_are_hexadecimal(path.as_bytes()) {
+        return Err("has a `%` that begins no percent-encoded byte");
+    }
+    let once = decode(path)?;
+    let twice = decode(&once)?;
+    segments(&once)?;
+    segments(&twice)?;
+
+    let names_an_artifact = ARTIFACT_NAMES.iter().any(|names| path.starts_with(names));
+    let separators = |path: &str| path.matches(['/', ';']).count();
+    if !names_an_artifact && separators(&twice) > separators(path) {
+        return Err("has an encoded separator outside an artifact's name");
+    }
+    Ok(())
+}
+
+/// Decodes once. A `%` that begins nothing stays: at the second decoding it is a part of a name.
+fn decode(path: &str) -> Result<Cow<'_, str>, &'static str> {
+    percent_decode_str(path).decode_utf8().map_err(|_| "does not decode to UTF-8")
+}
+
+fn segments(path: &str) -> Result<(), &'static str> {
+    if path.bytes().any(|byte| byte.is_ascii_control() || byte == b'\\') {
+        return Err("has a control character or a backslash");
+    }
+    let mut segments = path.split('/').skip(1).peekable();
+    while let Some(segment) = segments.next() {
+        match segment {
+            "." | ".." => return Err("has dot segments"),
+            "" if segments.peek().is_some() => return Err("has empty segments"),
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+fn escapes_are_hexadecimal(bytes: &[u8]) -> bool {
+    bytes.iter().enumerate().filter(|(_, byte)| **byte == b'%').all(|(at, _)| {
+        bytes.get(at + 1..at + 3).is_some_and(|digits| digits.iter().all(u8::is_ascii_hexdigit))
+    })
+}

@@ -1,0 +1,124 @@
+use actix_web::http::{Method, Uri};
+use url::Url;
+
+use super::{RouteError, Routes};
+use crate::settings::RestPrefix;
+
+fn routes(rest: RestPrefix, prefix: &str) -> Routes {
+    Routes { rest, prefix: prefix.to_owned() }
+}
+
+fn resolve(target: &str) -> Result<String, RouteError> {
+    let uri: Uri = target.parse().unwrap();
+    routes(RestPrefix::Api, "").resolve(&Method::GET, &uri).map(|route| route.target().to_string())
+}
+
+#[test]
+fn each_public_path_has_its_path_at_mlflow() {
+    for (public, upstream) in [
+        ("/api/mlflow/api/2.0/mlflow/runs/get?run_id=1", "/api/2.0/mlflow/runs/get?run_id=1"),
+        ("/mlflow/api/2.0/mlflow/runs/get", "/api/2.0/mlflow/runs/get"),
+        ("/mlflow/", "/"),
+        ("/mlflow", "/"),
+        ("/api/2.0/mlflow/runs/get?a=1&a=2", "/api/2.0/mlflow/runs/get?a=1&a=2"),
+        ("/api/3.0/mlflow/traces", "/api/3.0/mlflow/traces"),
+        ("/api/2.0/mlflow-artifacts/artifacts/1/a", "/api/2.0/mlflow-artifacts/artifacts/1/a"),
+        ("/ajax-api/2.0/mlflow/runs/get", "/ajax-api/2.0/mlflow/runs/get"),
+        ("/graphql", "/graphql"),
+        ("/get-artifact?path=a", "/get-artifact?path=a"),
+        ("/model-versions/get-artifact", "/model-versions/get-artifact"),
+        ("/v1/traces", "/v1/traces"),
+    ] {
+        assert_eq!(resolve(public).as_deref(), Ok(upstream), "{public}");
+    }
+}
+
+#[test]
+fn what_is_under_no_mount_is_unknown() {
+    for path in
+        ["/", "/admin", "/API/2.0/mlflow/x", "/api/2.0/mlflowx", "/mlflowx/a", "/ml%66low/a", "/v1/tracesx"]
+    {
+        assert_eq!(resolve(path), Err(RouteError::Unknown), "{path}");
+    }
+}
+
+#[test]
+fn artifact_names_reach_mlflow_byte_for_byte() {
+    for name in [
+        "model%20v1%20%232%2050%25%20%2B%C3%A9.txt",
+        "a%2Fb",
+        "a+b",
+        "100%25zz",
+        "a%3Bb",
+        "semi%253B",
+        "a%252Fb",
+    ] {
+        let path = format!("/api/2.0/mlflow-artifacts/artifacts/1/{name}");
+        assert_eq!(resolve(&format!("/api/mlflow{path}")), Ok(path));
+    }
+}
+
+#[test]
+fn ambiguous_paths_are_refused() {
+    for rest in [
+        "/x/../health",
+        "/%2e%2e/",
+        "/.%2e/",
+        "/%252e%252e/",
+        "/./",
+        "/a/.",
+        "//api/2.0/mlflow/runs/get",
+        "/api//2.0/mlflow/runs/get",
+        "/api%2f2.0/mlflow/runs/get",
+        "/api%252f2.0/mlflow/runs/get",
+        "/a%5cb",
+        "/a%255cb",
+        "/a%00b",
+        "/a%0d%0ab",
+        "/%c0%ae%c0%ae/",
+        "/%zz",
+        "/a%2",
+        "/a;a=b",
+        "/a%3Ba=b",
+        "/api/2.0/mlflow-artifacts/artifacts/1/..%2f..%2fx",
+        "/api/2.0/mlflow-artifacts/artifacts/1/..%252f..%252fx",
+        "/api/2.0/mlflow-artifacts/artifacts/1/a%2F%2Fb",
+    ] {
+        let outcome = resolve(&format!("/api/mlflow{rest}"));
+        assert!(matches!(outcome, Err(RouteError::BadPath(_))), "{rest}: {outcome:?}");
+    }
+}
+
+#[test]
+fn only_origin_form_is_a_target() {
+    for target in ["http://evil/api/mlflow/x", "*"] {
+        assert!(matches!(resolve(target), Err(RouteError::BadPath(_))), "{target}");
+    }
+}
+
+#[test]
+fn a_query_never_changes_the_route() {
+    assert_eq!(resolve("/admin?x=/api/mlflow/"), Err(RouteError::Unknown));
+    assert_eq!(resolve("/api/mlflow/x?y=/../z").as_deref(), Ok("/x?y=/../z"));
+}
+
+#[test]
+fn methods_that_mlflow_does_not_use_are_refused() {
+    let uri: Uri = "/api/mlflow/x".parse().unwrap();
+    let routes = routes(RestPrefix::Api, "");
+    for method in ["TRACE", "CONNECT", "OPTIONS", "PROPFIND", "get"] {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        assert_eq!(routes.resolve(&method, &uri).unwrap_err(), RouteError::MethodNotAllowed, "{method}");
+    }
+}
+
+#[test]
+fn the_upstreams_prefixes_are_put_before_the_path() {
+    let prefix = super::upstream_prefix(&Url::parse("http://mlflow/base/").unwrap(), "/static");
+    let routes = routes(RestPrefix::AjaxApi, &prefix);
+    let resolve =
+        |target: &str| routes.resolve(&Method::GET, &target.parse().unwrap()).unwrap().target().to_string();
+    assert_eq!(resolve("/api/2.0/mlflow/runs/get"), "/base/static/ajax-api/2.0/mlflow/runs/get");
+    assert_eq!(resolve("/mlflow/"), "/base/static/");
+    assert_eq!(routes.health(), "/base/static/health");
+}

@@ -1,0 +1,65 @@
+//! The HTTP server: its route table, and what is wrapped around it.
+
+use std::{net::TcpListener, sync::Arc};
+
+use actix_web::{
+    App, HttpServer,
+    dev::Server,
+    middleware::from_fn,
+    web::{self, Data, ServiceConfig},
+};
+use tracing_actix_web::TracingLogger;
+
+use crate::{
+    gateway::{Gateway, Shared, admit, forward},
+    health, telemetry,
+};
+
+/// Every route, open ones first; whatever is not open is MLflow's, and goes through [`admit`].
+fn routes(app: &mut ServiceConfig) {
+    app.route("/live", web::get().to(health::live))
+        .route("/health", web::get().to(health::health))
+        .route("/ready", web::get().to(health::ready))
+        .route("/version", web::get().to(health::version));
+    for path in ["/health/mlflow", "/api/mlflow/health/mlflow", "/mlflow/health/mlflow"] {
+        app.route(path, web::get().to(health::mlflow));
+    }
+    app.service(web::scope("").wrap(from_fn(admit)).default_service(web::to(forward)));
+}
+
+/// Builds the server on a socket that is bound already.
+///
+/// # Errors
+/// A socket that cannot be listened on.
+pub fn start(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<Server> {
+    let settings = shared.settings.server.clone();
+    let mut server = HttpServer::new(move || {
+        App::new()
+            .app_data(Data::new(Gateway::new(Arc::clone(&shared))))
+            .configure(routes)
+            // The last one wrapped is the first one run: the id that is stamped is made by the tracing logger.
+            .wrap(from_fn(telemetry::stamp_request_id))
+            .wrap(TracingLogger::<telemetry::GatewayRootSpan>::new())
+    })
+    .keep_alive(settings.keep_alive)
+    .client_request_timeout(settings.head_timeout)
+    .client_disconnect_timeout(LINGER)
+    // A client that closed its side is gone: what was asked for it at MLflow is given up.
+    .h1_allow_half_closed(false)
+    .tcp_nodelay(true)
+    .backlog(BACKLOG)
+    .shutdown_timeout(settings.drain_grace.as_secs())
+    .shutdown_signal(stop);
+    if settings.workers > 0 {
+        server = server.workers(settings.workers);
+    }
+    Ok(server.listen(listener)?.run())
+}
+
+/// How long a refused client may go on sending its body before its connection is reset.
+const LINGER: std::time::Duration = std::time::Duration::from_secs(5);
+const BACKLOG: u32 = 2048;

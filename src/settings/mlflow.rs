@@ -1,0 +1,162 @@
+//! MLflow, the upstream.
+
+use std::time::Duration;
+
+use actix_web::http::header::HeaderValue;
+use secrecy::SecretString;
+use url::Url;
+
+use super::{
+    reader::Reader,
+    value::{FromText, words},
+};
+
+/// `[mlflow]`
+#[derive(Debug, Clone)]
+pub struct Mlflow {
+    /// Where MLflow answers.
+    pub url: Url,
+    /// The `Host` that MLflow is sent.
+    pub host_header: HostHeader,
+    /// The prefix of its REST calls that MLflow answers.
+    pub rest: RestPrefix,
+    /// What MLflow was started with as `--static-prefix`: empty, or `/` and a path without a slash at its end.
+    pub static_prefix: String,
+    /// The credentials that MLflow itself wants of us.
+    pub auth: UpstreamAuth,
+    /// Time for DNS, TCP and TLS together.
+    pub connect_timeout: Duration,
+    /// Time for the response's head, from the end of the upload.
+    pub response_timeout: Duration,
+    /// Time for the next piece of a body, either way.
+    pub idle_timeout: Duration,
+    /// How long an idle connection is kept.
+    pub keep_alive: Duration,
+    /// Connections for each worker.
+    pub max_connections: usize,
+    /// Time that a request may wait for a connection.
+    pub queue_timeout: Duration,
+    /// Time between two health probes, and the deadline of each.
+    pub probe_interval: Duration,
+}
+
+/// The `Host` header that MLflow is sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostHeader {
+    /// The host and port of `mlflow.url`.
+    Upstream,
+    /// As the client sent it.
+    Client,
+    /// A value of the operator's own, for an MLflow started with `--allowed-hosts`.
+    Fixed(HeaderValue),
+}
+
+/// The prefix under which MLflow answers REST calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RestPrefix {
+    Api,
+    AjaxApi,
+}
+
+/// What the gateway presents to MLflow, which sees no credential of the client.
+#[derive(Debug, Clone)]
+pub enum UpstreamAuth {
+    None,
+    Bearer(SecretString),
+    Basic { username: String, password: SecretString },
+}
+
+#[derive(Clone, Copy)]
+enum AuthKind {
+    None,
+    Bearer,
+    Basic,
+}
+
+words!(RestPrefix, "api" => Self::Api, "ajax-api" => Self::AjaxApi);
+words!(AuthKind, "none" => Self::None, "bearer" => Self::Bearer, "basic" => Self::Basic);
+
+impl FromText for HostHeader {
+    const FORM: &'static str = "upstream, client, or a host such as mlflow.internal:5000";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match text {
+            "upstream" => Ok(Self::Upstream),
+            "client" => Ok(Self::Client),
+            host if host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-[]".contains(&byte)) => {
+                HeaderValue::from_str(host).map(Self::Fixed).map_err(|error| error.to_string())
+            }
+            _ => Err("is not a host".to_owned()),
+        }
+    }
+}
+
+/// A path that is put before others: `/` first, none at the end.
+struct Prefix(String);
+
+impl FromText for Prefix {
+    const FORM: &'static str = "a path such as /mlflow";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let path = text.trim_end_matches('/');
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
+        if !path.starts_with('/') || path.contains("//") || !path.bytes().all(plain) {
+            return Err("is not a plain path that begins with a slash".to_owned());
+        }
+        Ok(Self(path.to_owned()))
+    }
+}
+
+impl Mlflow {
+    pub(super) fn read(reader: &mut Reader) -> Option<Self> {
+        let url = reader.value("mlflow.url");
+        let host_header = reader.value("mlflow.host_header");
+        let rest = reader.value("mlflow.rest");
+        let static_prefix = reader.optional::<Prefix>("mlflow.static_prefix");
+        let auth = UpstreamAuth::read(reader);
+        let connect_timeout = reader.value("mlflow.connect_timeout");
+        let response_timeout = reader.value("mlflow.response_timeout");
+        let idle_timeout = reader.value("mlflow.idle_timeout");
+        let keep_alive = reader.value("mlflow.keep_alive");
+        let max_connections = reader.value("mlflow.max_connections");
+        let queue_timeout = reader.value("mlflow.queue_timeout");
+        let probe_interval = reader.value("mlflow.probe_interval");
+        Some(Self {
+            url: url?,
+            host_header: host_header?,
+            rest: rest?,
+            static_prefix: static_prefix?.map_or_else(String::new, |prefix| prefix.0),
+            auth: auth?,
+            connect_timeout: connect_timeout?,
+            response_timeout: response_timeout?,
+            idle_timeout: idle_timeout?,
+            keep_alive: keep_alive?,
+            max_connections: max_connections?,
+            queue_timeout: queue_timeout?,
+            probe_interval: probe_interval?,
+        })
+    }
+}
+
+impl UpstreamAuth {
+    fn read(reader: &mut Reader) -> Option<Self> {
+        let kind = reader.value("mlflow.auth");
+        let token = reader.secret("mlflow.token", "mlflow.token_file");
+        let username = reader.optional::<String>("mlflow.username");
+        let password = reader.secret("mlflow.password", "mlflow.password_file");
+        match (kind?, token?, username?, password?) {
+            (AuthKind::None, None, None, None) => Some(Self::None),
+            (AuthKind::Bearer, Some(token), None, None) => Some(Self::Bearer(token)),
+            (AuthKind::Basic, None, Some(username), Some(password)) => {
+                Some(Self::Basic { username, password })
+            }
+            _ => {
+                let what = "does not fit the credentials that are set for MLflow";
+                let fix = "bearer with mlflow.token only, basic with mlflow.username and mlflow.password only, \
+                           or none with none of them";
+                reader.problem("mlflow.auth", None, what, fix);
+                None
+            }
+        }
+    }
+}

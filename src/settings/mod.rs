@@ -1,0 +1,93 @@
+//! What can be configured: `config/default.toml` < `--config FILE` < `HOKUSAI__SECTION__KEY`.
+//!
+//! One struct and one file a concern. Reading never stops at the first mistake: every problem is collected and
+//! reported at once, each with its key, its variable and what to write instead. Nothing else of ours is imported here.
+
+mod auth;
+mod check;
+mod mlflow;
+mod problem;
+mod reader;
+mod server;
+mod sources;
+mod telemetry;
+mod value;
+
+use std::path::Path;
+
+pub use auth::{Auth, AuthMode, AuthService};
+pub use mlflow::{HostHeader, Mlflow, RestPrefix, UpstreamAuth};
+pub use problem::{Problem, Problems};
+pub use server::Server;
+pub use telemetry::{LogFormat, Telemetry};
+
+use reader::Reader;
+use sha2::{Digest as _, Sha256};
+use url::Url;
+
+/// Everything that can be configured, typed and checked.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    pub server: Server,
+    pub mlflow: Mlflow,
+    pub auth: Auth,
+    pub telemetry: Telemetry,
+}
+
+impl Settings {
+    /// Reads the defaults, `file` if there is one, and `environment` (pairs as from [`std::env::vars`]).
+    ///
+    /// # Errors
+    /// All problems at once: unknown keys, values that do not parse, required keys that are not set, and values
+    /// that contradict each other.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Self, Problems> {
+        let mut reader = Reader::new(sources::collect(file, environment)?);
+        let server = Server::read(&mut reader);
+        let mlflow = Mlflow::read(&mut reader);
+        let auth = Auth::read(&mut reader);
+        let telemetry = Telemetry::read(&mut reader);
+        let mut problems = reader.finish();
+
+        match (server, mlflow, auth, telemetry) {
+            (Some(server), Some(mlflow), Some(auth), Some(telemetry)) => {
+                let settings = Self { server, mlflow, auth, telemetry };
+                problems.extend(check::contradictions(&settings));
+                problems.into_result(settings)
+            }
+            _ => Err(problems),
+        }
+    }
+
+    /// Every server that the settings name.
+    pub fn urls(&self) -> impl Iterator<Item = &Url> {
+        let auth = match &self.auth.mode {
+            AuthMode::Service(service) => Some(&service.url),
+            AuthMode::KeyFile(_) => None,
+        };
+        [Some(&self.mlflow.url), auth].into_iter().flatten()
+    }
+
+    /// 16 hexadecimal digits that change with the settings. Secrets do not count.
+    pub fn fingerprint(&self) -> String {
+        let digest = Sha256::digest(format!("{self:?}"));
+        hex::encode(&digest[..8])
+    }
+
+    /// Reads only `[auth]`: managing keys needs nothing else to be right.
+    ///
+    /// # Errors
+    /// The problems of this section.
+    pub fn load_auth(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Auth, Problems> {
+        let mut reader = Reader::new(sources::collect(file, environment)?);
+        Auth::read(&mut reader).ok_or_else(|| reader.into_problems())
+    }
+}
+
+#[cfg(test)]
+mod tests;

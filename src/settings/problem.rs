@@ -1,0 +1,85 @@
+//! One mistake in the settings, and all of them.
+
+use std::fmt;
+
+use super::sources;
+
+/// What is wrong with one setting, and what to write instead.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The dotted key, `mlflow.url`; empty when a whole file is at fault.
+    pub key: String,
+    /// Where the value came from, and the value itself unless it is secret.
+    pub found: Option<String>,
+    /// What is wrong.
+    pub what: String,
+    /// What to write instead.
+    pub fix: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.key.is_empty() {
+            write!(f, "{}", self.what)?;
+        } else {
+            write!(f, "{} ({}): {}", self.key, sources::variables(&self.key), self.what)?;
+        }
+        if let Some(found) = &self.found {
+            write!(f, "\n    found: {found}")?;
+        }
+        write!(f, "\n    write: {}", self.fix)
+    }
+}
+
+/// Every problem that was found, in the order of the settings.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    pub fn push(&mut self, problem: Problem) {
+        self.0.push(problem);
+    }
+
+    pub fn extend(&mut self, more: impl IntoIterator<Item = Problem>) {
+        self.0.extend(more);
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = &Problem> {
+        self.0.iter()
+    }
+
+    /// `value`, unless there is a problem.
+    ///
+    /// # Errors
+    /// The problems themselves.
+    pub fn into_result<T>(self, value: T) -> Result<T, Self> {
+        if self.0.is_empty() { Ok(value) } else { Err(self) }
+    }
+}
+
+impl IntoIterator for Problems {
+    type Item = Problem;
+    type IntoIter = std::vec::IntoIter<Problem>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
+    }
+}
+
+impl From<Problem> for Problems {
+    fn from(problem: Problem) -> Self {
+        Self(vec![problem])
+    }
+}
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for problem in &self.0 {
+            writeln!(f, "{problem}")?;
+        }
+        let plural = if self.0.len() == 1 { "" } else { "s" };
+        write!(f, "{} problem{plural} in the settings", self.0.len())
+    }
+}
+
+impl std::error::Error for Problems {}

@@ -1,0 +1,138 @@
+//! Takes one value after another out of the merged layers, and keeps account of every problem.
+
+use std::{collections::BTreeMap, fs, path::PathBuf};
+
+use config::{Value, ValueKind};
+use secrecy::SecretString;
+
+use super::{
+    problem::{Problem, Problems},
+    value::FromText,
+};
+
+/// The merged layers. What nobody takes is unknown.
+pub(super) struct Reader {
+    values: BTreeMap<String, Value>,
+    known: Vec<&'static str>,
+    problems: Problems,
+}
+
+impl Reader {
+    pub(super) fn new(values: BTreeMap<String, Value>) -> Self {
+        Self { values, known: Vec::new(), problems: Problems::default() }
+    }
+
+    /// A setting that must have a value. `None` after a problem was noted.
+    pub(super) fn value<T: FromText>(&mut self, key: &'static str) -> Option<T> {
+        match self.optional(key)? {
+            Some(value) => Some(value),
+            None => {
+                self.problem(key, None, "is required and not set", T::FORM);
+                None
+            }
+        }
+    }
+
+    /// A setting that may be left out: `Some(None)`. `None` after a problem was noted.
+    #[expect(clippy::option_option, reason = "not set and not usable are two things")]
+    pub(super) fn optional<T: FromText>(&mut self, key: &'static str) -> Option<Option<T>> {
+        let Some(value) = self.take(key) else { return Some(None) };
+        let found = Self::describe(&value);
+        match value.into_string() {
+            Ok(text) => self.parse(key, &text, found).map(Some),
+            Err(_) => {
+                self.problem(key, Some(found), "is a list or a table, where one value is wanted", T::FORM);
+                None
+            }
+        }
+    }
+
+    /// A list: an array in a file, separated by commas in the environment.
+    pub(super) fn list<T: FromText>(&mut self, key: &'static str) -> Option<Vec<T>> {
+        let Some(value) = self.take(key) else { return Some(Vec::new()) };
+        let found = Self::describe(&value);
+        let items = match value.kind {
+            ValueKind::Array(items) => items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>(),
+            kind => kind.to_string().split(',').map(|item| item.trim().to_owned()).collect(),
+        };
+        // Every item is tried, so that all wrong ones are named.
+        let parsed: Vec<Option<T>> = items.iter().map(|item| self.parse(key, item, found.clone())).collect();
+        parsed.into_iter().collect()
+    }
+
+    /// A secret, from `key` or from the file that `file_key` names. Its value is never shown.
+    #[expect(clippy::option_option, reason = "not set and not usable are two things")]
+    pub(super) fn secret(
+        &mut self,
+        key: &'static str,
+        file_key: &'static str,
+    ) -> Option<Option<SecretString>> {
+        let direct = self.take(key).and_then(|value| value.into_string().ok());
+        let path: Option<PathBuf> = self.optional(file_key)?;
+        match (direct, path) {
+            (Some(_), Some(_)) => {
+                self.problem(file_key, None, &format!("is set beside {key}"), "only one of the two");
+                None
+            }
+            (Some(text), None) => Some(Some(text.into())),
+            (None, Some(path)) => match fs::read_to_string(&path) {
+                Ok(text) => Some(Some(text.trim_end_matches(['\r', '\n']).to_owned().into())),
+                Err(error) => {
+                    let found = Some(path.display().to_string());
+                    self.problem(file_key, found, &format!("cannot be read: {error}"), "the path of a file");
+                    None
+                }
+            },
+            (None, None) => Some(None),
+        }
+    }
+
+    pub(super) fn problem(&mut self, key: &str, found: Option<String>, what: &str, fix: &str) {
+        self.problems.push(Problem {
+            key: key.to_owned(),
+            found,
+            what: what.to_owned(),
+            fix: fix.trim_end().to_owned(),
+        });
+    }
+
+    /// Every problem so far, and one for each key that nothing has asked for.
+    pub(super) fn finish(mut self) -> Problems {
+        for (key, value) in std::mem::take(&mut self.values) {
+            let near = self
+                .known
+                .iter()
+                .max_by(|a, b| strsim::jaro_winkler(a, &key).total_cmp(&strsim::jaro_winkler(b, &key)));
+            let fix = near.map_or_else(String::new, |near| format!("{near}, or nothing"));
+            self.problem(&key, Some(Self::origin(&value)), "is not a setting", &fix);
+        }
+        self.problems
+    }
+
+    pub(super) fn into_problems(self) -> Problems {
+        self.problems
+    }
+
+    fn take(&mut self, key: &'static str) -> Option<Value> {
+        self.known.push(key);
+        self.values.remove(key)
+    }
+
+    fn parse<T: FromText>(&mut self, key: &str, text: &str, found: String) -> Option<T> {
+        match T::from_text(text) {
+            Ok(value) => Some(value),
+            Err(what) => {
+                self.problem(key, Some(found), &what, T::FORM);
+                None
+            }
+        }
+    }
+
+    fn describe(value: &Value) -> String {
+        format!("\"{value}\", {}", Self::origin(value))
+    }
+
+    fn origin(value: &Value) -> String {
+        value.origin().map_or_else(|| "in the defaults".to_owned(), |origin| format!("in {origin}"))
+    }
+}

@@ -1,0 +1,86 @@
+//! The layers that settings are read from, flattened to dotted keys.
+
+use std::{
+    collections::{BTreeMap, HashMap},
+    path::Path,
+};
+
+use config::{Config, Environment, File, FileFormat, Value, ValueKind};
+
+use super::problem::{Problem, Problems};
+
+/// The defaults, compiled in; their comments are the reference of every key.
+pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
+
+/// Variables of existing deployments and the keys that they set. The `HOKUSAI__` variable wins over its elder.
+const ELDER_VARIABLES: [(&str, &str); 3] = [
+    ("MLFLOW_SERVER_URL", "mlflow.url"),
+    ("HOKUSAI_AUTH_SERVICE_URL", "auth.service.url"),
+    ("AUTH_SERVICE_ID", "auth.service.service_id"),
+];
+
+/// The variables that set `key`, as a person would write them.
+pub(super) fn variables(key: &str) -> String {
+    let mut names = variable(key);
+    for (elder, _) in ELDER_VARIABLES.iter().filter(|(_, sets)| *sets == key) {
+        names.push_str(" or ");
+        names.push_str(elder);
+    }
+    names
+}
+
+fn variable(key: &str) -> String {
+    format!("HOKUSAI__{}", key.replace('.', "__").to_uppercase())
+}
+
+/// Every key that any layer sets, with the value of the last one.
+///
+/// # Errors
+/// A file that is missing or is not TOML.
+pub(super) fn collect(
+    file: Option<&Path>,
+    environment: impl IntoIterator<Item = (String, String)>,
+) -> Result<BTreeMap<String, Value>, Problems> {
+    let mut environment: HashMap<String, String> = environment.into_iter().collect();
+    for (elder, key) in ELDER_VARIABLES {
+        if let Some(value) = environment.remove(elder) {
+            environment.entry(variable(key)).or_insert(value);
+        }
+    }
+
+    let mut layers = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
+    if let Some(path) = file {
+        layers = layers.add_source(File::from(path).format(FileFormat::Toml));
+    }
+    layers = layers.add_source(
+        Environment::with_prefix("HOKUSAI")
+            .prefix_separator("__")
+            .separator("__")
+            .ignore_empty(true)
+            .source(Some(environment)),
+    );
+
+    let merged = layers.build().map_err(|error| Problem {
+        key: String::new(),
+        found: None,
+        what: error.to_string(),
+        fix: "a TOML file that can be read, like config/default.toml".to_owned(),
+    })?;
+    let mut flat = BTreeMap::new();
+    flatten(None, merged.cache, &mut flat);
+    Ok(flat)
+}
+
+fn flatten(prefix: Option<&str>, value: Value, flat: &mut BTreeMap<String, Value>) {
+    match value.kind {
+        ValueKind::Table(table) => {
+            for (name, value) in table {
+                let key = prefix.map_or_else(|| name.clone(), |prefix| format!("{prefix}.{name}"));
+                flatten(Some(&key), value, flat);
+            }
+        }
+        _ => {
+            flat.insert(prefix.unwrap_or_default().to_owned(), value);
+        }
+    }
+}

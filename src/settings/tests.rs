@@ -1,0 +1,152 @@
+use std::{fs, time::Duration};
+
+use secrecy::ExposeSecret;
+use url::Url;
+
+use super::{AuthMode, HostHeader, LogFormat, Settings, UpstreamAuth, sources};
+
+fn environment(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+fn load(pairs: &[(&str, &str)]) -> Settings {
+    Settings::load(None, environment(pairs)).unwrap()
+}
+
+fn problems(pairs: &[(&str, &str)]) -> String {
+    Settings::load(None, environment(pairs)).unwrap_err().to_string()
+}
+
+const MLFLOW: (&str, &str) = ("HOKUSAI__MLFLOW__URL", "http://127.0.0.1:5000");
+
+#[test]
+fn the_defaults_need_only_mlflows_address() {
+    let settings = load(&[MLFLOW]);
+    assert_eq!(settings.server.bind.to_string(), "127.0.0.1:8001");
+    assert_eq!(settings.server.drain_grace, Duration::from_secs(30));
+    assert_eq!(settings.mlflow.host_header, HostHeader::Upstream);
+    assert_eq!(settings.telemetry.log, LogFormat::Auto);
+    assert!(matches!(settings.auth.mode, AuthMode::KeyFile(path) if path.ends_with("keys.toml")));
+}
+
+#[test]
+fn every_default_has_a_comment_above_it() {
+    let lines: Vec<&str> = sources::DEFAULTS.lines().collect();
+    for pair in lines.windows(2).filter(|pair| pair[1].contains(" = ") && !pair[1].starts_with("# ")) {
+        assert!(pair[0].starts_with("# "), "no comment above `{}`", pair[1]);
+    }
+}
+
+#[test]
+fn mlflows_address_is_required() {
+    let text = problems(&[]);
+    assert!(text.contains("mlflow.url (HOKUSAI__MLFLOW__URL or MLFLOW_SERVER_URL): is required"), "{text}");
+}
+
+#[test]
+fn a_file_overrides_the_defaults_and_the_environment_overrides_the_file() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, "[mlflow]\nurl = 'http://in-file:1'\nhost_header = 'client'\n").unwrap();
+    let settings = Settings::load(
+        Some(file.path()),
+        environment(&[("HOKUSAI__MLFLOW__URL", "http://in-environment:2")]),
+    )
+    .unwrap();
+    assert_eq!(settings.mlflow.url, Url::parse("http://in-environment:2").unwrap());
+    assert_eq!(settings.mlflow.host_header, HostHeader::Client);
+}
+
+#[test]
+fn elder_variables_work_and_yield_to_the_new_ones() {
+    let settings = load(&[
+        ("MLFLOW_SERVER_URL", "http://elder:1"),
+        MLFLOW,
+        ("HOKUSAI_AUTH_SERVICE_URL", "http://auth:8000"),
+        ("AUTH_SERVICE_ID", "elder-id"),
+    ]);
+    assert_eq!(settings.mlflow.url.as_str(), "http://127.0.0.1:5000/");
+    let AuthMode::Service(service) = settings.auth.mode else {
+        panic!("the auth service is chosen by its URL")
+    };
+    assert_eq!(service.service_id, "elder-id");
+}
+
+#[test]
+fn an_explicit_mode_wins_over_the_services_url() {
+    let settings =
+        load(&[MLFLOW, ("HOKUSAI__AUTH__MODE", "key_file"), ("HOKUSAI__AUTH__SERVICE__URL", "http://auth")]);
+    assert!(matches!(settings.auth.mode, AuthMode::KeyFile(_)));
+}
+
+#[test]
+fn all_problems_are_told_at_once_with_key_variable_value_and_fix() {
+    let text = problems(&[
+        ("HOKUSAI__MLFLOW__URL", "127.0.0.1:5000"),
+        ("HOKUSAI__SERVER__BIND", "8001"),
+        ("HOKUSAI__SERVER__TRUSTED_PROXIES", "10.0.0.0/8, load-balancer"),
+        ("HOKUSAI__AUTH__SERVICE__TIMEOUT", "2"),
+        ("HOKUSAI__AUTH__SERVICE__SERVICEID", "platform"),
+    ]);
+    for expected in [
+        "mlflow.url (HOKUSAI__MLFLOW__URL or MLFLOW_SERVER_URL): is not a URL",
+        "found: \"127.0.0.1:5000\", in the environment",
+        "write: an address with its scheme, such as http://127.0.0.1:5000",
+        "server.bind (HOKUSAI__SERVER__BIND): is not an IP address with a port",
+        "server.trusted_proxies (HOKUSAI__SERVER__TRUSTED_PROXIES): is not a network",
+        "auth.service.timeout (HOKUSAI__AUTH__SERVICE__TIMEOUT): is not a duration",
+        "auth.service.serviceid (HOKUSAI__AUTH__SERVICE__SERVICEID): is not a setting",
+        "write: auth.service.service_id, or nothing",
+        "5 problems in the settings",
+    ] {
+        assert!(text.contains(expected), "`{expected}` is missing in:\n{text}");
+    }
+}
+
+#[test]
+fn a_url_that_is_no_plain_address_is_refused() {
+    for url in ["ftp://mlflow", "http://user:secret@mlflow", "http://mlflow/?a=b", "mlflow", "http://"] {
+        let text = problems(&[("HOKUSAI__MLFLOW__URL", url)]);
+        assert!(text.contains("mlflow.url"), "{url}: {text}");
+    }
+}
+
+#[test]
+fn the_gateways_own_address_is_no_upstream() {
+    for url in ["http://127.0.0.1:8001", "http://localhost:8001"] {
+        assert!(problems(&[("HOKUSAI__MLFLOW__URL", url)]).contains("own address"), "{url}");
+    }
+}
+
+#[test]
+fn a_secret_can_come_from_a_file_and_is_never_shown() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, "s3cr3t\n").unwrap();
+    let path = file.path().to_str().unwrap();
+    let settings =
+        load(&[MLFLOW, ("HOKUSAI__MLFLOW__AUTH", "bearer"), ("HOKUSAI__MLFLOW__TOKEN_FILE", path)]);
+    let UpstreamAuth::Bearer(token) = &settings.mlflow.auth else { panic!("a bearer token is set") };
+    assert_eq!(token.expose_secret(), "s3cr3t");
+    assert!(!format!("{settings:?}").contains("s3cr3t"));
+
+    let text = problems(&[
+        MLFLOW,
+        ("HOKUSAI__MLFLOW__TOKEN", "s3cr3t"),
+        ("HOKUSAI__MLFLOW__TOKEN_FILE", path),
+        ("HOKUSAI__MLFLOW__PASSWORD", "s3cr3t"),
+    ]);
+    assert!(!text.contains("s3cr3t"), "{text}");
+}
+
+#[test]
+fn credentials_for_mlflow_must_fit_their_kind() {
+    let text = problems(&[MLFLOW, ("HOKUSAI__MLFLOW__AUTH", "bearer")]);
+    assert!(text.contains("mlflow.auth (HOKUSAI__MLFLOW__AUTH): does not fit"), "{text}");
+}
+
+#[test]
+fn a_file_that_is_not_toml_is_named_with_its_line() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, "[mlflow\n").unwrap();
+    let text = Settings::load(Some(file.path()), []).unwrap_err().to_string();
+    assert!(text.contains("line 1") && text.contains(file.path().to_str().unwrap()), "{text}");
+}

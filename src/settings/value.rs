@@ -1,0 +1,118 @@
+//! How the text of a setting becomes a value.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    time::Duration,
+};
+
+use ipnet::IpNet;
+use secrecy::SecretString;
+use url::Url;
+
+/// A type that a setting can have.
+pub(super) trait FromText: Sized {
+    /// What to write, with an example.
+    const FORM: &'static str;
+
+    /// # Errors
+    /// What is wrong with `text`.
+    fn from_text(text: &str) -> Result<Self, String>;
+}
+
+impl FromText for String {
+    const FORM: &'static str = "a text";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+}
+
+impl FromText for SecretString {
+    const FORM: &'static str = "a secret, or the path of its file under the same name with _file";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(text.to_owned().into())
+    }
+}
+
+impl FromText for PathBuf {
+    const FORM: &'static str = "a path";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(text.into())
+    }
+}
+
+impl FromText for usize {
+    const FORM: &'static str = "a whole number";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error| format!("is not a whole number: {error}"))
+    }
+}
+
+impl FromText for SocketAddr {
+    const FORM: &'static str = "an IP address and a port, such as 0.0.0.0:8001 or [::]:8001";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| "is not an IP address with a port".to_owned())
+    }
+}
+
+impl FromText for IpNet {
+    const FORM: &'static str = "networks, such as 10.0.0.0/8 or 192.0.2.7";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse()
+            .or_else(|_| text.parse::<IpAddr>().map(Self::from))
+            .map_err(|_| "is not a network in CIDR notation".to_owned())
+    }
+}
+
+impl FromText for Duration {
+    const FORM: &'static str = "a duration above zero, such as 250ms, 2s or 10m";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        match humantime::parse_duration(text) {
+            Ok(duration) if duration.is_zero() => Err("must be above zero".to_owned()),
+            Ok(duration) => Ok(duration),
+            Err(error) => Err(format!("is not a duration: {error}")),
+        }
+    }
+}
+
+impl FromText for Url {
+    const FORM: &'static str = "an address with its scheme, such as http://127.0.0.1:5000";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let url = Self::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(format!("has the scheme `{}`, not http or https", url.scheme()));
+        }
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("carries credentials, which would end up in logs".to_owned());
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err("has a query or a fragment".to_owned());
+        }
+        Ok(url)
+    }
+}
+
+/// Implements [`FromText`] for an enum whose variants are written as fixed words.
+macro_rules! words {
+    ($type:ty, $($word:literal => $value:expr),+) => {
+        impl $crate::settings::value::FromText for $type {
+            const FORM: &'static str = concat!("one of: ", $($word, " "),+);
+
+            fn from_text(text: &str) -> Result<Self, String> {
+                match text {
+                    $($word => Ok($value),)+
+                    _ => Err("is not a word that is known here".to_owned()),
+                }
+            }
+        }
+    };
+}
+pub(super) use words;

@@ -1,0 +1,102 @@
+//! From settings to a running gateway: binds first, so that port 0 works and a taken port is told at once.
+
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+};
+
+use actix_rt::signal::unix::{SignalKind, signal};
+use actix_web::{dev::Server, http::uri::PathAndQuery};
+
+use crate::{
+    TlsError, actor,
+    auth::{KeySource, key_file},
+    gateway::Shared,
+    health::{self, Health},
+    proxy, server,
+    settings::Settings,
+};
+
+/// A gateway that listens.
+#[derive(Debug)]
+pub struct Application {
+    address: SocketAddr,
+    server: RunningServer,
+}
+
+struct RunningServer(Server);
+
+impl std::fmt::Debug for RunningServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Server")
+    }
+}
+
+/// Why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartupError {
+    #[error("cannot listen on {address} (server.bind): {source}")]
+    Bind { address: SocketAddr, source: io::Error },
+    #[error("TLS to MLflow or to the auth service: {0}")]
+    Tls(#[from] TlsError),
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Application {
+    /// Binds, and starts the actors and the workers. Call it inside an actix system.
+    ///
+    /// # Errors
+    /// An address that is taken, or a machine that lacks what the settings need.
+    pub fn build(settings: Settings, keys: KeySource) -> Result<Self, StartupError> {
+        let bind = settings.server.bind;
+        let listener =
+            TcpListener::bind(bind).map_err(|source| StartupError::Bind { address: bind, source })?;
+        let address = listener.local_addr()?;
+        let shared = Arc::new(Shared::new(settings, keys)?);
+        start_actors(&shared);
+        let stop = stop_signal(Arc::clone(&shared.health))?;
+        let server = server::start(listener, shared, stop)?;
+        Ok(Self { address, server: RunningServer(server) })
+    }
+
+    /// Where it listens: the port that was taken, if the settings said 0.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until SIGTERM or SIGINT, then until transfers in flight have ended or the grace is over.
+    ///
+    /// # Errors
+    /// A server that fails.
+    pub async fn run_until_stopped(self) -> io::Result<()> {
+        self.server.0.await
+    }
+}
+
+fn start_actors(shared: &Shared) {
+    let deaths = &shared.health.deaths;
+    let mlflow = &shared.settings.mlflow;
+    let client = proxy::upstream_client(mlflow, shared.tls.as_ref());
+    let target =
+        PathAndQuery::try_from(shared.routes.health()).unwrap_or(PathAndQuery::from_static("/health"));
+    let probe = health::probe_upstream(Arc::clone(&shared.health), client, target, mlflow.probe_interval);
+    actor::spawn("upstream_prober", deaths, Box::pin(probe));
+    if let KeySource::File(keys) = &shared.keys {
+        actor::spawn("key_file_watcher", deaths, Box::pin(key_file::watch::run(Arc::clone(keys))));
+    }
+}
+
+fn stop_signal(health: Arc<Health>) -> io::Result<impl Future<Output = ()> + Send + 'static> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tracing::info!("stopping: no new connections, transfers in flight may finish");
+        health.drain();
+    })
+}

@@ -1,0 +1,105 @@
+//! Writes the one line of a request when its span closes, which is after the last byte of its response.
+
+use std::{
+    fmt,
+    io::{self, Write as _},
+    time::Instant,
+};
+
+use jiff::Timestamp;
+use serde_json::{Map, Value};
+use tracing::{
+    Subscriber,
+    field::{Field, Visit},
+    span::{Attributes, Id, Record},
+};
+use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
+
+/// The target of request spans, by which this layer knows them.
+pub(super) const TARGET: &str = "hokusai_gateway::request";
+
+/// A layer that writes request lines to standard output.
+#[derive(Debug)]
+pub(super) struct RequestLines {
+    pub(super) json: bool,
+}
+
+struct Line {
+    started: Instant,
+    fields: Fields,
+}
+
+#[derive(Default)]
+struct Fields(Map<String, Value>);
+
+impl Visit for Fields {
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.0.insert(field.name().to_owned(), value.into());
+    }
+
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.0.insert(field.name().to_owned(), format!("{value:?}").into());
+    }
+}
+
+impl<S> Layer<S> for RequestLines
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        let mut fields = Fields::default();
+        attributes.record(&mut fields);
+        span.extensions_mut().insert(Line { started: Instant::now(), fields });
+    }
+
+    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
+        let Some(span) = context.span(id) else { return };
+        if let Some(line) = span.extensions_mut().get_mut::<Line>() {
+            values.record(&mut line.fields);
+        }
+    }
+
+    fn on_close(&self, id: Id, context: Context<'_, S>) {
+        let Some(span) = context.span(&id) else { return };
+        let Some(Line { started, fields: Fields(mut fields) }) = span.extensions_mut().remove::<Line>()
+        else {
+            return;
+        };
+        fields.insert("latency_ms".to_owned(), milliseconds(started).into());
+        let line = if self.json { json(fields) } else { text(&fields) };
+        // A log that cannot be written is no reason to fail a request.
+        let _ = io::stdout().lock().write_all(line.as_bytes());
+    }
+}
+
+/// Milliseconds since `started`, to three places.
+pub(crate) fn milliseconds(started: Instant) -> f64 {
+    (started.elapsed().as_secs_f64() * 1e6).round() / 1e3
+}
+
+fn json(fields: Map<String, Value>) -> String {
+    let mut line = Map::new();
+    line.insert("timestamp".to_owned(), Timestamp::now().to_string().into());
+    line.insert("level".to_owned(), "INFO".into());
+    line.insert("message".to_owned(), "request".into());
+    line.extend(fields);
+    format!("{}\n", Value::Object(line))
+}
+
+fn text(fields: &Map<String, Value>) -> String {
+    let mut line = format!("{:.6} INFO request", Timestamp::now());
+    for (name, value) in fields {
+        line.push_str(&format!(" {name}={value}"));
+    }
+    line.push('\n');
+    line
+}
