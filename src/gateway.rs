@@ -137,6 +137,12 @@ pub async fn forward(
     }
 }
 
+/// The handler for what is no path at all, such as `OPTIONS *`: no scope of actix's ever matches it.
+pub async fn unrouted(gateway: Data<Gateway>, request: HttpRequest) -> HttpResponse {
+    let route = gateway.shared.routes.resolve(request.method(), request.uri());
+    error::respond(&route.err().unwrap_or(RouteError::Unknown).into(), &request)
+}
+
 /// The grant that [`admit`] left for this request, taken away: it serves once.
 #[derive(Debug)]
 pub struct Granted(Grant);

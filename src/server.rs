@@ -11,7 +11,7 @@ use actix_web::{
 use tracing_actix_web::TracingLogger;
 
 use crate::{
-    gateway::{Gateway, Shared, admit, forward},
+    gateway::{Gateway, Shared, admit, forward, unrouted},
     health, telemetry,
 };
 
@@ -24,6 +24,7 @@ fn routes(app: &mut ServiceConfig) {
     for path in ["/health/mlflow", "/api/mlflow/health/mlflow", "/mlflow/health/mlflow"] {
         app.route(path, web::get().to(health::mlflow));
     }
+    app.default_service(web::to(unrouted));
     app.service(web::scope("").wrap(from_fn(admit)).default_service(web::to(forward)));
 }
 

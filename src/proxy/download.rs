@@ -10,7 +10,7 @@ use std::{
 use actix_rt::time::{Sleep, sleep};
 use actix_web::{
     HttpResponse, HttpResponseBuilder,
-    body::{BodyStream, SizedStream},
+    body::{self, BodyStream, SizedStream},
     dev::Payload,
     error::PayloadError,
     http::{Method, StatusCode, header::CONTENT_LENGTH},
@@ -98,16 +98,16 @@ pub(super) fn attach(
 ) -> HttpResponse {
     let mut head = response.finish();
     match (head.status(), length) {
-        (StatusCode::NO_CONTENT, _) => head.drop_body().map_into_boxed_body(),
+        (StatusCode::NO_CONTENT, _) => head.set_body(body::None::new()).map_into_boxed_body(),
         (StatusCode::NOT_MODIFIED, length) => {
             if let Some(length) = length {
                 head.headers_mut().insert(CONTENT_LENGTH, length.into());
             }
-            head.drop_body().map_into_boxed_body()
+            head.set_body(body::None::new()).map_into_boxed_body()
         }
         // To HEAD, actix writes the framing of this body and none of its bytes.
         (_, Some(length)) => head.set_body(SizedStream::new(length, body)).map_into_boxed_body(),
-        (_, None) if method == Method::HEAD => head.drop_body().map_into_boxed_body(),
+        (_, None) if method == Method::HEAD => head.set_body(body::None::new()).map_into_boxed_body(),
         (_, None) => head.set_body(BodyStream::new(body)).map_into_boxed_body(),
     }
 }

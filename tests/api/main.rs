@@ -1,1 +1,15 @@
+//! The gateway on real sockets, between a client, an upstream and an auth service that record what reaches them.
 
+#![allow(unreachable_pub, reason = "a test binary has no outside")]
+
+mod support;
+
+mod auth_service;
+mod credentials;
+mod errors;
+mod faults;
+mod forwarding;
+mod health;
+mod key_file;
+mod layout;
+mod operations;

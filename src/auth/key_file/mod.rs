@@ -18,6 +18,7 @@ use jiff::Timestamp;
 
 use document::Document;
 pub use document::Record;
+use watch::State;
 
 use super::{
     Principal, Rejection,
@@ -28,6 +29,8 @@ use super::{
 #[derive(Debug)]
 pub struct KeyFile {
     path: PathBuf,
+    /// What the file was when it was opened: from here on the watcher looks for changes.
+    opened: State,
     keys: ArcSwap<HashMap<KeyDigest, Record>>,
 }
 
@@ -35,7 +38,8 @@ impl KeyFile {
     /// # Errors
     /// Everything that is wrong with the file, a file without a key included.
     pub fn open(path: &Path) -> Result<Self, KeyFileError> {
-        Ok(Self { path: path.to_owned(), keys: ArcSwap::from_pointee(read(path)?) })
+        let opened = watch::state(path);
+        Ok(Self { path: path.to_owned(), opened, keys: ArcSwap::from_pointee(read(path)?) })
     }
 
     /// Reads the file again. In case of an error the keys in force stay.

@@ -11,13 +11,13 @@ use super::KeyFile;
 const INTERVAL: Duration = Duration::from_millis(250);
 
 /// What tells one state of a file from the next: device, inode, length, and the time of change in nanoseconds.
-type State = Option<(u64, u64, u64, i64, i64)>;
+pub(super) type State = Option<(u64, u64, u64, i64, i64)>;
 
 /// Never returns.
 pub async fn run(keys: Arc<KeyFile>) {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut seen = state(&keys.path);
+    let mut seen = keys.opened;
     loop {
         ticks.tick().await;
         let now = state(&keys.path);
@@ -32,7 +32,7 @@ pub async fn run(keys: Arc<KeyFile>) {
     }
 }
 
-fn state(path: &Path) -> State {
+pub(super) fn state(path: &Path) -> State {
     let file = fs::metadata(path).ok()?;
     Some((file.dev(), file.ino(), file.len(), file.ctime(), file.ctime_nsec()))
 }

@@ -1,0 +1,66 @@
+//! What load balancers and operators are told, without a key.
+
+use std::{sync::atomic::{AtomicU16, Ordering}, sync::Arc, time::Duration};
+
+use crate::support::{Gateway, GatewayBuilder, Response, Server, ask, server::Answer};
+
+async fn get(gateway: &Gateway, target: &str) -> Response {
+    ask(gateway.address, format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n")).await
+}
+
+async fn until(gateway: &Gateway, target: &str, status: u16) -> Response {
+    loop {
+        let response = get(gateway, target).await;
+        if response.status == status {
+            return response;
+        }
+        actix_rt::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+const MLFLOW_HEALTH: [&str; 3] = ["/health/mlflow", "/api/mlflow/health/mlflow", "/mlflow/health/mlflow"];
+
+#[actix_web::test]
+async fn readiness_follows_mlflow_and_liveness_does_not() {
+    let status = Arc::new(AtomicU16::new(200));
+    let answer = Arc::clone(&status);
+    let mlflow = Server::start(move |_| Answer::json(answer.load(Ordering::Relaxed), "OK")).await;
+    let gateway = GatewayBuilder::default().set("MLFLOW__PROBE_INTERVAL", "30ms").start(&mlflow).await;
+
+    assert_eq!(until(&gateway, "/ready", 200).await.json()["status"], "ready");
+    for path in MLFLOW_HEALTH {
+        let body = until(&gateway, path, 200).await.json();
+        assert_eq!(body["status"], "healthy");
+        assert_eq!(body["checks"]["mlflow"], "ok");
+        assert!(body["latency_ms"].as_f64().unwrap() > 0.0);
+    }
+
+    status.store(500, Ordering::Relaxed);
+    let unready = until(&gateway, "/ready", 503).await.json();
+    assert_eq!(unready["reasons"][0], "MLflow: answered 500");
+    for path in MLFLOW_HEALTH {
+        assert_eq!(until(&gateway, path, 503).await.json()["status"], "unhealthy");
+    }
+    assert_eq!(get(&gateway, "/live").await.json()["status"], "ok");
+    assert_eq!(get(&gateway, "/health").await.json()["status"], "ok");
+}
+
+#[actix_web::test]
+async fn without_mlflow_the_gateway_lives_and_is_not_ready() {
+    let gateway = GatewayBuilder::default().start_with("http://127.0.0.1:1").await;
+    assert_eq!(get(&gateway, "/live").await.status, 200);
+    assert_eq!(get(&gateway, "/health").await.status, 200);
+    assert_eq!(get(&gateway, "/ready").await.status, 503);
+    assert_eq!(get(&gateway, "/health/mlflow").await.status, 503);
+}
+
+#[actix_web::test]
+async fn the_version_tells_the_code_and_the_settings() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = Gateway::start(&mlflow).await;
+    let body = get(&gateway, "/version").await.json();
+    assert_eq!(body["version"], env!("CARGO_PKG_VERSION"));
+    assert_eq!(body["git_sha"], hokusai_gateway::GIT_SHA);
+    assert_eq!(body["config_hash"].as_str().unwrap().len(), 16);
+    assert_eq!(get(&gateway, "/health").await.json()["version"], env!("CARGO_PKG_VERSION"));
+}

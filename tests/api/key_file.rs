@@ -1,0 +1,69 @@
+//! Changes of the key file while the gateway runs.
+
+use std::{fs, time::Duration};
+
+use hokusai_gateway::auth::key_file::edit;
+use jiff::SignedDuration;
+use secrecy::ExposeSecret as _;
+
+use crate::support::{Gateway, Server, ask, gateway::create_key, server::Answer};
+
+async fn status_with(gateway: &Gateway, key: &str) -> u16 {
+    let request =
+        format!("GET /api/2.0/mlflow/runs/get HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n\r\n");
+    ask(gateway.address, request).await.status
+}
+
+/// Waits until a key is answered with `status`. The watcher's interval is its own affair; never is a failure.
+async fn until(gateway: &Gateway, key: &str, status: u16) {
+    for _ in 0..400 {
+        if status_with(gateway, key).await == status {
+            return;
+        }
+        actix_rt::time::sleep(Duration::from_millis(25)).await;
+    }
+    panic!("the key is still not answered with {status}");
+}
+
+#[actix_web::test]
+async fn a_new_key_works_and_a_revoked_one_ends_without_a_restart() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = Gateway::start(&mlflow).await;
+    let second = create_key(&gateway.key_file, "grace", None);
+    until(&gateway, second.key.expose_secret(), 200).await;
+    edit::revoke(&gateway.key_file, &second.id).unwrap();
+    until(&gateway, second.key.expose_secret(), 401).await;
+    assert_eq!(status_with(&gateway, &gateway.key).await, 200);
+}
+
+#[actix_web::test]
+async fn a_rotated_key_works_beside_its_successor() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = Gateway::start(&mlflow).await;
+    let successor = edit::rotate(&gateway.key_file, &gateway.key_id, SignedDuration::from_hours(1)).unwrap();
+    until(&gateway, successor.key.expose_secret(), 200).await;
+    assert_eq!(status_with(&gateway, &gateway.key).await, 200);
+}
+
+#[actix_web::test]
+async fn a_key_ends_with_its_overlap() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = Gateway::start(&mlflow).await;
+    edit::rotate(&gateway.key_file, &gateway.key_id, SignedDuration::ZERO).unwrap();
+    until(&gateway, &gateway.key, 401).await;
+}
+
+#[actix_web::test]
+async fn a_file_that_breaks_takes_nobodys_key_away_and_is_taken_over_when_mended() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = Gateway::start(&mlflow).await;
+    let good = fs::read_to_string(&gateway.key_file).unwrap();
+    for broken in ["", "[[keys", "[[keys]]\nid = 'a'"] {
+        fs::write(&gateway.key_file, broken).unwrap();
+        actix_rt::time::sleep(Duration::from_millis(600)).await;
+        assert_eq!(status_with(&gateway, &gateway.key).await, 200, "{broken:?}");
+    }
+    fs::write(&gateway.key_file, good).unwrap();
+    let second = create_key(&gateway.key_file, "grace", None);
+    until(&gateway, second.key.expose_secret(), 200).await;
+}

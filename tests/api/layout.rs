@@ -1,0 +1,74 @@
+//! The house keeps its shape: a step knows its own settings and the types of earlier steps, and nothing later.
+
+use std::{fs, path::Path};
+
+/// The walk of a request, in order.
+const STEPS: [&str; 6] = ["routing", "client_ip", "credentials", "auth", "policy", "proxy"];
+/// What any step may know.
+const GROUND: [&str; 3] = ["settings", "telemetry", "http_client"];
+
+#[test]
+fn a_step_imports_only_earlier_steps() {
+    for (position, step) in STEPS.iter().enumerate() {
+        for (file, import) in imports(step) {
+            let earlier = STEPS[..=position].contains(&import.as_str());
+            assert!(earlier || GROUND.contains(&import.as_str()), "{file} imports crate::{import}");
+        }
+    }
+}
+
+#[test]
+fn the_ground_imports_no_step() {
+    for room in GROUND {
+        for (file, import) in imports(room) {
+            assert!(GROUND.contains(&import.as_str()), "{file} imports crate::{import}");
+        }
+    }
+    for (file, import) in imports("settings") {
+        assert_eq!(import, "settings", "{file} imports crate::{import}: settings know nothing of ours");
+    }
+}
+
+/// Every `crate::room` that a room's files name, tests apart.
+fn imports(room: &str) -> Vec<(String, String)> {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let mut files = vec![source.join(format!("{room}.rs")), source.join(room)];
+    let mut found = Vec::new();
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+        } else if path.is_file() && !path.ends_with("tests.rs") {
+            let text = fs::read_to_string(&path).unwrap();
+            let code = text.split("#[cfg(test)]").next().unwrap();
+            for (at, _) in code.match_indices("crate::") {
+                let rest = &code[at + "crate::".len()..];
+                found.extend(names(rest).into_iter().map(|name| (path.display().to_string(), name)));
+            }
+        }
+    }
+    assert!(room != "auth" || !found.is_empty(), "no imports were found at all");
+    found
+}
+
+/// The rooms behind `crate::`: one, or those of a braced list.
+fn names(rest: &str) -> Vec<String> {
+    let name = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let Some(list) = rest.strip_prefix('{') else { return vec![name(rest)] };
+    let (mut depth, mut start, mut items) = (0, 0, Vec::new());
+    for (at, character) in list.char_indices() {
+        match character {
+            '{' => depth += 1,
+            '}' if depth > 0 => depth -= 1,
+            ',' | '}' if depth == 0 => {
+                items.push(name(list[start..at].trim()));
+                start = at + 1;
+                if character == '}' {
+                    break;
+                }
+            }
+            _ => {}
+        }
+    }
+    items.retain(|item| !item.is_empty());
+    items
+}

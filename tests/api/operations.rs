@@ -1,0 +1,198 @@
+//! The binary as an operator runs it.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader, Read as _},
+    net::SocketAddr,
+    process::{Child, Command, Output, Stdio},
+};
+
+use tempfile::TempDir;
+
+use crate::support::{Server, ask, client::Connection, server::Answer};
+
+fn command(folder: &TempDir) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hokusai-gateway"));
+    command.current_dir(folder).env_clear();
+    command
+}
+
+fn run(folder: &TempDir, arguments: &[&str]) -> Output {
+    command(folder).args(arguments).output().unwrap()
+}
+
+fn create_key(folder: &TempDir) -> String {
+    let output = run(folder, &["keys", "create", "--user", "ada", "--test"]);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// `serve` on a free port, and where it listens.
+fn serve(folder: &TempDir, mlflow: &str) -> (Child, SocketAddr) {
+    let mut child = command(folder)
+        .arg("serve")
+        .env("MLFLOW_SERVER_URL", mlflow)
+        .env("HOKUSAI__SERVER__BIND", "127.0.0.1:0")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let address = lines
+        .by_ref()
+        .map(|line| serde_json::from_str::<serde_json::Value>(&line.unwrap()).unwrap())
+        .find_map(|line| line["address"].as_str().map(|address| address.parse().unwrap()))
+        .unwrap();
+    let file = fs::File::create(folder.path().join("log")).unwrap();
+    std::thread::spawn(move || {
+        use std::io::Write as _;
+        let mut file = file;
+        lines.map_while(Result::ok).for_each(|line| writeln!(file, "{line}").unwrap());
+    });
+    (child, address)
+}
+
+fn terminate(child: &Child) {
+    Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+}
+
+#[test]
+fn bad_settings_and_a_bad_key_file_are_told_together_with_exit_64() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::write(folder.path().join("keys.toml"), "").unwrap();
+    fs::write(folder.path().join("gateway.toml"), "[server]\nbnid = '1'\n[mlflow]\nurl = 'localhost:5000'\n")
+        .unwrap();
+    for subcommand in ["check", "serve"] {
+        let output = run(&folder, &[subcommand, "--config", "gateway.toml"]);
+        let text = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(64), "{text}");
+        for expected in [
+            "server.bnid (HOKUSAI__SERVER__BNID): is not a setting",
+            "mlflow.url (HOKUSAI__MLFLOW__URL or MLFLOW_SERVER_URL): has the scheme `localhost`",
+            "auth.key_file.path (HOKUSAI__AUTH__KEY_FILE__PATH): holds no keys",
+            "hokusai-gateway keys create",
+            "3 problems in the settings",
+        ] {
+            assert!(text.contains(expected), "`{expected}` is missing in:\n{text}");
+        }
+    }
+}
+
+#[test]
+fn a_missing_key_file_is_a_bad_setting() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = command(&folder).arg("serve").env("MLFLOW_SERVER_URL", "http://127.0.0.1:5000").output().unwrap();
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(64));
+    assert!(text.contains("found: keys.toml") && text.contains("cannot be read: No such file"), "{text}");
+}
+
+#[test]
+fn good_settings_pass_the_check() {
+    let folder = tempfile::tempdir().unwrap();
+    create_key(&folder);
+    let output = command(&folder).arg("check").env("MLFLOW_SERVER_URL", "http://127.0.0.1:5000").output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+}
+
+#[test]
+fn keys_are_made_listed_rotated_and_revoked_and_shown_only_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = create_key(&folder);
+    assert!(key.starts_with("hk_test_"));
+    let list = || String::from_utf8(run(&folder, &["keys", "list"]).stdout).unwrap();
+    assert!(list().contains("ada") && list().contains("active") && !list().contains(&key));
+
+    let id = list().lines().nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    let rotated = run(&folder, &["keys", "rotate", &id, "--overlap", "1h"]);
+    assert!(String::from_utf8(rotated.stdout).unwrap().starts_with("hk_test_"));
+    assert_eq!(list().lines().count(), 3);
+    assert!(list().lines().any(|line| line.starts_with(&id) && line.contains("until ")));
+
+    assert!(run(&folder, &["keys", "revoke", &id]).status.success());
+    assert!(list().lines().any(|line| line.starts_with(&id) && line.contains("revoked ")));
+    let again = run(&folder, &["keys", "revoke", &id]);
+    assert_eq!(again.status.code(), Some(1));
+    assert!(!fs::read_to_string(folder.path().join("keys.toml")).unwrap().contains(&key));
+}
+
+#[actix_web::test]
+async fn sigterm_lets_a_transfer_finish_and_exits_0() {
+    let mlflow = Server::start(|_| Answer::ok("done")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let key = create_key(&folder);
+    let (mut child, address) = serve(&folder, &mlflow.url());
+    let mut connection = Connection::open(address).await;
+    connection
+        .send(format!(
+            "PUT /api/2.0/mlflow-artifacts/artifacts/a HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n\
+             content-length: 10\r\n\r\nfirst"
+        ))
+        .await;
+    // The gateway reads the first half before it is told to stop.
+    ask(address, "GET /live HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    terminate(&child);
+    actix_rt::time::sleep(std::time::Duration::from_millis(300)).await;
+    connection.send("other").await;
+    let response = connection.response(false).await;
+    assert_eq!((response.status, response.text()), (200, "done"));
+    assert_eq!(mlflow.request().body, b"firstother");
+    assert_eq!(child.wait().unwrap().code(), Some(0));
+}
+
+#[actix_web::test]
+async fn the_healthcheck_tells_whether_the_gateway_lives() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let folder = tempfile::tempdir().unwrap();
+    create_key(&folder);
+    let (mut child, address) = serve(&folder, &mlflow.url());
+    let healthcheck = || {
+        command(&folder)
+            .arg("healthcheck")
+            .env("MLFLOW_SERVER_URL", mlflow.url())
+            .env("HOKUSAI__SERVER__BIND", address.to_string())
+            .output()
+            .unwrap()
+    };
+    assert_eq!(healthcheck().status.code(), Some(0));
+    terminate(&child);
+    child.wait().unwrap();
+    assert_eq!(healthcheck().status.code(), Some(1));
+}
+
+#[actix_web::test]
+async fn each_request_leaves_one_line_that_names_the_caller_and_never_the_key() {
+    let mlflow = Server::start(|_| Answer::ok("four")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let key = create_key(&folder);
+    let (mut child, address) = serve(&folder, &mlflow.url());
+    let good = format!("authorization: Bearer {key}\r\n");
+    for headers in [good.as_str(), "authorization: Bearer not-a-good-key\r\n"] {
+        let target = format!("/api/2.0/mlflow/runs/get?token={key}");
+        ask(address, format!("POST {target} HTTP/1.1\r\nhost: a\r\n{headers}content-length: 3\r\n\r\nabc")).await;
+    }
+    terminate(&child);
+    child.wait().unwrap();
+
+    let mut log = String::new();
+    while log.matches("\"message\":\"request\"").count() < 2 {
+        log.clear();
+        fs::File::open(folder.path().join("log")).unwrap().read_to_string(&mut log).unwrap();
+    }
+    assert!(!log.contains(&key) && !log.contains("not-a-good-key"), "{log}");
+    let lines: Vec<serde_json::Value> = log
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .filter(|line: &serde_json::Value| line["message"] == "request")
+        .collect();
+    assert_eq!(lines[0]["status"], 200);
+    assert_eq!(lines[0]["user_id"], "ada");
+    assert_eq!(lines[0]["method"], "POST");
+    assert_eq!(lines[0]["path"], "/api/2.0/mlflow/runs/get");
+    assert_eq!(lines[0]["client_ip"], "127.0.0.1");
+    assert_eq!(lines[0]["bytes_in"], 3);
+    assert_eq!(lines[0]["bytes_out"], 4);
+    assert!(lines[0]["latency_ms"].as_f64().unwrap() >= lines[0]["upstream_ms"].as_f64().unwrap());
+    assert_eq!(lines[1]["status"], 401);
+    assert_eq!(lines[1]["reason"], "credential_rejected");
+    assert_eq!(lines[1]["user_id"], serde_json::Value::Null);
+}

@@ -1,0 +1,162 @@
+//! A client that sends given bytes and tells what came back, truncation included.
+
+use std::{net::SocketAddr, time::Duration};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// Long enough for the slowest machine; a test that reaches it has failed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// One response; status 0 if the connection was closed before there was one.
+#[derive(Debug)]
+pub struct Response {
+    pub status: u16,
+    pub headers: Vec<(String, String)>,
+    /// The body, unchunked: as much as came.
+    pub body: Vec<u8>,
+    /// Whether the body's own framing says that it is all there.
+    pub complete: bool,
+}
+
+impl Response {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    pub fn text(&self) -> &str {
+        str::from_utf8(&self.body).unwrap()
+    }
+
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+
+    /// The reason of an error of the gateway's own.
+    pub fn reason(&self) -> String {
+        assert_eq!(self.header("x-hokusai-error-source"), Some("gateway"), "{self:?}");
+        self.json()["reason"].as_str().unwrap().to_owned()
+    }
+}
+
+/// A connection to the gateway.
+pub struct Connection {
+    stream: TcpStream,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    pub async fn open(address: SocketAddr) -> Self {
+        Self { stream: TcpStream::connect(address).await.unwrap(), buffer: Vec::new() }
+    }
+
+    pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        self.stream.write_all(bytes.as_ref()).await.unwrap();
+    }
+
+    /// The next response; `to_head` says that it answers a HEAD request.
+    pub async fn response(&mut self, to_head: bool) -> Response {
+        timeout(PATIENCE, self.read(to_head)).await.expect("no response in time")
+    }
+
+    /// Waits until these bytes have come, whatever is around them.
+    pub async fn until_received(&mut self, bytes: &[u8]) {
+        let reading = async {
+            while !self.buffer.windows(bytes.len()).any(|window| window == bytes) {
+                assert!(self.more().await, "closed before they came");
+            }
+        };
+        timeout(PATIENCE, reading).await.expect("they did not come in time");
+    }
+
+    /// Whether the server has closed the connection, or does so now.
+    pub async fn is_closed(&mut self) -> bool {
+        matches!(timeout(PATIENCE, self.stream.read(&mut [0; 1])).await, Ok(Ok(0) | Err(_)))
+    }
+
+    async fn read(&mut self, to_head: bool) -> Response {
+        let end = loop {
+            if let Some(end) = self.buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+                break end;
+            }
+            if !self.more().await {
+                return Response { status: 0, headers: Vec::new(), body: Vec::new(), complete: false };
+            }
+        };
+        let head = String::from_utf8(self.buffer.drain(..end + 4).collect()).unwrap();
+        let mut lines = head.trim_end().split("\r\n");
+        let status = lines.next().unwrap().split(' ').nth(1).unwrap().parse().unwrap();
+        let headers = lines
+            .map(|line| {
+                let (name, value) = line.split_once(':').unwrap();
+                (name.to_ascii_lowercase(), value.trim().to_owned())
+            })
+            .collect();
+        let mut response = Response { status, headers, body: Vec::new(), complete: false };
+        let chunked = response.header("transfer-encoding").is_some();
+        let length = response.header("content-length").map(|length| length.parse::<usize>().unwrap());
+        response.complete = if to_head || status == 204 || status == 304 || status < 200 {
+            true
+        } else if chunked {
+            self.chunks(&mut response.body).await
+        } else {
+            self.exactly(length.unwrap_or(0), &mut response.body).await
+        };
+        response
+    }
+
+    async fn chunks(&mut self, body: &mut Vec<u8>) -> bool {
+        loop {
+            let end = loop {
+                if let Some(end) = self.buffer.windows(2).position(|window| window == b"\r\n") {
+                    break end;
+                }
+                if !self.more().await {
+                    return false;
+                }
+            };
+            let size = usize::from_str_radix(str::from_utf8(&self.buffer[..end]).unwrap(), 16).unwrap();
+            self.buffer.drain(..end + 2);
+            if !self.exactly(size, body).await || !self.exactly(2, &mut Vec::new()).await {
+                return false;
+            }
+            if size == 0 {
+                return true;
+            }
+        }
+    }
+
+    async fn exactly(&mut self, count: usize, to: &mut Vec<u8>) -> bool {
+        let mut missing = count;
+        while missing > 0 {
+            if self.buffer.is_empty() && !self.more().await {
+                return false;
+            }
+            let take = self.buffer.len().min(missing);
+            to.extend(self.buffer.drain(..take));
+            missing -= take;
+        }
+        true
+    }
+
+    async fn more(&mut self) -> bool {
+        let mut piece = vec![0; 64 * 1024];
+        match self.stream.read(&mut piece).await {
+            Ok(0) | Err(_) => false,
+            Ok(count) => {
+                self.buffer.extend_from_slice(&piece[..count]);
+                true
+            }
+        }
+    }
+}
+
+/// Sends one request on a connection of its own.
+pub async fn ask(address: SocketAddr, request: impl AsRef<[u8]>) -> Response {
+    let mut connection = Connection::open(address).await;
+    connection.send(request.as_ref()).await;
+    connection.response(request.as_ref().starts_with(b"HEAD ")).await
+}

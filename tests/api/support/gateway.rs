@@ -1,0 +1,99 @@
+//! The gateway in this process, on a free port, with a key that is good.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use hokusai_gateway::{
+    auth::{
+        KeySource,
+        key::Environment,
+        key_file::edit::{self, CreatedKey, NewKey},
+    },
+    settings::Settings,
+    startup::Application,
+};
+use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
+use tempfile::TempDir;
+
+use super::{
+    client::{Response, ask},
+    server::Server,
+};
+
+/// A gateway that runs until its test ends.
+pub struct Gateway {
+    pub address: SocketAddr,
+    /// A key that is good.
+    pub key: String,
+    pub key_id: String,
+    pub key_file: PathBuf,
+    _folder: TempDir,
+}
+
+/// Settings beside those that every test wants.
+#[derive(Default)]
+pub struct GatewayBuilder {
+    settings: Vec<(String, String)>,
+}
+
+impl GatewayBuilder {
+    pub fn set(mut self, variable: &str, value: &str) -> Self {
+        self.settings.push((format!("HOKUSAI__{variable}"), value.to_owned()));
+        self
+    }
+
+    pub async fn start(self, mlflow: &Server) -> Gateway {
+        self.start_with(&mlflow.url()).await
+    }
+
+    pub async fn start_with(mut self, mlflow: &str) -> Gateway {
+        let folder = tempfile::tempdir().unwrap();
+        let key_file = folder.path().join("keys.toml");
+        let created = create_key(&key_file, "ada", None);
+        self = self
+            .set("SERVER__BIND", "127.0.0.1:0")
+            .set("SERVER__WORKERS", "1")
+            .set("MLFLOW__URL", mlflow)
+            .set("AUTH__KEY_FILE__PATH", key_file.to_str().unwrap());
+        let settings = Settings::load(None, self.settings).unwrap();
+        let keys = KeySource::open(&settings.auth.mode).unwrap();
+        let application = Application::build(settings, keys).unwrap();
+        let address = application.address();
+        actix_rt::spawn(application.run_until_stopped());
+        Gateway {
+            address,
+            key: created.key.expose_secret().to_owned(),
+            key_id: created.id,
+            key_file,
+            _folder: folder,
+        }
+    }
+}
+
+/// Adds a key to a key file.
+pub fn create_key(path: &std::path::Path, user: &str, expires_at: Option<Timestamp>) -> CreatedKey {
+    let new = NewKey { user: user.to_owned(), environment: Environment::Test, scopes: None, expires_at };
+    edit::create(path, &new).unwrap()
+}
+
+impl Gateway {
+    /// A gateway in front of `mlflow`, with the default settings.
+    pub async fn start(mlflow: &Server) -> Self {
+        GatewayBuilder::default().start(mlflow).await
+    }
+
+    /// A GET of `target` with the good key.
+    pub async fn get(&self, target: &str) -> Response {
+        ask(self.address, self.request("GET", target, "")).await
+    }
+
+    /// A request with the good key: `rest` is further headers, each with its line end, and after an empty line the
+    /// body. Without a body the empty line may be left out.
+    pub fn request(&self, method: &str, target: &str, rest: &str) -> String {
+        let end = if rest.contains("\r\n\r\n") || rest.starts_with("\r\n") { "" } else { "\r\n" };
+        format!(
+            "{method} {target} HTTP/1.1\r\nhost: gateway.example\r\nauthorization: Bearer {}\r\n{rest}{end}",
+            self.key
+        )
+    }
+}

@@ -1,0 +1,276 @@
+//! A server that records every request byte for byte and answers with given bytes: the faults that real servers
+//! do not make, and the proof of what reached them.
+
+use std::{
+    future::Future,
+    net::SocketAddr,
+    pin::Pin,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::{TcpListener, TcpStream},
+};
+
+/// A request as it came over the wire.
+#[derive(Debug, Clone)]
+pub struct Recorded {
+    /// The number of its connection, from 0.
+    pub connection: usize,
+    /// The request line.
+    pub line: String,
+    /// Name and value as they came.
+    pub headers: Vec<(String, String)>,
+    /// The body, unchunked.
+    pub body: Vec<u8>,
+    /// Whether the body came to its end.
+    pub complete: bool,
+}
+
+impl Recorded {
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
+        self.headers.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+    }
+
+    /// Whether it is the gateway's own look at MLflow.
+    fn is_probe(&self) -> bool {
+        self.target().ends_with("/health") && self.header("x-request-id").is_none()
+    }
+
+    pub fn target(&self) -> &str {
+        self.line.split(' ').nth(1).unwrap()
+    }
+}
+
+/// What the server does with one request.
+#[derive(Clone)]
+pub enum Answer {
+    /// Writes these bytes and keeps the connection.
+    Bytes(Vec<u8>),
+    /// Writes these bytes and closes.
+    BytesThenClose(Vec<u8>),
+    /// Writes pieces with a pause after each, and keeps the connection.
+    Pieces(Vec<Vec<u8>>, Duration),
+    /// Never answers.
+    Silence,
+    /// Closes without a byte.
+    Close,
+}
+
+impl Answer {
+    /// A 200 with a length.
+    pub fn ok(body: &str) -> Self {
+        Self::json(200, body)
+    }
+
+    pub fn json(status: u16, body: &str) -> Self {
+        Self::Bytes(
+            format!(
+                "HTTP/1.1 {status} X\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+                body.len()
+            )
+            .into_bytes(),
+        )
+    }
+
+    pub fn bytes(bytes: &str) -> Self {
+        Self::Bytes(bytes.as_bytes().to_vec())
+    }
+
+    pub fn bytes_then_close(bytes: &str) -> Self {
+        Self::BytesThenClose(bytes.as_bytes().to_vec())
+    }
+}
+
+type Script = Arc<dyn Fn(&Recorded) -> Answer + Send + Sync>;
+
+/// A running server; it ends with its runtime.
+pub struct Server {
+    pub address: SocketAddr,
+    log: Arc<Mutex<Vec<Recorded>>>,
+    begun: Arc<AtomicUsize>,
+}
+
+impl Server {
+    /// Starts a server that answers each request as `script` says.
+    pub async fn start(script: impl Fn(&Recorded) -> Answer + Send + Sync + 'static) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let log = Arc::new(Mutex::new(Vec::new()));
+        let begun = Arc::new(AtomicUsize::new(0));
+        let (script, records, heads): (Script, _, _) = (Arc::new(script), Arc::clone(&log), Arc::clone(&begun));
+        actix_rt::spawn(async move {
+            let mut connection = 0;
+            while let Ok((stream, _)) = listener.accept().await {
+                actix_rt::spawn(serve(stream, connection, Arc::clone(&script), Arc::clone(&records), Arc::clone(&heads)));
+                connection += 1;
+            }
+        });
+        Self { address, log, begun }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    /// Everything that came so far, health probes apart.
+    pub fn requests(&self) -> Vec<Recorded> {
+        let log = self.log.lock().unwrap();
+        log.iter().filter(|request| !request.is_probe()).cloned().collect()
+    }
+
+    /// The only request that came.
+    pub fn request(&self) -> Recorded {
+        let mut requests = self.requests();
+        assert_eq!(requests.len(), 1, "{requests:?}");
+        requests.remove(0)
+    }
+
+    /// Waits until the head of a request has come, whatever becomes of its body.
+    pub async fn until_begun(&self) {
+        while self.begun.load(Ordering::Relaxed) == 0 {
+            actix_rt::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Waits until a request has come that `wanted` accepts.
+    pub async fn until(&self, wanted: impl Fn(&Recorded) -> bool) -> Recorded {
+        loop {
+            if let Some(request) = self.requests().into_iter().find(&wanted) {
+                return request;
+            }
+            actix_rt::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+}
+
+async fn serve(
+    mut stream: TcpStream,
+    connection: usize,
+    script: Script,
+    log: Arc<Mutex<Vec<Recorded>>>,
+    begun: Arc<AtomicUsize>,
+) {
+    let mut buffer = Vec::new();
+    while let Some(mut request) = head(&mut stream, &mut buffer, connection).await {
+        begun.fetch_add(usize::from(!request.is_probe()), Ordering::Relaxed);
+        let complete = body(&mut stream, &mut buffer, &mut request).await.is_some();
+        request.complete = complete;
+        log.lock().unwrap().push(request.clone());
+        if !complete || !answer(&mut stream, script(&request)).await {
+            return;
+        }
+    }
+}
+
+/// Whether the connection is kept.
+async fn answer(stream: &mut TcpStream, answer: Answer) -> bool {
+    match answer {
+        Answer::Bytes(bytes) => stream.write_all(&bytes).await.is_ok(),
+        Answer::BytesThenClose(bytes) => {
+            let _ = stream.write_all(&bytes).await;
+            let _ = stream.shutdown().await;
+            false
+        }
+        Answer::Pieces(pieces, pause) => {
+            for piece in pieces {
+                if stream.write_all(&piece).await.is_err() {
+                    return false;
+                }
+                actix_rt::time::sleep(pause).await;
+            }
+            true
+        }
+        Answer::Silence => std::future::pending().await,
+        Answer::Close => false,
+    }
+}
+
+async fn head(stream: &mut TcpStream, buffer: &mut Vec<u8>, connection: usize) -> Option<Recorded> {
+    let end = loop {
+        if let Some(end) = buffer.windows(4).position(|window| window == b"\r\n\r\n") {
+            break end;
+        }
+        more(stream, buffer).await?;
+    };
+    let head = String::from_utf8_lossy(&buffer[..end]).into_owned();
+    buffer.drain(..end + 4);
+    let mut lines = head.split("\r\n");
+    let line = lines.next()?.to_owned();
+    let headers = lines
+        .map(|line| {
+            let (name, value) = line.split_once(':').unwrap();
+            (name.to_owned(), value.trim().to_owned())
+        })
+        .collect();
+    Some(Recorded { connection, line, headers, body: Vec::new(), complete: false })
+}
+
+/// Reads the body into `request`; `None` if the client broke it off.
+fn body<'a>(
+    stream: &'a mut TcpStream,
+    buffer: &'a mut Vec<u8>,
+    request: &'a mut Recorded,
+) -> Pin<Box<dyn Future<Output = Option<()>> + 'a>> {
+    Box::pin(async move {
+        if request.header("transfer-encoding").is_some() {
+            loop {
+                let size = until_crlf(stream, buffer).await?;
+                let size = usize::from_str_radix(size.trim(), 16).unwrap();
+                let chunk = exactly(stream, buffer, size).await?;
+                request.body.extend(chunk);
+                until_crlf(stream, buffer).await?;
+                if size == 0 {
+                    return Some(());
+                }
+            }
+        }
+        let length = request.header("content-length").map_or(0, |length| length.parse().unwrap());
+        while request.body.len() < length {
+            if buffer.is_empty() {
+                more(stream, buffer).await?;
+            }
+            let take = buffer.len().min(length - request.body.len());
+            request.body.extend(buffer.drain(..take));
+        }
+        Some(())
+    })
+}
+
+async fn until_crlf(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<String> {
+    loop {
+        if let Some(end) = buffer.windows(2).position(|window| window == b"\r\n") {
+            let line = String::from_utf8_lossy(&buffer[..end]).into_owned();
+            buffer.drain(..end + 2);
+            return Some(line);
+        }
+        more(stream, buffer).await?;
+    }
+}
+
+async fn exactly(stream: &mut TcpStream, buffer: &mut Vec<u8>, count: usize) -> Option<Vec<u8>> {
+    while buffer.len() < count {
+        more(stream, buffer).await?;
+    }
+    Some(buffer.drain(..count).collect())
+}
+
+async fn more(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<()> {
+    let mut piece = vec![0; 64 * 1024];
+    match stream.read(&mut piece).await {
+        Ok(0) | Err(_) => None,
+        Ok(count) => {
+            buffer.extend_from_slice(&piece[..count]);
+            Some(())
+        }
+    }
+}
