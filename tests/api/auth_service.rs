@@ -53,8 +53,16 @@ async fn a_rejection_is_a_401_and_an_outage_a_503_that_says_when() {
         ("500", Answer::json(500, VALID), 503),
         ("redirect", Answer::bytes("HTTP/1.1 307 X\r\nlocation: /\r\ncontent-length: 0\r\n\r\n"), 503),
         ("not json", Answer::ok("<html>"), 503),
-        ("64 KiB and more", Answer::ok(&format!("{{\"is_valid\": true, \"x\": \"{}\"}}", "x".repeat(64 * 1024))), 503),
-        ("truncated", Answer::bytes_then_close("HTTP/1.1 200 X\r\ncontent-length: 900\r\n\r\n{\"is_valid\": true}"), 503),
+        (
+            "64 KiB and more",
+            Answer::ok(&format!("{{\"is_valid\": true, \"x\": \"{}\"}}", "x".repeat(64 * 1024))),
+            503,
+        ),
+        (
+            "truncated",
+            Answer::bytes_then_close("HTTP/1.1 200 X\r\ncontent-length: 900\r\n\r\n{\"is_valid\": true}"),
+            503,
+        ),
         ("closed", Answer::Close, 503),
         ("silence", Answer::Silence, 503),
     ];
@@ -94,7 +102,8 @@ async fn a_drip_does_not_outlast_the_deadline() {
 #[actix_web::test]
 async fn an_absent_service_is_an_outage() {
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
-    let gateway = GatewayBuilder::default().set("AUTH__SERVICE__URL", "http://127.0.0.1:1").start(&mlflow).await;
+    let gateway =
+        GatewayBuilder::default().set("AUTH__SERVICE__URL", "http://127.0.0.1:1").start(&mlflow).await;
     let response = ask(gateway.address, get_with("a-key")).await;
     assert_eq!((response.status, response.reason().as_str()), (503, "auth_unavailable"));
 }
@@ -125,8 +134,7 @@ async fn an_expiry_that_the_service_names_is_kept() {
 
 #[actix_web::test]
 async fn an_identity_that_a_header_cannot_carry_is_encoded() {
-    let auth =
-        Server::start(|_| Answer::ok(r#"{"is_valid": true, "user_id": "Ada\r\nx-evil: 1 é"}"#)).await;
+    let auth = Server::start(|_| Answer::ok(r#"{"is_valid": true, "user_id": "Ada\r\nx-evil: 1 é"}"#)).await;
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
     let gateway = gateway_asking(&auth, &mlflow).await;
     assert_eq!(ask(gateway.address, get_with("a-key")).await.status, 200);

@@ -19,7 +19,14 @@ async fn each_refusal_has_its_status_and_reason() {
         ("TRACE", "/api/mlflow/x", "", 405, "method_not_allowed", "BAD_REQUEST"),
         ("OPTIONS", "*", "", 405, "method_not_allowed", "BAD_REQUEST"),
         ("PROPFIND", "/api/mlflow/x", "", 405, "method_not_allowed", "BAD_REQUEST"),
-        ("GET", "/api/mlflow/x", "connection: upgrade\r\nupgrade: websocket\r\n", 501, "bad_request", "BAD_REQUEST"),
+        (
+            "GET",
+            "/api/mlflow/x",
+            "connection: upgrade\r\nupgrade: websocket\r\n",
+            501,
+            "bad_request",
+            "BAD_REQUEST",
+        ),
         ("GET", "/api/mlflow/x", "upgrade: WebSocket\r\n", 501, "bad_request", "BAD_REQUEST"),
     ] {
         let response = ask(gateway.address, gateway.request(method, target, rest)).await;
@@ -51,9 +58,10 @@ async fn what_follows_a_refused_upgrade_is_not_a_request() {
 
 #[actix_web::test]
 async fn every_response_carries_a_request_id() {
-    let mlflow =
-        Server::start(|_| Answer::bytes("HTTP/1.1 200 X\r\nx-request-id: of-mlflow\r\ncontent-length: 0\r\n\r\n"))
-            .await;
+    let mlflow = Server::start(|_| {
+        Answer::bytes("HTTP/1.1 200 X\r\nx-request-id: of-mlflow\r\ncontent-length: 0\r\n\r\n")
+    })
+    .await;
     let gateway = Gateway::start(&mlflow).await;
     for target in ["/api/2.0/mlflow/runs/get", "/nowhere", "/live", "/ready", "/version"] {
         let response = ask(gateway.address, gateway.request("GET", target, "x-request-id: mine-1\r\n")).await;

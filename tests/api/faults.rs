@@ -25,12 +25,24 @@ async fn a_truncated_response_is_never_complete() {
 #[actix_web::test]
 async fn a_response_that_cannot_be_passed_on_is_a_502() {
     for (name, answer, reason) in [
-        ("early hints", Answer::bytes("HTTP/1.1 103 X\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"), "upstream_protocol"),
-        ("continue", Answer::bytes("HTTP/1.1 100 X\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"), "upstream_protocol"),
+        (
+            "early hints",
+            Answer::bytes("HTTP/1.1 103 X\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
+            "upstream_protocol",
+        ),
+        (
+            "continue",
+            Answer::bytes("HTTP/1.1 100 X\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n"),
+            "upstream_protocol",
+        ),
         ("switching", Answer::bytes("HTTP/1.1 101 X\r\nupgrade: x\r\n\r\n"), "upstream_protocol"),
         ("unframed", Answer::bytes_then_close("HTTP/1.1 200 OK\r\n\r\nhow long?"), "upstream_protocol"),
         ("not http", Answer::bytes_then_close("SSH-2.0-OpenSSH\r\n"), "upstream_protocol"),
-        ("two lengths", Answer::bytes("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab"), "upstream_protocol"),
+        (
+            "two lengths",
+            Answer::bytes("HTTP/1.1 200 OK\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab"),
+            "upstream_protocol",
+        ),
         ("a head cut off", Answer::bytes_then_close("HTTP/1.1 200 OK\r\ncontent-le"), "upstream_unavailable"),
         ("closed", Answer::Close, "upstream_unavailable"),
     ] {
@@ -70,7 +82,9 @@ async fn an_interim_response_never_reaches_the_next_client() {
 #[actix_web::test]
 async fn bytes_behind_a_response_never_become_the_next_one() {
     let mlflow = Server::start(|_| {
-        Answer::bytes("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhiHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil")
+        Answer::bytes(
+            "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhiHTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nevil",
+        )
     })
     .await;
     let gateway = Gateway::start(&mlflow).await;
@@ -160,10 +174,13 @@ async fn without_mlflow_there_is_a_502_in_mlflows_json() {
 
 #[actix_web::test]
 async fn when_every_connection_is_taken_the_next_request_is_refused_and_told_when() {
-    let mlflow = Server::start(|request| {
-        if request.target().contains("hang") { Answer::Silence } else { Answer::ok("{}") }
-    })
-    .await;
+    let mlflow =
+        Server::start(
+            |request| {
+                if request.target().contains("hang") { Answer::Silence } else { Answer::ok("{}") }
+            },
+        )
+        .await;
     let gateway = GatewayBuilder::default()
         .set("MLFLOW__MAX_CONNECTIONS", "1")
         .set("MLFLOW__QUEUE_TIMEOUT", "100ms")

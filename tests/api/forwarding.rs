@@ -1,10 +1,6 @@
 //! What reaches MLflow, and what comes back.
 
-use crate::support::{
-    Gateway, GatewayBuilder, Server, ask,
-    client::Connection,
-    server::Answer,
-};
+use crate::support::{Gateway, GatewayBuilder, Server, ask, client::Connection, server::Answer};
 
 const SEARCH: &str = "/api/mlflow/api/2.0/mlflow/experiments/search";
 
@@ -13,12 +9,18 @@ async fn every_mount_leads_to_its_path_at_mlflow() {
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
     let gateway = Gateway::start(&mlflow).await;
     for (public, upstream) in [
-        ("/api/mlflow/api/2.0/mlflow/runs/get?run_id=1&run_id=2", "/api/2.0/mlflow/runs/get?run_id=1&run_id=2"),
+        (
+            "/api/mlflow/api/2.0/mlflow/runs/get?run_id=1&run_id=2",
+            "/api/2.0/mlflow/runs/get?run_id=1&run_id=2",
+        ),
         ("/mlflow/api/2.0/mlflow/runs/get", "/api/2.0/mlflow/runs/get"),
         ("/mlflow/", "/"),
         ("/api/2.0/mlflow/runs/get", "/api/2.0/mlflow/runs/get"),
         ("/api/3.0/mlflow/traces", "/api/3.0/mlflow/traces"),
-        ("/api/2.0/mlflow-artifacts/artifacts/1/%23%20%25%2B%C3%A9", "/api/2.0/mlflow-artifacts/artifacts/1/%23%20%25%2B%C3%A9"),
+        (
+            "/api/2.0/mlflow-artifacts/artifacts/1/%23%20%25%2B%C3%A9",
+            "/api/2.0/mlflow-artifacts/artifacts/1/%23%20%25%2B%C3%A9",
+        ),
         ("/ajax-api/2.0/mlflow/runs/get", "/ajax-api/2.0/mlflow/runs/get"),
         ("/graphql", "/graphql"),
         ("/get-artifact?path=a%20b", "/get-artifact?path=a%20b"),
@@ -179,14 +181,35 @@ async fn responses_keep_their_status_framing_and_bytes() {
     for (method, upstream, status, length, chunked, body) in [
         ("GET", "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi", 200, Some("2"), false, "hi"),
         ("GET", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n", 200, Some("0"), false, ""),
-        ("GET", "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n", 200, None, true, "hi"),
+        (
+            "GET",
+            "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+            200,
+            None,
+            true,
+            "hi",
+        ),
         ("GET", "HTTP/1.1 404 X\r\ncontent-length: 2\r\n\r\n{}", 404, Some("2"), false, "{}"),
         ("GET", "HTTP/1.1 500 X\r\ncontent-length: 2\r\n\r\n{}", 500, Some("2"), false, "{}"),
-        ("GET", "HTTP/1.1 206 X\r\ncontent-range: bytes 0-1/9\r\ncontent-length: 2\r\n\r\nhi", 206, Some("2"), false, "hi"),
+        (
+            "GET",
+            "HTTP/1.1 206 X\r\ncontent-range: bytes 0-1/9\r\ncontent-length: 2\r\n\r\nhi",
+            206,
+            Some("2"),
+            false,
+            "hi",
+        ),
         ("GET", "HTTP/1.1 204 X\r\n\r\n", 204, None, false, ""),
         ("GET", "HTTP/1.1 304 X\r\netag: \"a\"\r\n\r\n", 304, None, false, ""),
         ("GET", "HTTP/1.1 304 X\r\ncontent-length: 9\r\n\r\n", 304, Some("9"), false, ""),
-        ("GET", "HTTP/1.1 302 X\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n", 302, Some("0"), false, ""),
+        (
+            "GET",
+            "HTTP/1.1 302 X\r\nlocation: /elsewhere\r\ncontent-length: 0\r\n\r\n",
+            302,
+            Some("0"),
+            false,
+            "",
+        ),
         ("HEAD", "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n", 200, Some("9"), false, ""),
         ("HEAD", "HTTP/1.1 200 OK\r\n\r\n", 200, None, false, ""),
     ] {
@@ -306,7 +329,8 @@ async fn a_path_in_mlflows_address_is_put_before_every_path() {
 #[actix_web::test]
 async fn what_a_trusted_proxy_says_of_the_client_is_passed_on() {
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
-    let gateway = GatewayBuilder::default().set("SERVER__TRUSTED_PROXIES", "127.0.0.0/8").start(&mlflow).await;
+    let gateway =
+        GatewayBuilder::default().set("SERVER__TRUSTED_PROXIES", "127.0.0.0/8").start(&mlflow).await;
     let headers = "x-forwarded-for: 192.0.2.66, 203.0.113.7\r\nx-forwarded-proto: https\r\n";
     ask(gateway.address, gateway.request("GET", SEARCH, headers)).await;
     assert_eq!(mlflow.request().header("x-forwarded-for"), Some("203.0.113.7"));

@@ -1,6 +1,10 @@
 //! What load balancers and operators are told, without a key.
 
-use std::{sync::atomic::{AtomicU16, Ordering}, sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    sync::atomic::{AtomicU16, Ordering},
+    time::Duration,
+};
 
 use crate::support::{Gateway, GatewayBuilder, Response, Server, ask, server::Answer};
 

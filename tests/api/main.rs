@@ -1,6 +1,11 @@
 //! The gateway on real sockets, between a client, an upstream and an auth service that record what reaches them.
 
-#![allow(unreachable_pub, reason = "a test binary has no outside")]
+#![allow(
+    unreachable_pub,
+    clippy::expect_used,
+    clippy::unwrap_used,
+    reason = "a test binary has no outside, and fails by panics"
+)]
 
 mod support;
 

@@ -80,7 +80,8 @@ fn bad_settings_and_a_bad_key_file_are_told_together_with_exit_64() {
 #[test]
 fn a_missing_key_file_is_a_bad_setting() {
     let folder = tempfile::tempdir().unwrap();
-    let output = command(&folder).arg("serve").env("MLFLOW_SERVER_URL", "http://127.0.0.1:5000").output().unwrap();
+    let output =
+        command(&folder).arg("serve").env("MLFLOW_SERVER_URL", "http://127.0.0.1:5000").output().unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(64));
     assert!(text.contains("found: keys.toml") && text.contains("cannot be read: No such file"), "{text}");
@@ -90,7 +91,8 @@ fn a_missing_key_file_is_a_bad_setting() {
 fn good_settings_pass_the_check() {
     let folder = tempfile::tempdir().unwrap();
     create_key(&folder);
-    let output = command(&folder).arg("check").env("MLFLOW_SERVER_URL", "http://127.0.0.1:5000").output().unwrap();
+    let output =
+        command(&folder).arg("check").env("MLFLOW_SERVER_URL", "http://127.0.0.1:5000").output().unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
@@ -168,7 +170,8 @@ async fn each_request_leaves_one_line_that_names_the_caller_and_never_the_key() 
     let good = format!("authorization: Bearer {key}\r\n");
     for headers in [good.as_str(), "authorization: Bearer not-a-good-key\r\n"] {
         let target = format!("/api/2.0/mlflow/runs/get?token={key}");
-        ask(address, format!("POST {target} HTTP/1.1\r\nhost: a\r\n{headers}content-length: 3\r\n\r\nabc")).await;
+        ask(address, format!("POST {target} HTTP/1.1\r\nhost: a\r\n{headers}content-length: 3\r\n\r\nabc"))
+            .await;
     }
     terminate(&child);
     child.wait().unwrap();

@@ -38,7 +38,10 @@ impl Recorded {
     }
 
     pub fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
-        self.headers.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value.as_str())
+        self.headers
+            .iter()
+            .filter(move |(n, _)| n.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value.as_str())
     }
 
     /// Whether it is the gateway's own look at MLflow.
@@ -107,11 +110,18 @@ impl Server {
         let address = listener.local_addr().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let begun = Arc::new(AtomicUsize::new(0));
-        let (script, records, heads): (Script, _, _) = (Arc::new(script), Arc::clone(&log), Arc::clone(&begun));
+        let (script, records, heads): (Script, _, _) =
+            (Arc::new(script), Arc::clone(&log), Arc::clone(&begun));
         actix_rt::spawn(async move {
             let mut connection = 0;
             while let Ok((stream, _)) = listener.accept().await {
-                actix_rt::spawn(serve(stream, connection, Arc::clone(&script), Arc::clone(&records), Arc::clone(&heads)));
+                actix_rt::spawn(serve(
+                    stream,
+                    connection,
+                    Arc::clone(&script),
+                    Arc::clone(&records),
+                    Arc::clone(&heads),
+                ));
                 connection += 1;
             }
         });

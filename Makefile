@@ -1,0 +1,53 @@
+# `make help` lists what there is. Whatever is missing on a Debian machine with Rust and Python is installed.
+
+VENV := .venv
+PYTHON := $(VENV)/bin/python
+CARGO_DENY_VERSION := 0.20.2
+
+.DEFAULT_GOAL := help
+.PHONY: help run demo test test-unit test-e2e lint deny packages clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 14
+
+run: $(VENV)/.done release ## Run MLflow and the gateway here, with a key and the snippet to paste; Ctrl-C stops both
+	@exec $(PYTHON) scripts/stack.py run
+
+demo: $(VENV)/.done release ## The same, then register a model through the gateway with MLflow's own client
+	@exec $(PYTHON) scripts/stack.py demo
+
+test: packages test-unit test-e2e ## Everything it needs, then all tests
+
+test-unit: ## Unit tests, and the gateway on real sockets between recording fakes
+	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked; fi
+
+test-e2e: $(VENV)/.done ## MLflow's real client and server, with the gateway between them
+	cargo build --locked
+	$(PYTHON) -m pytest tests/e2e
+
+lint: ## Formatting and lints, as CI does them
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+
+deny: target/tools/bin/cargo-deny ## Licences, sources and bans of the dependencies
+	target/tools/bin/cargo-deny check --hide-inclusion-graph bans licenses sources
+
+target/tools/bin/cargo-deny:
+	cargo install --quiet --locked --root target/tools --target-dir target/tools/build cargo-deny@$(CARGO_DENY_VERSION)
+	@rm -rf target/tools/build
+
+.PHONY: release
+release:
+	cargo build --locked --release
+
+packages:
+	@scripts/packages.sh redis-server
+
+$(VENV)/.done: scripts/requirements.txt
+	@scripts/packages.sh python3-venv
+	@test -x $(PYTHON) || python3 -m venv $(VENV)
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r scripts/requirements.txt
+	@touch $@
+
+clean: ## Remove what was built and what the local stack wrote
+	rm -rf target $(VENV) .local

@@ -1,0 +1,23 @@
+#!/bin/sh
+# Installs Debian packages that are missing: as root by apt-get, else it says what to install.
+set -eu
+
+missing=
+for package in "$@"; do
+    case $package in
+        # A Python that did not come from Debian brings its own venv.
+        python3-venv) python3 -c 'import ensurepip' 2>/dev/null && continue ;;
+        redis-server) command -v redis-server >/dev/null && continue ;;
+    esac
+    missing="$missing $package"
+done
+[ -n "$missing" ] || exit 0
+
+if [ "$(id -u)" != 0 ]; then
+    echo "missing:$missing (Debian: sudo apt-get install$missing)" >&2
+    exit 1
+fi
+apt-get update -qq
+# Services are for the tests to start, each for itself.
+# shellcheck disable=SC2086
+DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $missing

@@ -1,0 +1,185 @@
+"""The local stack: a real MLflow server, the gateway in front of it, and a key.
+
+`make run` and `make demo` start it for a person, the end-to-end tests for themselves. Everything it starts is
+stopped with it, children of children included, and everything it writes is in one folder.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+# MLflow starts in 15 to 22 s on two cores; a machine that does more at once is slower.
+PATIENCE_SECONDS = 180
+
+
+def free_port(wanted: int = 0) -> int:
+    """`wanted` if it is free, else any other."""
+    for port in (wanted, 0):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return probe.getsockname()[1]
+    raise RuntimeError("no port is free on 127.0.0.1")
+
+
+class Stack:
+    """MLflow and the gateway as processes; a context manager."""
+
+    def __init__(self, folder: Path, gateway: Path, mlflow_port: int = 0, gateway_port: int = 0) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder = folder
+        self.binary = gateway
+        self.mlflow_url = f"http://127.0.0.1:{free_port(mlflow_port)}"
+        self.url = f"http://127.0.0.1:{free_port(gateway_port)}"
+        self.tracking_uri = f"{self.url}/api/mlflow"
+        self.key_file = folder / "keys.toml"
+        self.processes: list[subprocess.Popen] = []
+
+    def __enter__(self) -> Stack:
+        try:
+            self.start_mlflow()
+            self.key = self.create_key("--user", "developer", "--test")
+            self.gateway = self.start_gateway()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def start_mlflow(self) -> None:
+        """Starts MLflow. One worker and no job runner: it would take seven more processes of 240 MB each."""
+        command = [sys.executable, "-m", "mlflow", "server"]
+        command += ["--host", "127.0.0.1", "--port", self.mlflow_url.rsplit(":", 1)[1], "--workers", "1"]
+        command += ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"]
+        command += ["--serve-artifacts", "--artifacts-destination", f"file://{self.folder}/artifacts"]
+        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+        process = self._start("mlflow", command, quiet)
+        self._wait(process, "mlflow", f"{self.mlflow_url}/health")
+
+    def start_gateway(self, **settings: str) -> subprocess.Popen:
+        """Starts the gateway, and waits until it is ready."""
+        environment = {
+            "MLFLOW_SERVER_URL": self.mlflow_url,
+            "HOKUSAI__SERVER__BIND": self.url.removeprefix("http://"),
+            "HOKUSAI__AUTH__KEY_FILE__PATH": str(self.key_file),
+            **settings,
+        }
+        process = self._start("gateway", [str(self.binary), "serve"], environment)
+        self._wait(process, "gateway", f"{self.url}/ready")
+        return process
+
+    def create_key(self, *arguments: str) -> str:
+        """A new key, as `hokusai-gateway keys create` prints it."""
+        command = [str(self.binary), "keys", "create", "--file", str(self.key_file), *arguments]
+        return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE).stdout.strip()
+
+    def log(self, name: str) -> Path:
+        return self.folder / f"{name}.log"
+
+    def stop(self) -> None:
+        """Stops the gateway before MLflow, each with all that it has started."""
+        for process in reversed(self.processes):
+            signal_group(process, signal.SIGTERM)
+            try:
+                process.wait(timeout=40)
+            except subprocess.TimeoutExpired:
+                pass
+            signal_group(process, signal.SIGKILL)
+            process.wait()
+        self.processes.clear()
+
+    def _start(self, name: str, command: list[str], environment: dict[str, str]) -> subprocess.Popen:
+        with self.log(name).open("ab") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                env=os.environ | environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self.processes.append(process)
+        return process
+
+    def _wait(self, process: subprocess.Popen, name: str, url: str) -> None:
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise RuntimeError(f"{name} ended with {process.returncode}; see {self.log(name)}")
+            try:
+                with urllib.request.urlopen(url, timeout=2):
+                    return
+            except (urllib.error.URLError, OSError):
+                time.sleep(0.1)
+        raise RuntimeError(f"{name} did not answer at {url} within {PATIENCE_SECONDS} s; see {self.log(name)}")
+
+
+def signal_group(process: subprocess.Popen, number: signal.Signals) -> None:
+    try:
+        os.killpg(process.pid, number)
+    except ProcessLookupError:
+        pass
+
+
+SNIPPET = """
+The gateway is at {tracking_uri}, MLflow's UI at {url}/mlflow/ (any user name, the key as the password).
+Paste this into a shell, and use MLflow as ever:
+
+    export MLFLOW_TRACKING_URI={tracking_uri}
+    export MLFLOW_TRACKING_TOKEN={key}
+    {python} {example}
+
+Logs: {gateway_log} and {mlflow_log}. Ctrl-C stops everything.
+"""
+
+
+def main(mode: str) -> int:
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    example = ROOT / "examples" / "register_model.py"
+    folder = ROOT / ".local" / f"{mode}-{os.getpid()}"
+    print("starting MLflow and the gateway …", flush=True)
+    try:
+        with Stack(folder, ROOT / "target" / "release" / "hokusai-gateway", 5000, 8001) as stack:
+            print(
+                SNIPPET.format(
+                    tracking_uri=stack.tracking_uri,
+                    url=stack.url,
+                    key=stack.key,
+                    python=sys.executable,
+                    example=example,
+                    gateway_log=stack.log("gateway"),
+                    mlflow_log=stack.log("mlflow"),
+                ),
+                flush=True,
+            )
+            if mode == "demo":
+                client = {"MLFLOW_TRACKING_URI": stack.tracking_uri, "MLFLOW_TRACKING_TOKEN": stack.key}
+                return subprocess.run([sys.executable, example], env=os.environ | client, check=False).returncode
+            while all(process.poll() is None for process in stack.processes):
+                time.sleep(0.5)
+            print(f"a process ended by itself; see {stack.folder}", file=sys.stderr)
+            return 1
+    except KeyboardInterrupt:
+        print("\nstopped")
+        return 0
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2 or sys.argv[1] not in ("run", "demo"):
+        sys.exit("usage: stack.py run|demo")
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,44 @@
+"""One real MLflow server, one gateway before it, and MLflow's own client: shared by all tests."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "scripts"))
+
+from stack import ROOT, Stack  # noqa: E402
+
+CREDENTIALS = ["MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"]
+
+
+@pytest.fixture(scope="session")
+def stack(tmp_path_factory):
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    with Stack(tmp_path_factory.mktemp("stack"), target / "debug" / "hokusai-gateway") as running:
+        yield running
+
+
+@pytest.fixture
+def client(stack, monkeypatch):
+    """MLflow's client, given the gateway's address and no credential; it gives up at once instead of retrying."""
+    import mlflow
+
+    for variable in CREDENTIALS:
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", stack.tracking_uri)
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    mlflow.set_tracking_uri(stack.tracking_uri)
+    return mlflow
+
+
+@pytest.fixture(params=["token", "user name and password"])
+def signed_in(request, client, stack, monkeypatch):
+    """The same with the good key, in both ways that MLflow's client can send it."""
+    if request.param == "token":
+        monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", stack.key)
+    else:
+        monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ada")
+        monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", stack.key)
+    return client
