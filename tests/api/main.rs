@@ -11,6 +11,7 @@ mod support;
 
 mod auth_service;
 mod credentials;
+mod docs;
 mod errors;
 mod faults;
 mod forwarding;
