@@ -44,7 +44,7 @@ packages:
 	@scripts/packages.sh redis-server
 
 $(VENV)/.done: scripts/requirements.txt
-	@scripts/packages.sh python3-venv
+	@scripts/packages.sh python3-venv openssl ca-certificates
 	@test -x $(PYTHON) || python3 -m venv $(VENV)
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r scripts/requirements.txt
 	@touch $@

@@ -168,15 +168,17 @@ def main(mode: str) -> int:
                 flush=True,
             )
             if mode == "demo":
+                # A user name and a password in this shell would win over the token.
+                others = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
                 client = {"MLFLOW_TRACKING_URI": stack.tracking_uri, "MLFLOW_TRACKING_TOKEN": stack.key}
-                return subprocess.run([sys.executable, example], env=os.environ | client, check=False).returncode
+                return subprocess.run([sys.executable, example], env=others | client, check=False).returncode
             while all(process.poll() is None for process in stack.processes):
                 time.sleep(0.5)
             print(f"a process ended by itself; see {stack.folder}", file=sys.stderr)
             return 1
     except KeyboardInterrupt:
         print("\nstopped")
-        return 0
+        return 0 if mode == "run" else 130
 
 
 if __name__ == "__main__":

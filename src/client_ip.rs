@@ -17,8 +17,9 @@ pub fn resolve(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
     if !is_trusted(&client) {
         return client;
     }
+    // A line that is no text is an entry that is no address: the walk ends there.
     let values: Vec<&str> =
-        headers.get_all(X_FORWARDED_FOR).filter_map(|value| value.to_str().ok()).collect();
+        headers.get_all(X_FORWARDED_FOR).map(|value| value.to_str().unwrap_or_default()).collect();
     for entry in values.iter().rev().flat_map(|value| value.rsplit(',')) {
         let Ok(address) = entry.trim().parse::<IpAddr>() else { break };
         client = address.to_canonical();
@@ -38,7 +39,7 @@ mod tests {
     fn resolved(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
         let mut headers = HeaderMap::new();
         for value in forwarded {
-            headers.append(X_FORWARDED_FOR, HeaderValue::from_str(value).unwrap());
+            headers.append(X_FORWARDED_FOR, HeaderValue::from_bytes(value.as_bytes()).unwrap());
         }
         let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
         resolve(peer.parse().unwrap(), &headers, &trusted).to_string()
@@ -54,6 +55,8 @@ mod tests {
             ("10.1.1.1", &["192.0.2.66, 203.0.113.1"], &[lb], "203.0.113.1"),
             ("10.1.1.1", &["192.0.2.66", "203.0.113.1, 10.2.2.2"], &[lb], "203.0.113.1"),
             ("10.1.1.1", &["203.0.113.1, junk"], &[lb], "10.1.1.1"),
+            ("10.1.1.1", &["\u{ff}, 203.0.113.1"], &[lb], "10.1.1.1"),
+            ("10.1.1.1", &["127.0.0.1", "\u{ff}, 203.0.113.1"], &[lb], "10.1.1.1"),
             ("10.1.1.1", &[], &[lb], "10.1.1.1"),
             ("::ffff:10.1.1.1", &["203.0.113.1"], &[lb], "203.0.113.1"),
             ("10.1.1.1", &["10.3.3.3"], &[lb], "10.3.3.3"),

@@ -2,7 +2,7 @@
 //!
 //! Every error of a step maps to one [`Reason`], the same word in the log, in the metrics and in the body. MLflow's
 //! client prints `error_code: message` for a definite denial, and retries 408, 429, 500, 502, 503 and 504 on every
-//! method (mlflow/utils/rest_utils.py): a denial is therefore never one of those, and a state that passes says when.
+//! method (mlflow/utils/rest_utils.py): a denial is therefore never one of those, and a 503 says when to come again.
 
 use std::error::Error as _;
 
@@ -132,7 +132,7 @@ impl GatewayError {
             Self::Proxy(ProxyError::Protocol(_)) => Reason::UpstreamProtocol,
             Self::Proxy(ProxyError::UpstreamTimeout(_)) => Reason::UpstreamTimeout,
             Self::Proxy(ProxyError::ClientStalled) => Reason::BodyTimeout,
-            Self::Proxy(ProxyError::ClientGone(_)) => Reason::BadRequest,
+            Self::Proxy(ProxyError::ClientGone(_) | ProxyError::NeedsHttp11) => Reason::BadRequest,
             Self::Proxy(ProxyError::Internal(_)) | Self::Ungranted => Reason::Internal,
         }
     }
@@ -169,6 +169,11 @@ impl GatewayError {
             Self::Proxy(ProxyError::UpstreamTimeout(_)) => "MLflow did not answer in time".to_owned(),
             Self::Proxy(ProxyError::ClientStalled) => "the request's body did not arrive in time".to_owned(),
             Self::Proxy(ProxyError::ClientGone(_)) => "the request's body broke off".to_owned(),
+            Self::Proxy(ProxyError::NeedsHttp11) => {
+                "this response has no length, and HTTP/1.0 cannot tell a whole body from a truncated one: use HTTP/1.1 \
+                 (nginx: proxy_http_version 1.1)"
+                    .to_owned()
+            }
             Self::Proxy(ProxyError::Internal(_)) | Self::Ungranted => "the gateway failed".to_owned(),
         }
     }
@@ -196,7 +201,7 @@ pub fn respond(error: &GatewayError, request: &HttpRequest) -> HttpResponse {
         response.insert_header((ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE"));
     }
     if matches!(reason, Reason::UpgradeRefused | Reason::MethodNotAllowed) {
-        // What follows on this connection could be read as a request.
+        // What follows could be this request's body to actix and a request to somebody else.
         response.force_close();
     }
     response.json(json!({

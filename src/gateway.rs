@@ -21,7 +21,7 @@ use actix_web::{
 use tracing::Span;
 
 use crate::{
-    auth::{Authenticator, KeySource},
+    auth::{Authenticator, KeySource, Principal},
     client_ip, credentials,
     error::{self, GatewayError},
     health::Health,
@@ -90,14 +90,17 @@ impl Gateway {
 
     /// The walk of a request, down to the permission to forward it.
     async fn decide(&self, request: &ServiceRequest) -> Result<Grant, GatewayError> {
+        let client_ip = self.client_ip(request.head());
+        if let Some(client_ip) = client_ip {
+            Span::current().record("client_ip", client_ip.to_string());
+        }
         refuse_upgrade(request.head())?;
         let route = self.shared.routes.resolve(request.method(), request.uri())?;
         let credential = credentials::extract(request.headers())?;
         let sent_as = credential.source();
-        let client_ip = self.client_ip(request.head());
         let principal = self.authenticator.authenticate(&credential, client_ip).await;
         let principal = principal.map_err(|error| GatewayError::Auth { error, sent_as })?;
-        name_caller(&principal, client_ip);
+        name_caller(&principal);
         policy::authorize(principal, route).map_err(|error| GatewayError::Denied { error, sent_as })
     }
 }
@@ -169,15 +172,12 @@ fn refuse_upgrade(head: &RequestHead) -> Result<(), RouteError> {
 }
 
 /// Puts into the request's line who it is that calls.
-fn name_caller(principal: &crate::auth::Principal, client_ip: Option<IpAddr>) {
+fn name_caller(principal: &Principal) {
     let span = Span::current();
     if let Some(user_id) = &principal.user_id {
         span.record("user_id", user_id);
     }
     if let Some(key_id) = &principal.key_id {
         span.record("key_id", key_id);
-    }
-    if let Some(client_ip) = client_ip {
-        span.record("client_ip", client_ip.to_string());
     }
 }

@@ -9,14 +9,14 @@ use std::{
 
 use actix_web::{
     HttpResponse,
-    http::{Method, StatusCode, uri::PathAndQuery},
+    http::{StatusCode, uri::PathAndQuery},
     web::Data,
 };
 use arc_swap::ArcSwap;
 use serde_json::{Value, json};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::{GIT_SHA, VERSION, actor::Deaths, gateway::Gateway, http_client::HttpClient};
+use crate::{GIT_SHA, VERSION, actor::Deaths, gateway::Gateway, proxy::Proxy};
 
 /// What is known of the process and of MLflow.
 #[derive(Debug)]
@@ -67,7 +67,7 @@ impl Health {
 /// The actor that looks at MLflow, at its own `/health`, once every `every`. Never returns.
 pub(crate) async fn probe_upstream(
     health: std::sync::Arc<Health>,
-    client: HttpClient,
+    proxy: Proxy,
     target: PathAndQuery,
     every: Duration,
 ) {
@@ -76,10 +76,9 @@ pub(crate) async fn probe_upstream(
     loop {
         ticks.tick().await;
         let started = Instant::now();
-        let look = client.request(Method::GET, target.clone()).send_body(awc::body::None::new());
-        let outcome = match timeout(every, look).await {
-            Ok(Ok(response)) if response.status().is_success() => Ok(()),
-            Ok(Ok(response)) => Err(format!("answered {}", response.status().as_u16())),
+        let outcome = match timeout(every, proxy.probe(target.clone())).await {
+            Ok(Ok(status)) if status.is_success() => Ok(()),
+            Ok(Ok(status)) => Err(format!("answered {}", status.as_u16())),
             Ok(Err(error)) => Err(error.to_string()),
             Err(_) => Err(format!("no answer within {every:?}")),
         };

@@ -3,7 +3,7 @@
 use std::{net::TcpListener, sync::Arc};
 
 use actix_web::{
-    App, HttpServer,
+    App, FromRequest, Handler, HttpRequest, HttpResponse, HttpServer, Resource,
     dev::Server,
     middleware::from_fn,
     web::{self, Data, ServiceConfig},
@@ -11,21 +11,40 @@ use actix_web::{
 use tracing_actix_web::TracingLogger;
 
 use crate::{
+    error,
     gateway::{Gateway, Shared, admit, forward, unrouted},
-    health, telemetry,
+    health,
+    routing::RouteError,
+    telemetry,
 };
 
 /// Every route, open ones first; whatever is not open is MLflow's, and goes through [`admit`].
 fn routes(app: &mut ServiceConfig) {
-    app.route("/live", web::get().to(health::live))
-        .route("/health", web::get().to(health::health))
-        .route("/ready", web::get().to(health::ready))
-        .route("/version", web::get().to(health::version));
+    app.service(open("/live", health::live))
+        .service(open("/health", health::health))
+        .service(open("/ready", health::ready))
+        .service(open("/version", health::version));
     for path in ["/health/mlflow", "/api/mlflow/health/mlflow", "/mlflow/health/mlflow"] {
-        app.route(path, web::get().to(health::mlflow));
+        app.service(open(path, health::mlflow));
     }
     app.default_service(web::to(unrouted));
     app.service(web::scope("").wrap(from_fn(admit)).default_service(web::to(forward)));
+}
+
+/// A route without a key, for GET and HEAD.
+fn open<F, Args>(path: &str, handler: F) -> Resource
+where
+    F: Handler<Args, Output = HttpResponse>,
+    Args: FromRequest + 'static,
+{
+    web::resource(path)
+        .route(web::get().to(handler.clone()))
+        .route(web::head().to(handler))
+        .default_service(web::to(method_not_allowed))
+}
+
+async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
+    error::respond(&RouteError::MethodNotAllowed.into(), &request)
 }
 
 /// Builds the server on a socket that is bound already.
@@ -53,7 +72,7 @@ pub fn start(
     .h1_allow_half_closed(false)
     .tcp_nodelay(true)
     .backlog(BACKLOG)
-    .shutdown_timeout(settings.drain_grace.as_secs())
+    .shutdown_timeout(settings.drain_grace.as_millis().div_ceil(1000) as u64)
     .shutdown_signal(stop);
     if settings.workers > 0 {
         server = server.workers(settings.workers);

@@ -14,7 +14,8 @@ use crate::{
     auth::{KeySource, key_file},
     gateway::Shared,
     health::{self, Health},
-    proxy, server,
+    proxy::Proxy,
+    server,
     settings::Settings,
 };
 
@@ -78,10 +79,10 @@ impl Application {
 fn start_actors(shared: &Shared) {
     let deaths = &shared.health.deaths;
     let mlflow = &shared.settings.mlflow;
-    let client = proxy::upstream_client(mlflow, shared.tls.as_ref());
+    let proxy = Proxy::new(&shared.settings, shared.tls.as_ref());
     let target =
         PathAndQuery::try_from(shared.routes.health()).unwrap_or(PathAndQuery::from_static("/health"));
-    let probe = health::probe_upstream(Arc::clone(&shared.health), client, target, mlflow.probe_interval);
+    let probe = health::probe_upstream(Arc::clone(&shared.health), proxy, target, mlflow.probe_interval);
     actor::spawn("upstream_prober", deaths, Box::pin(probe));
     if let KeySource::File(keys) = &shared.keys {
         actor::spawn("key_file_watcher", deaths, Box::pin(key_file::watch::run(Arc::clone(keys))));

@@ -13,7 +13,7 @@ use crate::settings::Settings;
 const TIMEOUT: Duration = Duration::from_secs(2);
 
 pub(super) fn run(config: Option<&Path>) -> ExitCode {
-    let settings = match Settings::load(config, std::env::vars()) {
+    let settings = match Settings::load(config, super::environment()) {
         Ok(settings) => settings,
         Err(problems) => return super::bad_settings(&problems),
     };

@@ -97,7 +97,7 @@ impl Keys {
         if let Some(path) = &self.file {
             return Ok(path.clone());
         }
-        match Settings::load_auth(self.config.as_deref(), std::env::vars()).map(|auth| auth.mode) {
+        match Settings::load_auth(self.config.as_deref(), super::environment()).map(|auth| auth.mode) {
             Ok(AuthMode::KeyFile(path)) => Ok(path),
             Ok(AuthMode::Service(service)) => {
                 eprintln!(

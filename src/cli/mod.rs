@@ -70,13 +70,12 @@ const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("GATEWAY_GIT
 
 /// The settings and the keys that they name, or all that is wrong with both.
 fn load(config: Option<&Path>) -> Result<(Settings, KeySource), Problems> {
-    let settings = Settings::load(config, env::vars());
+    let settings = Settings::load(config, environment());
     // The key file is looked at even if other settings are wrong, so that all problems are told at once.
     let keys = match &settings {
         Ok(settings) => open_keys(&settings.auth.mode).map(Some),
-        Err(_) => {
-            Settings::load_auth(config, env::vars()).map_or(Ok(None), |auth| open_keys(&auth.mode).map(Some))
-        }
+        Err(_) => Settings::load_auth(config, environment())
+            .map_or(Ok(None), |auth| open_keys(&auth.mode).map(Some)),
     };
     match (settings, keys) {
         (Ok(settings), Ok(Some(keys))) => Ok((settings, keys)),
@@ -86,6 +85,11 @@ fn load(config: Option<&Path>) -> Result<(Settings, KeySource), Problems> {
             Err(problems)
         }
     }
+}
+
+/// The environment, but for variables that are no text, which cannot be ours.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 fn open_keys(mode: &AuthMode) -> Result<KeySource, Problem> {

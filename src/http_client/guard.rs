@@ -119,9 +119,11 @@ fn read_head(bytes: &[u8], to_head: bool) -> Result<Option<Expect>, TransportFau
         return Err(TransportFault::Interim(status));
     }
     let has_no_body = to_head || status == 204 || status == 304;
+    // awc reads a body by these two only; a coding that it does not know, such as identity, frames nothing.
     let has_length = response.headers.iter().any(|header| {
         header.name.eq_ignore_ascii_case("content-length")
-            || header.name.eq_ignore_ascii_case("transfer-encoding")
+            || (header.name.eq_ignore_ascii_case("transfer-encoding")
+                && header.value.trim_ascii().eq_ignore_ascii_case(b"chunked"))
     });
     match response.version {
         _ if has_no_body || has_length => Ok(Some(Expect::Framed)),
@@ -238,6 +240,7 @@ mod tests {
         for (head, to_head, expected) in [
             ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi", false, Ok(Some("framed"))),
             ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", false, Ok(Some("framed"))),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\n\r\n", false, Err(TransportFault::Unframed)),
             ("HTTP/1.1 204 No Content\r\n\r\n", false, Ok(Some("framed"))),
             ("HTTP/1.1 304 Not Modified\r\n\r\n", false, Ok(Some("framed"))),
             ("HTTP/1.1 200 OK\r\n\r\n", true, Ok(Some("framed"))),

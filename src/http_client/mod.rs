@@ -1,8 +1,8 @@
 //! The one way to build an awc client, for MLflow and for the auth service alike.
 //!
 //! awc's defaults are those of a browser. Here each is set on purpose, and every connection is a [`guard::Guarded`]
-//! one. A client speaks to one server; TLS is made below awc, so that the guard reads what HTTP reads. Only
-//! `proxy` and `auth` use this room, each with a client of its own.
+//! one. A client speaks to one server; TLS is made below awc, so that the guard reads what HTTP reads. `proxy` and
+//! `auth` have a client each, of their own.
 
 mod connect;
 mod guard;
@@ -43,10 +43,11 @@ pub(crate) struct Connections {
 const LIFETIME: Duration = Duration::from_secs(60);
 
 impl HttpClient {
-    /// A client for the server of `url`, whose path does not matter here.
+    /// A client for the server of `url`, whose path does not matter here. `tls` is used if the scheme is https.
     pub(crate) fn new(url: &Url, tls: Option<&Tls>, connections: Connections) -> Self {
+        let tls = tls.filter(|_| url.scheme() == "https").cloned();
         let connector = Connector::new()
-            .connector(connect::GuardedConnector::new(tls.cloned()))
+            .connector(connect::GuardedConnector::new(tls))
             .timeout(connections.connect_timeout)
             .handshake_timeout(connections.connect_timeout)
             .conn_keep_alive(connections.keep_alive)

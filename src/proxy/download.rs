@@ -3,7 +3,7 @@
 use std::{
     future::Future as _,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
@@ -16,9 +16,12 @@ use actix_web::{
     http::{Method, StatusCode, header::CONTENT_LENGTH},
     web::Bytes,
 };
+use awc::ClientResponse;
 use futures_core::Stream;
 use tokio::sync::OwnedSemaphorePermit;
 use tracing::Span;
+
+use super::headers;
 
 /// Why a response's body broke off. The client's connection is then closed without the end of the body.
 #[derive(Debug, thiserror::Error)]
@@ -55,6 +58,11 @@ impl Download {
         }
     }
 
+    /// The status is sent already; the request's line still says what became of the body.
+    fn broke_off(&self, reason: &'static str) {
+        self.span.record("reason", reason);
+    }
+
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let silence = self.silence.get_or_insert_with(|| Box::pin(sleep(self.idle)));
         if !self.waiting {
@@ -72,12 +80,18 @@ impl Stream for Download {
         match Pin::new(&mut self.payload).poll_next(cx) {
             Poll::Ready(next) => {
                 self.waiting = false;
-                if let Some(Ok(chunk)) = &next {
-                    self.bytes += chunk.len() as u64;
+                match &next {
+                    Some(Ok(chunk)) => self.bytes += chunk.len() as u64,
+                    Some(Err(_)) => self.broke_off("upstream_unavailable"),
+                    None => {}
                 }
                 Poll::Ready(next.map(|chunk| chunk.map_err(BodyFault::from)))
             }
-            Poll::Pending => self.poll_silence(cx).map(|()| Some(Err(BodyFault::Silent(self.idle)))),
+            Poll::Pending => {
+                ready!(self.poll_silence(cx));
+                self.broke_off("upstream_timeout");
+                Poll::Ready(Some(Err(BodyFault::Silent(self.idle))))
+            }
         }
     }
 }
@@ -88,26 +102,40 @@ impl Drop for Download {
     }
 }
 
-/// Puts the body behind its head, framed as MLflow framed it: a length stays one, and nothing is invented for
-/// responses that have no body (RFC 9110 §6.4.1, §8.6).
-pub(super) fn attach(
-    method: &Method,
-    length: Option<u64>,
-    mut response: HttpResponseBuilder,
-    body: Download,
-) -> HttpResponse {
+/// How a response's body is framed: as MLflow framed it, and nothing is invented for responses that have none
+/// (RFC 9110 §6.4.1, §8.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Framing {
+    None,
+    /// No body, but the length that it would have: a 304.
+    Declared(u64),
+    /// A body of this length; to HEAD, the length alone.
+    Length(u64),
+    Chunked,
+}
+
+/// The framing of the answer to a request with this method.
+pub(super) fn framing(method: &Method, upstream: &ClientResponse) -> Framing {
+    match (upstream.status(), headers::content_length(upstream.headers())) {
+        (StatusCode::NO_CONTENT, _) | (StatusCode::NOT_MODIFIED, None) => Framing::None,
+        (StatusCode::NOT_MODIFIED, Some(length)) => Framing::Declared(length),
+        (_, Some(length)) => Framing::Length(length),
+        (_, None) if method == Method::HEAD => Framing::None,
+        (_, None) => Framing::Chunked,
+    }
+}
+
+/// Puts the body behind its head.
+pub(super) fn attach(framing: Framing, mut response: HttpResponseBuilder, body: Download) -> HttpResponse {
     let mut head = response.finish();
-    match (head.status(), length) {
-        (StatusCode::NO_CONTENT, _) => head.set_body(body::None::new()).map_into_boxed_body(),
-        (StatusCode::NOT_MODIFIED, length) => {
-            if let Some(length) = length {
-                head.headers_mut().insert(CONTENT_LENGTH, length.into());
-            }
+    match framing {
+        Framing::None => head.set_body(body::None::new()).map_into_boxed_body(),
+        Framing::Declared(length) => {
+            head.headers_mut().insert(CONTENT_LENGTH, length.into());
             head.set_body(body::None::new()).map_into_boxed_body()
         }
         // To HEAD, actix writes the framing of this body and none of its bytes.
-        (_, Some(length)) => head.set_body(SizedStream::new(length, body)).map_into_boxed_body(),
-        (_, None) if method == Method::HEAD => head.set_body(body::None::new()).map_into_boxed_body(),
-        (_, None) => head.set_body(BodyStream::new(body)).map_into_boxed_body(),
+        Framing::Length(length) => head.set_body(SizedStream::new(length, body)).map_into_boxed_body(),
+        Framing::Chunked => head.set_body(BodyStream::new(body)).map_into_boxed_body(),
     }
 }

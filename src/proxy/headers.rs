@@ -74,6 +74,16 @@ impl Rules {
         }
     }
 
+    /// Fills `to` for a request of the gateway's own: what every request has, whoever sends it.
+    pub(super) fn of_gateway(&self, to: &mut HeaderMap) {
+        let host = match &self.host {
+            HostHeader::Fixed(host) => host,
+            HostHeader::Upstream | HostHeader::Client => &self.upstream_host,
+        };
+        insert(to, HOST, Some(host.clone()));
+        insert(to, AUTHORIZATION, self.authorization.clone());
+    }
+
     /// Fills `to` with what MLflow is sent. Framing is not among it: that is the body's.
     pub(super) fn to_upstream(
         &self,
@@ -92,13 +102,10 @@ impl Rules {
             }
         }
 
-        let host = match &self.host {
-            HostHeader::Upstream => Some(&self.upstream_host),
-            HostHeader::Client => from.get(HOST),
-            HostHeader::Fixed(host) => Some(host),
-        };
-        insert(to, HOST, host.cloned());
-        insert(to, AUTHORIZATION, self.authorization.clone());
+        self.of_gateway(to);
+        if self.host == HostHeader::Client {
+            insert(to, HOST, from.get(HOST).cloned());
+        }
 
         let principal = grant.principal();
         insert(to, USER_ID, principal.user_id.as_deref().and_then(identity));

@@ -12,7 +12,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_web::{HttpMessage as _, HttpRequest, HttpResponse, error::ParseError, http::Method, web::Payload};
+use actix_web::{
+    HttpMessage as _, HttpRequest, HttpResponse,
+    error::ParseError,
+    http::{Method, StatusCode, Version, uri::PathAndQuery},
+    web::Payload,
+};
 use awc::{
     ClientRequest, ClientResponse,
     body::{self, BodyStream, SizedStream},
@@ -50,6 +55,8 @@ pub enum ProxyError {
     ClientStalled,
     #[error("the client's body broke off: {0}")]
     ClientGone(String),
+    #[error("the response has no length and the client speaks HTTP/1.0")]
+    NeedsHttp11,
     #[error("{0}")]
     Internal(String),
 }
@@ -77,7 +84,7 @@ impl Proxy {
                 response: mlflow.connect_timeout + mlflow.response_timeout,
             },
             queue_timeout: mlflow.queue_timeout,
-            connections: Arc::new(Semaphore::new(mlflow.max_connections)),
+            connections: Arc::new(Semaphore::new(mlflow.max_connections.get())),
         }
     }
 
@@ -101,7 +108,24 @@ impl Proxy {
         let started = Instant::now();
         let response = self.exchange(upstream, upload::framing(request), payload).await?;
         tracing::Span::current().record("upstream_ms", telemetry::milliseconds(started));
-        Ok(self.response(request.method(), response, permit))
+
+        let body = download::framing(request.method(), &response);
+        if body == download::Framing::Chunked && request.version() < Version::HTTP_11 {
+            // HTTP/1.0 would end the body with the connection, and a truncated one would look whole.
+            return Err(ProxyError::NeedsHttp11);
+        }
+        Ok(self.response(body, response, permit))
+    }
+
+    /// Asks MLflow for `target` on the gateway's own account, as requests go; the response's body is not read.
+    ///
+    /// # Errors
+    /// As [`Proxy::forward`].
+    pub(crate) async fn probe(&self, target: PathAndQuery) -> Result<StatusCode, ProxyError> {
+        let mut request = self.client.request(Method::GET, target);
+        self.headers.of_gateway(request.headers_mut());
+        let response = request.send_body(body::None::new()).await.map_err(failed)?;
+        Ok(response.status())
     }
 
     /// Sends the request and its body, and waits for the response's head.
@@ -123,25 +147,23 @@ impl Proxy {
 
     fn response(
         &self,
-        method: &Method,
+        framing: download::Framing,
         mut upstream: ClientResponse,
         permit: OwnedSemaphorePermit,
     ) -> HttpResponse {
         let mut response = HttpResponse::build(upstream.status());
         headers::to_client(upstream.headers(), &mut response);
-        let length = headers::content_length(upstream.headers());
         let body = Download::new(upstream.take_payload(), self.limits.upstream_idle, permit);
-        download::attach(method, length, response, body)
+        download::attach(framing, response, body)
     }
 }
 
-/// A client for MLflow, as the proxy and the prober use it.
-pub(crate) fn upstream_client(mlflow: &Mlflow, tls: Option<&Tls>) -> HttpClient {
+fn upstream_client(mlflow: &Mlflow, tls: Option<&Tls>) -> HttpClient {
     let connections = Connections {
         connect_timeout: mlflow.connect_timeout,
         keep_alive: mlflow.keep_alive,
         // As many as there are permits: awc's own queue has no deadline, so nothing may ever wait there.
-        limit: mlflow.max_connections,
+        limit: mlflow.max_connections.get(),
     };
     HttpClient::new(&mlflow.url, tls, connections)
 }

@@ -9,25 +9,13 @@ use super::{Settings, problem::Problem};
 /// The problems that only the whole of the settings shows.
 pub(super) fn contradictions(settings: &Settings) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let mut problem = |key: &str, found: String, what: &str, fix: &str| {
-        problems.push(Problem {
-            key: key.to_owned(),
-            found: Some(found),
-            what: what.to_owned(),
-            fix: fix.to_owned(),
-        });
-    };
-
     if is_own_address(&settings.mlflow.url, settings) {
-        problem(
-            "mlflow.url",
-            settings.mlflow.url.to_string(),
-            "is the gateway's own address: every request would come back to it",
-            "the address of MLflow itself, or another server.bind",
-        );
-    }
-    if settings.mlflow.max_connections == 0 {
-        problem("mlflow.max_connections", "0".to_owned(), "lets no request through", "1 or more");
+        problems.push(Problem {
+            key: "mlflow.url".to_owned(),
+            found: Some(settings.mlflow.url.to_string()),
+            what: "is the gateway's own address: every request would come back to it".to_owned(),
+            fix: "the address of MLflow itself, or another server.bind".to_owned(),
+        });
     }
     problems
 }

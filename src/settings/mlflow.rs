@@ -1,6 +1,6 @@
 //! MLflow, the upstream.
 
-use std::time::Duration;
+use std::{num::NonZeroUsize, time::Duration};
 
 use actix_web::http::header::HeaderValue;
 use secrecy::SecretString;
@@ -33,7 +33,7 @@ pub struct Mlflow {
     /// How long an idle connection is kept.
     pub keep_alive: Duration,
     /// Connections for each worker.
-    pub max_connections: usize,
+    pub max_connections: NonZeroUsize,
     /// Time that a request may wait for a connection.
     pub queue_timeout: Duration,
     /// Time between two health probes, and the deadline of each.

@@ -129,10 +129,18 @@ impl Reader {
     }
 
     fn describe(value: &Value) -> String {
-        format!("\"{value}\", {}", Self::origin(value))
+        format!("\"{}\", {}", without_userinfo(&value.to_string()), Self::origin(value))
     }
 
     fn origin(value: &Value) -> String {
         value.origin().map_or_else(|| "in the defaults".to_owned(), |origin| format!("in {origin}"))
+    }
+}
+
+/// A URL without the user name and password that somebody put into it.
+fn without_userinfo(text: &str) -> String {
+    match (text.find("://"), text.rfind('@')) {
+        (Some(scheme), Some(at)) if scheme < at => format!("{}://…{}", &text[..scheme], &text[at..]),
+        _ => text.to_owned(),
     }
 }

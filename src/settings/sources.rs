@@ -41,7 +41,9 @@ pub(super) fn collect(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<BTreeMap<String, Value>, Problems> {
-    let mut environment: HashMap<String, String> = environment.into_iter().collect();
+    // An empty variable is one that is not set, as compose files write it.
+    let mut environment: HashMap<String, String> =
+        environment.into_iter().filter(|(_, value)| !value.is_empty()).collect();
     for (elder, key) in ELDER_VARIABLES {
         if let Some(value) = environment.remove(elder) {
             environment.entry(variable(key)).or_insert(value);
@@ -53,11 +55,7 @@ pub(super) fn collect(
         layers = layers.add_source(File::from(path).format(FileFormat::Toml));
     }
     layers = layers.add_source(
-        Environment::with_prefix("HOKUSAI")
-            .prefix_separator("__")
-            .separator("__")
-            .ignore_empty(true)
-            .source(Some(environment)),
+        Environment::with_prefix("HOKUSAI").prefix_separator("__").separator("__").source(Some(environment)),
     );
 
     let merged = layers.build().map_err(|error| Problem {

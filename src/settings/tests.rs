@@ -72,6 +72,12 @@ fn elder_variables_work_and_yield_to_the_new_ones() {
 }
 
 #[test]
+fn an_empty_variable_is_not_set() {
+    let settings = load(&[("HOKUSAI__MLFLOW__URL", ""), ("MLFLOW_SERVER_URL", "http://elder:1")]);
+    assert_eq!(settings.mlflow.url.as_str(), "http://elder:1/");
+}
+
+#[test]
 fn an_explicit_mode_wins_over_the_services_url() {
     let settings =
         load(&[MLFLOW, ("HOKUSAI__AUTH__MODE", "key_file"), ("HOKUSAI__AUTH__SERVICE__URL", "http://auth")]);
@@ -106,7 +112,7 @@ fn all_problems_are_told_at_once_with_key_variable_value_and_fix() {
 fn a_url_that_is_no_plain_address_is_refused() {
     for url in ["ftp://mlflow", "http://user:secret@mlflow", "http://mlflow/?a=b", "mlflow", "http://"] {
         let text = problems(&[("HOKUSAI__MLFLOW__URL", url)]);
-        assert!(text.contains("mlflow.url"), "{url}: {text}");
+        assert!(text.contains("mlflow.url") && !text.contains("secret"), "{url}: {text}");
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    num::NonZeroUsize,
     path::PathBuf,
     time::Duration,
 };
@@ -49,6 +50,14 @@ impl FromText for usize {
 
     fn from_text(text: &str) -> Result<Self, String> {
         text.parse().map_err(|error| format!("is not a whole number: {error}"))
+    }
+}
+
+impl FromText for NonZeroUsize {
+    const FORM: &'static str = "a whole number, 1 or more";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error| format!("is not a whole number of 1 or more: {error}"))
     }
 }
 

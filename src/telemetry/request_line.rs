@@ -74,6 +74,10 @@ where
         else {
             return;
         };
+        if !fields.contains_key("status") {
+            // The client was gone before there was a response; nginx's word for it.
+            fields.insert("status".to_owned(), 499.into());
+        }
         fields.insert("latency_ms".to_owned(), milliseconds(started).into());
         let line = if self.json { json(fields) } else { text(&fields) };
         // A log that cannot be written is no reason to fail a request.

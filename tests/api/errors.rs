@@ -40,7 +40,7 @@ async fn each_refusal_has_its_status_and_reason() {
 }
 
 #[actix_web::test]
-async fn what_follows_a_refused_upgrade_is_not_a_request() {
+async fn what_follows_an_upgrade_or_connect_is_not_a_request() {
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
     let gateway = Gateway::start(&mlflow).await;
     let behind = gateway.request("GET", "/api/2.0/mlflow/runs/get", "");

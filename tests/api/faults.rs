@@ -37,6 +37,11 @@ async fn a_response_that_cannot_be_passed_on_is_a_502() {
         ),
         ("switching", Answer::bytes("HTTP/1.1 101 X\r\nupgrade: x\r\n\r\n"), "upstream_protocol"),
         ("unframed", Answer::bytes_then_close("HTTP/1.1 200 OK\r\n\r\nhow long?"), "upstream_protocol"),
+        (
+            "framed by nothing",
+            Answer::bytes_then_close("HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\n\r\nhow long?"),
+            "upstream_protocol",
+        ),
         ("not http", Answer::bytes_then_close("SSH-2.0-OpenSSH\r\n"), "upstream_protocol"),
         (
             "two lengths",

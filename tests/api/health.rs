@@ -54,8 +54,46 @@ async fn without_mlflow_the_gateway_lives_and_is_not_ready() {
     let gateway = GatewayBuilder::default().start_with("http://127.0.0.1:1").await;
     assert_eq!(get(&gateway, "/live").await.status, 200);
     assert_eq!(get(&gateway, "/health").await.status, 200);
-    assert_eq!(get(&gateway, "/ready").await.status, 503);
-    assert_eq!(get(&gateway, "/health/mlflow").await.status, 503);
+    loop {
+        let ready = get(&gateway, "/ready").await;
+        assert_eq!(ready.status, 503);
+        assert_eq!(get(&gateway, "/health/mlflow").await.status, 503);
+        // Not only because nobody has looked yet.
+        if ready.text().contains("could not be connected to") {
+            break;
+        }
+        actix_rt::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[actix_web::test]
+async fn open_routes_answer_head_and_refuse_the_rest_in_the_gateways_words() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = Gateway::start(&mlflow).await;
+    for target in ["/live", "/health", "/version", "/health/mlflow"] {
+        let head = ask(gateway.address, format!("HEAD {target} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+        assert!([200, 503].contains(&head.status), "{target}");
+        let post = ask(gateway.address, format!("POST {target} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+        assert_eq!((post.status, post.reason().as_str()), (405, "method_not_allowed"), "{target}");
+    }
+}
+
+#[actix_web::test]
+async fn the_look_at_mlflow_is_sent_as_requests_are() {
+    let mlflow = Server::start(|request| {
+        let as_wanted = request.header("host") == Some("mlflow.internal")
+            && request.header("authorization") == Some("Bearer of-mlflow");
+        Answer::json(if as_wanted { 200 } else { 401 }, "OK")
+    })
+    .await;
+    let gateway = GatewayBuilder::default()
+        .set("MLFLOW__PROBE_INTERVAL", "30ms")
+        .set("MLFLOW__HOST_HEADER", "mlflow.internal")
+        .set("MLFLOW__AUTH", "bearer")
+        .set("MLFLOW__TOKEN", "of-mlflow")
+        .start(&mlflow)
+        .await;
+    until(&gateway, "/ready", 200).await;
 }
 
 #[actix_web::test]

@@ -33,6 +33,7 @@ fn serve(folder: &TempDir, mlflow: &str) -> (Child, SocketAddr) {
         .arg("serve")
         .env("MLFLOW_SERVER_URL", mlflow)
         .env("HOKUSAI__SERVER__BIND", "127.0.0.1:0")
+        .env("HOKUSAI__SERVER__WORKERS", "1")
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();

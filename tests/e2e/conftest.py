@@ -42,3 +42,12 @@ def signed_in(request, client, stack, monkeypatch):
         monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "ada")
         monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", stack.key)
     return client
+
+
+@pytest.fixture
+def second_gateway(stack, tmp_path):
+    """Another gateway before the same MLflow, to be started with settings of the test's own."""
+    second = Stack(tmp_path / "second", stack.binary)
+    second.mlflow_url = stack.mlflow_url
+    yield second
+    second.stop()

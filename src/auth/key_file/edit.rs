@@ -4,6 +4,7 @@
 use std::{
     fs::{self, File},
     io::{self, Write as _},
+    os::unix::fs::{MetadataExt as _, fchown},
     path::{Path, PathBuf},
 };
 
@@ -155,7 +156,13 @@ fn find<'a>(records: &'a [Record], id: &str) -> Result<&'a Record, EditError> {
 fn parse(path: &Path, text: &str) -> Result<(DocumentMut, Vec<Record>), KeyFileError> {
     let error = |problems| KeyFileError { path: path.to_owned(), problems };
     let records = Document::parse(text).map_err(error)?.keys;
-    let document = text.parse().map_err(|toml: toml_edit::TomlError| error(vec![toml.to_string()]))?;
+    let document: DocumentMut =
+        text.parse().map_err(|toml: toml_edit::TomlError| error(vec![toml.to_string()]))?;
+    if document.get("keys").is_some_and(|keys| !keys.is_array_of_tables()) {
+        return Err(error(vec![
+            "cannot be edited by this command: write the keys as [[keys]] tables".to_owned(),
+        ]));
+    }
     Ok((document, records))
 }
 
@@ -187,11 +194,12 @@ struct Folder<'a> {
 
 impl Folder<'_> {
     /// A new file in the old one's place, on disk before it is seen. A new key file is readable by its owner only;
-    /// one that is there keeps its mode.
+    /// one that is there keeps its owner and its mode, or a gateway that runs as somebody else could not read it.
     fn replace(&self, path: &Path, text: &str) -> io::Result<()> {
         let mut aside = tempfile::Builder::new().prefix(".keys").tempfile_in(self.path)?;
         aside.write_all(text.as_bytes())?;
         if let Ok(old) = fs::metadata(path) {
+            fchown(aside.as_file(), Some(old.uid()), Some(old.gid()))?;
             aside.as_file().set_permissions(old.permissions())?;
         }
         aside.as_file().sync_all()?;

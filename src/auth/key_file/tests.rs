@@ -141,6 +141,34 @@ fn a_key_that_is_not_there_or_revoked_cannot_be_revoked() {
 }
 
 #[test]
+fn a_file_that_cannot_be_edited_is_said_to_be_so() {
+    let fixture = Fixture::new();
+    let digest = crate::auth::key::KeyDigest::of("hk_test_example");
+    let inline = format!(
+        "keys = [{{ id = 'a', user = 'ada', digest = '{digest}', created_at = '2026-01-01T00:00:00Z' }}]"
+    );
+    fs::write(&fixture.path, inline).unwrap();
+    assert!(fixture.open().reload().is_ok());
+    let error = edit::revoke(&fixture.path, "a").unwrap_err();
+    assert!(error.to_string().contains("write the keys as [[keys]] tables"), "{error}");
+}
+
+#[test]
+fn an_edit_changes_neither_owner_nor_mode() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+    let fixture = Fixture::new();
+    let created = fixture.create("ada");
+    fs::set_permissions(&fixture.path, fs::Permissions::from_mode(0o640)).unwrap();
+    // Only root can give a file away; anybody else keeps what he has.
+    let other = if chown(&fixture.path, Some(12345), Some(12345)).is_ok() { Some(12345) } else { None };
+    let before = fs::metadata(&fixture.path).unwrap();
+    edit::revoke(&fixture.path, &created.id).unwrap();
+    let after = fs::metadata(&fixture.path).unwrap();
+    assert_eq!((after.uid(), after.gid(), after.mode()), (before.uid(), before.gid(), before.mode()));
+    assert!(other.is_none_or(|uid| after.uid() == uid));
+}
+
+#[test]
 fn the_file_is_readable_by_its_owner_only() {
     use std::os::unix::fs::PermissionsExt as _;
     let fixture = Fixture::new();

@@ -17,17 +17,25 @@ pub(super) type State = Option<(u64, u64, u64, i64, i64)>;
 pub async fn run(keys: Arc<KeyFile>) {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut seen = keys.opened;
+    let mut taken_over = keys.opened;
+    let mut refused = None;
     loop {
         ticks.tick().await;
         let now = state(&keys.path);
-        if now == seen {
+        if now == taken_over {
             continue;
         }
-        seen = now;
         match keys.reload() {
-            Ok(count) => tracing::info!(path = %keys.path.display(), count, "key file taken over"),
-            Err(error) => tracing::error!(%error, "key file not taken over: the keys in force stay"),
+            Ok(count) => {
+                taken_over = now;
+                tracing::info!(path = %keys.path.display(), count, "key file taken over");
+            }
+            // Tried again at every tick, for the fault may be the machine's; told once for each state of the file.
+            Err(error) if refused != Some(now) => {
+                refused = Some(now);
+                tracing::error!(%error, "key file not taken over: the keys in force stay");
+            }
+            Err(_) => {}
         }
     }
 }
