@@ -7,6 +7,7 @@ stopped with it, children of children included, and everything it writes is in o
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -151,7 +152,11 @@ Logs: {gateway_log} and {mlflow_log}. Ctrl-C stops everything.
 def main(mode: str) -> int:
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     example = ROOT / "examples" / "register_model.py"
-    folder = ROOT / ".local" / f"{mode}-{os.getpid()}"
+    # `run` finds its experiments again; `demo` begins afresh.
+    folder = ROOT / ".local" / mode
+    if mode == "demo":
+        shutil.rmtree(folder, ignore_errors=True)
+    (folder / "keys.toml").unlink(missing_ok=True)
     print("starting MLflow and the gateway …", flush=True)
     try:
         with Stack(folder, ROOT / "target" / "release" / "hokusai-gateway", 5000, 8001) as stack:

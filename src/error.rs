@@ -28,7 +28,7 @@ use crate::{
 pub const ERROR_SOURCE: HeaderName = HeaderName::from_static("x-hokusai-error-source");
 
 /// Seconds after which a client may try again what failed for a while.
-const RETRY_SECONDS: u32 = 1;
+const RETRY_SECONDS: u64 = 1;
 
 /// Whatever ends a request before MLflow's answer does.
 #[derive(Debug, thiserror::Error)]
@@ -67,6 +67,7 @@ pub enum Reason {
     RouteUnknown,
     MethodNotAllowed,
     BodyTimeout,
+    RateLimited,
     AuthUnavailable,
     UpstreamUnavailable,
     UpstreamBusy,
@@ -88,6 +89,7 @@ impl Reason {
             Self::RouteUnknown => ("route_unknown", StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND"),
             Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "BAD_REQUEST"),
             Self::BodyTimeout => ("body_timeout", StatusCode::REQUEST_TIMEOUT, "BAD_REQUEST"),
+            Self::RateLimited => ("rate_limited", StatusCode::TOO_MANY_REQUESTS, "REQUEST_LIMIT_EXCEEDED"),
             Self::AuthUnavailable => {
                 ("auth_unavailable", StatusCode::SERVICE_UNAVAILABLE, "TEMPORARILY_UNAVAILABLE")
             }
@@ -125,6 +127,7 @@ impl GatewayError {
                 Reason::CredentialRejected
             }
             Self::Auth { error: AuthError::Rejected(_), .. } => Reason::CredentialRejected,
+            Self::Auth { error: AuthError::TooManyFailures { .. }, .. } => Reason::RateLimited,
             Self::Auth { error: AuthError::Unavailable(_), .. } => Reason::AuthUnavailable,
             Self::Denied { error: Denied::Expired, .. } => Reason::CredentialRejected,
             Self::Proxy(ProxyError::Busy) => Reason::UpstreamBusy,
@@ -134,6 +137,16 @@ impl GatewayError {
             Self::Proxy(ProxyError::ClientStalled) => Reason::BodyTimeout,
             Self::Proxy(ProxyError::ClientGone(_) | ProxyError::NeedsHttp11) => Reason::BadRequest,
             Self::Proxy(ProxyError::Internal(_)) | Self::Ungranted => Reason::Internal,
+        }
+    }
+
+    /// When to come again, in whole seconds, at least 1.
+    fn retry_after(&self, status: StatusCode) -> Option<u64> {
+        match self {
+            Self::Auth { error: AuthError::TooManyFailures { retry_after }, .. } => {
+                Some(retry_after.as_secs() + 1)
+            }
+            _ => (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_SECONDS),
         }
     }
 
@@ -159,6 +172,9 @@ impl GatewayError {
             | Self::Auth { error: AuthError::Rejected(_), sent_as }
             | Self::Denied { error: Denied::Expired, sent_as } => {
                 format!("the API key, sent as {sent_as}, is not valid: it is unknown, expired or revoked")
+            }
+            Self::Auth { error: AuthError::TooManyFailures { .. }, .. } => {
+                "too many API keys from this address were refused; try again later".to_owned()
             }
             Self::Auth { error: AuthError::Unavailable(_), .. } => {
                 "API keys cannot be checked at the moment; the key itself may be fine, try again".to_owned()
@@ -194,8 +210,8 @@ pub fn respond(error: &GatewayError, request: &HttpRequest) -> HttpResponse {
         response.append_header((WWW_AUTHENTICATE, "Bearer realm=\"hokusai-gateway\""));
         response.append_header((WWW_AUTHENTICATE, "Basic realm=\"hokusai-gateway\", charset=\"UTF-8\""));
     }
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.insert_header((RETRY_AFTER, RETRY_SECONDS));
+    if let Some(seconds) = error.retry_after(status) {
+        response.insert_header((RETRY_AFTER, seconds));
     }
     if status == StatusCode::METHOD_NOT_ALLOWED {
         response.insert_header((ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE"));

@@ -21,7 +21,7 @@ use actix_web::{
 use tracing::Span;
 
 use crate::{
-    auth::{Authenticator, KeySource, Principal},
+    auth::{Authenticated, Authenticator, KeySource},
     client_ip, credentials,
     error::{self, GatewayError},
     health::Health,
@@ -98,10 +98,10 @@ impl Gateway {
         let route = self.shared.routes.resolve(request.method(), request.uri())?;
         let credential = credentials::extract(request.headers())?;
         let sent_as = credential.source();
-        let principal = self.authenticator.authenticate(&credential, client_ip).await;
-        let principal = principal.map_err(|error| GatewayError::Auth { error, sent_as })?;
-        name_caller(&principal);
-        policy::authorize(principal, route).map_err(|error| GatewayError::Denied { error, sent_as })
+        let caller = self.authenticator.authenticate(&credential, client_ip).await;
+        let caller = caller.map_err(|error| GatewayError::Auth { error, sent_as })?;
+        name_caller(&caller);
+        policy::authorize(caller.principal, route).map_err(|error| GatewayError::Denied { error, sent_as })
     }
 }
 
@@ -172,8 +172,9 @@ fn refuse_upgrade(head: &RequestHead) -> Result<(), RouteError> {
 }
 
 /// Puts into the request's line who it is that calls.
-fn name_caller(principal: &Principal) {
+fn name_caller(Authenticated { principal, answered }: &Authenticated) {
     let span = Span::current();
+    span.record("cache", answered.word());
     if let Some(user_id) = &principal.user_id {
         span.record("user_id", user_id);
     }

@@ -15,11 +15,13 @@ pub mod routing;
 pub mod server;
 
 // What the walk stands on.
+mod breaker;
 pub mod error;
 pub mod health;
 mod http_client;
 pub mod settings;
 pub mod telemetry;
+mod token_bucket;
 
 // What starts it.
 mod actor;

@@ -3,13 +3,19 @@
 //! [`Authenticator::authenticate`] turns a [`Credential`] into a [`Principal`], or says whether the key is refused
 //! or nobody can tell at the moment. The two are never mixed up: an outage is not a verdict.
 
+mod cache;
+mod decisions;
+mod fingerprint;
+mod flight;
+mod guard;
 pub mod key;
 pub mod key_file;
 mod principal;
 mod service;
 
-use std::{net::IpAddr, sync::Arc};
+use std::{net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
+pub use decisions::Decisions;
 pub use key_file::{KeyFile, KeyFileError};
 pub use principal::Principal;
 pub use service::{ServiceFault, ServiceVerifier};
@@ -17,15 +23,18 @@ pub use service::{ServiceFault, ServiceVerifier};
 use crate::{
     credentials::Credential,
     http_client::Tls,
-    settings::{AuthMode, AuthService},
+    settings::{Auth, AuthMode, AuthService},
 };
 
 /// Why there is no principal.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum AuthError {
     /// A definite no.
     #[error("the key was refused: {0}")]
     Rejected(Rejection),
+    /// Nobody was asked: too many keys from this client were refused of late.
+    #[error("too many keys from this client were refused")]
+    TooManyFailures { retry_after: Duration },
     /// Nobody can tell at the moment.
     #[error("the auth service gave no verdict")]
     Unavailable(#[source] ServiceFault),
@@ -44,21 +53,55 @@ pub enum Rejection {
     ByService,
 }
 
+/// Who was found to call, and who said so.
+#[derive(Debug, Clone)]
+pub struct Authenticated {
+    pub principal: Arc<Principal>,
+    pub answered: Answered,
+}
+
+/// Where a verdict came from; the word in the log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answered {
+    /// Remembered in this process.
+    Memory,
+    /// The auth service, just now.
+    Service,
+    /// Remembered, and too old to be believed if the auth service could be asked.
+    Stale,
+    /// The key file, which needs no cache.
+    KeyFile,
+}
+
+impl Answered {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Memory => "memory",
+            Self::Service => "service",
+            Self::Stale => "stale",
+            Self::KeyFile => "none",
+        }
+    }
+}
+
 /// Who can tell about a key. Built once.
 #[derive(Debug, Clone)]
 pub enum KeySource {
     /// The embedded key file, shared by all workers.
     File(Arc<KeyFile>),
-    Service(AuthService),
+    /// The auth service, and what is remembered of its answers.
+    Service(AuthService, Arc<Decisions>),
 }
 
 impl KeySource {
     /// # Errors
     /// A key file that cannot be read or holds no keys.
-    pub fn open(mode: &AuthMode) -> Result<Self, KeyFileError> {
-        Ok(match mode {
+    pub fn open(auth: &Auth) -> Result<Self, KeyFileError> {
+        Ok(match &auth.mode {
             AuthMode::KeyFile(path) => Self::File(Arc::new(KeyFile::open(path)?)),
-            AuthMode::Service(service) => Self::Service(service.clone()),
+            AuthMode::Service(service) => {
+                Self::Service(service.clone(), Decisions::new(service, &auth.cache))
+            }
         })
     }
 }
@@ -67,27 +110,35 @@ impl KeySource {
 #[derive(Debug)]
 pub enum Authenticator {
     KeyFile(Arc<KeyFile>),
-    Service(ServiceVerifier),
+    /// With a client of this worker's own, which a call may outlive.
+    Service(Rc<ServiceVerifier>, Arc<Decisions>),
 }
 
 impl Authenticator {
     pub(crate) fn new(source: &KeySource, tls: Option<&Tls>) -> Self {
         match source {
             KeySource::File(keys) => Self::KeyFile(Arc::clone(keys)),
-            KeySource::Service(settings) => Self::Service(ServiceVerifier::new(settings, tls)),
+            KeySource::Service(settings, decisions) => {
+                Self::Service(Rc::new(ServiceVerifier::new(settings, tls)), Arc::clone(decisions))
+            }
         }
     }
 
     /// # Errors
-    /// A refusal, or that the auth service is unavailable.
+    /// A refusal, or that nobody can tell.
     pub async fn authenticate(
         &self,
         credential: &Credential,
         client_ip: Option<IpAddr>,
-    ) -> Result<Principal, AuthError> {
+    ) -> Result<Authenticated, AuthError> {
         match self {
-            Self::KeyFile(keys) => keys.verify(credential.key()).map_err(AuthError::Rejected),
-            Self::Service(service) => service.verify(credential.key(), client_ip).await,
+            Self::KeyFile(keys) => {
+                let principal = keys.verify(credential.key()).map_err(AuthError::Rejected)?;
+                Ok(Authenticated { principal, answered: Answered::KeyFile })
+            }
+            Self::Service(service, decisions) => {
+                decisions.verdict(service, credential.key(), client_ip).await
+            }
         }
     }
 }

@@ -25,8 +25,14 @@ use crate::{
 const MAX_ANSWER: usize = 64 * 1024;
 
 /// Why the auth service gave no verdict.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 pub enum ServiceFault {
+    #[error("it has failed and is left alone for a while")]
+    BreakerOpen,
+    #[error("as many calls as it may get are under way, or were made in this second")]
+    Busy,
+    #[error("the call to it died")]
+    Abandoned,
     #[error("no answer in time")]
     Timeout,
     #[error("it could not be asked: {0}")]
@@ -36,7 +42,7 @@ pub enum ServiceFault {
     #[error("its answer could not be read: {0}")]
     Body(String),
     #[error("its answer is not what was agreed: {0}")]
-    Answer(#[from] serde_json::Error),
+    Answer(String),
 }
 
 /// Asks the auth service, with a client of one worker's own.
@@ -80,8 +86,11 @@ fn expiry<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp
 
 impl ServiceVerifier {
     pub(super) fn new(settings: &AuthService, tls: Option<&Tls>) -> Self {
-        let connections =
-            Connections { connect_timeout: settings.timeout, keep_alive: Duration::from_secs(4), limit: 64 };
+        let connections = Connections {
+            connect_timeout: settings.timeout,
+            keep_alive: Duration::from_secs(4),
+            limit: settings.max_in_flight.get(),
+        };
         let path = format!("{}/api/v1/keys/validate", settings.url.path().trim_end_matches('/'));
         Self {
             client: HttpClient::new(&settings.url, tls, connections),
@@ -101,7 +110,7 @@ impl ServiceVerifier {
     async fn ask(&self, key: &str, client_ip: Option<IpAddr>) -> Result<Principal, AuthError> {
         let unavailable = AuthError::Unavailable;
         let question = Question { service_id: &self.service_id, client_ip };
-        let question = serde_json::to_vec(&question).map_err(|error| unavailable(error.into()))?;
+        let question = serde_json::to_vec(&question).map_err(not_agreed)?;
         let mut response = self
             .client
             .request(Method::POST, self.target.clone())
@@ -126,7 +135,6 @@ impl ServiceVerifier {
 
 /// What a 200 means: only the boolean `true` is a yes, and what is not JSON is no verdict.
 fn verdict(body: &[u8]) -> Result<Principal, AuthError> {
-    let not_agreed = |error: serde_json::Error| AuthError::Unavailable(error.into());
     // Well-formed first: an answer that breaks off is an outage, one that says anything but `true` is a no.
     serde_json::from_slice::<serde::de::IgnoredAny>(body).map_err(not_agreed)?;
     // serde would also read a struct from an array.
@@ -145,6 +153,10 @@ fn verdict(body: &[u8]) -> Result<Principal, AuthError> {
     })
 }
 
+fn not_agreed(error: serde_json::Error) -> AuthError {
+    AuthError::Unavailable(ServiceFault::Answer(error.to_string()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,7 +165,7 @@ mod tests {
         match verdict(body.as_bytes()) {
             Ok(_) => "accepted",
             Err(AuthError::Rejected(_)) => "rejected",
-            Err(AuthError::Unavailable(_)) => "unavailable",
+            Err(_) => "unavailable",
         }
     }
 

@@ -16,7 +16,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::{
     auth::KeySource,
-    settings::{AuthMode, Problem, Problems, Settings},
+    settings::{Auth, Problem, Problems, Settings},
 };
 
 /// The API-key gateway in front of MLflow
@@ -73,9 +73,10 @@ fn load(config: Option<&Path>) -> Result<(Settings, KeySource), Problems> {
     let settings = Settings::load(config, environment());
     // The key file is looked at even if other settings are wrong, so that all problems are told at once.
     let keys = match &settings {
-        Ok(settings) => open_keys(&settings.auth.mode).map(Some),
-        Err(_) => Settings::load_auth(config, environment())
-            .map_or(Ok(None), |auth| open_keys(&auth.mode).map(Some)),
+        Ok(settings) => open_keys(&settings.auth).map(Some),
+        Err(_) => {
+            Settings::load_auth(config, environment()).map_or(Ok(None), |auth| open_keys(&auth).map(Some))
+        }
     };
     match (settings, keys) {
         (Ok(settings), Ok(Some(keys))) => Ok((settings, keys)),
@@ -92,8 +93,8 @@ fn environment() -> impl Iterator<Item = (String, String)> {
     env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
-fn open_keys(mode: &AuthMode) -> Result<KeySource, Problem> {
-    KeySource::open(mode).map_err(|error| Problem {
+fn open_keys(auth: &Auth) -> Result<KeySource, Problem> {
+    KeySource::open(auth).map_err(|error| Problem {
         key: "auth.key_file.path".to_owned(),
         found: Some(error.path.display().to_string()),
         what: error.problems.join("\n    "),

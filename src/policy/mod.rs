@@ -2,6 +2,8 @@
 //!
 //! Nothing here is cached: what a verifier said is an identity, and what it allows is decided on every request.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 
 use crate::{auth::Principal, routing::Route};
@@ -9,7 +11,7 @@ use crate::{auth::Principal, routing::Route};
 /// The permission to forward one request along one route. Only [`authorize`] makes one.
 #[derive(Debug, Clone)]
 pub struct Grant {
-    principal: Principal,
+    principal: Arc<Principal>,
     route: Route,
 }
 
@@ -32,11 +34,11 @@ pub enum Denied {
 
 /// # Errors
 /// The rule that denies the request.
-pub fn authorize(principal: Principal, route: Route) -> Result<Grant, Denied> {
+pub fn authorize(principal: Arc<Principal>, route: Route) -> Result<Grant, Denied> {
     authorize_at(Timestamp::now(), principal, route)
 }
 
-fn authorize_at(now: Timestamp, principal: Principal, route: Route) -> Result<Grant, Denied> {
+fn authorize_at(now: Timestamp, principal: Arc<Principal>, route: Route) -> Result<Grant, Denied> {
     if principal.expires_at.is_some_and(|at| at <= now) {
         return Err(Denied::Expired);
     }
@@ -60,7 +62,7 @@ mod tests {
     #[test]
     fn a_key_ends_at_the_second_of_its_expiry() {
         let at: Timestamp = "2030-01-01T00:00:00Z".parse().unwrap();
-        let principal = Principal { expires_at: Some(at), ..Principal::default() };
+        let principal = Arc::new(Principal { expires_at: Some(at), ..Principal::default() });
         let before = at - SignedDuration::from_nanos(1);
         assert!(authorize_at(before, principal.clone(), route()).is_ok());
         assert_eq!(authorize_at(at, principal, route()).unwrap_err(), Denied::Expired);
@@ -68,6 +70,6 @@ mod tests {
 
     #[test]
     fn a_key_without_expiry_has_none() {
-        assert!(authorize_at(Timestamp::MAX, Principal::default(), route()).is_ok());
+        assert!(authorize_at(Timestamp::MAX, Arc::default(), route()).is_ok());
     }
 }

@@ -1,16 +1,36 @@
 //! Who says whether a key is valid.
 
-use std::{path::PathBuf, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use url::Url;
 
-use super::{reader::Reader, value::words};
+use super::{
+    reader::Reader,
+    value::{OrZero, words},
+};
 
 /// `[auth]`
 #[derive(Debug, Clone)]
 pub struct Auth {
     pub mode: AuthMode,
+    pub cache: AuthCache,
 }
+
+/// `[auth.cache]`: what is remembered of the auth service's answers.
+#[derive(Debug, Clone)]
+pub struct AuthCache {
+    /// How long a key is believed to be good without asking again.
+    pub ttl: Duration,
+    /// How long a refusal is remembered; 2 s at most, for a new key must soon work.
+    pub negative_ttl: Duration,
+    /// How long after that a key goes on working while the auth service is unavailable; zero: not at all.
+    pub stale_ttl: Duration,
+    /// How many keys are remembered.
+    pub capacity: NonZeroUsize,
+}
+
+/// The longest time that a refusal may be remembered.
+const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(2);
 
 /// The verifier, with what it needs.
 #[derive(Debug, Clone)]
@@ -29,6 +49,12 @@ pub struct AuthService {
     pub service_id: String,
     /// Time for one validation, in all.
     pub timeout: Duration,
+    /// Validations under way at once.
+    pub max_in_flight: NonZeroUsize,
+    /// Validations in a second.
+    pub max_per_second: NonZeroUsize,
+    /// Refused keys that one client address may present in a minute.
+    pub failures_per_minute: NonZeroUsize,
 }
 
 #[derive(Clone, Copy)]
@@ -46,21 +72,44 @@ impl Auth {
         let url = reader.optional::<Url>("auth.service.url");
         let service_id = reader.value("auth.service.service_id");
         let timeout = reader.value("auth.service.timeout");
+        let max_in_flight = reader.value("auth.service.max_in_flight");
+        let max_per_second = reader.value("auth.service.max_per_second");
+        let failures_per_minute = reader.value("auth.service.failures_per_minute");
+        let cache = AuthCache::read(reader);
 
-        let (mode, key_file, url, service_id, timeout) = (mode?, key_file?, url?, service_id?, timeout?);
+        let (mode, key_file, url) = (mode?, key_file?, url?);
         let mode = match (mode, url) {
             (Some(Mode::KeyFile) | None, None) | (Some(Mode::KeyFile), Some(_)) => {
                 AuthMode::KeyFile(key_file)
             }
-            (Some(Mode::Service) | None, Some(url)) => {
-                AuthMode::Service(AuthService { url, service_id, timeout })
-            }
+            (Some(Mode::Service) | None, Some(url)) => AuthMode::Service(AuthService {
+                url,
+                service_id: service_id?,
+                timeout: timeout?,
+                max_in_flight: max_in_flight?,
+                max_per_second: max_per_second?,
+                failures_per_minute: failures_per_minute?,
+            }),
             (Some(Mode::Service), None) => {
                 let what = "is required by auth.mode = \"service\" and not set";
                 reader.problem("auth.service.url", None, what, "the base address of the auth service");
                 return None;
             }
         };
-        Some(Self { mode })
+        Some(Self { mode, cache: cache? })
+    }
+}
+
+impl AuthCache {
+    fn read(reader: &mut Reader) -> Option<Self> {
+        let ttl = reader.value("auth.cache.ttl");
+        let negative_ttl = reader.value("auth.cache.negative_ttl");
+        let stale_ttl = reader.value::<OrZero>("auth.cache.stale_ttl");
+        let capacity = reader.value("auth.cache.capacity");
+        if negative_ttl.is_some_and(|ttl| ttl > MAX_NEGATIVE_TTL) {
+            let what = "is longer than 2s: a key that was just made would be refused for so long";
+            reader.problem("auth.cache.negative_ttl", None, what, "2s or less");
+        }
+        Some(Self { ttl: ttl?, negative_ttl: negative_ttl?, stale_ttl: stale_ttl?.0, capacity: capacity? })
     }
 }

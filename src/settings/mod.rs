@@ -15,7 +15,7 @@ mod value;
 
 use std::path::Path;
 
-pub use auth::{Auth, AuthMode, AuthService};
+pub use auth::{Auth, AuthCache, AuthMode, AuthService};
 pub use mlflow::{HostHeader, Mlflow, RestPrefix, UpstreamAuth};
 pub use problem::{Problem, Problems};
 pub use server::Server;

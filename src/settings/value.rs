@@ -91,6 +91,17 @@ impl FromText for Duration {
     }
 }
 
+/// A duration that may be zero, which turns something off.
+pub(super) struct OrZero(pub(super) Duration);
+
+impl FromText for OrZero {
+    const FORM: &'static str = "a duration such as 250ms, 2s or 10m, or 0s";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        humantime::parse_duration(text).map(Self).map_err(|error| format!("is not a duration: {error}"))
+    }
+}
+
 impl FromText for Url {
     const FORM: &'static str = "an address with its scheme, such as http://127.0.0.1:5000";
 

@@ -31,6 +31,7 @@ impl RootSpanBuilder for GatewayRootSpan {
             reason = Empty,
             key_id = Empty,
             user_id = Empty,
+            cache = Empty,
             upstream_ms = Empty,
             bytes_in = Empty,
             bytes_out = Empty,

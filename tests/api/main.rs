@@ -19,3 +19,4 @@ mod health;
 mod key_file;
 mod layout;
 mod operations;
+mod verdicts;

@@ -11,6 +11,7 @@ use std::{
     collections::HashMap,
     fmt,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use arc_swap::ArcSwap;
@@ -31,7 +32,7 @@ pub struct KeyFile {
     path: PathBuf,
     /// What the file was when it was opened: from here on the watcher looks for changes.
     opened: State,
-    keys: ArcSwap<HashMap<KeyDigest, Record>>,
+    keys: ArcSwap<HashMap<KeyDigest, Key>>,
 }
 
 impl KeyFile {
@@ -55,28 +56,43 @@ impl KeyFile {
 
     /// # Errors
     /// Why the key is refused. Expiry is not looked at here.
-    pub fn verify(&self, key: &str) -> Result<Principal, Rejection> {
+    pub fn verify(&self, key: &str) -> Result<Arc<Principal>, Rejection> {
         if !key::is_well_formed(key) {
             return Err(Rejection::Mistyped);
         }
         let keys = self.keys.load();
-        let record = keys.get(&KeyDigest::of(key)).ok_or(Rejection::Unknown)?;
-        if record.revoked_at.is_some_and(|at| at <= Timestamp::now()) {
+        let key = keys.get(&KeyDigest::of(key)).ok_or(Rejection::Unknown)?;
+        if key.revoked_at.is_some_and(|at| at <= Timestamp::now()) {
             return Err(Rejection::Revoked);
         }
-        Ok(Principal {
-            user_id: Some(record.user.clone()),
-            key_id: Some(record.id.clone()),
-            scopes: record.scopes.clone(),
-            expires_at: record.expires_at,
-        })
+        Ok(Arc::clone(&key.principal))
     }
 }
 
-fn read(path: &Path) -> Result<HashMap<KeyDigest, Record>, KeyFileError> {
+/// One key in force, or revoked.
+#[derive(Debug)]
+struct Key {
+    principal: Arc<Principal>,
+    revoked_at: Option<Timestamp>,
+}
+
+impl From<Record> for Key {
+    fn from(record: Record) -> Self {
+        let principal = Principal {
+            user_id: Some(record.user),
+            key_id: Some(record.id),
+            scopes: record.scopes,
+            expires_at: record.expires_at,
+        };
+        Self { principal: Arc::new(principal), revoked_at: record.revoked_at }
+    }
+}
+
+fn read(path: &Path) -> Result<HashMap<KeyDigest, Key>, KeyFileError> {
     let error = |problems| KeyFileError { path: path.to_owned(), problems };
     let text = std::fs::read_to_string(path).map_err(|io| error(vec![format!("cannot be read: {io}")]))?;
-    Document::parse(&text).and_then(Document::into_keys).map_err(error)
+    let records = Document::parse(&text).and_then(Document::into_keys).map_err(error)?;
+    Ok(records.into_iter().map(|(digest, record)| (digest, record.into())).collect())
 }
 
 /// Everything that is wrong with a key file.

@@ -50,13 +50,14 @@ impl GatewayBuilder {
         let folder = tempfile::tempdir().unwrap();
         let key_file = folder.path().join("keys.toml");
         let created = create_key(&key_file, "ada", None);
+        // One worker, unless the test says otherwise.
+        self.settings.insert(0, ("HOKUSAI__SERVER__WORKERS".to_owned(), "1".to_owned()));
         self = self
             .set("SERVER__BIND", "127.0.0.1:0")
-            .set("SERVER__WORKERS", "1")
             .set("MLFLOW__URL", mlflow)
             .set("AUTH__KEY_FILE__PATH", key_file.to_str().unwrap());
         let settings = Settings::load(None, self.settings).unwrap();
-        let keys = KeySource::open(&settings.auth.mode).unwrap();
+        let keys = KeySource::open(&settings.auth).unwrap();
         let application = Application::build(settings, keys).unwrap();
         let address = application.address();
         actix_rt::spawn(application.run_until_stopped());

@@ -1,0 +1,144 @@
+//! Single flight: for each key of a map, one answer is fetched at a time, and all who ask meanwhile get it.
+
+use std::{
+    collections::HashMap,
+    future::Future,
+    hash::Hash,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::sync::watch;
+
+/// The answers that are being fetched. Bounded by those who wait for them.
+#[derive(Debug)]
+pub(super) struct Flights<K, V> {
+    under_way: Mutex<HashMap<K, watch::Receiver<Option<V>>>>,
+}
+
+impl<K, V> Default for Flights<K, V> {
+    fn default() -> Self {
+        Self { under_way: Mutex::default() }
+    }
+}
+
+impl<K: Copy + Eq + Hash + 'static, V: Clone + 'static> Flights<K, V> {
+    /// The answer for `key`: of the flight that is under way, or of `fetch`.
+    ///
+    /// `fetch` runs as a task of its own: whoever started it may go away, and those who wait still get their answer.
+    /// `None` if it died.
+    pub(super) async fn join<F>(self: &Arc<Self>, key: K, fetch: impl FnOnce() -> F) -> Option<V>
+    where
+        F: Future<Output = V> + 'static,
+    {
+        let mut answer = self.board(key, fetch);
+        let answer = answer.wait_for(Option::is_some).await.ok()?;
+        answer.clone()
+    }
+
+    fn board<F>(self: &Arc<Self>, key: K, fetch: impl FnOnce() -> F) -> watch::Receiver<Option<V>>
+    where
+        F: Future<Output = V> + 'static,
+    {
+        let mut under_way = self.under_way();
+        if let Some(answer) = under_way.get(&key) {
+            return answer.clone();
+        }
+        let (sender, answer) = watch::channel(None);
+        under_way.insert(key, answer.clone());
+        drop(under_way);
+
+        let landing = Landing { flights: Arc::clone(self), key };
+        let fetch = fetch();
+        actix_rt::spawn(async move {
+            let value = fetch.await;
+            drop(landing);
+            sender.send_replace(Some(value));
+        });
+        answer
+    }
+
+    fn under_way(&self) -> MutexGuard<'_, HashMap<K, watch::Receiver<Option<V>>>> {
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Ends a flight, also when it dies.
+struct Landing<K: Copy + Eq + Hash + 'static, V: Clone + 'static> {
+    flights: Arc<Flights<K, V>>,
+    key: K,
+}
+
+impl<K: Copy + Eq + Hash + 'static, V: Clone + 'static> Drop for Landing<K, V> {
+    fn drop(&mut self) {
+        self.flights.under_way().remove(&self.key);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{cell::Cell, rc::Rc, time::Duration};
+
+    use actix_rt::{task::yield_now, time::sleep};
+
+    use super::*;
+
+    #[actix_rt::test]
+    async fn all_who_ask_meanwhile_get_one_answer() {
+        let flights: Arc<Flights<u8, usize>> = Arc::default();
+        let fetched = Rc::new(Cell::new(0));
+        let asking: Vec<_> = (0..500)
+            .map(|_| {
+                let (flights, fetched) = (Arc::clone(&flights), Rc::clone(&fetched));
+                actix_rt::spawn(async move {
+                    let fetch = || async move {
+                        sleep(Duration::from_millis(20)).await;
+                        fetched.set(fetched.get() + 1);
+                        fetched.get()
+                    };
+                    flights.join(1, fetch).await
+                })
+            })
+            .collect();
+        for asked in asking {
+            assert_eq!(asked.await.unwrap(), Some(1));
+        }
+        assert_eq!(fetched.get(), 1);
+        assert!(flights.under_way().is_empty());
+    }
+
+    #[actix_rt::test]
+    async fn whoever_started_it_may_go_away() {
+        let flights: Arc<Flights<u8, u8>> = Arc::default();
+        let slow = || async {
+            sleep(Duration::from_millis(20)).await;
+            7
+        };
+        let starter = actix_rt::spawn({
+            let flights = Arc::clone(&flights);
+            async move { flights.join(1, slow).await }
+        });
+        yield_now().await;
+        starter.abort();
+        let never = || async { unreachable!("a second fetch was begun") };
+        assert_eq!(flights.join(1, never).await, Some(7));
+    }
+
+    #[actix_rt::test]
+    async fn a_flight_that_dies_leaves_nobody_waiting() {
+        let flights: Arc<Flights<u8, u8>> = Arc::default();
+        assert_eq!(flights.join(1, || async { panic!("on purpose") }).await, None);
+        assert_eq!(flights.join(1, || async { 2 }).await, Some(2));
+    }
+
+    #[actix_rt::test]
+    async fn different_keys_do_not_wait_for_each_other() {
+        let flights: Arc<Flights<u8, u8>> = Arc::default();
+        let waiting = actix_rt::spawn({
+            let flights = Arc::clone(&flights);
+            async move { flights.join(1, std::future::pending).await }
+        });
+        yield_now().await;
+        assert_eq!(flights.join(2, || async { 2 }).await, Some(2));
+        waiting.abort();
+    }
+}

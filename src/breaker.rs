@@ -1,0 +1,135 @@
+//! A circuit breaker: what keeps failing is left alone for a while, then tried by one.
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::{Duration, Instant},
+};
+
+/// Closed until `threshold` failures in a row; then open for `pause`; then half-open: one probe at a time, whose
+/// success closes it and whose failure opens it again.
+#[derive(Debug)]
+pub(crate) struct Breaker {
+    threshold: u32,
+    pause: Duration,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Clone, Copy)]
+enum State {
+    Closed { failures: u32 },
+    Open { until: Instant },
+    HalfOpen,
+}
+
+impl Breaker {
+    pub(crate) fn new(threshold: u32, pause: Duration) -> Arc<Self> {
+        Arc::new(Self { threshold, pause, state: Mutex::new(State::Closed { failures: 0 }) })
+    }
+
+    /// The permission to try; `None` while it is not to be tried.
+    pub(crate) fn admit(self: &Arc<Self>) -> Option<Attempt> {
+        let mut state = self.state();
+        match *state {
+            State::Closed { .. } => {}
+            State::Open { until } if until <= Instant::now() => *state = State::HalfOpen,
+            State::Open { .. } | State::HalfOpen => return None,
+        }
+        drop(state);
+        Some(Attempt { breaker: Some(Arc::clone(self)) })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn record(&self, succeeded: bool) {
+        let mut state = self.state();
+        *state = match *state {
+            _ if succeeded => State::Closed { failures: 0 },
+            State::Closed { failures } if failures + 1 < self.threshold => {
+                State::Closed { failures: failures + 1 }
+            }
+            _ => State::Open { until: Instant::now() + self.pause },
+        };
+    }
+}
+
+/// One try. Dropped without a word, it tells nothing of what was tried, and the next may try.
+#[derive(Debug)]
+pub(crate) struct Attempt {
+    breaker: Option<Arc<Breaker>>,
+}
+
+impl Attempt {
+    pub(crate) fn ended(mut self, succeeded: bool) {
+        if let Some(breaker) = self.breaker.take() {
+            breaker.record(succeeded);
+        }
+    }
+}
+
+impl Drop for Attempt {
+    fn drop(&mut self) {
+        if let Some(breaker) = self.breaker.take() {
+            let mut state = breaker.state();
+            if matches!(*state, State::HalfOpen) {
+                *state = State::Open { until: Instant::now() };
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PAUSE: Duration = Duration::from_millis(30);
+
+    fn fail(breaker: &Arc<Breaker>) {
+        breaker.admit().unwrap().ended(false);
+    }
+
+    fn opened() -> Arc<Breaker> {
+        let breaker = Breaker::new(2, PAUSE);
+        fail(&breaker);
+        fail(&breaker);
+        breaker
+    }
+
+    #[test]
+    fn it_opens_after_failures_in_a_row_and_not_before() {
+        let breaker = Breaker::new(2, PAUSE);
+        fail(&breaker);
+        breaker.admit().unwrap().ended(true);
+        fail(&breaker);
+        assert!(breaker.admit().is_some());
+        fail(&breaker);
+        assert!(breaker.admit().is_none());
+    }
+
+    #[test]
+    fn after_the_pause_one_may_probe() {
+        let breaker = opened();
+        std::thread::sleep(PAUSE);
+        let probe = breaker.admit().unwrap();
+        assert!(breaker.admit().is_none());
+        probe.ended(true);
+        assert!(breaker.admit().is_some());
+    }
+
+    #[test]
+    fn a_failed_probe_opens_it_again() {
+        let breaker = opened();
+        std::thread::sleep(PAUSE);
+        fail(&breaker);
+        assert!(breaker.admit().is_none());
+    }
+
+    #[test]
+    fn a_probe_that_is_given_up_leaves_its_place_to_the_next() {
+        let breaker = opened();
+        std::thread::sleep(PAUSE);
+        drop(breaker.admit().unwrap());
+        assert!(breaker.admit().is_some());
+    }
+}

@@ -1,0 +1,74 @@
+//! A token bucket: so many at once, and so many a second after that.
+
+use std::time::{Duration, Instant};
+
+/// Holds at most `capacity` tokens and gains `per_second`; begins full.
+#[derive(Debug, Clone)]
+pub(crate) struct TokenBucket {
+    capacity: f64,
+    per_second: f64,
+    tokens: f64,
+    counted_at: Instant,
+}
+
+impl TokenBucket {
+    pub(crate) fn new(capacity: f64, per_second: f64, now: Instant) -> Self {
+        Self { capacity, per_second, tokens: capacity, counted_at: now }
+    }
+
+    /// Takes a token.
+    ///
+    /// # Errors
+    /// How long it takes until there is one.
+    pub(crate) fn take(&mut self, now: Instant) -> Result<(), Duration> {
+        let gained = now.saturating_duration_since(self.counted_at).as_secs_f64() * self.per_second;
+        self.tokens = (self.tokens + gained).min(self.capacity);
+        self.counted_at = now;
+        if self.tokens >= 1.0 {
+            self.tokens -= 1.0;
+            Ok(())
+        } else {
+            Err(Duration::from_secs_f64((1.0 - self.tokens) / self.per_second))
+        }
+    }
+
+    /// Puts a token back that was not used after all.
+    pub(crate) fn give_back(&mut self) {
+        self.tokens = (self.tokens + 1.0).min(self.capacity);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn it_gives_its_capacity_at_once_and_then_its_rate() {
+        let start = Instant::now();
+        let mut bucket = TokenBucket::new(2.0, 4.0, start);
+        assert_eq!(bucket.take(start), Ok(()));
+        assert_eq!(bucket.take(start), Ok(()));
+        assert_eq!(bucket.take(start), Err(Duration::from_millis(250)));
+        assert_eq!(bucket.take(start + Duration::from_millis(250)), Ok(()));
+        assert!(bucket.take(start + Duration::from_millis(250)).is_err());
+    }
+
+    #[test]
+    fn it_never_holds_more_than_its_capacity() {
+        let start = Instant::now();
+        let mut bucket = TokenBucket::new(1.0, 100.0, start);
+        let later = start + Duration::from_secs(60);
+        bucket.give_back();
+        assert_eq!(bucket.take(later), Ok(()));
+        assert!(bucket.take(later).is_err());
+    }
+
+    #[test]
+    fn a_token_given_back_can_be_taken_again() {
+        let start = Instant::now();
+        let mut bucket = TokenBucket::new(1.0, 0.001, start);
+        assert_eq!(bucket.take(start), Ok(()));
+        bucket.give_back();
+        assert_eq!(bucket.take(start), Ok(()));
+    }
+}

@@ -1,0 +1,263 @@
+//! What is remembered of the auth service's answers, and what the service is spared.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::support::{Gateway, GatewayBuilder, Response, Server, ask, client::Connection, server::Answer};
+
+const TARGET: &str = "/api/2.0/mlflow/runs/get";
+const VALID: &str = r#"{"is_valid": true, "user_id": "u-1", "key_id": "k-1"}"#;
+const REFUSED: &str = r#"{"is_valid": false}"#;
+
+/// An auth service whose answer can be changed, a fake MLflow, and a gateway that asks the one for the other.
+struct Stage {
+    auth: Server,
+    mlflow: Server,
+    gateway: Gateway,
+    answers: Arc<[Answer]>,
+    answer: Arc<AtomicUsize>,
+}
+
+impl Stage {
+    /// The service gives the first of `answers` until told otherwise.
+    async fn set(answers: Vec<Answer>, settings: &[(&str, &str)]) -> Self {
+        let (answers, answer): (Arc<[Answer]>, _) = (answers.into(), Arc::new(AtomicUsize::new(0)));
+        let auth = {
+            let (answers, answer) = (Arc::clone(&answers), Arc::clone(&answer));
+            Server::start(move |_| answers[answer.load(Ordering::Relaxed)].clone()).await
+        };
+        let mlflow = Server::start(|_| Answer::ok("{}")).await;
+        let mut gateway = GatewayBuilder::default()
+            .set("AUTH__SERVICE__URL", &auth.url())
+            .set("AUTH__SERVICE__TIMEOUT", "300ms")
+            .set("SERVER__WORKERS", "2");
+        for (variable, value) in settings {
+            gateway = gateway.set(variable, value);
+        }
+        let gateway = gateway.start(&mlflow).await;
+        Self { auth, mlflow, gateway, answers, answer }
+    }
+
+    fn now_answer(&self, number: usize) {
+        assert!(number < self.answers.len());
+        self.answer.store(number, Ordering::Relaxed);
+    }
+
+    async fn get(&self, key: &str) -> Response {
+        ask(self.gateway.address, get(key)).await
+    }
+
+    fn calls(&self) -> usize {
+        self.auth.requests().len()
+    }
+}
+
+fn get(key: &str) -> String {
+    format!("GET {TARGET} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n\r\n")
+}
+
+/// A valid answer that takes its time, so that others come meanwhile.
+fn slow_and_valid() -> Answer {
+    let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", VALID.len());
+    Answer::Pieces(vec![head.into_bytes(), VALID.as_bytes().to_vec()], Duration::from_millis(150))
+}
+
+#[actix_web::test]
+async fn a_good_key_is_asked_about_once() {
+    let stage = Stage::set(vec![Answer::ok(VALID)], &[]).await;
+    for _ in 0..20 {
+        assert_eq!(stage.get("key").await.status, 200);
+    }
+    assert_eq!(stage.calls(), 1);
+    assert_eq!(stage.mlflow.requests().len(), 20);
+    assert!(stage.mlflow.requests().iter().all(|seen| seen.header("x-hokusai-key-id") == Some("k-1")));
+}
+
+#[actix_web::test]
+async fn different_keys_are_different_questions() {
+    let stage = Stage::set(vec![Answer::ok(VALID)], &[]).await;
+    for key in ["a", "b", "a", "b", "A"] {
+        assert_eq!(stage.get(key).await.status, 200);
+    }
+    assert_eq!(stage.calls(), 3);
+}
+
+#[actix_web::test]
+async fn five_hundred_first_requests_with_one_key_make_one_call() {
+    let stage = Stage::set(vec![slow_and_valid()], &[]).await;
+    let asking: Vec<_> = (0..500).map(|_| actix_rt::spawn(ask(stage.gateway.address, get("key")))).collect();
+    for asked in asking {
+        assert_eq!(asked.await.unwrap().status, 200);
+    }
+    assert_eq!(stage.calls(), 1);
+}
+
+#[actix_web::test]
+async fn when_the_first_to_ask_goes_away_the_others_still_get_their_answer() {
+    let stage = Stage::set(vec![slow_and_valid()], &[]).await;
+    let mut first = Connection::open(stage.gateway.address).await;
+    first.send(get("key")).await;
+    stage.auth.until_begun().await;
+    let second = actix_rt::spawn(ask(stage.gateway.address, get("key")));
+    drop(first);
+    assert_eq!(second.await.unwrap().status, 200);
+    assert_eq!(stage.calls(), 1);
+}
+
+#[actix_web::test]
+async fn when_the_one_call_fails_nobody_tries_again_in_a_row() {
+    let stage = Stage::set(vec![Answer::Silence], &[]).await;
+    let asking: Vec<_> = (0..50).map(|_| actix_rt::spawn(ask(stage.gateway.address, get("key")))).collect();
+    for asked in asking {
+        let response = asked.await.unwrap();
+        assert_eq!((response.status, response.reason().as_str()), (503, "auth_unavailable"));
+    }
+    assert_eq!(stage.calls(), 1);
+}
+
+#[actix_web::test]
+async fn a_refused_key_is_remembered_for_a_moment_only() {
+    let stage =
+        Stage::set(vec![Answer::ok(REFUSED), Answer::ok(VALID)], &[("AUTH__CACHE__NEGATIVE_TTL", "150ms")]).await;
+    for _ in 0..5 {
+        assert_eq!(stage.get("key").await.status, 401);
+    }
+    assert_eq!(stage.calls(), 1);
+    stage.now_answer(1);
+    actix_rt::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(stage.get("key").await.status, 200);
+}
+
+#[actix_web::test]
+async fn a_key_that_was_good_goes_on_working_through_every_kind_of_outage() {
+    let outages = vec![
+        Answer::ok(VALID),
+        Answer::json(500, VALID),
+        Answer::json(429, "{}"),
+        Answer::Close,
+        Answer::Silence,
+        Answer::ok("<html>"),
+    ];
+    let count = outages.len();
+    let stage = Stage::set(outages, &[("AUTH__CACHE__TTL", "50ms")]).await;
+    assert_eq!(stage.get("key").await.status, 200);
+    actix_rt::time::sleep(Duration::from_millis(100)).await;
+    for outage in 1..count {
+        stage.now_answer(outage);
+        assert_eq!(stage.get("key").await.status, 200, "outage {outage}");
+        assert_eq!(stage.get("a-stranger").await.status, 503, "outage {outage}");
+    }
+}
+
+#[actix_web::test]
+async fn a_key_that_the_service_now_refuses_ends_whatever_is_remembered() {
+    let answers = vec![Answer::ok(VALID), Answer::ok(REFUSED), Answer::json(500, "{}")];
+    let stage =
+        Stage::set(answers, &[("AUTH__CACHE__TTL", "50ms"), ("AUTH__CACHE__NEGATIVE_TTL", "50ms")]).await;
+    assert_eq!(stage.get("key").await.status, 200);
+    actix_rt::time::sleep(Duration::from_millis(100)).await;
+    stage.now_answer(1);
+    assert_eq!(stage.get("key").await.status, 401);
+    actix_rt::time::sleep(Duration::from_millis(100)).await;
+    stage.now_answer(2);
+    assert_eq!(stage.get("key").await.status, 503);
+}
+
+#[actix_web::test]
+async fn an_outage_never_prolongs_a_key() {
+    let expires_at = jiff::Timestamp::now() + jiff::SignedDuration::from_millis(1500);
+    let valid = format!(r#"{{"is_valid": true, "user_id": "u-1", "expires_at": "{expires_at}"}}"#);
+    let stage =
+        Stage::set(vec![Answer::ok(&valid), Answer::json(500, "{}")], &[("AUTH__CACHE__TTL", "50ms")]).await;
+    assert_eq!(stage.get("key").await.status, 200);
+    stage.now_answer(1);
+    actix_rt::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(stage.get("key").await.status, 200);
+    actix_rt::time::sleep(Duration::from_millis(1500)).await;
+    let response = stage.get("key").await;
+    assert_eq!((response.status, response.reason().as_str()), (401, "credential_rejected"));
+}
+
+#[actix_web::test]
+async fn without_a_stale_window_an_outage_is_told_at_once() {
+    let settings = [("AUTH__CACHE__TTL", "50ms"), ("AUTH__CACHE__STALE_TTL", "0s")];
+    let stage = Stage::set(vec![Answer::ok(VALID), Answer::json(500, "{}")], &settings).await;
+    assert_eq!(stage.get("key").await.status, 200);
+    stage.now_answer(1);
+    actix_rt::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(stage.get("key").await.status, 503);
+}
+
+#[actix_web::test]
+async fn a_dead_service_is_left_alone_and_found_again() {
+    let stage = Stage::set(vec![Answer::json(500, "{}"), Answer::ok(VALID)], &[]).await;
+    for number in 0..40 {
+        assert_eq!(stage.get(&format!("key-{number}")).await.status, 503);
+    }
+    assert_eq!(stage.calls(), 5, "five failures open the breaker");
+    stage.now_answer(1);
+    while stage.get("key").await.status != 200 {
+        actix_rt::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[actix_web::test]
+async fn a_flood_of_wrong_keys_costs_the_service_its_cap_and_leaves_good_keys_alone() {
+    let auth = Server::start(|request| {
+        let good = request.header("authorization").unwrap().starts_with("Bearer good");
+        Answer::ok(if good { VALID } else { REFUSED })
+    })
+    .await;
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = GatewayBuilder::default()
+        .set("AUTH__SERVICE__URL", &auth.url())
+        .set("AUTH__SERVICE__FAILURES_PER_MINUTE", "10")
+        .set("AUTH__CACHE__TTL", "100ms")
+        .start(&mlflow)
+        .await;
+    assert_eq!(ask(gateway.address, get("good-one")).await.status, 200);
+
+    let mut flood = Connection::open(gateway.address).await;
+    let mut statuses = Vec::new();
+    for number in 0..1000 {
+        flood.send(get(&format!("wrong-{number}"))).await;
+        statuses.push(flood.response(false).await);
+    }
+    let refused = statuses.iter().filter(|response| response.status == 401).count();
+    let limited = statuses.iter().filter(|response| response.status == 429).count();
+    assert_eq!(refused + limited, 1000);
+    assert!((10..=12).contains(&refused), "{refused} keys were asked about");
+    let last = statuses.last().unwrap();
+    assert_eq!(last.reason(), "rate_limited");
+    assert!(last.header("retry-after").unwrap().parse::<u64>().unwrap() >= 1);
+
+    // The good key behind the same address: remembered, and asked about again when its time is over.
+    for _ in 0..3 {
+        assert_eq!(ask(gateway.address, get("good-one")).await.status, 200);
+        actix_rt::time::sleep(Duration::from_millis(150)).await;
+    }
+}
+
+#[actix_web::test]
+async fn what_is_more_than_the_cap_waits_for_nobody() {
+    let settings = [("AUTH__SERVICE__MAX_IN_FLIGHT", "2"), ("AUTH__SERVICE__FAILURES_PER_MINUTE", "1000")];
+    let stage = Stage::set(vec![slow_and_valid()], &settings).await;
+    let asking: Vec<_> = (0..10)
+        .map(|number| actix_rt::spawn(ask(stage.gateway.address, get(&format!("key-{number}")))))
+        .collect();
+    let mut accepted = 0;
+    for asked in asking {
+        let response = asked.await.unwrap();
+        match response.status {
+            200 => accepted += 1,
+            status => assert_eq!((status, response.header("retry-after")), (503, Some("1"))),
+        }
+    }
+    assert_eq!(accepted, 2);
+    assert_eq!(stage.calls(), 2);
+}
