@@ -19,6 +19,7 @@ mod breaker;
 pub mod error;
 pub mod health;
 mod http_client;
+mod redis;
 pub mod settings;
 pub mod telemetry;
 mod token_bucket;

@@ -11,7 +11,7 @@ use actix_web::{dev::Server, http::uri::PathAndQuery};
 
 use crate::{
     TlsError, actor,
-    auth::{KeySource, key_file},
+    auth::{KeySource, key_file, revocation},
     gateway::Shared,
     health::{self, Health},
     proxy::Proxy,
@@ -84,8 +84,21 @@ fn start_actors(shared: &Shared) {
         PathAndQuery::try_from(shared.routes.health()).unwrap_or(PathAndQuery::from_static("/health"));
     let probe = health::probe_upstream(Arc::clone(&shared.health), proxy, target, mlflow.probe_interval);
     actor::spawn("upstream_prober", deaths, Box::pin(probe));
-    if let KeySource::File(keys) = &shared.keys {
-        actor::spawn("key_file_watcher", deaths, Box::pin(key_file::watch::run(Arc::clone(keys))));
+    match &shared.keys {
+        KeySource::File(keys) => {
+            actor::spawn("key_file_watcher", deaths, Box::pin(key_file::watch::run(Arc::clone(keys))));
+        }
+        KeySource::Service(source) => {
+            if let Some(redis) = &source.redis {
+                if shared.settings.auth.pepper.is_none() {
+                    tracing::warn!(
+                        "auth.pepper is not set: no other instance can read what this one writes to Redis"
+                    );
+                }
+                let listen = revocation::listen(redis.clone(), Arc::clone(&source.decisions));
+                actor::spawn("revocation_listener", deaths, Box::pin(listen));
+            }
+        }
     }
 }
 

@@ -4,13 +4,21 @@ use std::{fmt, net::IpAddr};
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rand::RngExt as _;
-use sha2::Sha256;
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256, Sha512};
 
 /// The secret that fingerprints are keyed with; its Debug output does not show it.
 #[derive(Clone)]
 pub(super) struct Pepper(Hmac<Sha256>);
 
 impl Pepper {
+    /// The pepper that the settings name, which instances that share a Redis must share too.
+    pub(super) fn new(secret: &SecretString) -> Self {
+        // The digest makes a key of any secret, whatever its length.
+        let key: [u8; 64] = Sha512::digest(secret.expose_secret()).into();
+        Self(Hmac::new(&key.into()))
+    }
+
     /// A pepper of this process's own.
     pub(super) fn random() -> Self {
         let secret: [u8; 64] = rand::rng().random();
@@ -19,17 +27,28 @@ impl Pepper {
 
     /// The name of the verdict on `key`, for this service, and for this client where the verdict may depend on it.
     pub(super) fn fingerprint(&self, key: &str, service_id: &str, client_ip: Option<IpAddr>) -> Fingerprint {
+        let client_ip = client_ip.map(|address| address.to_string()).unwrap_or_default();
+        Fingerprint(self.mac("verdict", &[key.as_bytes(), service_id.as_bytes(), client_ip.as_bytes()]))
+    }
+
+    /// The MAC of `parts` for a purpose.
+    pub(super) fn mac(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
+        self.over(purpose, parts).finalize().into_bytes().into()
+    }
+
+    /// Whether `mac` is the one of these parts; in constant time.
+    pub(super) fn verifies(&self, purpose: &str, parts: &[&[u8]], mac: &[u8]) -> bool {
+        self.over(purpose, parts).verify_slice(mac).is_ok()
+    }
+
+    /// Each part behind its length, so that no two lists of parts read alike.
+    fn over(&self, purpose: &str, parts: &[&[u8]]) -> Hmac<Sha256> {
         let mut mac = self.0.clone();
-        mac.update(b"verdict\0");
-        mac.update(key.as_bytes());
-        // A key is visible ASCII: no key and service can be read as another key and service.
-        mac.update(b"\0");
-        mac.update(service_id.as_bytes());
-        mac.update(b"\0");
-        if let Some(client_ip) = client_ip {
-            mac.update(client_ip.to_string().as_bytes());
+        for part in [purpose.as_bytes()].iter().chain(parts) {
+            mac.update(&(part.len() as u64).to_be_bytes());
+            mac.update(part);
         }
-        Fingerprint(mac.finalize().into_bytes().into())
+        mac
     }
 }
 
@@ -42,6 +61,12 @@ impl fmt::Debug for Pepper {
 /// HMAC-SHA256 of a key, its service and its client.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Fingerprint([u8; 32]);
+
+impl Fingerprint {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
 
 impl fmt::Debug for Fingerprint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

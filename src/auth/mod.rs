@@ -11,6 +11,7 @@ mod guard;
 pub mod key;
 pub mod key_file;
 mod principal;
+pub(crate) mod revocation;
 mod service;
 
 use std::{net::IpAddr, rc::Rc, sync::Arc, time::Duration};
@@ -23,7 +24,8 @@ pub use service::{ServiceFault, ServiceVerifier};
 use crate::{
     credentials::Credential,
     http_client::Tls,
-    settings::{Auth, AuthMode, AuthService},
+    redis::{Redis, RedisUrlError},
+    settings::{Auth, AuthMode, AuthService, RedisSettings},
 };
 
 /// Why there is no principal.
@@ -65,6 +67,8 @@ pub struct Authenticated {
 pub enum Answered {
     /// Remembered in this process.
     Memory,
+    /// Remembered by all instances.
+    Redis,
     /// The auth service, just now.
     Service,
     /// Remembered, and too old to be believed if the auth service could be asked.
@@ -77,6 +81,7 @@ impl Answered {
     pub const fn word(self) -> &'static str {
         match self {
             Self::Memory => "memory",
+            Self::Redis => "redis",
             Self::Service => "service",
             Self::Stale => "stale",
             Self::KeyFile => "none",
@@ -89,18 +94,36 @@ impl Answered {
 pub enum KeySource {
     /// The embedded key file, shared by all workers.
     File(Arc<KeyFile>),
-    /// The auth service, and what is remembered of its answers.
-    Service(AuthService, Arc<Decisions>),
+    Service(Box<ServiceSource>),
+}
+
+/// The auth service, and what is remembered of its answers.
+#[derive(Debug, Clone)]
+pub struct ServiceSource {
+    settings: AuthService,
+    pub(crate) decisions: Arc<Decisions>,
+    pub(crate) redis: Option<Redis>,
+}
+
+/// Why nobody could ever tell about a key.
+#[derive(Debug, thiserror::Error)]
+pub enum KeySourceError {
+    #[error(transparent)]
+    KeyFile(#[from] KeyFileError),
+    #[error(transparent)]
+    Redis(#[from] RedisUrlError),
 }
 
 impl KeySource {
     /// # Errors
-    /// A key file that cannot be read or holds no keys.
-    pub fn open(auth: &Auth) -> Result<Self, KeyFileError> {
+    /// A key file that cannot be read or holds no keys; a Redis URL that is none.
+    pub fn open(auth: &Auth, redis: Option<&RedisSettings>) -> Result<Self, KeySourceError> {
         Ok(match &auth.mode {
             AuthMode::KeyFile(path) => Self::File(Arc::new(KeyFile::open(path)?)),
             AuthMode::Service(service) => {
-                Self::Service(service.clone(), Decisions::new(service, &auth.cache))
+                let redis = redis.map(Redis::new).transpose()?;
+                let decisions = Decisions::new(service, auth, redis.clone());
+                Self::Service(Box::new(ServiceSource { settings: service.clone(), decisions, redis }))
             }
         })
     }
@@ -118,8 +141,9 @@ impl Authenticator {
     pub(crate) fn new(source: &KeySource, tls: Option<&Tls>) -> Self {
         match source {
             KeySource::File(keys) => Self::KeyFile(Arc::clone(keys)),
-            KeySource::Service(settings, decisions) => {
-                Self::Service(Rc::new(ServiceVerifier::new(settings, tls)), Arc::clone(decisions))
+            KeySource::Service(source) => {
+                let service = ServiceVerifier::new(&source.settings, tls);
+                Self::Service(Rc::new(service), Arc::clone(&source.decisions))
             }
         }
     }

@@ -1,9 +1,10 @@
 //! Who a valid key belongs to.
 
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 /// What a verifier vouches for. Whether it is enough for a request is for `policy` to say, on every request.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Principal {
     pub user_id: Option<String>,
     pub key_id: Option<String>,

@@ -15,8 +15,8 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    auth::KeySource,
-    settings::{Auth, Problem, Problems, Settings},
+    auth::{KeySource, KeySourceError},
+    settings::{Auth, Problem, Problems, RedisSettings, Settings},
 };
 
 /// The API-key gateway in front of MLflow
@@ -73,10 +73,9 @@ fn load(config: Option<&Path>) -> Result<(Settings, KeySource), Problems> {
     let settings = Settings::load(config, environment());
     // The key file is looked at even if other settings are wrong, so that all problems are told at once.
     let keys = match &settings {
-        Ok(settings) => open_keys(&settings.auth).map(Some),
-        Err(_) => {
-            Settings::load_auth(config, environment()).map_or(Ok(None), |auth| open_keys(&auth).map(Some))
-        }
+        Ok(settings) => open_keys(&settings.auth, settings.redis.as_ref()).map(Some),
+        Err(_) => Settings::load_auth(config, environment())
+            .map_or(Ok(None), |auth| open_keys(&auth, None).map(Some)),
     };
     match (settings, keys) {
         (Ok(settings), Ok(Some(keys))) => Ok((settings, keys)),
@@ -93,12 +92,20 @@ fn environment() -> impl Iterator<Item = (String, String)> {
     env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
-fn open_keys(auth: &Auth) -> Result<KeySource, Problem> {
-    KeySource::open(auth).map_err(|error| Problem {
-        key: "auth.key_file.path".to_owned(),
-        found: Some(error.path.display().to_string()),
-        what: error.problems.join("\n    "),
-        fix: "a file with keys: `hokusai-gateway keys create --user NAME` makes it".to_owned(),
+fn open_keys(auth: &Auth, redis: Option<&RedisSettings>) -> Result<KeySource, Problem> {
+    KeySource::open(auth, redis).map_err(|error| match error {
+        KeySourceError::KeyFile(error) => Problem {
+            key: "auth.key_file.path".to_owned(),
+            found: Some(error.path.display().to_string()),
+            what: error.problems.join("\n    "),
+            fix: "a file with keys: `hokusai-gateway keys create --user NAME` makes it".to_owned(),
+        },
+        KeySourceError::Redis(error) => Problem {
+            key: "redis.url".to_owned(),
+            found: None,
+            what: error.to_string(),
+            fix: "redis://[user[:password]@]host[:port][/database]".to_owned(),
+        },
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
+use secrecy::SecretString;
 use url::Url;
 
 use super::{
@@ -14,6 +15,8 @@ use super::{
 pub struct Auth {
     pub mode: AuthMode,
     pub cache: AuthCache,
+    /// The secret of the fingerprints under which verdicts are remembered; not set: a random one for each process.
+    pub pepper: Option<SecretString>,
 }
 
 /// `[auth.cache]`: what is remembered of the auth service's answers.
@@ -76,6 +79,7 @@ impl Auth {
         let max_per_second = reader.value("auth.service.max_per_second");
         let failures_per_minute = reader.value("auth.service.failures_per_minute");
         let cache = AuthCache::read(reader);
+        let pepper = reader.secret("auth.pepper", "auth.pepper_file");
 
         let (mode, key_file, url) = (mode?, key_file?, url?);
         let mode = match (mode, url) {
@@ -96,7 +100,7 @@ impl Auth {
                 return None;
             }
         };
-        Some(Self { mode, cache: cache? })
+        Some(Self { mode, cache: cache?, pepper: pepper? })
     }
 }
 

@@ -8,6 +8,7 @@ mod check;
 mod mlflow;
 mod problem;
 mod reader;
+mod redis;
 mod server;
 mod sources;
 mod telemetry;
@@ -18,6 +19,7 @@ use std::path::Path;
 pub use auth::{Auth, AuthCache, AuthMode, AuthService};
 pub use mlflow::{HostHeader, Mlflow, RestPrefix, UpstreamAuth};
 pub use problem::{Problem, Problems};
+pub use redis::RedisSettings;
 pub use server::Server;
 pub use telemetry::{LogFormat, Telemetry};
 
@@ -31,6 +33,8 @@ pub struct Settings {
     pub server: Server,
     pub mlflow: Mlflow,
     pub auth: Auth,
+    /// Not set: nothing is shared between instances.
+    pub redis: Option<RedisSettings>,
     pub telemetry: Telemetry,
 }
 
@@ -48,12 +52,13 @@ impl Settings {
         let server = Server::read(&mut reader);
         let mlflow = Mlflow::read(&mut reader);
         let auth = Auth::read(&mut reader);
+        let redis = RedisSettings::read(&mut reader);
         let telemetry = Telemetry::read(&mut reader);
         let mut problems = reader.finish();
 
-        match (server, mlflow, auth, telemetry) {
-            (Some(server), Some(mlflow), Some(auth), Some(telemetry)) => {
-                let settings = Self { server, mlflow, auth, telemetry };
+        match (server, mlflow, auth, redis, telemetry) {
+            (Some(server), Some(mlflow), Some(auth), Some(redis), Some(telemetry)) => {
+                let settings = Self { server, mlflow, auth, redis, telemetry };
                 problems.extend(check::contradictions(&settings));
                 problems.into_result(settings)
             }

@@ -13,10 +13,11 @@ use super::problem::{Problem, Problems};
 pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
 
 /// Variables of existing deployments and the keys that they set. The `HOKUSAI__` variable wins over its elder.
-const ELDER_VARIABLES: [(&str, &str); 3] = [
+const ELDER_VARIABLES: [(&str, &str); 4] = [
     ("MLFLOW_SERVER_URL", "mlflow.url"),
     ("HOKUSAI_AUTH_SERVICE_URL", "auth.service.url"),
     ("AUTH_SERVICE_ID", "auth.service.service_id"),
+    ("REDIS_URL", "redis.url"),
 ];
 
 /// The variables that set `key`, as a person would write them.

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 /// The walk of a request, in order.
 const STEPS: [&str; 6] = ["routing", "client_ip", "credentials", "auth", "policy", "proxy"];
 /// What any step may know.
-const GROUND: [&str; 5] = ["settings", "telemetry", "http_client", "breaker", "token_bucket"];
+const GROUND: [&str; 6] = ["settings", "telemetry", "http_client", "breaker", "token_bucket", "redis"];
 
 #[test]
 fn a_step_imports_only_earlier_steps() {

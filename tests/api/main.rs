@@ -19,4 +19,5 @@ mod health;
 mod key_file;
 mod layout;
 mod operations;
+mod redis;
 mod verdicts;

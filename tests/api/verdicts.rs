@@ -123,7 +123,8 @@ async fn when_the_one_call_fails_nobody_tries_again_in_a_row() {
 #[actix_web::test]
 async fn a_refused_key_is_remembered_for_a_moment_only() {
     let stage =
-        Stage::set(vec![Answer::ok(REFUSED), Answer::ok(VALID)], &[("AUTH__CACHE__NEGATIVE_TTL", "150ms")]).await;
+        Stage::set(vec![Answer::ok(REFUSED), Answer::ok(VALID)], &[("AUTH__CACHE__NEGATIVE_TTL", "150ms")])
+            .await;
     for _ in 0..5 {
         assert_eq!(stage.get("key").await.status, 401);
     }

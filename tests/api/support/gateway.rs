@@ -57,7 +57,7 @@ impl GatewayBuilder {
             .set("MLFLOW__URL", mlflow)
             .set("AUTH__KEY_FILE__PATH", key_file.to_str().unwrap());
         let settings = Settings::load(None, self.settings).unwrap();
-        let keys = KeySource::open(&settings.auth).unwrap();
+        let keys = KeySource::open(&settings.auth, settings.redis.as_ref()).unwrap();
         let application = Application::build(settings, keys).unwrap();
         let address = application.address();
         actix_rt::spawn(application.run_until_stopped());

@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod gateway;
+pub mod redis;
 pub mod server;
 
 pub use client::{Response, ask};

@@ -1,9 +1,10 @@
-//! What the auth service said a short while ago.
-//!
-//! Remembered is the identity. What it may do, and whether it has expired, is decided on every request.
+//! Verdicts in this process's memory: the first place to look, and the only one where there is no Redis.
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -11,8 +12,10 @@ use jiff::Timestamp;
 use quick_cache::{Weighter, sync::Cache};
 use rand::RngExt as _;
 
-use super::{Principal, fingerprint::Fingerprint};
-use crate::settings::AuthCache;
+use crate::{
+    auth::{Principal, fingerprint::Fingerprint, revocation::EVERYTHING},
+    settings::AuthCache,
+};
 
 /// How many refusals are remembered: enough for the mistakes of an hour, too few to be worth a flood.
 const REFUSALS: usize = 10_000;
@@ -21,9 +24,11 @@ const JITTER: f64 = 0.1;
 
 /// Verdicts in this process's memory, bounded in number and in weight.
 #[derive(Debug)]
-pub(super) struct VerdictCache {
+pub(in crate::auth) struct VerdictCache {
     accepted: Cache<Fingerprint, Arc<Accepted>, ByWeight>,
     refused: Cache<Fingerprint, Instant>,
+    /// Counts revocations, so that a verdict asked for before one is not remembered after it.
+    epoch: AtomicU64,
     settings: AuthCache,
 }
 
@@ -36,7 +41,7 @@ struct Accepted {
 
 /// What is remembered of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) enum Remembered {
+pub(in crate::auth) enum Remembered {
     Accepted(Arc<Principal>),
     /// Too old to be believed, unless nobody can be asked.
     Stale(Arc<Principal>),
@@ -45,16 +50,17 @@ pub(super) enum Remembered {
 }
 
 impl VerdictCache {
-    pub(super) fn new(settings: &AuthCache) -> Self {
+    pub(in crate::auth) fn new(settings: &AuthCache) -> Self {
         let capacity = settings.capacity.get();
         Self {
             accepted: Cache::with_weighter(capacity, capacity as u64, ByWeight),
             refused: Cache::new(REFUSALS),
+            epoch: AtomicU64::new(0),
             settings: settings.clone(),
         }
     }
 
-    pub(super) fn get(&self, fingerprint: &Fingerprint) -> Remembered {
+    pub(in crate::auth) fn get(&self, fingerprint: &Fingerprint) -> Remembered {
         let now = Instant::now();
         if let Some(accepted) = self.accepted.get(fingerprint) {
             if now < accepted.fresh_until {
@@ -70,19 +76,43 @@ impl VerdictCache {
         }
     }
 
-    pub(super) fn accept(&self, fingerprint: Fingerprint, principal: Arc<Principal>) {
+    /// To be noted before a verdict is asked for.
+    pub(in crate::auth) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Forgets what was accepted for a key id, or for every one.
+    pub(in crate::auth) fn forget(&self, key_id: &str) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.accepted.retain(|_, accepted| {
+            key_id != EVERYTHING && accepted.principal.key_id.as_deref() != Some(key_id)
+        });
+    }
+
+    /// Remembers a verdict that was asked for in `epoch`, to be believed for `ttl` or less.
+    pub(in crate::auth) fn accept(
+        &self,
+        fingerprint: Fingerprint,
+        principal: Arc<Principal>,
+        ttl: Duration,
+        epoch: u64,
+    ) {
         let now = Instant::now();
         let jitter = rand::rng().random_range(1.0 - JITTER..=1.0 + JITTER);
         let left = principal.expires_at.map_or(Duration::MAX, |at| {
             Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default()
         });
-        let fresh_until = now + self.settings.ttl.mul_f64(jitter).min(left);
+        let fresh_until = now + ttl.mul_f64(jitter).min(left);
         let stale_until = fresh_until + self.settings.stale_ttl;
         self.refused.remove(&fingerprint);
         self.accepted.insert(fingerprint, Arc::new(Accepted { principal, fresh_until, stale_until }));
+        // Looked at after the fact: a revocation that came before is seen here, one that comes later finds the entry.
+        if self.epoch() != epoch {
+            self.accepted.remove(&fingerprint);
+        }
     }
 
-    pub(super) fn refuse(&self, fingerprint: Fingerprint) {
+    pub(in crate::auth) fn refuse(&self, fingerprint: Fingerprint) {
         self.accepted.remove(&fingerprint);
         self.refused.insert(fingerprint, Instant::now() + self.settings.negative_ttl);
     }
@@ -130,7 +160,7 @@ mod tests {
         let cache = cache(40, 80, 100);
         let key = fingerprint("key");
         assert_eq!(cache.get(&key), Remembered::Nothing);
-        cache.accept(key, principal("ada"));
+        cache.accept(key, principal("ada"), cache.settings.ttl, 0);
         assert_eq!(cache.get(&key), Remembered::Accepted(principal("ada")));
         sleep(Duration::from_millis(60));
         assert_eq!(cache.get(&key), Remembered::Stale(principal("ada")));
@@ -141,7 +171,7 @@ mod tests {
     #[test]
     fn without_a_stale_window_nothing_is_stale() {
         let cache = cache(20, 0, 100);
-        cache.accept(fingerprint("key"), principal("ada"));
+        cache.accept(fingerprint("key"), principal("ada"), cache.settings.ttl, 0);
         sleep(Duration::from_millis(30));
         assert_eq!(cache.get(&fingerprint("key")), Remembered::Nothing);
     }
@@ -150,7 +180,7 @@ mod tests {
     fn a_refusal_forgets_the_acceptance_and_is_soon_forgotten() {
         let cache = cache(10_000, 10_000, 100);
         let key = fingerprint("key");
-        cache.accept(key, principal("ada"));
+        cache.accept(key, principal("ada"), cache.settings.ttl, 0);
         cache.refuse(key);
         assert_eq!(cache.get(&key), Remembered::Refused);
         sleep(Duration::from_millis(50));
@@ -158,11 +188,34 @@ mod tests {
     }
 
     #[test]
+    fn a_revocation_forgets_the_key_and_leaves_the_others() {
+        let cache = cache(10_000, 10_000, 100);
+        let with_id = |id: &str| Arc::new(Principal { key_id: Some(id.to_owned()), ..Principal::default() });
+        for id in ["a", "b"] {
+            cache.accept(fingerprint(id), with_id(id), Duration::from_secs(10), cache.epoch());
+        }
+        cache.forget("a");
+        assert_eq!(cache.get(&fingerprint("a")), Remembered::Nothing);
+        assert_eq!(cache.get(&fingerprint("b")), Remembered::Accepted(with_id("b")));
+        cache.forget(EVERYTHING);
+        assert_eq!(cache.get(&fingerprint("b")), Remembered::Nothing);
+    }
+
+    #[test]
+    fn a_verdict_asked_for_before_a_revocation_is_not_remembered_after_it() {
+        let cache = cache(10_000, 10_000, 100);
+        let epoch = cache.epoch();
+        cache.forget("another");
+        cache.accept(fingerprint("key"), principal("ada"), Duration::from_secs(10), epoch);
+        assert_eq!(cache.get(&fingerprint("key")), Remembered::Nothing);
+    }
+
+    #[test]
     fn an_acceptance_never_outlives_its_key() {
         let cache = cache(10_000, 0, 100);
         let expires_at = Timestamp::now() + jiff::SignedDuration::from_millis(30);
         let principal = Principal { expires_at: Some(expires_at), ..Principal::default() };
-        cache.accept(fingerprint("key"), Arc::new(principal));
+        cache.accept(fingerprint("key"), Arc::new(principal), cache.settings.ttl, 0);
         sleep(Duration::from_millis(40));
         assert_eq!(cache.get(&fingerprint("key")), Remembered::Nothing);
     }
@@ -172,7 +225,7 @@ mod tests {
         for weight in ["x".to_owned(), "x".repeat(10 * 256)] {
             let cache = cache(10_000, 0, 1000);
             for number in 0..5000 {
-                cache.accept(fingerprint(&number.to_string()), principal(&weight));
+                cache.accept(fingerprint(&number.to_string()), principal(&weight), cache.settings.ttl, 0);
             }
             assert!(cache.accepted.weight() <= 1000, "{}", cache.accepted.weight());
         }

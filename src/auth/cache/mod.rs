@@ -1,0 +1,10 @@
+//! What the auth service said a short while ago: remembered in this process ([`memory`]), and for all instances in
+//! Redis ([`shared`]).
+//!
+//! Remembered is the identity. What it may do, and whether it has expired, is decided on every request.
+
+mod memory;
+mod shared;
+
+pub(super) use memory::{Remembered, VerdictCache};
+pub(super) use shared::{Shared, SharedVerdict};

@@ -1,0 +1,177 @@
+//! Verdicts in Redis, where all instances find them, and whoever else can write there may have put anything.
+//!
+//! A value is believed only if this gateway, or one with the same pepper, made it for this very fingerprint: a
+//! version, a MAC over fingerprint and verdict, and the verdict. Anything else is no value. Neither a key nor anything
+//! that it could be guessed from is ever sent to Redis.
+
+use std::{sync::Arc, time::Duration};
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    auth::{
+        Principal,
+        fingerprint::{Fingerprint, Pepper},
+    },
+    redis::Redis,
+    settings::AuthCache,
+};
+
+/// The only version that is read; the first byte of a value.
+const VERSION: u8 = 1;
+const MAC_LENGTH: usize = 32;
+/// The longest value that is read, in bytes; longer ones are cut off and therefore not believed.
+const MAX_VALUE: isize = 16 * 1024;
+/// By how much the clocks of two instances may differ.
+const SKEW: SignedDuration = SignedDuration::from_secs(2);
+
+/// The verdicts that all instances share.
+#[derive(Debug)]
+pub(in crate::auth) struct Shared {
+    redis: Redis,
+    pepper: Pepper,
+    settings: AuthCache,
+}
+
+/// A verdict that some instance was given.
+#[derive(Debug, Clone)]
+pub(in crate::auth) struct SharedVerdict {
+    pub(in crate::auth) principal: Arc<Principal>,
+    /// How long it is still believed without asking; `None` if it is not.
+    pub(in crate::auth) fresh_for: Option<Duration>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Value {
+    principal: Principal,
+    /// When the service was asked: what was revoked after that is not in it.
+    asked_at: Timestamp,
+}
+
+impl Shared {
+    pub(in crate::auth) fn new(redis: Redis, pepper: Pepper, settings: AuthCache) -> Self {
+        Self { redis, pepper, settings }
+    }
+
+    pub(in crate::auth) async fn get(&self, fingerprint: &Fingerprint) -> Option<SharedVerdict> {
+        let value = self.redis.get(verdict_key(fingerprint), MAX_VALUE).await?;
+        let Value { principal, asked_at } = open(&self.pepper, fingerprint, &value)?;
+        if self.was_revoked(&principal, asked_at).await? {
+            return None;
+        }
+        let age = Timestamp::now().duration_since(asked_at);
+        let ttl = SignedDuration::try_from(self.settings.ttl).unwrap_or(SignedDuration::MAX);
+        let fresh_for = Duration::try_from(ttl.saturating_sub(age)).ok().filter(|left| !left.is_zero());
+        // From the future: a clock that is wrong by more than may be.
+        if age < SignedDuration::ZERO.saturating_sub(SKEW) {
+            return None;
+        }
+        Some(SharedVerdict { principal: Arc::new(principal), fresh_for })
+    }
+
+    pub(in crate::auth) async fn accept(
+        &self,
+        fingerprint: &Fingerprint,
+        principal: &Principal,
+        asked_at: Timestamp,
+    ) {
+        let value = Value { principal: principal.clone(), asked_at };
+        if let Some(value) = seal(&self.pepper, fingerprint, &value) {
+            self.redis
+                .set(verdict_key(fingerprint), value, self.settings.ttl + self.settings.stale_ttl)
+                .await;
+        }
+    }
+
+    /// Overwrites what may be there; a value that is not believed is no value.
+    pub(in crate::auth) async fn refuse(&self, fingerprint: &Fingerprint) {
+        self.redis.set(verdict_key(fingerprint), vec![0], Duration::from_secs(1)).await;
+    }
+
+    /// Leaves word for every instance that verdicts on this key id (`*`: on all) from before now are void.
+    pub(in crate::auth) async fn revoke(&self, key_id: &str) {
+        let now = Timestamp::now().as_millisecond().to_string();
+        let lifetime = self.settings.ttl + self.settings.stale_ttl + Duration::from_secs(60);
+        self.redis.set(self.revoked_key(key_id), now.into_bytes(), lifetime).await;
+    }
+
+    /// `None` if Redis does not say: then the verdict is not believed either.
+    async fn was_revoked(&self, principal: &Principal, asked_at: Timestamp) -> Option<bool> {
+        for id in
+            [Some(super::super::revocation::EVERYTHING), principal.key_id.as_deref()].into_iter().flatten()
+        {
+            let revoked_at = self.redis.get_or_absent(self.revoked_key(id), 32).await?;
+            let Some(revoked_at) = revoked_at else { continue };
+            let revoked_at = str::from_utf8(&revoked_at).ok()?.parse().ok()?;
+            if Timestamp::from_millisecond(revoked_at).ok()?.saturating_add(SKEW).ok()? >= asked_at {
+                return Some(true);
+            }
+        }
+        Some(false)
+    }
+
+    fn revoked_key(&self, key_id: &str) -> String {
+        format!("hokusai:revoked:{}", hex::encode(self.pepper.mac("revoked", &[key_id.as_bytes()])))
+    }
+}
+
+fn verdict_key(fingerprint: &Fingerprint) -> String {
+    format!("hokusai:verdict:{}", hex::encode(fingerprint.as_bytes()))
+}
+
+fn seal(pepper: &Pepper, fingerprint: &Fingerprint, value: &Value) -> Option<Vec<u8>> {
+    let body = serde_json::to_vec(value).ok()?;
+    let mac = pepper.mac("value", &[fingerprint.as_bytes(), &body]);
+    Some([&[VERSION], mac.as_slice(), &body].concat())
+}
+
+fn open(pepper: &Pepper, fingerprint: &Fingerprint, value: &[u8]) -> Option<Value> {
+    let (&VERSION, rest) = value.split_first()? else { return None };
+    let (mac, body) = rest.split_at_checked(MAC_LENGTH)?;
+    if !pepper.verifies("value", &[fingerprint.as_bytes(), body], mac) {
+        return None;
+    }
+    serde_json::from_slice(body).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value() -> Value {
+        let principal = Principal {
+            user_id: Some("ada".to_owned()),
+            key_id: Some("k-1".to_owned()),
+            scopes: Some(vec!["mlflow:read".to_owned()]),
+            expires_at: "2030-01-01T00:00:00Z".parse().ok(),
+        };
+        Value { principal, asked_at: "2026-01-01T00:00:00Z".parse().unwrap() }
+    }
+
+    #[test]
+    fn a_value_is_read_as_it_was_written() {
+        let pepper = Pepper::random();
+        let fingerprint = pepper.fingerprint("key", "platform", None);
+        let sealed = seal(&pepper, &fingerprint, &value()).unwrap();
+        let opened = open(&pepper, &fingerprint, &sealed).unwrap();
+        assert_eq!((opened.principal, opened.asked_at), (value().principal, value().asked_at));
+    }
+
+    #[test]
+    fn what_was_not_made_here_for_this_key_is_no_value() {
+        let pepper = Pepper::random();
+        let fingerprint = pepper.fingerprint("key", "platform", None);
+        let sealed = seal(&pepper, &fingerprint, &value()).unwrap();
+
+        let others = pepper.fingerprint("other", "platform", None);
+        assert!(open(&pepper, &others, &sealed).is_none(), "another key's value");
+        assert!(open(&Pepper::random(), &fingerprint, &sealed).is_none(), "another pepper's value");
+        for at in 0..sealed.len() {
+            let mut changed = sealed.clone();
+            changed[at] ^= 1;
+            assert!(open(&pepper, &fingerprint, &changed).is_none(), "byte {at} changed");
+            assert!(open(&pepper, &fingerprint, &sealed[..at]).is_none(), "cut off at {at}");
+        }
+    }
+}

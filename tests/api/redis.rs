@@ -1,0 +1,264 @@
+//! What instances share through a real Redis, and that none of its failures is theirs.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
+
+use crate::support::{
+    Gateway, GatewayBuilder, Response, Server, ask, client::Connection, redis::Redis, server::Answer,
+};
+
+const VALID: &str = r#"{"is_valid": true, "user_id": "u-1", "key_id": "k-1"}"#;
+
+/// An auth service that accepts every key until it is told to refuse them, and a fake MLflow.
+struct Stage {
+    auth: Server,
+    mlflow: Server,
+    refuses: Arc<AtomicBool>,
+}
+
+impl Stage {
+    async fn set() -> Self {
+        let refuses = Arc::new(AtomicBool::new(false));
+        let refusing = Arc::clone(&refuses);
+        let auth = Server::start(move |_| {
+            Answer::ok(if refusing.load(Ordering::Relaxed) { r#"{"is_valid": false}"# } else { VALID })
+        });
+        let mlflow = Server::start(|_| Answer::ok("{}"));
+        Self { auth: auth.await, mlflow: mlflow.await, refuses }
+    }
+
+    async fn gateway(&self, redis_url: &str) -> Gateway {
+        self.gateway_with(redis_url, "a pepper of the fleet's").await
+    }
+
+    async fn gateway_with(&self, redis_url: &str, pepper: &str) -> Gateway {
+        GatewayBuilder::default()
+            .set("AUTH__SERVICE__URL", &self.auth.url())
+            .set("AUTH__PEPPER", pepper)
+            .set("REDIS__URL", redis_url)
+            .start(&self.mlflow)
+            .await
+    }
+
+    fn calls(&self) -> usize {
+        self.auth.requests().len()
+    }
+}
+
+fn get_with(key: &str) -> String {
+    format!("GET /api/2.0/mlflow/runs/get HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n\r\n")
+}
+
+async fn get(gateway: &Gateway) -> Response {
+    ask(gateway.address, get_with("the-key")).await
+}
+
+/// Waits until the gateway listens for revocations. Never is a failure.
+async fn until_listening(redis: &Redis, listeners: usize) {
+    let wanted = listeners.to_string();
+    while redis.cli(&["pubsub", "numsub", "hokusai:revoked"]).split_whitespace().last() != Some(&wanted) {
+        actix_rt::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn until_status(gateway: &Gateway, status: u16) {
+    while get(gateway).await.status != status {
+        actix_rt::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Waits until Redis holds a key that `wanted` accepts. (The actors run on the thread of the test: it must not block.)
+async fn until_some_key(redis: &Redis, wanted: impl Fn(&str) -> bool) -> String {
+    loop {
+        if let Some(key) = redis.cli(&["--scan"]).lines().find(|key| wanted(key)) {
+            return key.to_owned();
+        }
+        actix_rt::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+async fn until_stored(redis: &Redis) -> String {
+    until_some_key(redis, |key| key.starts_with("hokusai:verdict:")).await
+}
+
+#[actix_web::test]
+async fn what_one_instance_was_told_the_others_know() {
+    let (redis, stage) = (Redis::start(&[]), Stage::set().await);
+    assert_eq!(get(&stage.gateway(&redis.url()).await).await.status, 200);
+    until_stored(&redis).await;
+    for _ in 0..3 {
+        let other = stage.gateway(&redis.url()).await;
+        assert_eq!(get(&other).await.status, 200);
+        assert_eq!(stage.mlflow.requests().last().unwrap().header("x-hokusai-key-id"), Some("k-1"));
+    }
+    assert_eq!(stage.calls(), 1);
+}
+
+#[actix_web::test]
+async fn instances_with_another_pepper_believe_nothing() {
+    let (redis, stage) = (Redis::start(&[]), Stage::set().await);
+    assert_eq!(get(&stage.gateway(&redis.url()).await).await.status, 200);
+    until_stored(&redis).await;
+    let stranger = stage.gateway_with(&redis.url(), "another pepper").await;
+    assert_eq!(get(&stranger).await.status, 200);
+    assert_eq!(stage.calls(), 2);
+}
+
+#[actix_web::test]
+async fn whatever_else_lies_in_redis_is_no_verdict() {
+    let (redis, stage) = (Redis::start(&[]), Stage::set().await);
+    assert_eq!(get(&stage.gateway(&redis.url()).await).await.status, 200);
+    let key = until_stored(&redis).await;
+    // Another key's verdict, moved here.
+    assert_eq!(ask(stage.gateway(&redis.url()).await.address, get_with("other")).await.status, 200);
+    let other = until_some_key(&redis, |other| other.starts_with("hokusai:verdict:") && other != key).await;
+
+    stage.refuses.store(true, Ordering::Relaxed);
+    let steps: [&[&str]; 5] = [
+        &["set", &key, "junk"],
+        &["copy", &other, &key, "replace"],
+        &["eval", "return redis.call('set', KEYS[1], string.rep('x', 10000000))", "1", &key],
+        &["eval", "redis.call('del', KEYS[1]) return redis.call('lpush', KEYS[1], 'a')", "1", &key],
+        &["del", &key],
+    ];
+    for step in steps {
+        redis.cli(step);
+        let calls = stage.calls();
+        assert_eq!(get(&stage.gateway(&redis.url()).await).await.status, 401, "{step:?}");
+        assert_eq!(stage.calls(), calls + 1, "{step:?}");
+    }
+}
+
+#[actix_web::test]
+async fn a_revocation_reaches_every_instance() {
+    for message in ["k-1", "*"] {
+        let (redis, stage) = (Redis::start(&[]), Stage::set().await);
+        let mut fleet = Vec::new();
+        for _ in 0..3 {
+            fleet.push(stage.gateway(&redis.url()).await);
+        }
+        until_listening(&redis, 3).await;
+        for gateway in &fleet {
+            assert_eq!(get(gateway).await.status, 200);
+        }
+        stage.refuses.store(true, Ordering::Relaxed);
+        // Remembered: nobody asks.
+        assert_eq!(get(&fleet[0]).await.status, 200);
+        redis.cli(&["publish", "hokusai:revoked", message]);
+        for gateway in &fleet {
+            until_status(gateway, 401).await;
+        }
+        // Nor does an instance that was not there to hear it believe what lies in Redis.
+        assert_eq!(get(&stage.gateway(&redis.url()).await).await.status, 401);
+    }
+}
+
+#[actix_web::test]
+async fn a_revocation_of_another_key_costs_nobody_anything() {
+    let (redis, stage) = (Redis::start(&[]), Stage::set().await);
+    let gateway = stage.gateway(&redis.url()).await;
+    until_listening(&redis, 1).await;
+    assert_eq!(get(&gateway).await.status, 200);
+    redis.cli(&["publish", "hokusai:revoked", "somebody-elses"]);
+    until_some_key(&redis, |key| key.starts_with("hokusai:revoked:")).await;
+    assert_eq!(get(&gateway).await.status, 200);
+    assert_eq!(stage.calls(), 1);
+}
+
+#[actix_web::test]
+async fn a_verdict_that_is_under_way_when_its_key_is_revoked_is_not_remembered() {
+    let redis = Redis::start(&[]);
+    let auth = Server::start(|_| {
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", VALID.len());
+        Answer::Pieces(vec![head.into_bytes(), VALID.as_bytes().to_vec()], Duration::from_millis(500))
+    })
+    .await;
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let stage = Stage { auth, mlflow, refuses: Arc::default() };
+    let gateway = stage.gateway(&redis.url()).await;
+    until_listening(&redis, 1).await;
+    let asking = actix_rt::spawn(ask(gateway.address, get_with("the-key")));
+    stage.auth.until_begun().await;
+    redis.cli(&["publish", "hokusai:revoked", "k-1"]);
+    until_some_key(&redis, |key| key.starts_with("hokusai:revoked:")).await;
+    asking.await.unwrap();
+    get(&gateway).await;
+    assert_eq!(stage.calls(), 2);
+}
+
+#[actix_web::test]
+async fn what_was_revoked_while_nobody_listened_is_forgotten_when_redis_returns() {
+    let (mut redis, stage) = (Redis::start(&[]), Stage::set().await);
+    let gateway = stage.gateway(&redis.url()).await;
+    until_listening(&redis, 1).await;
+    assert_eq!(get(&gateway).await.status, 200);
+    redis.stop();
+    assert_eq!(get(&gateway).await.status, 200);
+    stage.refuses.store(true, Ordering::Relaxed);
+    redis.start_again();
+    until_status(&gateway, 401).await;
+}
+
+#[actix_web::test]
+async fn no_failure_of_redis_is_a_failure_of_the_gateway() {
+    let served = |url: String| async move {
+        let stage = Stage::set().await;
+        let gateway = stage.gateway(&url).await;
+        let mut connection = Connection::open(gateway.address).await;
+        for number in 0..20 {
+            connection.send(get_with(&format!("key-{number}"))).await;
+            assert_eq!(connection.response(false).await.status, 200, "{url}");
+        }
+    };
+    served("redis://127.0.0.1:1".to_owned()).await;
+    served("redis://nowhere.invalid:6379".to_owned()).await;
+
+    let redis = Redis::start(&[]);
+    redis.freeze();
+    served(redis.url()).await;
+
+    let redis = Redis::start(&["--requirepass", "right"]);
+    served(redis.url()).await;
+    served(format!("redis://:wrong@127.0.0.1:{}", redis.port)).await;
+
+    let redis = Redis::start(&["--maxmemory", "1mb", "--maxmemory-policy", "noeviction"]);
+    served(redis.url()).await;
+
+    let master = Redis::start(&[]);
+    let replica = Redis::start(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
+    served(replica.url()).await;
+}
+
+#[actix_web::test]
+async fn a_user_of_redis_with_a_password_is_let_in() {
+    let redis = Redis::start(&[]);
+    redis.cli(&["acl", "setuser", "gateway", "on", ">s3cr3t", "~hokusai:*", "&hokusai:*", "+@all"]);
+    redis.cli(&["acl", "setuser", "default", "off"]);
+    let stage = Stage::set().await;
+    let url = format!("redis://gateway:s3cr3t@127.0.0.1:{}", redis.port);
+    assert_eq!(get(&stage.gateway(&url).await).await.status, 200);
+    let as_gateway = |rest: &[&str]| redis.cli(&[&["--user", "gateway", "--pass", "s3cr3t"], rest].concat());
+    while !as_gateway(&["--scan"]).contains("hokusai:verdict:") {}
+    assert_eq!(get(&stage.gateway(&url).await).await.status, 200);
+    assert_eq!(stage.calls(), 1);
+}
+
+#[actix_web::test]
+async fn no_key_is_ever_sent_to_redis() {
+    let (redis, stage) = (Redis::start(&[]), Stage::set().await);
+    let monitor = redis.monitor();
+    let gateway = stage.gateway(&redis.url()).await;
+    until_listening(&redis, 1).await;
+    assert_eq!(get(&gateway).await.status, 200);
+    let stored = until_stored(&redis).await;
+    stage.refuses.store(true, Ordering::Relaxed);
+    redis.cli(&["publish", "hokusai:revoked", "k-1"]);
+    until_status(&gateway, 401).await;
+    let seen = monitor.text() + &redis.cli(&["--scan"]) + &redis.cli(&["get", &stored]);
+    assert!(seen.contains("hokusai:verdict:") && !seen.contains("the-key"), "{seen}");
+}

@@ -1,0 +1,110 @@
+//! A real redis-server, on a free port, in a folder of its own.
+
+use std::{
+    net::TcpListener,
+    process::{Child, Command, Stdio},
+    time::Duration,
+};
+
+use tempfile::TempDir;
+
+pub struct Redis {
+    pub port: u16,
+    process: Child,
+    folder: TempDir,
+    options: Vec<String>,
+}
+
+impl Redis {
+    /// Starts a server with further command line options.
+    pub fn start(options: &[&str]) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let folder = tempfile::tempdir().unwrap();
+        let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
+        let process = run(port, &folder, &options);
+        Self { port, process, folder, options }
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// What redis-cli prints.
+    pub fn cli(&self, arguments: &[&str]) -> String {
+        cli(self.port, arguments)
+    }
+
+    pub fn stop(&mut self) {
+        self.process.kill().unwrap();
+        self.process.wait().unwrap();
+    }
+
+    /// Starts it again, empty, on the same port.
+    pub fn start_again(&mut self) {
+        self.process = run(self.port, &self.folder, &self.options);
+    }
+
+    /// Lets it do nothing, with its connections open.
+    pub fn freeze(&self) {
+        Command::new("kill").args(["-STOP", &self.process.id().to_string()]).status().unwrap();
+    }
+
+    /// Everything that reaches the server from now on, into a file.
+    pub fn monitor(&self) -> Monitor {
+        let path = self.folder.path().join("monitor");
+        let file = std::fs::File::create(&path).unwrap();
+        let process = Command::new("redis-cli")
+            .args(["-p", &self.port.to_string(), "monitor"])
+            .stdout(file)
+            .spawn()
+            .unwrap();
+        while std::fs::read_to_string(&path).unwrap().is_empty() {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        Monitor { process, path }
+    }
+}
+
+impl Drop for Redis {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+pub struct Monitor {
+    process: Child,
+    path: std::path::PathBuf,
+}
+
+impl Monitor {
+    pub fn text(&self) -> String {
+        std::fs::read_to_string(&self.path).unwrap()
+    }
+}
+
+impl Drop for Monitor {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+fn run(port: u16, folder: &TempDir, options: &[String]) -> Child {
+    let process = Command::new("redis-server")
+        .args(["--port", &port.to_string(), "--bind", "127.0.0.1", "--save", "", "--dir"])
+        .arg(folder.path())
+        .args(options)
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("redis-server is installed by `make test`");
+    while !["PONG", "NOAUTH"].iter().any(|word| cli(port, &["ping"]).contains(word)) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    process
+}
+
+fn cli(port: u16, arguments: &[&str]) -> String {
+    let output = Command::new("redis-cli").args(["-p", &port.to_string()]).args(arguments).output().unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+}
