@@ -7,6 +7,7 @@ use std::{
     future::{Ready, ready},
     net::IpAddr,
     sync::Arc,
+    time::{Duration, Instant},
 };
 
 use actix_web::{
@@ -21,15 +22,16 @@ use actix_web::{
 use tracing::Span;
 
 use crate::{
-    auth::{Authenticated, Authenticator, KeySource},
+    auth::{Authenticated, Authenticator, KeySource, Principal},
     client_ip, credentials,
     error::{self, GatewayError},
     health::Health,
-    http_client::{self, Tls, TlsError},
+    http_client::Tls,
     policy::{self, Grant},
     proxy::Proxy,
     routing::{RouteError, Routes},
     settings::Settings,
+    usage::{Usage, UsageReports},
 };
 
 /// What all workers share; built once.
@@ -39,23 +41,24 @@ pub struct Shared {
     pub(crate) health: Arc<Health>,
     pub(crate) keys: KeySource,
     pub(crate) routes: Routes,
+    /// Only where something is spoken to over TLS.
     pub(crate) tls: Option<Tls>,
+    /// Only where there is an auth service that wants it.
+    usage: Option<UsageReports>,
     config_hash: String,
 }
 
 impl Shared {
-    /// # Errors
-    /// A machine without certificate authorities, where TLS is wanted.
-    pub fn new(settings: Settings, keys: KeySource) -> Result<Self, TlsError> {
-        let uses_tls = settings.urls().any(|url| url.scheme() == "https");
-        Ok(Self {
+    pub(crate) fn new(settings: Settings, keys: KeySource, tls: Option<Tls>, usage: Option<UsageReports>) -> Self {
+        Self {
             health: Arc::default(),
             keys,
             routes: Routes::new(&settings.mlflow),
-            tls: uses_tls.then(http_client::client_config).transpose()?,
+            tls,
+            usage,
             config_hash: settings.fingerprint(),
             settings,
-        })
+        }
     }
 }
 
@@ -105,6 +108,19 @@ impl Gateway {
     }
 }
 
+impl Gateway {
+    fn report_usage(&self, principal: &Principal, response: &ServiceResponse, elapsed: Duration) {
+        if let (Some(usage), Some(key_id)) = (&self.shared.usage, &principal.key_id) {
+            usage.add(Usage {
+                key_id: key_id.clone(),
+                endpoint: response.request().path().to_owned(),
+                response_time_ms: elapsed.as_millis() as u64,
+                status_code: response.status().as_u16(),
+            });
+        }
+    }
+}
+
 /// The middleware around everything that is MLflow's: hands a [`Grant`] to [`forward`], or answers itself.
 ///
 /// # Errors
@@ -114,10 +130,14 @@ pub async fn admit(
     request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
+    let started = Instant::now();
     match gateway.decide(&request).await {
         Ok(grant) => {
+            let principal = Arc::clone(grant.principal());
             request.extensions_mut().insert(grant);
-            Ok(next.call(request).await?.map_into_boxed_body())
+            let response = next.call(request).await?.map_into_boxed_body();
+            gateway.report_usage(&principal, &response, started.elapsed());
+            Ok(response)
         }
         Err(refusal) => {
             let response = error::respond(&refusal, request.request());

@@ -23,6 +23,7 @@ mod redis;
 pub mod settings;
 pub mod telemetry;
 mod token_bucket;
+mod usage;
 
 // What starts it.
 mod actor;

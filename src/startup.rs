@@ -14,9 +14,11 @@ use crate::{
     auth::{KeySource, key_file, revocation},
     gateway::Shared,
     health::{self, Health},
+    http_client,
     proxy::Proxy,
     server,
     settings::Settings,
+    usage::{Reporter, UsageReports},
 };
 
 /// A gateway that listens.
@@ -55,8 +57,12 @@ impl Application {
         let listener =
             TcpListener::bind(bind).map_err(|source| StartupError::Bind { address: bind, source })?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared::new(settings, keys)?);
-        start_actors(&shared);
+        let uses_tls = settings.urls().any(|url| url.scheme() == "https");
+        let tls = uses_tls.then(http_client::client_config).transpose()?;
+        let (usage, reporter) =
+            keys.usage_service().map(|service| UsageReports::new(service, tls.as_ref())).unzip();
+        let shared = Arc::new(Shared::new(settings, keys, tls, usage));
+        start_actors(&shared, reporter);
         let stop = stop_signal(Arc::clone(&shared.health))?;
         let server = server::start(listener, shared, stop)?;
         Ok(Self { address, server: RunningServer(server) })
@@ -76,7 +82,7 @@ impl Application {
     }
 }
 
-fn start_actors(shared: &Shared) {
+fn start_actors(shared: &Shared, reporter: Option<Reporter>) {
     let deaths = &shared.health.deaths;
     let mlflow = &shared.settings.mlflow;
     let proxy = Proxy::new(&shared.settings, shared.tls.as_ref());
@@ -84,6 +90,9 @@ fn start_actors(shared: &Shared) {
         PathAndQuery::try_from(shared.routes.health()).unwrap_or(PathAndQuery::from_static("/health"));
     let probe = health::probe_upstream(Arc::clone(&shared.health), proxy, target, mlflow.probe_interval);
     actor::spawn("upstream_prober", deaths, Box::pin(probe));
+    if let Some(reporter) = reporter {
+        actor::spawn("usage_reporter", deaths, Box::pin(reporter.run()));
+    }
     match &shared.keys {
         KeySource::File(keys) => {
             actor::spawn("key_file_watcher", deaths, Box::pin(key_file::watch::run(Arc::clone(keys))));

@@ -148,6 +148,7 @@ mod tests {
             url: url::Url::parse("http://auth").unwrap(),
             service_id: "platform".to_owned(),
             timeout: Duration::from_secs(2),
+            report_usage: false,
             failures_per_minute: failures_per_minute.try_into().unwrap(),
             max_in_flight: max_in_flight.try_into().unwrap(),
             max_per_second: max_per_second.try_into().unwrap(),

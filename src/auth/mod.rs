@@ -97,6 +97,16 @@ pub enum KeySource {
     Service(Box<ServiceSource>),
 }
 
+impl KeySource {
+    /// The auth service, if it wants to be told what its keys are used for.
+    pub(crate) fn usage_service(&self) -> Option<&AuthService> {
+        match self {
+            Self::Service(source) if source.settings.report_usage => Some(&source.settings),
+            Self::Service(_) | Self::File(_) => None,
+        }
+    }
+}
+
 /// The auth service, and what is remembered of its answers.
 #[derive(Debug, Clone)]
 pub struct ServiceSource {

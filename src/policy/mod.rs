@@ -16,7 +16,7 @@ pub struct Grant {
 }
 
 impl Grant {
-    pub fn principal(&self) -> &Principal {
+    pub fn principal(&self) -> &Arc<Principal> {
         &self.principal
     }
 

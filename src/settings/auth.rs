@@ -56,6 +56,8 @@ pub struct AuthService {
     pub max_in_flight: NonZeroUsize,
     /// Validations in a second.
     pub max_per_second: NonZeroUsize,
+    /// Whether the service is told what its keys are used for.
+    pub report_usage: bool,
     /// Refused keys that one client address may present in a minute.
     pub failures_per_minute: NonZeroUsize,
 }
@@ -77,6 +79,7 @@ impl Auth {
         let timeout = reader.value("auth.service.timeout");
         let max_in_flight = reader.value("auth.service.max_in_flight");
         let max_per_second = reader.value("auth.service.max_per_second");
+        let report_usage = reader.value("auth.service.report_usage");
         let failures_per_minute = reader.value("auth.service.failures_per_minute");
         let cache = AuthCache::read(reader);
         let pepper = reader.secret("auth.pepper", "auth.pepper_file");
@@ -92,6 +95,7 @@ impl Auth {
                 timeout: timeout?,
                 max_in_flight: max_in_flight?,
                 max_per_second: max_per_second?,
+                report_usage: report_usage?,
                 failures_per_minute: failures_per_minute?,
             }),
             (Some(Mode::Service), None) => {

@@ -61,6 +61,14 @@ impl FromText for NonZeroUsize {
     }
 }
 
+impl FromText for bool {
+    const FORM: &'static str = "true or false";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|_| "is neither true nor false".to_owned())
+    }
+}
+
 impl FromText for SocketAddr {
     const FORM: &'static str = "an IP address and a port, such as 0.0.0.0:8001 or [::]:8001";
 

@@ -26,7 +26,7 @@ async fn the_service_is_asked_as_agreed() {
     let gateway = gateway_asking(&auth, &mlflow).await;
     assert_eq!(ask(gateway.address, get_with("any-Key/of=theirs")).await.status, 200);
 
-    let asked = auth.request();
+    let asked = auth.validations().remove(0);
     assert_eq!(asked.line, "POST /base/api/v1/keys/validate HTTP/1.1");
     assert_eq!(asked.header("authorization"), Some("Bearer any-Key/of=theirs"));
     assert_eq!(asked.header("content-type"), Some("application/json"));
@@ -82,7 +82,7 @@ async fn a_rejection_is_a_401_and_an_outage_a_503_that_says_when() {
             _ => {}
         }
         assert_eq!(mlflow.requests().len(), usize::from(status == 200), "{name}");
-        assert_eq!(auth.requests().len(), 1, "{name}: nothing is asked twice, no redirect followed");
+        assert_eq!(auth.validations().len(), 1, "{name}: nothing is asked twice, no redirect followed");
     }
 }
 

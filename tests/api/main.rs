@@ -20,4 +20,5 @@ mod key_file;
 mod layout;
 mod operations;
 mod redis;
+mod usage;
 mod verdicts;

@@ -46,7 +46,7 @@ impl Stage {
     }
 
     fn calls(&self) -> usize {
-        self.auth.requests().len()
+        self.auth.validations().len()
     }
 }
 

@@ -53,7 +53,7 @@ impl Stage {
     }
 
     fn calls(&self) -> usize {
-        self.auth.requests().len()
+        self.auth.validations().len()
     }
 }
 

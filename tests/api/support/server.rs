@@ -138,6 +138,13 @@ impl Server {
         log.iter().filter(|request| !request.is_probe()).cloned().collect()
     }
 
+    /// The validations that an auth service was asked for, usage reports apart.
+    pub fn validations(&self) -> Vec<Recorded> {
+        let mut requests = self.requests();
+        requests.retain(|request| request.target().ends_with("/validate"));
+        requests
+    }
+
     /// The only request that came.
     pub fn request(&self) -> Recorded {
         let mut requests = self.requests();

@@ -1,0 +1,183 @@
+//! Tells the auth service what its keys were used for: in the background, and never at a request's expense.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use actix_web::http::{Method, header::CONTENT_TYPE, uri::PathAndQuery};
+use futures_util::{StreamExt as _, stream};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
+use serde::Serialize;
+use tokio::{
+    sync::mpsc,
+    time::{sleep, timeout},
+};
+
+use crate::{
+    http_client::{Connections, HttpClient, Tls},
+    settings::AuthService,
+};
+
+/// Reports that may wait; what is more is dropped, and counted.
+const MAILBOX: usize = 4096;
+/// Reports that are taken out of the mailbox at once, and how many of them are under way together.
+const BATCH: usize = 128;
+const TOGETHER: usize = 8;
+/// Tries for one report, and the pause after the first; it doubles.
+const TRIES: u32 = 3;
+const PAUSE: Duration = Duration::from_millis(250);
+/// How much of an endpoint is reported, in bytes.
+const MAX_ENDPOINT: usize = 512;
+
+/// What one request was.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Usage {
+    pub(crate) key_id: String,
+    /// The path, without a query.
+    pub(crate) endpoint: String,
+    pub(crate) response_time_ms: u64,
+    pub(crate) status_code: u16,
+}
+
+/// The way to the reporter, for every worker.
+#[derive(Debug, Clone)]
+pub(crate) struct UsageReports {
+    mailbox: mpsc::Sender<Usage>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl UsageReports {
+    /// The reports and the actor that sends them.
+    pub(crate) fn new(settings: &AuthService, tls: Option<&Tls>) -> (Self, Reporter) {
+        let (mailbox, reports) = mpsc::channel(MAILBOX);
+        let dropped = Arc::new(AtomicU64::new(0));
+        let reporter = Reporter {
+            reports,
+            dropped: Arc::clone(&dropped),
+            client: HttpClient::new(
+                &settings.url,
+                tls,
+                Connections {
+                    connect_timeout: settings.timeout,
+                    keep_alive: Duration::from_secs(4),
+                    limit: TOGETHER,
+                },
+            ),
+            base: settings.url.path().trim_end_matches('/').to_owned(),
+            service_id: settings.service_id.clone(),
+            timeout: settings.timeout,
+        };
+        (Self { mailbox, dropped }, reporter)
+    }
+
+    /// Leaves a report to be sent; drops it if too many wait.
+    pub(crate) fn add(&self, usage: Usage) {
+        if self.mailbox.try_send(usage).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// The actor that sends reports.
+pub(crate) struct Reporter {
+    reports: mpsc::Receiver<Usage>,
+    dropped: Arc<AtomicU64>,
+    client: HttpClient,
+    base: String,
+    service_id: String,
+    timeout: Duration,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    endpoint: &'a str,
+    response_time_ms: u64,
+    status_code: u16,
+    service_id: &'a str,
+}
+
+impl Reporter {
+    /// Ends when nobody can add a report any more.
+    pub(crate) async fn run(mut self) {
+        let mut batch = Vec::with_capacity(BATCH);
+        while self.reports.recv_many(&mut batch, BATCH).await > 0 {
+            let count = batch.len();
+            let outcomes =
+                stream::iter(batch.drain(..)).map(|usage| self.send(usage)).buffer_unordered(TOGETHER);
+            let sent = outcomes.filter(|sent| std::future::ready(*sent)).count().await;
+            let (failed, dropped) = (count - sent, self.dropped.swap(0, Ordering::Relaxed));
+            if failed > 0 || dropped > 0 {
+                tracing::warn!(failed, dropped, "usage was not reported");
+            }
+        }
+    }
+
+    async fn send(&self, usage: Usage) -> bool {
+        let mut pause = PAUSE;
+        for attempt in 1..=TRIES {
+            match self.try_once(&usage).await {
+                Outcome::Sent => return true,
+                Outcome::Refused => return false,
+                Outcome::Unavailable if attempt == TRIES => return false,
+                Outcome::Unavailable => {
+                    sleep(pause).await;
+                    pause *= 2;
+                }
+            }
+        }
+        false
+    }
+
+    async fn try_once(&self, usage: &Usage) -> Outcome {
+        let key_id = utf8_percent_encode(&usage.key_id, NON_ALPHANUMERIC);
+        let target = PathAndQuery::try_from(format!("{}/api/v1/usage/{key_id}", self.base));
+        let report = serde_json::to_vec(&Report {
+            endpoint: &usage.endpoint[..usage.endpoint.floor_char_boundary(MAX_ENDPOINT)],
+            response_time_ms: usage.response_time_ms,
+            status_code: usage.status_code,
+            service_id: &self.service_id,
+        });
+        let (Ok(target), Ok(report)) = (target, report) else { return Outcome::Refused };
+        let request =
+            self.client.request(Method::POST, target).insert_header((CONTENT_TYPE, "application/json"));
+        match timeout(self.timeout, request.send_body(report)).await {
+            Ok(Ok(response)) if response.status().is_success() => Outcome::Sent,
+            Ok(Ok(response)) if response.status().is_client_error() && response.status() != 429 => {
+                Outcome::Refused
+            }
+            _ => Outcome::Unavailable,
+        }
+    }
+}
+
+enum Outcome {
+    Sent,
+    /// For good: trying again would not help.
+    Refused,
+    Unavailable,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_mailbox_drops_and_counts_and_never_waits() {
+        let (mailbox, _reports) = mpsc::channel(1);
+        let reports = UsageReports { mailbox, dropped: Arc::default() };
+        let usage = Usage {
+            key_id: "k-1".to_owned(),
+            endpoint: "/".to_owned(),
+            response_time_ms: 1,
+            status_code: 200,
+        };
+        for _ in 0..3 {
+            reports.add(usage.clone());
+        }
+        assert_eq!(reports.dropped.load(Ordering::Relaxed), 2);
+    }
+}
