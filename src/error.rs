@@ -10,7 +10,7 @@ use actix_web::{
     HttpRequest, HttpResponse,
     http::{
         StatusCode,
-        header::{ALLOW, CACHE_CONTROL, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE},
     },
 };
 use serde_json::json;
@@ -18,6 +18,7 @@ use serde_json::json;
 use crate::{
     auth::AuthError,
     credentials::{CredentialError, Source},
+    limits::{Allowance, TooMany},
     policy::Denied,
     proxy::ProxyError,
     routing::RouteError,
@@ -49,6 +50,8 @@ pub enum GatewayError {
         error: Denied,
         sent_as: Source,
     },
+    #[error(transparent)]
+    Limited(#[from] TooMany),
     #[error(transparent)]
     Proxy(#[from] ProxyError),
     #[error("a request reached the handler without a grant")]
@@ -127,7 +130,9 @@ impl GatewayError {
                 Reason::CredentialRejected
             }
             Self::Auth { error: AuthError::Rejected(_), .. } => Reason::CredentialRejected,
-            Self::Auth { error: AuthError::TooManyFailures { .. }, .. } => Reason::RateLimited,
+            Self::Auth { error: AuthError::TooManyFailures { .. }, .. } | Self::Limited(_) => {
+                Reason::RateLimited
+            }
             Self::Auth { error: AuthError::Unavailable(_), .. } => Reason::AuthUnavailable,
             Self::Denied { error: Denied::Expired, .. } => Reason::CredentialRejected,
             Self::Proxy(ProxyError::Busy) => Reason::UpstreamBusy,
@@ -143,9 +148,8 @@ impl GatewayError {
     /// When to come again, in whole seconds, at least 1.
     fn retry_after(&self, status: StatusCode) -> Option<u64> {
         match self {
-            Self::Auth { error: AuthError::TooManyFailures { retry_after }, .. } => {
-                Some(retry_after.as_secs() + 1)
-            }
+            Self::Auth { error: AuthError::TooManyFailures { retry_after }, .. }
+            | Self::Limited(TooMany { retry_after, .. }) => Some(retry_after.as_secs() + 1),
             _ => (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_SECONDS),
         }
     }
@@ -178,6 +182,9 @@ impl GatewayError {
             }
             Self::Auth { error: AuthError::Unavailable(_), .. } => {
                 "API keys cannot be checked at the moment; the key itself may be fine, try again".to_owned()
+            }
+            Self::Limited(TooMany { allowance, .. }) => {
+                format!("this API key may make {} requests an hour and has made them", allowance.limit)
             }
             Self::Proxy(ProxyError::Busy) => "too many requests are under way to MLflow; try again".to_owned(),
             Self::Proxy(ProxyError::Connect(_) | ProxyError::Closed(_)) => "MLflow cannot be reached".to_owned(),
@@ -220,13 +227,29 @@ pub fn respond(error: &GatewayError, request: &HttpRequest) -> HttpResponse {
         // What follows could be this request's body to actix and a request to somebody else.
         response.force_close();
     }
-    response.json(json!({
+    let mut response = response.json(json!({
         "error_code": error_code,
         "message": message,
         "detail": message,
         "reason": word,
         "request_id": context.request_id,
-    }))
+    }));
+    if let GatewayError::Limited(TooMany { allowance, .. }) = error {
+        tell_allowance(*allowance, response.headers_mut());
+    }
+    response
+}
+
+/// Tells a client what is left to it, under the names of draft-ietf-httpapi-ratelimit-headers-07 and their elders.
+pub fn tell_allowance(Allowance { limit, remaining, reset }: Allowance, headers: &mut HeaderMap) {
+    for (name, elder, value) in [
+        ("ratelimit-limit", "x-ratelimit-limit", u64::from(limit)),
+        ("ratelimit-remaining", "x-ratelimit-remaining", u64::from(remaining)),
+        ("ratelimit-reset", "x-ratelimit-reset", reset),
+    ] {
+        headers.insert(HeaderName::from_static(name), value.into());
+        headers.insert(HeaderName::from_static(elder), value.into());
+    }
 }
 
 fn log(error: &GatewayError, status: StatusCode, reason: &str, context: &RequestContext) {

@@ -27,6 +27,7 @@ use crate::{
     error::{self, GatewayError},
     health::Health,
     http_client::Tls,
+    limits::{Allowance, Limiter},
     policy::{self, Grant},
     proxy::Proxy,
     routing::{RouteError, Routes},
@@ -45,21 +46,34 @@ pub struct Shared {
     pub(crate) tls: Option<Tls>,
     /// Only where there is an auth service that wants it.
     usage: Option<UsageReports>,
+    limiter: Limiter,
     config_hash: String,
 }
 
 impl Shared {
-    pub(crate) fn new(settings: Settings, keys: KeySource, tls: Option<Tls>, usage: Option<UsageReports>) -> Self {
+    pub(crate) fn new(
+        settings: Settings,
+        keys: KeySource,
+        tls: Option<Tls>,
+        usage: Option<UsageReports>,
+    ) -> Self {
         Self {
             health: Arc::default(),
             keys,
             routes: Routes::new(&settings.mlflow),
             tls,
             usage,
+            limiter: Limiter::new(&settings.limits),
             config_hash: settings.fingerprint(),
             settings,
         }
     }
+}
+
+/// What the walk ends with.
+struct Admitted {
+    grant: Grant,
+    allowance: Option<Allowance>,
 }
 
 /// What a worker has: the shared state, and clients of its own. The only application data.
@@ -92,7 +106,7 @@ impl Gateway {
     }
 
     /// The walk of a request, down to the permission to forward it.
-    async fn decide(&self, request: &ServiceRequest) -> Result<Grant, GatewayError> {
+    async fn decide(&self, request: &ServiceRequest) -> Result<Admitted, GatewayError> {
         let client_ip = self.client_ip(request.head());
         if let Some(client_ip) = client_ip {
             Span::current().record("client_ip", client_ip.to_string());
@@ -104,7 +118,10 @@ impl Gateway {
         let caller = self.authenticator.authenticate(&credential, client_ip).await;
         let caller = caller.map_err(|error| GatewayError::Auth { error, sent_as })?;
         name_caller(&caller);
-        policy::authorize(caller.principal, route).map_err(|error| GatewayError::Denied { error, sent_as })
+        let grant = policy::authorize(caller.principal, route)
+            .map_err(|error| GatewayError::Denied { error, sent_as })?;
+        let allowance = self.shared.limiter.admit(&grant, request.method())?;
+        Ok(Admitted { grant, allowance })
     }
 }
 
@@ -132,10 +149,13 @@ pub async fn admit(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
     match gateway.decide(&request).await {
-        Ok(grant) => {
+        Ok(Admitted { grant, allowance }) => {
             let principal = Arc::clone(grant.principal());
             request.extensions_mut().insert(grant);
-            let response = next.call(request).await?.map_into_boxed_body();
+            let mut response = next.call(request).await?.map_into_boxed_body();
+            if let Some(allowance) = allowance {
+                error::tell_allowance(allowance, response.headers_mut());
+            }
             gateway.report_usage(&principal, &response, started.elapsed());
             Ok(response)
         }

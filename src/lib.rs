@@ -9,6 +9,7 @@ pub mod auth;
 pub mod client_ip;
 pub mod credentials;
 pub mod gateway;
+pub mod limits;
 pub mod policy;
 pub mod proxy;
 pub mod routing;

@@ -32,6 +32,23 @@ impl TokenBucket {
         }
     }
 
+    /// Changes its size; what it holds stays, as far as it fits.
+    pub(crate) fn resize(&mut self, capacity: f64, per_second: f64) {
+        self.capacity = capacity;
+        self.per_second = per_second;
+        self.tokens = self.tokens.min(capacity);
+    }
+
+    /// What it held when a token was last asked for.
+    pub(crate) fn tokens(&self) -> f64 {
+        self.tokens
+    }
+
+    /// How long it takes from then until it is full.
+    pub(crate) fn until_full(&self) -> Duration {
+        Duration::from_secs_f64((self.capacity - self.tokens) / self.per_second)
+    }
+
     /// Puts a token back that was not used after all.
     pub(crate) fn give_back(&mut self) {
         self.tokens = (self.tokens + 1.0).min(self.capacity);

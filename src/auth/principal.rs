@@ -1,5 +1,7 @@
 //! Who a valid key belongs to.
 
+use std::num::NonZeroU32;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -11,4 +13,6 @@ pub struct Principal {
     /// `None` when the verifier says nothing of scopes; an empty list is a key that may do nothing.
     pub scopes: Option<Vec<String>>,
     pub expires_at: Option<Timestamp>,
+    /// `None`: the settings' number.
+    pub rate_limit_per_hour: Option<NonZeroU32>,
 }

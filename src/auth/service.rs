@@ -3,7 +3,7 @@
 //! A rejection is believed only when the service says so in the agreed way; everything else it does, or does not
 //! do, is an outage.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32, time::Duration};
 
 use actix_web::http::{
     StatusCode,
@@ -75,6 +75,7 @@ struct Identity {
     scopes: Option<Vec<String>>,
     #[serde(default, deserialize_with = "expiry")]
     expires_at: Option<Timestamp>,
+    rate_limit_per_hour: Option<NonZeroU32>,
 }
 
 /// RFC 3339; or without an offset, as Python's `datetime.isoformat` writes a naive time, which is then UTC.
@@ -150,6 +151,7 @@ fn verdict(body: &[u8]) -> Result<Principal, AuthError> {
         key_id: identity.key_id,
         scopes: identity.scopes,
         expires_at: identity.expires_at,
+        rate_limit_per_hour: identity.rate_limit_per_hour,
     })
 }
 

@@ -5,6 +5,7 @@
 
 mod auth;
 mod check;
+mod limits;
 mod mlflow;
 mod problem;
 mod reader;
@@ -17,6 +18,7 @@ mod value;
 use std::path::Path;
 
 pub use auth::{Auth, AuthCache, AuthMode, AuthService};
+pub use limits::{Limits, Mode};
 pub use mlflow::{HostHeader, Mlflow, RestPrefix, UpstreamAuth};
 pub use problem::{Problem, Problems};
 pub use redis::RedisSettings;
@@ -35,6 +37,7 @@ pub struct Settings {
     pub auth: Auth,
     /// Not set: nothing is shared between instances.
     pub redis: Option<RedisSettings>,
+    pub limits: Limits,
     pub telemetry: Telemetry,
 }
 
@@ -53,12 +56,13 @@ impl Settings {
         let mlflow = Mlflow::read(&mut reader);
         let auth = Auth::read(&mut reader);
         let redis = RedisSettings::read(&mut reader);
+        let limits = Limits::read(&mut reader);
         let telemetry = Telemetry::read(&mut reader);
         let mut problems = reader.finish();
 
-        match (server, mlflow, auth, redis, telemetry) {
-            (Some(server), Some(mlflow), Some(auth), Some(redis), Some(telemetry)) => {
-                let settings = Self { server, mlflow, auth, redis, telemetry };
+        match (server, mlflow, auth, redis, limits, telemetry) {
+            (Some(server), Some(mlflow), Some(auth), Some(redis), Some(limits), Some(telemetry)) => {
+                let settings = Self { server, mlflow, auth, redis, limits, telemetry };
                 problems.extend(check::contradictions(&settings));
                 problems.into_result(settings)
             }

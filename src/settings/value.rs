@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    num::NonZeroUsize,
+    num::{NonZeroU32, NonZeroUsize},
     path::PathBuf,
     time::Duration,
 };
@@ -54,6 +54,14 @@ impl FromText for usize {
 }
 
 impl FromText for NonZeroUsize {
+    const FORM: &'static str = "a whole number, 1 or more";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        text.parse().map_err(|error| format!("is not a whole number of 1 or more: {error}"))
+    }
+}
+
+impl FromText for NonZeroU32 {
     const FORM: &'static str = "a whole number, 1 or more";
 
     fn from_text(text: &str) -> Result<Self, String> {

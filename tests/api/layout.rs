@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// The walk of a request, in order.
-const STEPS: [&str; 6] = ["routing", "client_ip", "credentials", "auth", "policy", "proxy"];
+const STEPS: [&str; 7] = ["routing", "client_ip", "credentials", "auth", "policy", "limits", "proxy"];
 /// What any step may know.
 const GROUND: [&str; 6] = ["settings", "telemetry", "http_client", "breaker", "token_bucket", "redis"];
 

@@ -18,6 +18,7 @@ mod forwarding;
 mod health;
 mod key_file;
 mod layout;
+mod limits;
 mod operations;
 mod redis;
 mod usage;

@@ -124,7 +124,7 @@ struct ByWeight;
 
 impl Weighter<Fingerprint, Arc<Accepted>> for ByWeight {
     fn weight(&self, _: &Fingerprint, accepted: &Arc<Accepted>) -> u64 {
-        let Principal { user_id, key_id, scopes, expires_at: _ } = &*accepted.principal;
+        let Principal { user_id, key_id, scopes, .. } = &*accepted.principal;
         let texts = [user_id, key_id].into_iter().flatten().chain(scopes.iter().flatten());
         1 + texts.map(String::len).sum::<usize>() as u64 / 256
     }

@@ -145,6 +145,7 @@ mod tests {
             key_id: Some("k-1".to_owned()),
             scopes: Some(vec!["mlflow:read".to_owned()]),
             expires_at: "2030-01-01T00:00:00Z".parse().ok(),
+            rate_limit_per_hour: std::num::NonZeroU32::new(100),
         };
         Value { principal, asked_at: "2026-01-01T00:00:00Z".parse().unwrap() }
     }

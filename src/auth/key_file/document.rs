@@ -1,6 +1,9 @@
 //! The key file's format: TOML, one `[[keys]]` table a key.
 
-use std::collections::{HashMap, HashSet};
+use std::{
+    collections::{HashMap, HashSet},
+    num::NonZeroU32,
+};
 
 use jiff::Timestamp;
 use serde::Deserialize;
@@ -27,6 +30,8 @@ pub struct Record {
     pub digest: String,
     /// Left out: the key carries no scopes of its own.
     pub scopes: Option<Vec<String>>,
+    /// Left out: the settings' number.
+    pub rate_limit_per_hour: Option<NonZeroU32>,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
     pub revoked_at: Option<Timestamp>,

@@ -83,6 +83,7 @@ impl From<Record> for Key {
             key_id: Some(record.id),
             scopes: record.scopes,
             expires_at: record.expires_at,
+            rate_limit_per_hour: record.rate_limit_per_hour,
         };
         Self { principal: Arc::new(principal), revoked_at: record.revoked_at }
     }

@@ -1,0 +1,33 @@
+//! How much a key may ask for.
+
+use std::num::NonZeroU32;
+
+use super::{reader::Reader, value::words};
+
+/// `[limits]`
+#[derive(Debug, Clone)]
+pub struct Limits {
+    pub mode: Mode,
+    /// Requests in an hour, for reads and for writes each, where the verifier of the key names no number.
+    pub per_hour: NonZeroU32,
+}
+
+/// What becomes of a rule that says no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mode {
+    /// It is not asked.
+    Off,
+    /// It is logged, and the request goes on.
+    Report,
+    Enforce,
+}
+
+words!(Mode, "off" => Self::Off, "report" => Self::Report, "enforce" => Self::Enforce);
+
+impl Limits {
+    pub(super) fn read(reader: &mut Reader) -> Option<Self> {
+        let mode = reader.value("limits.mode");
+        let per_hour = reader.value("limits.per_hour");
+        Some(Self { mode: mode?, per_hour: per_hour? })
+    }
+}

@@ -1,0 +1,73 @@
+//! How much a key may ask for, and how it is told.
+
+use crate::support::{GatewayBuilder, Server, ask, server::Answer};
+
+const TARGET: &str = "/api/2.0/mlflow/runs/get";
+
+#[actix_web::test]
+async fn a_key_is_told_what_is_left_and_refused_when_nothing_is() {
+    let mlflow =
+        Server::start(|_| Answer::bytes("HTTP/1.1 200 X\r\nratelimit-limit: 9\r\ncontent-length: 0\r\n\r\n"))
+            .await;
+    let gateway = GatewayBuilder::default().set("LIMITS__PER_HOUR", "3").start(&mlflow).await;
+    for left in ["2", "1", "0"] {
+        let response = gateway.get(TARGET).await;
+        assert_eq!(response.status, 200);
+        for prefix in ["", "x-"] {
+            assert_eq!(response.header(&format!("{prefix}ratelimit-limit")), Some("3"));
+            assert_eq!(response.header(&format!("{prefix}ratelimit-remaining")), Some(left));
+            assert!(response.header(&format!("{prefix}ratelimit-reset")).is_some());
+        }
+    }
+    let refused = gateway.get(TARGET).await;
+    assert_eq!((refused.status, refused.reason().as_str()), (429, "rate_limited"));
+    assert_eq!(refused.json()["error_code"], "REQUEST_LIMIT_EXCEEDED");
+    assert_eq!(refused.header("ratelimit-remaining"), Some("0"));
+    assert!((1..=1201).contains(&refused.header("retry-after").unwrap().parse::<u32>().unwrap()));
+    assert_eq!(mlflow.requests().len(), 3);
+
+    let write = ask(gateway.address, gateway.request("POST", TARGET, "content-length: 0\r\n")).await;
+    assert_eq!(write.status, 200, "writes are counted apart");
+}
+
+#[actix_web::test]
+async fn the_auth_services_number_is_the_keys_limit() {
+    let auth = Server::start(|_| {
+        Answer::ok(r#"{"is_valid": true, "user_id": "u", "key_id": "k", "rate_limit_per_hour": 2}"#)
+    })
+    .await;
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = GatewayBuilder::default().set("AUTH__SERVICE__URL", &auth.url()).start(&mlflow).await;
+    let statuses = [gateway.get(TARGET).await, gateway.get(TARGET).await, gateway.get(TARGET).await];
+    assert_eq!(statuses.map(|response| response.status), [200, 200, 429]);
+}
+
+#[actix_web::test]
+async fn refused_keys_and_paths_cost_no_key_anything() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = GatewayBuilder::default().set("LIMITS__PER_HOUR", "1").start(&mlflow).await;
+    for _ in 0..5 {
+        let wrong = format!("GET {TARGET} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer wrong\r\n\r\n");
+        assert_eq!(ask(gateway.address, wrong).await.status, 401);
+        assert_eq!(gateway.get("/nowhere").await.status, 404);
+    }
+    assert_eq!(gateway.get(TARGET).await.status, 200);
+    assert_eq!(gateway.get(TARGET).await.status, 429);
+}
+
+#[actix_web::test]
+async fn limits_can_be_only_reported_or_off() {
+    for (mode, told) in [("report", true), ("off", false)] {
+        let mlflow = Server::start(|_| Answer::ok("{}")).await;
+        let gateway = GatewayBuilder::default()
+            .set("LIMITS__PER_HOUR", "1")
+            .set("LIMITS__MODE", mode)
+            .start(&mlflow)
+            .await;
+        for _ in 0..3 {
+            let response = gateway.get(TARGET).await;
+            assert_eq!(response.status, 200, "{mode}");
+            assert_eq!(response.header("ratelimit-limit").is_some(), told, "{mode}");
+        }
+    }
+}
