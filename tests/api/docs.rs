@@ -39,7 +39,9 @@ fn every_setting_variable_is_one() {
         blocks("sh").iter().flat_map(|block| block.lines()).filter(|line| line.contains("hokusai-gateway"))
     {
         let assignments = line.split_whitespace().filter_map(|word| word.split_once('='));
-        settings.extend(assignments.map(|(name, value)| (name.to_owned(), value.to_owned())));
+        // The secrets of the examples are on no machine.
+        let set = assignments.filter(|(name, _)| !name.ends_with("_FILE"));
+        settings.extend(set.map(|(name, value)| (name.to_owned(), value.to_owned())));
     }
     assert!(settings.iter().any(|(name, _)| name.starts_with("HOKUSAI__")));
     hokusai_gateway::settings::Settings::load(None, settings).unwrap();
