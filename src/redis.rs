@@ -3,8 +3,8 @@
 use std::{future::Future, sync::Arc, time::Duration};
 
 use deadpool_redis::{
-    Manager, Pool, PoolConfig, Runtime, Timeouts,
-    redis::{AsyncTypedCommands as _, Client, RedisError, SetExpiry, SetOptions, aio::PubSub, cmd},
+    Connection, Manager, Pool, PoolConfig, Runtime, Timeouts,
+    redis::{Client, RedisError, aio::PubSub},
 };
 use secrecy::ExposeSecret as _;
 use tokio::{sync::Semaphore, time::timeout};
@@ -58,33 +58,37 @@ impl Redis {
         })
     }
 
-    /// At most `limit` bytes of the value of `key`; `None` if there is none, or Redis does not say in time.
-    pub(crate) async fn get(&self, key: String, limit: isize) -> Option<Vec<u8>> {
-        self.get_or_absent(key, limit).await?
+    /// What `work` finds out, if it does within the time that a request may wait. It runs on behind that, so that a
+    /// first connection that takes longer is there for the next.
+    pub(crate) async fn ask<T, F>(&self, work: impl FnOnce(Connection) -> F + 'static) -> Option<T>
+    where
+        T: 'static,
+        F: Future<Output = Result<T, RedisError>> + 'static,
+    {
+        let permit = Arc::clone(&self.calls).try_acquire_owned().ok()?;
+        let attempt = self.breaker.admit()?;
+        let pool = self.pool.clone();
+        let working = actix_rt::spawn(async move {
+            let _permit = permit;
+            let work = async { work(pool.get().await.map_err(into_redis_error)?).await };
+            timeout(DEADLINE, work).await
+        });
+        let outcome = match timeout(PATIENCE, working).await {
+            Ok(Ok(Ok(outcome))) => outcome,
+            _ => Err(into_redis_error(format!("no answer within {PATIENCE:?}"))),
+        };
+        let answers = outcome.as_ref().map_or_else(is_a_refusal, |_| true);
+        attempt.ended(answers);
+        outcome.inspect_err(|error| tracing::debug!(%error, "Redis did not help")).ok()
     }
 
-    /// The same, with `Some(None)` for a value that is known not to be there.
-    pub(crate) async fn get_or_absent(&self, key: String, limit: isize) -> Option<Option<Vec<u8>>> {
-        let pool = self.pool.clone();
-        let value: Vec<u8> = self
-            .call(async move {
-                let mut connection = pool.get().await.map_err(into_redis_error)?;
-                let mut range = cmd("GETRANGE");
-                range.arg(key).arg(0).arg(limit - 1).query_async(&mut connection).await
-            })
-            .await?;
-        Some((!value.is_empty()).then_some(value))
-    }
-
-    /// Sets `key` for `ttl`.
-    pub(crate) async fn set(&self, key: String, value: Vec<u8>, ttl: Duration) {
-        let pool = self.pool.clone();
-        let options = SetOptions::default().with_expiration(SetExpiry::PX(ttl.as_millis() as u64));
-        self.call(async move {
-            let mut connection = pool.get().await.map_err(into_redis_error)?;
-            connection.set_options(key, value, options).await.map(drop)
-        })
-        .await;
+    /// Does `work`, and lets nobody wait for it.
+    pub(crate) fn tell<F>(&self, work: impl FnOnce(Connection) -> F + 'static)
+    where
+        F: Future<Output = Result<(), RedisError>> + 'static,
+    {
+        let redis = self.clone();
+        actix_rt::spawn(async move { redis.ask(work).await });
     }
 
     /// A connection of its own that listens to `channel`.
@@ -92,29 +96,12 @@ impl Redis {
     /// # Errors
     /// A Redis that does not answer, or refuses.
     pub(crate) async fn subscribe(&self, channel: &str) -> Result<PubSub, RedisError> {
-        let mut subscription = self.client.get_async_pubsub().await?;
-        subscription.subscribe(channel).await?;
-        Ok(subscription)
-    }
-
-    /// Runs `call` for as long as it may take, and waits for it for as long as a request may.
-    async fn call<T: 'static>(
-        &self,
-        call: impl Future<Output = Result<T, RedisError>> + 'static,
-    ) -> Option<T> {
-        let permit = Arc::clone(&self.calls).try_acquire_owned().ok()?;
-        let attempt = self.breaker.admit()?;
-        let running = actix_rt::spawn(async move {
-            let outcome = timeout(DEADLINE, call).await;
-            drop(permit);
-            outcome
-        });
-        let outcome = match timeout(PATIENCE, running).await {
-            Ok(Ok(Ok(outcome))) => outcome.map_err(|error| error.to_string()),
-            _ => Err(format!("no answer within {PATIENCE:?}")),
+        let subscribe = async {
+            let mut subscription = self.client.get_async_pubsub().await?;
+            subscription.subscribe(channel).await?;
+            Ok(subscription)
         };
-        attempt.ended(outcome.is_ok());
-        outcome.inspect_err(|error| tracing::debug!(error, "Redis did not help")).ok()
+        timeout(DEADLINE, subscribe).await.unwrap_or_else(|late| Err(into_redis_error(late)))
     }
 }
 
@@ -124,6 +111,11 @@ impl std::fmt::Debug for Redis {
     }
 }
 
-fn into_redis_error(error: deadpool_redis::PoolError) -> RedisError {
+fn into_redis_error(error: impl std::fmt::Display) -> RedisError {
     RedisError::from(std::io::Error::other(error.to_string()))
+}
+
+/// Whether Redis answers, if only to say no to this one command: it is full, a replica, or holds something else there.
+fn is_a_refusal(error: &RedisError) -> bool {
+    matches!(error.code(), Some("OOM" | "READONLY" | "WRONGTYPE" | "NOPERM"))
 }

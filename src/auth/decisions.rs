@@ -10,7 +10,8 @@ use super::{
     cache::{Remembered, Shared, SharedVerdict, VerdictCache},
     fingerprint::{Fingerprint, Pepper},
     flight::Flights,
-    guard::{Ended, Guard, Refused},
+    guard::{Asker, Ended, Guard, Refused},
+    revocation::EVERYTHING,
     service::ServiceVerifier,
 };
 use crate::{
@@ -28,13 +29,17 @@ pub struct Decisions {
     ttl: Duration,
     cache: VerdictCache,
     shared: Option<Shared>,
-    flights: Arc<Flights<Fingerprint, Verdict>>,
+    /// Named by the epoch too: who asks after a revocation does not board a flight from before it.
+    flights: Arc<Flights<(Fingerprint, u64), Verdict>>,
     guard: Guard,
 }
 
 /// A question about one key.
+#[derive(Clone)]
 struct Question {
     fingerprint: Fingerprint,
+    /// The revocations that were known when it was asked.
+    epoch: u64,
     key: String,
     client_ip: Option<IpAddr>,
     /// Whose it was when it was last asked about, too long ago.
@@ -65,6 +70,7 @@ impl Decisions {
     ) -> Verdict {
         // The service is told the client's address, so its verdict may depend on it.
         let fingerprint = self.pepper.fingerprint(key, &self.service_id, client_ip);
+        let epoch = self.cache.epoch();
         let known = match self.cache.get(&fingerprint) {
             Remembered::Accepted(principal) => {
                 return Ok(Authenticated { principal, answered: Answered::Memory });
@@ -73,61 +79,75 @@ impl Decisions {
             Remembered::Stale(principal) => Some(principal),
             Remembered::Nothing => None,
         };
-        let question = Question { fingerprint, key: key.to_owned(), client_ip, known };
-        let (decisions, service) = (Arc::clone(self), Rc::clone(service));
-        let find = || async move { decisions.find(&service, question).await };
-        let verdict = self.flights.join(fingerprint, find).await;
-        verdict.unwrap_or(Err(AuthError::Unavailable(ServiceFault::Abandoned)))
+        let question = Question { fingerprint, epoch, key: key.to_owned(), client_ip, known };
+        // A flight dies with the worker that it was begun on; then this one begins another.
+        for _ in 0..2 {
+            let (decisions, service, question) = (Arc::clone(self), Rc::clone(service), question.clone());
+            let find = || async move { decisions.find(&service, question).await };
+            if let Some(verdict) = self.flights.join((fingerprint, epoch), find).await {
+                return verdict;
+            }
+        }
+        self.known_before(&question, ServiceFault::Abandoned)
     }
 
-    /// Forgets what this process remembers of a key id, or of all of them.
-    pub(super) fn forget(&self, key_id: &str) {
-        self.cache.forget(key_id);
+    /// Forgets what this process accepted.
+    pub(super) fn clear(&self) {
+        self.cache.clear();
     }
 
-    /// Forgets, and leaves word for instances that have yet to look.
-    pub(super) async fn revoke(&self, key_id: &str) {
-        self.forget(key_id);
+    /// Ends a key id, or all of them: for this process, and by word left in Redis for those that have yet to look.
+    pub(super) fn revoke(&self, key_id: &str) {
+        self.cache.revoke(key_id);
         if let Some(shared) = &self.shared {
-            shared.revoke(key_id).await;
+            shared.revoke(key_id);
         }
         tracing::info!(key_id, "revoked");
     }
 
+    /// Believes nothing from before now, for what was revoked meanwhile is not known.
+    pub(super) fn distrust(&self) {
+        self.cache.revoke(EVERYTHING);
+    }
+
     /// What no memory of this process answers: Redis, then the service, then what is too old, if nobody can be asked.
     async fn find(&self, service: &ServiceVerifier, mut question: Question) -> Verdict {
-        let epoch = self.cache.epoch();
-        if let Some(SharedVerdict { principal, fresh_for }) = self.find_shared(&question.fingerprint).await {
+        if let Some(SharedVerdict { principal, fresh_for, .. }) = self.find_shared(question.fingerprint).await
+        {
             if let Some(fresh_for) = fresh_for {
-                self.cache.accept(question.fingerprint, Arc::clone(&principal), fresh_for, epoch);
+                let principal_of_cache = Arc::clone(&principal);
+                self.cache.accept(question.fingerprint, principal_of_cache, fresh_for, question.epoch);
                 return Ok(Authenticated { principal, answered: Answered::Redis });
             }
             question.known.get_or_insert(principal);
         }
-        match (self.ask(service, &question, epoch).await, question.known) {
-            (Ok(principal), _) => Ok(Authenticated { principal, answered: Answered::Service }),
-            (Err(AuthError::Unavailable(_)), Some(principal)) => {
-                Ok(Authenticated { principal, answered: Answered::Stale })
-            }
-            (Err(error), _) => Err(error),
+        match self.ask(service, &question).await {
+            Ok(principal) => Ok(Authenticated { principal, answered: Answered::Service }),
+            Err(AuthError::Unavailable(fault)) => self.known_before(&question, fault),
+            Err(error) => Err(error),
         }
     }
 
-    async fn find_shared(&self, fingerprint: &Fingerprint) -> Option<SharedVerdict> {
-        self.shared.as_ref()?.get(fingerprint).await
+    async fn find_shared(&self, fingerprint: Fingerprint) -> Option<SharedVerdict> {
+        let verdict = self.shared.as_ref()?.get(fingerprint).await?;
+        (!self.cache.is_void(&verdict.principal, verdict.asked_at)).then_some(verdict)
+    }
+
+    /// What was known before, for nobody can be asked; unless something was revoked since.
+    fn known_before(&self, question: &Question, fault: ServiceFault) -> Verdict {
+        match &question.known {
+            Some(principal) if self.cache.epoch() == question.epoch => {
+                Ok(Authenticated { principal: Arc::clone(principal), answered: Answered::Stale })
+            }
+            _ => Err(AuthError::Unavailable(fault)),
+        }
     }
 
     /// Asks the service, if the guard lets it, and remembers a definite answer.
-    async fn ask(
-        &self,
-        service: &ServiceVerifier,
-        question: &Question,
-        epoch: u64,
-    ) -> Result<Arc<Principal>, AuthError> {
-        let Question { fingerprint, key, client_ip, known } = question;
-        // A rejection counts against nobody where the key was good before.
-        let failing = client_ip.filter(|_| known.is_none());
-        let call = self.guard.admit(failing).map_err(|refused| match refused {
+    async fn ask(&self, service: &ServiceVerifier, question: &Question) -> Result<Arc<Principal>, AuthError> {
+        let Question { fingerprint, epoch, key, client_ip, known } = question;
+        let asker = if known.is_some() { Asker::Known } else { Asker::Stranger(*client_ip) };
+        let call = self.guard.admit(asker).map_err(|refused| match refused {
             Refused::TooManyFailures(retry_after) => AuthError::TooManyFailures { retry_after },
             Refused::Busy => AuthError::Unavailable(ServiceFault::Busy),
             Refused::BreakerOpen => AuthError::Unavailable(ServiceFault::BreakerOpen),
@@ -137,23 +157,23 @@ impl Decisions {
             Ok(principal) => {
                 call.ended(Ended::Accepted);
                 let principal = Arc::new(principal);
-                self.cache.accept(*fingerprint, Arc::clone(&principal), self.ttl, epoch);
+                self.cache.accept(*fingerprint, Arc::clone(&principal), self.ttl, *epoch);
                 if let Some(shared) = &self.shared {
-                    shared.accept(fingerprint, &principal, asked_at).await;
+                    shared.accept(*fingerprint, &principal, asked_at);
                 }
                 Ok(principal)
             }
             Err(error @ AuthError::Rejected(_)) => {
                 call.ended(Ended::Rejected);
                 self.cache.refuse(*fingerprint);
-                // Only a key that was good before can have a verdict there.
-                if let (Some(shared), Some(_)) = (&self.shared, known) {
-                    shared.refuse(fingerprint).await;
+                if let Some(shared) = &self.shared {
+                    shared.refuse(*fingerprint);
                 }
                 Err(error)
             }
             Err(error) => {
-                call.ended(Ended::Unavailable);
+                let unclear = matches!(&error, AuthError::Unavailable(fault) if fault.is_unclear());
+                call.ended(if unclear { Ended::Unclear } else { Ended::Unavailable });
                 Err(error)
             }
         }

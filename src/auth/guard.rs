@@ -28,9 +28,36 @@ type Bucket = Arc<Mutex<TokenBucket>>;
 pub(super) struct Guard {
     failures_per_minute: f64,
     failures: Cache<IpAddr, Bucket>,
+    strangers: Lane,
+    known: Lane,
+    breaker: Arc<Breaker>,
+}
+
+/// A share of the calls that may be made.
+#[derive(Debug)]
+struct Lane {
     in_flight: Arc<Semaphore>,
     per_second: Mutex<TokenBucket>,
-    breaker: Arc<Breaker>,
+}
+
+impl Lane {
+    fn new(in_flight: usize, per_second: usize) -> Self {
+        let rate = per_second as f64;
+        Self {
+            in_flight: Arc::new(Semaphore::new(in_flight)),
+            per_second: Mutex::new(TokenBucket::new(rate, rate, Instant::now())),
+        }
+    }
+}
+
+/// Whose key is to be asked about.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Asker {
+    /// One that was good before: its neighbours' failures are no reason to refuse it, and a flood of strangers does not
+    /// take its place.
+    Known,
+    /// Anybody, at this address.
+    Stranger(Option<IpAddr>),
 }
 
 /// Why the service was not asked.
@@ -57,30 +84,39 @@ pub(super) struct Call {
 pub(super) enum Ended {
     Accepted,
     Rejected,
+    /// The service answered, and not as agreed: something about this key is odd.
+    Unclear,
     Unavailable,
 }
 
 impl Guard {
     pub(super) fn new(settings: &AuthService) -> Self {
-        let per_second = settings.max_per_second.get() as f64;
+        let (in_flight, per_second) = (settings.max_in_flight.get(), settings.max_per_second.get());
+        // A quarter is for keys that were good before.
+        let share = |of: usize| (of / 4).max(1);
         Self {
             failures_per_minute: settings.failures_per_minute.get() as f64,
             failures: Cache::new(ADDRESSES),
-            in_flight: Arc::new(Semaphore::new(settings.max_in_flight.get())),
-            per_second: Mutex::new(TokenBucket::new(per_second, per_second, Instant::now())),
+            strangers: Lane::new(
+                in_flight.saturating_sub(share(in_flight)).max(1),
+                per_second.saturating_sub(share(per_second)).max(1),
+            ),
+            known: Lane::new(share(in_flight), share(per_second)),
             breaker: Breaker::new(FAILURES, PAUSE),
         }
     }
 
-    /// The permission to ask about a key of `client`; `None` for one that was good before, whose neighbours' failures
-    /// are no reason to refuse it.
-    pub(super) fn admit(&self, client: Option<IpAddr>) -> Result<Call, Refused> {
+    pub(super) fn admit(&self, asker: Asker) -> Result<Call, Refused> {
         let now = Instant::now();
+        let (lane, client) = match asker {
+            Asker::Known => (&self.known, None),
+            Asker::Stranger(client) => (&self.strangers, client),
+        };
         let failures = client.map(|client| self.failures_of(client, now));
         if let Some(failures) = &failures {
             lock(failures).take(now).map_err(Refused::TooManyFailures)?;
         }
-        let admitted = self.admit_to_service(now);
+        let admitted = self.admit_to_service(lane, now);
         match (admitted, failures) {
             (Ok((attempt, in_flight)), failures) => Ok(Call { attempt, failures, _in_flight: in_flight }),
             (Err(refused), failures) => {
@@ -90,10 +126,14 @@ impl Guard {
         }
     }
 
-    fn admit_to_service(&self, now: Instant) -> Result<(Attempt, OwnedSemaphorePermit), Refused> {
-        let in_flight = Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| Refused::Busy)?;
+    fn admit_to_service(
+        &self,
+        lane: &Lane,
+        now: Instant,
+    ) -> Result<(Attempt, OwnedSemaphorePermit), Refused> {
+        let in_flight = Arc::clone(&lane.in_flight).try_acquire_owned().map_err(|_| Refused::Busy)?;
         let attempt = self.breaker.admit().ok_or(Refused::BreakerOpen)?;
-        lock(&self.per_second).take(now).map_err(|_| Refused::Busy)?;
+        lock(&lane.per_second).take(now).map_err(|_| Refused::Busy)?;
         Ok((attempt, in_flight))
     }
 
@@ -112,10 +152,10 @@ impl Guard {
 }
 
 impl Call {
-    /// Only a rejection counts against the client, and only silence against the service.
+    /// A rejection and an odd answer count against the client; only an outage counts against the service.
     pub(super) fn ended(self, how: Ended) {
         self.attempt.ended(how != Ended::Unavailable);
-        if how != Ended::Rejected {
+        if matches!(how, Ended::Accepted | Ended::Unavailable) {
             give_back(self.failures.as_ref());
         }
     }
@@ -155,8 +195,8 @@ mod tests {
         })
     }
 
-    fn client(text: &str) -> Option<IpAddr> {
-        Some(text.parse().unwrap())
+    fn stranger<'a>(address: impl Into<Option<&'a str>>) -> Asker {
+        Asker::Stranger(address.into().map(|text| text.parse().unwrap()))
     }
 
     fn is_too_many(refused: Result<Call, Refused>) -> bool {
@@ -167,55 +207,73 @@ mod tests {
     fn rejections_of_one_client_are_limited_and_leave_others_alone() {
         let guard = guard(2, 100, 100);
         for _ in 0..2 {
-            guard.admit(client("192.0.2.1")).unwrap().ended(Ended::Rejected);
+            guard.admit(stranger("192.0.2.1")).unwrap().ended(Ended::Rejected);
         }
-        assert!(is_too_many(guard.admit(client("192.0.2.1"))));
-        assert!(guard.admit(client("192.0.2.2")).is_ok());
-        assert!(guard.admit(None).is_ok());
+        assert!(is_too_many(guard.admit(stranger("192.0.2.1"))));
+        assert!(guard.admit(stranger("192.0.2.2")).is_ok());
+        assert!(guard.admit(stranger(None)).is_ok());
     }
 
     #[test]
     fn what_is_no_rejection_does_not_count_against_the_client() {
         let guard = guard(1, 100, 100);
         for how in [Ended::Accepted, Ended::Unavailable, Ended::Accepted] {
-            guard.admit(client("192.0.2.1")).unwrap().ended(how);
+            guard.admit(stranger("192.0.2.1")).unwrap().ended(how);
         }
-        assert!(guard.admit(client("192.0.2.1")).is_ok());
+        assert!(guard.admit(stranger("192.0.2.1")).is_ok());
     }
 
     #[test]
     fn the_addresses_of_one_ipv6_network_are_one_client() {
         let guard = guard(1, 100, 100);
-        guard.admit(client("2001:db8::1")).unwrap().ended(Ended::Rejected);
-        assert!(is_too_many(guard.admit(client("2001:db8::2"))));
-        assert!(guard.admit(client("2001:db8:0:1::1")).is_ok());
+        guard.admit(stranger("2001:db8::1")).unwrap().ended(Ended::Rejected);
+        assert!(is_too_many(guard.admit(stranger("2001:db8::2"))));
+        assert!(guard.admit(stranger("2001:db8:0:1::1")).is_ok());
     }
 
     #[test]
     fn calls_under_way_are_limited() {
-        let guard = guard(100, 2, 100);
-        let under_way = (guard.admit(None).unwrap(), guard.admit(None).unwrap());
-        assert_eq!(guard.admit(None).unwrap_err(), Refused::Busy);
+        let guard = guard(100, 3, 100);
+        let under_way = (guard.admit(stranger(None)).unwrap(), guard.admit(stranger(None)).unwrap());
+        assert_eq!(guard.admit(stranger(None)).unwrap_err(), Refused::Busy);
         under_way.0.ended(Ended::Accepted);
-        assert!(guard.admit(None).is_ok());
+        assert!(guard.admit(stranger(None)).is_ok());
     }
 
     #[test]
     fn calls_in_a_second_are_limited_and_what_is_not_made_does_not_count() {
-        let guard = guard(1, 100, 3);
+        let guard = guard(1, 100, 4);
         for _ in 0..3 {
-            guard.admit(None).unwrap().ended(Ended::Accepted);
+            guard.admit(stranger(None)).unwrap().ended(Ended::Accepted);
         }
-        assert_eq!(guard.admit(client("192.0.2.1")).unwrap_err(), Refused::Busy);
-        assert_eq!(guard.admit(client("192.0.2.1")).unwrap_err(), Refused::Busy);
+        assert_eq!(guard.admit(stranger("192.0.2.1")).unwrap_err(), Refused::Busy);
+        assert_eq!(guard.admit(stranger("192.0.2.1")).unwrap_err(), Refused::Busy);
+    }
+
+    #[test]
+    fn strangers_leave_a_share_to_keys_that_were_good_before() {
+        let guard = guard(100, 4, 100);
+        let _strangers: Vec<_> = (0..3).map(|_| guard.admit(stranger(None)).unwrap()).collect();
+        assert_eq!(guard.admit(stranger(None)).unwrap_err(), Refused::Busy);
+        assert!(guard.admit(Asker::Known).is_ok());
+    }
+
+    #[test]
+    fn an_odd_answer_counts_against_the_client_and_not_against_the_service() {
+        let guard = guard(20, 100, 100);
+        for _ in 0..20 {
+            guard.admit(stranger("192.0.2.1")).unwrap().ended(Ended::Unclear);
+        }
+        assert!(is_too_many(guard.admit(stranger("192.0.2.1"))));
+        assert!(guard.admit(stranger("192.0.2.2")).is_ok());
     }
 
     #[test]
     fn a_service_that_fails_is_left_alone() {
         let guard = guard(100, 100, 100);
         for _ in 0..FAILURES {
-            guard.admit(None).unwrap().ended(Ended::Unavailable);
+            guard.admit(stranger(None)).unwrap().ended(Ended::Unavailable);
         }
-        assert_eq!(guard.admit(None).unwrap_err(), Refused::BreakerOpen);
+        assert_eq!(guard.admit(stranger(None)).unwrap_err(), Refused::BreakerOpen);
     }
 }

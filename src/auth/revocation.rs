@@ -2,7 +2,9 @@
 
 use std::{sync::Arc, time::Duration};
 
+use deadpool_redis::redis::{Value, aio::PubSub};
 use futures_util::StreamExt as _;
+use tokio::time::{sleep, timeout};
 
 use super::Decisions;
 use crate::redis::Redis;
@@ -11,31 +13,50 @@ use crate::redis::Redis;
 const CHANNEL: &str = "hokusai:revoked";
 /// The message that revokes every key.
 pub(super) const EVERYTHING: &str = "*";
-/// Time between two tries to subscribe.
+/// Time between two tries to subscribe, and between two signs of life that are asked of a subscription.
 const PAUSE: Duration = Duration::from_millis(500);
+/// How long a sign of life may take.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Never returns.
 pub(crate) async fn listen(redis: Redis, decisions: Arc<Decisions>) {
     let mut lost = false;
     loop {
         match redis.subscribe(CHANNEL).await {
-            Ok(mut subscription) => {
+            Ok(subscription) => {
+                // What was said before is not said again. At the first time the others have heard it, and left word.
                 if lost {
-                    // What was said meanwhile is not said again.
-                    decisions.forget(EVERYTHING);
-                    tracing::info!("listening for revocations again: everything remembered was forgotten");
+                    decisions.distrust()
+                } else {
+                    decisions.clear()
                 }
-                let mut messages = subscription.on_message();
-                while let Some(message) = messages.next().await {
-                    if let Ok(key_id) = message.get_payload::<String>() {
-                        decisions.revoke(&key_id).await;
-                    }
-                }
+                tracing::info!(lost, "listening for revocations");
+                until_lost(subscription, &decisions).await;
                 tracing::warn!("the subscription to revocations was lost");
             }
-            Err(error) => tracing::debug!(%error, "cannot subscribe to revocations"),
+            Err(error) if !lost => tracing::warn!(%error, "cannot listen for revocations"),
+            Err(_) => {}
         }
         lost = true;
-        actix_rt::time::sleep(PAUSE).await;
+        sleep(PAUSE).await;
+    }
+}
+
+/// Takes messages until the connection ends, or is silent when it is asked for a sign of life.
+async fn until_lost(subscription: PubSub, decisions: &Decisions) {
+    let (mut sink, mut messages) = subscription.split();
+    loop {
+        match timeout(PAUSE, messages.next()).await {
+            Ok(Some(message)) => {
+                if let Ok(key_id) = message.get_payload::<String>() {
+                    decisions.revoke(&key_id);
+                }
+            }
+            Ok(None) => return,
+            Err(_) => match timeout(PATIENCE, sink.ping::<Value>()).await {
+                Ok(Ok(_)) => {}
+                Ok(Err(_)) | Err(_) => return,
+            },
+        }
     }
 }

@@ -43,6 +43,19 @@ pub enum ServiceFault {
     Body(String),
     #[error("its answer is not what was agreed: {0}")]
     Answer(String),
+    #[error("its answer is not JSON: {0}")]
+    NotJson(String),
+}
+
+impl ServiceFault {
+    /// Whether the service did answer, and said of this one key what was not agreed.
+    pub(super) fn is_unclear(&self) -> bool {
+        match self {
+            Self::Status(status) => status.is_client_error() && *status != StatusCode::TOO_MANY_REQUESTS,
+            Self::Answer(_) => true,
+            _ => false,
+        }
+    }
 }
 
 /// Asks the auth service, with a client of one worker's own.
@@ -75,7 +88,14 @@ struct Identity {
     scopes: Option<Vec<String>>,
     #[serde(default, deserialize_with = "expiry")]
     expires_at: Option<Timestamp>,
-    rate_limit_per_hour: Option<NonZeroU32>,
+    #[serde(default)]
+    rate_limit_per_hour: serde_json::Value,
+}
+
+/// A limit that can be one; anything else is the settings' affair.
+fn limit(value: &serde_json::Value) -> Option<NonZeroU32> {
+    let number = value.as_f64().filter(|number| *number >= 1.0)?;
+    NonZeroU32::new(number.min(f64::from(u32::MAX)) as u32)
 }
 
 /// RFC 3339; or without an offset, as Python's `datetime.isoformat` writes a naive time, which is then UTC.
@@ -137,7 +157,8 @@ impl ServiceVerifier {
 /// What a 200 means: only the boolean `true` is a yes, and what is not JSON is no verdict.
 fn verdict(body: &[u8]) -> Result<Principal, AuthError> {
     // Well-formed first: an answer that breaks off is an outage, one that says anything but `true` is a no.
-    serde_json::from_slice::<serde::de::IgnoredAny>(body).map_err(not_agreed)?;
+    serde_json::from_slice::<serde::de::IgnoredAny>(body)
+        .map_err(|error| AuthError::Unavailable(ServiceFault::NotJson(error.to_string())))?;
     // serde would also read a struct from an array.
     let is_object = body.trim_ascii_start().starts_with(b"{");
     match serde_json::from_slice::<Answer>(body) {
@@ -151,7 +172,7 @@ fn verdict(body: &[u8]) -> Result<Principal, AuthError> {
         key_id: identity.key_id,
         scopes: identity.scopes,
         expires_at: identity.expires_at,
-        rate_limit_per_hour: identity.rate_limit_per_hour,
+        rate_limit_per_hour: limit(&identity.rate_limit_per_hour),
     })
 }
 
@@ -177,6 +198,8 @@ mod tests {
             (r#"{"is_valid": true}"#, "accepted"),
             (r#"{"is_valid": true, "user_id": "u", "billing_plan": "free"}"#, "accepted"),
             (r#"{"is_valid": true, "user_id": null, "scopes": null, "expires_at": null}"#, "accepted"),
+            (r#"{"is_valid": true, "rate_limit_per_hour": 0}"#, "accepted"),
+            (r#"{"is_valid": true, "rate_limit_per_hour": 1000.0}"#, "accepted"),
             (r#"{"is_valid": false}"#, "rejected"),
             (r#"{"is_valid": "true"}"#, "rejected"),
             (r#"{"is_valid": 1}"#, "rejected"),

@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::{
@@ -32,6 +32,8 @@ pub struct AuthCache {
     pub capacity: NonZeroUsize,
 }
 
+/// The shortest pepper, in bytes.
+const MIN_PEPPER: usize = 16;
 /// The longest time that a refusal may be remembered.
 const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(2);
 
@@ -83,6 +85,11 @@ impl Auth {
         let failures_per_minute = reader.value("auth.service.failures_per_minute");
         let cache = AuthCache::read(reader);
         let pepper = reader.secret("auth.pepper", "auth.pepper_file");
+        if let Some(Some(pepper)) = &pepper
+            && pepper.expose_secret().len() < MIN_PEPPER
+        {
+            reader.problem("auth.pepper", None, "is shorter than 16 characters", "a long random text");
+        }
 
         let (mode, key_file, url) = (mode?, key_file?, url?);
         let mode = match (mode, url) {

@@ -67,24 +67,41 @@ impl Reader {
         key: &'static str,
         file_key: &'static str,
     ) -> Option<Option<SecretString>> {
-        let direct = self.take(key).and_then(|value| value.into_string().ok());
+        let direct = match self.take(key).map(Value::into_string) {
+            None => None,
+            Some(Ok(text)) => Some(text),
+            Some(Err(_)) => {
+                self.problem(
+                    key,
+                    None,
+                    "is a list or a table, where one value is wanted",
+                    SecretString::FORM,
+                );
+                return None;
+            }
+        };
         let path: Option<PathBuf> = self.optional(file_key)?;
-        match (direct, path) {
+        let secret = match (direct, path) {
             (Some(_), Some(_)) => {
                 self.problem(file_key, None, &format!("is set beside {key}"), "only one of the two");
-                None
+                return None;
             }
-            (Some(text), None) => Some(Some(text.into())),
+            (Some(text), None) => text,
             (None, Some(path)) => match fs::read_to_string(&path) {
-                Ok(text) => Some(Some(text.trim_end_matches(['\r', '\n']).to_owned().into())),
+                Ok(text) => text.trim_end_matches(['\r', '\n']).to_owned(),
                 Err(error) => {
                     let found = Some(path.display().to_string());
                     self.problem(file_key, found, &format!("cannot be read: {error}"), "the path of a file");
-                    None
+                    return None;
                 }
             },
-            (None, None) => Some(None),
+            (None, None) => return Some(None),
+        };
+        if secret.is_empty() {
+            self.problem(key, None, "is empty", SecretString::FORM);
+            return None;
         }
+        Some(Some(secret.into()))
     }
 
     pub(super) fn problem(&mut self, key: &str, found: Option<String>, what: &str, fix: &str) {

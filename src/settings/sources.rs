@@ -53,6 +53,7 @@ pub(super) fn collect(
 
     let mut layers = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
     if let Some(path) = file {
+        well_formed(path)?;
         layers = layers.add_source(File::from(path).format(FileFormat::Toml));
     }
     layers = layers.add_source(
@@ -68,6 +69,21 @@ pub(super) fn collect(
     let mut flat = BTreeMap::new();
     flatten(None, merged.cache, &mut flat);
     Ok(flat)
+}
+
+/// Says where a file is not TOML. The parser's own words would quote the line, and with it a secret.
+fn well_formed(path: &Path) -> Result<(), Problem> {
+    let problem = |what: String| Problem {
+        key: String::new(),
+        found: None,
+        what: format!("{}: {what}", path.display()),
+        fix: "a TOML file that can be read, like config/default.toml".to_owned(),
+    };
+    let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
+    text.parse::<toml::Table>().map(drop).map_err(|error| {
+        let before = &text[..error.span().map_or(0, |span| span.start)];
+        problem(format!("line {}: {}", before.matches('\n').count() + 1, error.message()))
+    })
 }
 
 fn flatten(prefix: Option<&str>, value: Value, flat: &mut BTreeMap<String, Value>) {

@@ -157,3 +157,26 @@ fn a_file_that_is_not_toml_is_named_with_its_line() {
     let name = file.path().file_name().unwrap().to_str().unwrap();
     assert!(text.contains("line 1") && text.contains(name), "{text}");
 }
+
+#[test]
+fn a_line_that_is_not_toml_is_not_quoted() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, "[auth]\npepper = s3cr3t-without-quotes\n").unwrap();
+    let text = Settings::load(Some(file.path()), []).unwrap_err().to_string();
+    assert!(text.contains("line 2") && !text.contains("s3cr3t"), "{text}");
+}
+
+#[test]
+fn a_secret_that_is_none_is_a_problem() {
+    let empty = tempfile::NamedTempFile::new().unwrap();
+    let path = empty.path().to_str().unwrap();
+    let text = problems(&[MLFLOW, ("HOKUSAI__AUTH__PEPPER_FILE", path)]);
+    assert!(text.contains("auth.pepper (HOKUSAI__AUTH__PEPPER): is empty"), "{text}");
+    let text = problems(&[MLFLOW, ("HOKUSAI__AUTH__PEPPER", "short")]);
+    assert!(text.contains("is shorter than 16 characters") && !text.contains("\"short\""), "{text}");
+
+    let file = tempfile::NamedTempFile::new().unwrap();
+    fs::write(&file, "[auth]\npepper = ['a secret in a list']\n").unwrap();
+    let text = Settings::load(Some(file.path()), environment(&[MLFLOW])).unwrap_err().to_string();
+    assert!(text.contains("is a list or a table") && !text.contains("in a list']"), "{text}");
+}

@@ -88,15 +88,17 @@ async fn a_rejection_is_a_401_and_an_outage_a_503_that_says_when() {
 
 #[actix_web::test]
 async fn a_drip_does_not_outlast_the_deadline() {
+    // A valid answer, if one waited for it.
     let auth = Server::start(|_| {
-        let head = b"HTTP/1.1 200 OK\r\ncontent-length: 60\r\n\r\n".to_vec();
-        let drip = std::iter::repeat_n(b" ".to_vec(), 60);
-        Answer::Pieces(std::iter::once(head).chain(drip).collect(), Duration::from_millis(200))
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n", VALID.len()).into_bytes();
+        let drip = VALID.bytes().map(|byte| vec![byte]);
+        Answer::Pieces(std::iter::once(head).chain(drip).collect(), Duration::from_millis(50))
     })
     .await;
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
     let gateway = gateway_asking(&auth, &mlflow).await;
     assert_eq!(ask(gateway.address, get_with("a-key")).await.status, 503);
+    assert!(mlflow.requests().is_empty());
 }
 
 #[actix_web::test]

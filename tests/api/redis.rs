@@ -9,7 +9,8 @@ use std::{
 };
 
 use crate::support::{
-    Gateway, GatewayBuilder, Response, Server, ask, client::Connection, redis::Redis, server::Answer,
+    Gateway, GatewayBuilder, Response, Server, ask, client::Connection, eventually, redis::Redis,
+    server::Answer,
 };
 
 const VALID: &str = r#"{"is_valid": true, "user_id": "u-1", "key_id": "k-1"}"#;
@@ -58,28 +59,23 @@ async fn get(gateway: &Gateway) -> Response {
     ask(gateway.address, get_with("the-key")).await
 }
 
-/// Waits until the gateway listens for revocations. Never is a failure.
 async fn until_listening(redis: &Redis, listeners: usize) {
     let wanted = listeners.to_string();
-    while redis.cli(&["pubsub", "numsub", "hokusai:revoked"]).split_whitespace().last() != Some(&wanted) {
-        actix_rt::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually("the gateways listen", async || {
+        redis.cli(&["pubsub", "numsub", "hokusai:revoked"]).split_whitespace().last() == Some(&wanted)
+    })
+    .await;
 }
 
 async fn until_status(gateway: &Gateway, status: u16) {
-    while get(gateway).await.status != status {
-        actix_rt::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually("the status changes", async || get(gateway).await.status == status).await;
 }
 
-/// Waits until Redis holds a key that `wanted` accepts. (The actors run on the thread of the test: it must not block.)
+/// Waits until Redis holds a key that `wanted` accepts, and tells it. (The actors run on the thread of the test.)
 async fn until_some_key(redis: &Redis, wanted: impl Fn(&str) -> bool) -> String {
-    loop {
-        if let Some(key) = redis.cli(&["--scan"]).lines().find(|key| wanted(key)) {
-            return key.to_owned();
-        }
-        actix_rt::time::sleep(Duration::from_millis(10)).await;
-    }
+    let found = || redis.cli(&["--scan"]).lines().find(|key| wanted(key)).map(str::to_owned);
+    eventually("such a key is stored", async || found().is_some()).await;
+    found().unwrap()
 }
 
 async fn until_stored(redis: &Redis) -> String {
@@ -104,7 +100,7 @@ async fn instances_with_another_pepper_believe_nothing() {
     let (redis, stage) = (Redis::start(&[]), Stage::set().await);
     assert_eq!(get(&stage.gateway(&redis.url()).await).await.status, 200);
     until_stored(&redis).await;
-    let stranger = stage.gateway_with(&redis.url(), "another pepper").await;
+    let stranger = stage.gateway_with(&redis.url(), "the pepper of another fleet").await;
     assert_eq!(get(&stranger).await.status, 200);
     assert_eq!(stage.calls(), 2);
 }
@@ -205,6 +201,51 @@ async fn what_was_revoked_while_nobody_listened_is_forgotten_when_redis_returns(
 }
 
 #[actix_web::test]
+async fn what_was_revoked_while_the_subscription_was_lost_is_not_believed_again() {
+    let (redis, stage) = (Redis::start(&[]), Stage::set().await);
+    let gateway = stage.gateway(&redis.url()).await;
+    until_listening(&redis, 1).await;
+    assert_eq!(get(&gateway).await.status, 200);
+    until_stored(&redis).await;
+    stage.refuses.store(true, Ordering::Relaxed);
+    // Nobody hears the message, and what lies in Redis stays.
+    redis.cli(&["client", "kill", "type", "pubsub"]);
+    assert_eq!(redis.cli(&["publish", "hokusai:revoked", "k-1"]).trim(), "0");
+    until_status(&gateway, 401).await;
+}
+
+#[actix_web::test]
+async fn a_revocation_counts_also_where_redis_takes_no_word_of_it() {
+    let (redis, stage) = (Redis::start(&[]), Stage::set().await);
+    let gateway = stage.gateway(&redis.url()).await;
+    until_listening(&redis, 1).await;
+    assert_eq!(get(&gateway).await.status, 200);
+    until_stored(&redis).await;
+    stage.refuses.store(true, Ordering::Relaxed);
+    redis.cli(&["config", "set", "maxmemory", "1"]);
+    redis.cli(&["publish", "hokusai:revoked", "k-1"]);
+    until_status(&gateway, 401).await;
+    actix_rt::time::sleep(Duration::from_millis(2500)).await;
+    assert_eq!(get(&gateway).await.status, 401, "the verdict in Redis is believed again");
+}
+
+#[actix_web::test]
+async fn a_key_that_the_service_refuses_is_gone_from_redis_too() {
+    let (redis, stage) = (Redis::start(&[]), Stage::set().await);
+    let brief = GatewayBuilder::default()
+        .set("AUTH__SERVICE__URL", &stage.auth.url())
+        .set("AUTH__CACHE__TTL", "100ms")
+        .set("REDIS__URL", &redis.url())
+        .start(&stage.mlflow)
+        .await;
+    assert_eq!(get(&brief).await.status, 200);
+    until_stored(&redis).await;
+    stage.refuses.store(true, Ordering::Relaxed);
+    until_status(&brief, 401).await;
+    eventually("the verdict is gone", async || !redis.cli(&["--scan"]).contains("hokusai:verdict:")).await;
+}
+
+#[actix_web::test]
 async fn no_failure_of_redis_is_a_failure_of_the_gateway() {
     let served = |url: String| async move {
         let stage = Stage::set().await;
@@ -243,7 +284,7 @@ async fn a_user_of_redis_with_a_password_is_let_in() {
     let url = format!("redis://gateway:s3cr3t@127.0.0.1:{}", redis.port);
     assert_eq!(get(&stage.gateway(&url).await).await.status, 200);
     let as_gateway = |rest: &[&str]| redis.cli(&[&["--user", "gateway", "--pass", "s3cr3t"], rest].concat());
-    while !as_gateway(&["--scan"]).contains("hokusai:verdict:") {}
+    eventually("a verdict is stored", async || as_gateway(&["--scan"]).contains("hokusai:verdict:")).await;
     assert_eq!(get(&stage.gateway(&url).await).await.status, 200);
     assert_eq!(stage.calls(), 1);
 }
@@ -259,6 +300,7 @@ async fn no_key_is_ever_sent_to_redis() {
     stage.refuses.store(true, Ordering::Relaxed);
     redis.cli(&["publish", "hokusai:revoked", "k-1"]);
     until_status(&gateway, 401).await;
+    eventually("the monitor has seen it", async || monitor.text().contains("hokusai:verdict:")).await;
     let seen = monitor.text() + &redis.cli(&["--scan"]) + &redis.cli(&["get", &stored]);
-    assert!(seen.contains("hokusai:verdict:") && !seen.contains("the-key"), "{seen}");
+    assert!(!seen.contains("the-key"), "{seen}");
 }

@@ -8,7 +8,9 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{Gateway, GatewayBuilder, Response, Server, ask, client::Connection, server::Answer};
+use crate::support::{
+    Gateway, GatewayBuilder, Response, Server, ask, client::Connection, eventually, server::Answer,
+};
 
 const TARGET: &str = "/api/2.0/mlflow/runs/get";
 const VALID: &str = r#"{"is_valid": true, "user_id": "u-1", "key_id": "k-1"}"#;
@@ -202,9 +204,7 @@ async fn a_dead_service_is_left_alone_and_found_again() {
     }
     assert_eq!(stage.calls(), 5, "five failures open the breaker");
     stage.now_answer(1);
-    while stage.get("key").await.status != 200 {
-        actix_rt::time::sleep(Duration::from_millis(50)).await;
-    }
+    eventually("the service is asked again", async || stage.get("key").await.status == 200).await;
 }
 
 #[actix_web::test]
@@ -246,7 +246,7 @@ async fn a_flood_of_wrong_keys_costs_the_service_its_cap_and_leaves_good_keys_al
 
 #[actix_web::test]
 async fn what_is_more_than_the_cap_waits_for_nobody() {
-    let settings = [("AUTH__SERVICE__MAX_IN_FLIGHT", "2"), ("AUTH__SERVICE__FAILURES_PER_MINUTE", "1000")];
+    let settings = [("AUTH__SERVICE__MAX_IN_FLIGHT", "3"), ("AUTH__SERVICE__FAILURES_PER_MINUTE", "1000")];
     let stage = Stage::set(vec![slow_and_valid()], &settings).await;
     let asking: Vec<_> = (0..10)
         .map(|number| actix_rt::spawn(ask(stage.gateway.address, get(&format!("key-{number}")))))

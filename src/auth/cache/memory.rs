@@ -12,6 +12,7 @@ use jiff::Timestamp;
 use quick_cache::{Weighter, sync::Cache};
 use rand::RngExt as _;
 
+use super::shared::is_void;
 use crate::{
     auth::{Principal, fingerprint::Fingerprint, revocation::EVERYTHING},
     settings::AuthCache,
@@ -19,6 +20,8 @@ use crate::{
 
 /// How many refusals are remembered: enough for the mistakes of an hour, too few to be worth a flood.
 const REFUSALS: usize = 10_000;
+/// How many revocations are remembered: those of an hour, at one in 36 ms.
+const REVOCATIONS: usize = 100_000;
 /// By how much the lifetime of an entry may differ, so that entries made together do not end together.
 const JITTER: f64 = 0.1;
 
@@ -29,6 +32,8 @@ pub(in crate::auth) struct VerdictCache {
     refused: Cache<Fingerprint, Instant>,
     /// Counts revocations, so that a verdict asked for before one is not remembered after it.
     epoch: AtomicU64,
+    /// When each key id was revoked, for verdicts that come from elsewhere.
+    revoked: Cache<String, Timestamp>,
     settings: AuthCache,
 }
 
@@ -56,6 +61,7 @@ impl VerdictCache {
             accepted: Cache::with_weighter(capacity, capacity as u64, ByWeight),
             refused: Cache::new(REFUSALS),
             epoch: AtomicU64::new(0),
+            revoked: Cache::new(REVOCATIONS),
             settings: settings.clone(),
         }
     }
@@ -81,8 +87,24 @@ impl VerdictCache {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// Forgets what was accepted for a key id, or for every one.
-    pub(in crate::auth) fn forget(&self, key_id: &str) {
+    /// Whether a verdict from elsewhere was asked for before its key, or every key, was revoked.
+    pub(in crate::auth) fn is_void(&self, principal: &Principal, asked_at: Timestamp) -> bool {
+        [Some(EVERYTHING), principal.key_id.as_deref()]
+            .into_iter()
+            .flatten()
+            .filter_map(|key_id| self.revoked.get(key_id))
+            .any(|revoked_at| is_void(asked_at, Some(revoked_at)))
+    }
+
+    /// Forgets everything that was accepted, which elsewhere may still be good.
+    pub(in crate::auth) fn clear(&self) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.accepted.clear();
+    }
+
+    /// Forgets what was accepted for a key id, or for every one, and believes nothing from before of it again.
+    pub(in crate::auth) fn revoke(&self, key_id: &str) {
+        self.revoked.insert(key_id.to_owned(), Timestamp::now());
         self.epoch.fetch_add(1, Ordering::AcqRel);
         self.accepted.retain(|_, accepted| {
             key_id != EVERYTHING && accepted.principal.key_id.as_deref() != Some(key_id)
@@ -194,18 +216,31 @@ mod tests {
         for id in ["a", "b"] {
             cache.accept(fingerprint(id), with_id(id), Duration::from_secs(10), cache.epoch());
         }
-        cache.forget("a");
+        cache.revoke("a");
         assert_eq!(cache.get(&fingerprint("a")), Remembered::Nothing);
         assert_eq!(cache.get(&fingerprint("b")), Remembered::Accepted(with_id("b")));
-        cache.forget(EVERYTHING);
+        cache.revoke(EVERYTHING);
         assert_eq!(cache.get(&fingerprint("b")), Remembered::Nothing);
+    }
+
+    #[test]
+    fn what_was_asked_for_before_a_revocation_is_void_wherever_it_comes_from() {
+        let cache = cache(10_000, 10_000, 100);
+        let with_id = |id: &str| Principal { key_id: Some(id.to_owned()), ..Principal::default() };
+        let before = Timestamp::now();
+        cache.revoke("a");
+        assert!(cache.is_void(&with_id("a"), before));
+        assert!(!cache.is_void(&with_id("b"), before));
+        assert!(!cache.is_void(&with_id("a"), before + jiff::SignedDuration::from_secs(60)));
+        cache.revoke(EVERYTHING);
+        assert!(cache.is_void(&with_id("b"), before) && cache.is_void(&Principal::default(), before));
     }
 
     #[test]
     fn a_verdict_asked_for_before_a_revocation_is_not_remembered_after_it() {
         let cache = cache(10_000, 10_000, 100);
         let epoch = cache.epoch();
-        cache.forget("another");
+        cache.revoke("another");
         cache.accept(fingerprint("key"), principal("ada"), Duration::from_secs(10), epoch);
         assert_eq!(cache.get(&fingerprint("key")), Remembered::Nothing);
     }

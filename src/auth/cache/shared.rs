@@ -6,6 +6,10 @@
 
 use std::{sync::Arc, time::Duration};
 
+use deadpool_redis::{
+    Connection,
+    redis::{cmd, pipe},
+};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -13,6 +17,7 @@ use crate::{
     auth::{
         Principal,
         fingerprint::{Fingerprint, Pepper},
+        revocation::EVERYTHING,
     },
     redis::Redis,
     settings::AuthCache,
@@ -38,6 +43,7 @@ pub(in crate::auth) struct Shared {
 #[derive(Debug, Clone)]
 pub(in crate::auth) struct SharedVerdict {
     pub(in crate::auth) principal: Arc<Principal>,
+    pub(in crate::auth) asked_at: Timestamp,
     /// How long it is still believed without asking; `None` if it is not.
     pub(in crate::auth) fresh_for: Option<Duration>,
 }
@@ -54,66 +60,95 @@ impl Shared {
         Self { redis, pepper, settings }
     }
 
-    pub(in crate::auth) async fn get(&self, fingerprint: &Fingerprint) -> Option<SharedVerdict> {
-        let value = self.redis.get(verdict_key(fingerprint), MAX_VALUE).await?;
-        let Value { principal, asked_at } = open(&self.pepper, fingerprint, &value)?;
-        if self.was_revoked(&principal, asked_at).await? {
-            return None;
-        }
+    /// Another instance's verdict, as far as Redis says so in time; not older than may be served at all.
+    pub(in crate::auth) async fn get(&self, fingerprint: Fingerprint) -> Option<SharedVerdict> {
+        let (pepper, revoked_key) = (self.pepper.clone(), self.revoked_key(EVERYTHING));
+        let find = move |mut redis: Connection| async move {
+            let mut value = cmd("GETRANGE");
+            value.arg(verdict_key(&fingerprint)).arg(0).arg(MAX_VALUE - 1);
+            let value: Vec<u8> = value.query_async(&mut redis).await?;
+            let Some(value) = open(&pepper, &fingerprint, &value) else { return Ok(None) };
+            let mut marks = pipe();
+            marks.get(revoked_key);
+            if let Some(key_id) = &value.principal.key_id {
+                marks.get(revoked_key_of(&pepper, key_id));
+            }
+            let marks: Vec<Option<Vec<u8>>> = marks.query_async(&mut redis).await?;
+            let revoked = marks.into_iter().flatten().any(|mark| is_void(value.asked_at, parse_mark(&mark)));
+            Ok((!revoked).then_some(value))
+        };
+        let Value { principal, asked_at } = self.redis.ask(find).await??;
+
         let age = Timestamp::now().duration_since(asked_at);
-        let ttl = SignedDuration::try_from(self.settings.ttl).unwrap_or(SignedDuration::MAX);
-        let fresh_for = Duration::try_from(ttl.saturating_sub(age)).ok().filter(|left| !left.is_zero());
+        let left = |of: Duration| {
+            let of = SignedDuration::try_from(of).unwrap_or(SignedDuration::MAX);
+            Duration::try_from(of.saturating_sub(age)).ok().filter(|left| !left.is_zero())
+        };
         // From the future: a clock that is wrong by more than may be.
         if age < SignedDuration::ZERO.saturating_sub(SKEW) {
             return None;
         }
-        Some(SharedVerdict { principal: Arc::new(principal), fresh_for })
+        let fresh_for = left(self.settings.ttl);
+        let may_be_stale = !self.settings.stale_ttl.is_zero();
+        left(self.settings.ttl + self.settings.stale_ttl)?;
+        (fresh_for.is_some() || may_be_stale).then(|| SharedVerdict {
+            principal: Arc::new(principal),
+            asked_at,
+            fresh_for,
+        })
     }
 
-    pub(in crate::auth) async fn accept(
+    /// Leaves a verdict for the others. Nobody waits for it, nor for what follows.
+    pub(in crate::auth) fn accept(
         &self,
-        fingerprint: &Fingerprint,
+        fingerprint: Fingerprint,
         principal: &Principal,
         asked_at: Timestamp,
     ) {
         let value = Value { principal: principal.clone(), asked_at };
-        if let Some(value) = seal(&self.pepper, fingerprint, &value) {
-            self.redis
-                .set(verdict_key(fingerprint), value, self.settings.ttl + self.settings.stale_ttl)
-                .await;
+        if let Some(value) = seal(&self.pepper, &fingerprint, &value) {
+            self.set(verdict_key(&fingerprint), value, self.settings.ttl + self.settings.stale_ttl);
         }
     }
 
-    /// Overwrites what may be there; a value that is not believed is no value.
-    pub(in crate::auth) async fn refuse(&self, fingerprint: &Fingerprint) {
-        self.redis.set(verdict_key(fingerprint), vec![0], Duration::from_secs(1)).await;
+    pub(in crate::auth) fn refuse(&self, fingerprint: Fingerprint) {
+        self.redis.tell(move |mut redis| async move {
+            cmd("UNLINK").arg(verdict_key(&fingerprint)).query_async(&mut redis).await
+        });
     }
 
-    /// Leaves word for every instance that verdicts on this key id (`*`: on all) from before now are void.
-    pub(in crate::auth) async fn revoke(&self, key_id: &str) {
+    /// Leaves word for every instance that has yet to look: verdicts on this key id (`*`: on all) from before now are
+    /// void.
+    pub(in crate::auth) fn revoke(&self, key_id: &str) {
         let now = Timestamp::now().as_millisecond().to_string();
         let lifetime = self.settings.ttl + self.settings.stale_ttl + Duration::from_secs(60);
-        self.redis.set(self.revoked_key(key_id), now.into_bytes(), lifetime).await;
+        self.set(self.revoked_key(key_id), now.into_bytes(), lifetime);
     }
 
-    /// `None` if Redis does not say: then the verdict is not believed either.
-    async fn was_revoked(&self, principal: &Principal, asked_at: Timestamp) -> Option<bool> {
-        for id in
-            [Some(super::super::revocation::EVERYTHING), principal.key_id.as_deref()].into_iter().flatten()
-        {
-            let revoked_at = self.redis.get_or_absent(self.revoked_key(id), 32).await?;
-            let Some(revoked_at) = revoked_at else { continue };
-            let revoked_at = str::from_utf8(&revoked_at).ok()?.parse().ok()?;
-            if Timestamp::from_millisecond(revoked_at).ok()?.saturating_add(SKEW).ok()? >= asked_at {
-                return Some(true);
-            }
-        }
-        Some(false)
+    fn set(&self, key: String, value: Vec<u8>, lifetime: Duration) {
+        self.redis.tell(move |mut redis| async move {
+            let mut set = cmd("SET");
+            set.arg(key).arg(value).arg("PX").arg(lifetime.as_millis() as u64);
+            set.query_async(&mut redis).await
+        });
     }
 
     fn revoked_key(&self, key_id: &str) -> String {
-        format!("hokusai:revoked:{}", hex::encode(self.pepper.mac("revoked", &[key_id.as_bytes()])))
+        revoked_key_of(&self.pepper, key_id)
     }
+}
+
+fn revoked_key_of(pepper: &Pepper, key_id: &str) -> String {
+    format!("hokusai:revoked:{}", hex::encode(pepper.mac("revoked", &[key_id.as_bytes()])))
+}
+
+/// Whether a verdict that was asked for at `asked_at` is older than a revocation. A mark that is none voids it.
+pub(super) fn is_void(asked_at: Timestamp, revoked_at: Option<Timestamp>) -> bool {
+    revoked_at.and_then(|at| at.saturating_add(SKEW).ok()).is_none_or(|until| asked_at <= until)
+}
+
+fn parse_mark(mark: &[u8]) -> Option<Timestamp> {
+    Timestamp::from_millisecond(str::from_utf8(mark).ok()?.parse().ok()?).ok()
 }
 
 fn verdict_key(fingerprint: &Fingerprint) -> String {

@@ -1,6 +1,6 @@
 //! A client that sends given bytes and tells what came back, truncation included.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
@@ -8,8 +8,7 @@ use tokio::{
     time::timeout,
 };
 
-/// Long enough for the slowest machine; a test that reaches it has failed.
-const PATIENCE: Duration = Duration::from_secs(20);
+use super::PATIENCE;
 
 /// One response; status 0 if the connection was closed before there was one.
 #[derive(Debug)]

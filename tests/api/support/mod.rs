@@ -1,9 +1,24 @@
 //! What the tests share: a gateway in this process, raw servers that do as they are told, and a raw client.
 
+use std::time::Duration;
+
 pub mod client;
 pub mod gateway;
 pub mod redis;
 pub mod server;
+
+/// Waits until `done` says so. What has not come about by then has failed.
+pub async fn eventually<F: Future<Output = bool>>(what: &str, mut done: impl FnMut() -> F) {
+    let waiting = async {
+        while !done().await {
+            actix_rt::time::sleep(Duration::from_millis(10)).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, waiting).await.unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+/// Far longer than anything here takes, and far shorter than what is remembered lives.
+pub const PATIENCE: Duration = Duration::from_secs(20);
 
 pub use client::{Response, ask};
 pub use gateway::{Gateway, GatewayBuilder};

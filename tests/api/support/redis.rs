@@ -3,10 +3,12 @@
 use std::{
     net::TcpListener,
     process::{Child, Command, Stdio},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use tempfile::TempDir;
+
+use super::PATIENCE;
 
 pub struct Redis {
     pub port: u16,
@@ -58,9 +60,7 @@ impl Redis {
             .stdout(file)
             .spawn()
             .unwrap();
-        while std::fs::read_to_string(&path).unwrap().is_empty() {
-            std::thread::sleep(Duration::from_millis(5));
-        }
+        within_patience("the monitor begins", || !std::fs::read_to_string(&path).unwrap().is_empty());
         Monitor { process, path }
     }
 }
@@ -98,10 +98,19 @@ fn run(port: u16, folder: &TempDir, options: &[String]) -> Child {
         .stdout(Stdio::null())
         .spawn()
         .expect("redis-server is installed by `make test`");
-    while !["PONG", "NOAUTH"].iter().any(|word| cli(port, &["ping"]).contains(word)) {
+    within_patience("redis-server answers", || {
+        let answer = cli(port, &["ping"]);
+        ["PONG", "NOAUTH"].iter().any(|word| answer.contains(word))
+    });
+    process
+}
+
+fn within_patience(what: &str, done: impl Fn() -> bool) {
+    let begun = Instant::now();
+    while !done() {
+        assert!(begun.elapsed() < PATIENCE, "never: {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
-    process
 }
 
 fn cli(port: u16, arguments: &[&str]) -> String {
