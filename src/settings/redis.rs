@@ -2,15 +2,14 @@
 
 use std::num::NonZeroUsize;
 
-use secrecy::{ExposeSecret as _, SecretString};
-use url::Url;
+use secrecy::SecretString;
 
 use super::reader::Reader;
 
 /// `[redis]`, where `redis.url` is set.
 #[derive(Debug, Clone)]
 pub struct RedisSettings {
-    /// `redis://[user[:password]@]host[:port][/database]`
+    /// `redis://[user[:password]@]host[:port][/database]`, or with Sentinel, a cluster, TLS: see `redis::url`.
     pub url: SecretString,
     /// Connections of this process.
     pub pool_size: NonZeroUsize,
@@ -23,13 +22,6 @@ impl RedisSettings {
         let pool_size = reader.value("redis.pool_size");
         let (url, pool_size) = (url?, pool_size?);
         let Some(url) = url else { return Some(None) };
-        let usable = Url::parse(url.expose_secret())
-            .is_ok_and(|url| url.scheme() == "redis" && url.host_str().is_some_and(|host| !host.is_empty()));
-        if !usable {
-            let what = "is not a URL of the form redis://[user[:password]@]host[:port][/database]";
-            reader.problem("redis.url", None, what, "such a URL, the scheme redis:// included");
-            return None;
-        }
         Some(Some(Self { url, pool_size }))
     }
 }

@@ -60,11 +60,11 @@ async fn get(gateway: &Gateway) -> Response {
 }
 
 async fn until_listening(redis: &Redis, listeners: usize) {
-    let wanted = listeners.to_string();
-    eventually("the gateways listen", async || {
-        redis.cli(&["pubsub", "numsub", "hokusai:revoked"]).split_whitespace().last() == Some(&wanted)
-    })
-    .await;
+    let listening = || {
+        let answer = redis.cli(&["pubsub", "numsub", "hokusai:revoked"]);
+        answer.split_whitespace().last().and_then(|count| count.parse().ok()).unwrap_or(0)
+    };
+    eventually("the gateways listen", async || listening() >= listeners).await;
 }
 
 async fn until_status(gateway: &Gateway, status: u16) {
@@ -161,7 +161,7 @@ async fn a_revocation_of_another_key_costs_nobody_anything() {
     until_listening(&redis, 1).await;
     assert_eq!(get(&gateway).await.status, 200);
     redis.cli(&["publish", "hokusai:revoked", "somebody-elses"]);
-    until_some_key(&redis, |key| key.starts_with("hokusai:revoked:")).await;
+    until_some_key(&redis, |key| key.starts_with("hokusai:{revoked}:")).await;
     assert_eq!(get(&gateway).await.status, 200);
     assert_eq!(stage.calls(), 1);
 }
@@ -181,10 +181,47 @@ async fn a_verdict_that_is_under_way_when_its_key_is_revoked_is_not_remembered()
     let asking = actix_rt::spawn(ask(gateway.address, get_with("the-key")));
     stage.auth.until_begun().await;
     redis.cli(&["publish", "hokusai:revoked", "k-1"]);
-    until_some_key(&redis, |key| key.starts_with("hokusai:revoked:")).await;
+    until_some_key(&redis, |key| key.starts_with("hokusai:{revoked}:")).await;
     asking.await.unwrap();
     get(&gateway).await;
     assert_eq!(stage.calls(), 2);
+}
+
+#[actix_web::test]
+async fn a_key_that_is_revoked_while_the_service_is_asked_in_vain_is_not_served_from_before() {
+    let redis = Redis::start(&[]);
+    let silent = Arc::new(AtomicBool::new(false));
+    let is_silent = Arc::clone(&silent);
+    let auth =
+        Server::start(
+            move |_| {
+                if is_silent.load(Ordering::Relaxed) { Answer::Silence } else { Answer::ok(VALID) }
+            },
+        )
+        .await;
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = GatewayBuilder::default()
+        .set("AUTH__SERVICE__URL", &auth.url())
+        .set("AUTH__SERVICE__TIMEOUT", "1s")
+        .set("AUTH__CACHE__TTL", "50ms")
+        .set("REDIS__URL", &redis.url())
+        .start(&mlflow)
+        .await;
+    until_listening(&redis, 1).await;
+    assert_eq!(get(&gateway).await.status, 200);
+    silent.store(true, Ordering::Relaxed);
+    actix_rt::time::sleep(Duration::from_millis(100)).await;
+    assert_eq!(get(&gateway).await.status, 200, "served from before");
+
+    let asking = actix_rt::spawn(ask(gateway.address, get_with("the-key")));
+    auth.until(|request| request.target().ends_with("/validate")).await;
+    let validations = auth.validations().len();
+    eventually("it is asked again", async || {
+        auth.validations().len() > validations || auth.validations().len() == 3
+    })
+    .await;
+    redis.cli(&["publish", "hokusai:revoked", "k-1"]);
+    assert_eq!(asking.await.unwrap().status, 503);
 }
 
 #[actix_web::test]
@@ -303,4 +340,61 @@ async fn no_key_is_ever_sent_to_redis() {
     eventually("the monitor has seen it", async || monitor.text().contains("hokusai:verdict:")).await;
     let seen = monitor.text() + &redis.cli(&["--scan"]) + &redis.cli(&["get", &stored]);
     assert!(!seen.contains("the-key"), "{seen}");
+}
+
+/// Two instances that share verdicts and revocations through `url`.
+async fn a_fleet_shares_through(url: &str) {
+    let stage = Stage::set().await;
+    let first = stage.gateway(url).await;
+    let second = stage.gateway(url).await;
+    // A first connection may take longer than a request waits; a later request finds it.
+    let shared = async || {
+        let calls = stage.calls();
+        let key = format!("key-{calls}");
+        for gateway in [&first, &second] {
+            assert_eq!(ask(gateway.address, get_with(&key)).await.status, 200);
+            actix_rt::time::sleep(Duration::from_millis(50)).await;
+        }
+        stage.calls() == calls + 1
+    };
+    eventually("the second knows what the first was told", shared).await;
+}
+
+#[actix_web::test]
+async fn a_fleet_shares_through_sentinel_and_follows_it_to_a_new_master() {
+    let mut master = Redis::start(&[]);
+    let replica = Redis::start(&["--replicaof", "127.0.0.1", &master.port.to_string()]);
+    let sentinel = Redis::sentinel("main", master.port);
+    let url = format!("redis+sentinel://127.0.0.1:{}/main", sentinel.port);
+    a_fleet_shares_through(&url).await;
+    assert!(master.cli(&["--scan"]).contains("hokusai:verdict:"));
+
+    let stage = Stage::set().await;
+    let gateway = stage.gateway(&url).await;
+    until_listening(&master, 3).await;
+    assert_eq!(get(&gateway).await.status, 200);
+    master.stop();
+    eventually("the replica is master", async || replica.cli(&["role"]).starts_with("master")).await;
+    until_listening(&replica, 3).await;
+    stage.refuses.store(true, Ordering::Relaxed);
+    replica.cli(&["publish", "hokusai:revoked", "k-1"]);
+    until_status(&gateway, 401).await;
+}
+
+#[actix_web::test]
+async fn a_fleet_shares_through_a_cluster_of_three() {
+    let nodes = Redis::cluster();
+    let hosts: Vec<String> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+    let url = format!("redis+cluster://{}", hosts.join(","));
+    a_fleet_shares_through(&url).await;
+
+    let stage = Stage::set().await;
+    let gateway = stage.gateway(&url).await;
+    until_listening(&nodes[0], 3).await;
+    assert_eq!(get(&gateway).await.status, 200);
+    stage.refuses.store(true, Ordering::Relaxed);
+    // At another node than the one that is listened to.
+    nodes[2].cli(&["publish", "hokusai:revoked", "k-1"]);
+    until_status(&gateway, 401).await;
+    assert_eq!(get(&stage.gateway(&url).await).await.status, 401);
 }

@@ -6,10 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use deadpool_redis::{
-    Connection,
-    redis::{cmd, pipe},
-};
+use deadpool_redis::redis::{cmd, pipe};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -19,7 +16,7 @@ use crate::{
         fingerprint::{Fingerprint, Pepper},
         revocation::EVERYTHING,
     },
-    redis::Redis,
+    redis::{Connection, Redis},
     settings::AuthCache,
 };
 
@@ -139,7 +136,8 @@ impl Shared {
 }
 
 fn revoked_key_of(pepper: &Pepper, key_id: &str) -> String {
-    format!("hokusai:revoked:{}", hex::encode(pepper.mac("revoked", &[key_id.as_bytes()])))
+    // The braces put all of them into one slot of a cluster, so that they can be asked for together.
+    format!("hokusai:{{revoked}}:{}", hex::encode(pepper.mac("revoked", &[key_id.as_bytes()])))
 }
 
 /// Whether a verdict that was asked for at `asked_at` is older than a revocation. A mark that is none voids it.

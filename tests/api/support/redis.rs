@@ -20,11 +20,51 @@ pub struct Redis {
 impl Redis {
     /// Starts a server with further command line options.
     pub fn start(options: &[&str]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let port = free_port();
         let folder = tempfile::tempdir().unwrap();
         let options: Vec<String> = options.iter().map(|option| (*option).to_owned()).collect();
         let process = run(port, &folder, &options);
         Self { port, process, folder, options }
+    }
+
+    /// A Sentinel that watches a master, alone, and gives up on it soon.
+    pub fn sentinel(name: &str, master: u16) -> Self {
+        let port = free_port();
+        let folder = tempfile::tempdir().unwrap();
+        let config = format!(
+            "port {port}\nbind 127.0.0.1\nsentinel monitor {name} 127.0.0.1 {master} 1\n\
+             sentinel down-after-milliseconds {name} 500\nsentinel failover-timeout {name} 2000\n"
+        );
+        std::fs::write(folder.path().join("sentinel.conf"), config).unwrap();
+        let process = Command::new("redis-server")
+            .arg(folder.path().join("sentinel.conf"))
+            .arg("--sentinel")
+            .stdout(Stdio::null())
+            .spawn()
+            .expect("redis-server is installed by `make test`");
+        within_patience("the Sentinel knows a replica", || {
+            cli(port, &["sentinel", "replicas", name]).contains("runid")
+        });
+        Self { port, process, folder, options: Vec::new() }
+    }
+
+    /// Three masters that are one cluster.
+    pub fn cluster() -> Vec<Self> {
+        let nodes: Vec<Self> = (0..3).map(|_| Self::start(&["--cluster-enabled", "yes"])).collect();
+        let hosts: Vec<String> = nodes.iter().map(|node| format!("127.0.0.1:{}", node.port)).collect();
+        let created = Command::new("redis-cli")
+            .args(["--cluster", "create"])
+            .args(&hosts)
+            .args(["--cluster-yes", "--cluster-replicas", "0"])
+            .output()
+            .unwrap();
+        assert!(created.status.success(), "{created:?}");
+        for node in &nodes {
+            within_patience("the cluster is whole", || {
+                node.cli(&["cluster", "info"]).contains("cluster_state:ok")
+            });
+        }
+        nodes
     }
 
     pub fn url(&self) -> String {
@@ -87,6 +127,16 @@ impl Drop for Monitor {
     fn drop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+}
+
+/// A port that is free, and whose neighbour for a cluster's own talk (10,000 above) is a port too.
+fn free_port() -> u16 {
+    loop {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        if port < 55_000 {
+            return port;
+        }
     }
 }
 

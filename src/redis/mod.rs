@@ -1,15 +1,18 @@
 //! Redis, which is never a reason to fail: every call has 50 ms, and after a few that failed none is made for a while.
 
+mod backend;
+mod url;
+
 use std::{future::Future, sync::Arc, time::Duration};
 
-use deadpool_redis::{
-    Connection, Manager, Pool, PoolConfig, Runtime, Timeouts,
-    redis::{Client, RedisError, aio::PubSub},
-};
+use deadpool_redis::redis::{RedisError, aio::PubSub};
 use secrecy::ExposeSecret as _;
 use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{breaker::Breaker, settings::RedisSettings};
+use backend::Backend;
+pub(crate) use backend::Connection;
+use url::RedisUrl;
 
 /// The most that a request waits for Redis.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -24,14 +27,13 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Why Redis cannot be used at all.
 #[derive(Debug, thiserror::Error)]
-#[error("redis.url: {0}")]
+#[error("{0}; its forms are {forms}", forms = url::FORMS)]
 pub struct RedisUrlError(String);
 
 /// A pool of connections to Redis.
 #[derive(Clone)]
 pub(crate) struct Redis {
-    client: Client,
-    pool: Pool,
+    backend: Backend,
     calls: Arc<Semaphore>,
     breaker: Arc<Breaker>,
 }
@@ -42,20 +44,12 @@ impl Redis {
     /// # Errors
     /// A URL that the client does not understand.
     pub(crate) fn new(settings: &RedisSettings) -> Result<Self, RedisUrlError> {
-        let unusable = |error: String| RedisUrlError(error);
-        let client =
-            Client::open(settings.url.expose_secret()).map_err(|error| unusable(error.to_string()))?;
-        let manager =
-            Manager::new(settings.url.expose_secret()).map_err(|error| unusable(error.to_string()))?;
-        let timeouts = Timeouts { wait: Some(DEADLINE), create: Some(DEADLINE), recycle: Some(DEADLINE) };
-        let config = PoolConfig { max_size: settings.pool_size.get(), timeouts, ..PoolConfig::default() };
-        let pool = Pool::builder(manager).config(config).runtime(Runtime::Tokio1).build();
-        Ok(Self {
-            client,
-            pool: pool.map_err(|error| unusable(error.to_string()))?,
-            calls: Arc::new(Semaphore::new(CALLS)),
-            breaker: Breaker::new(FAILURES, PAUSE),
-        })
+        let unusable = |what: &str| RedisUrlError(what.to_owned());
+        let url =
+            RedisUrl::parse(settings.url.expose_secret()).ok_or_else(|| unusable("has none of its forms"))?;
+        let backend =
+            Backend::new(&url, settings.pool_size.get(), DEADLINE).map_err(|error| unusable(&error))?;
+        Ok(Self { backend, calls: Arc::new(Semaphore::new(CALLS)), breaker: Breaker::new(FAILURES, PAUSE) })
     }
 
     /// What `work` finds out, if it does within the time that a request may wait. It runs on behind that, so that a
@@ -67,10 +61,10 @@ impl Redis {
     {
         let permit = Arc::clone(&self.calls).try_acquire_owned().ok()?;
         let attempt = self.breaker.admit()?;
-        let pool = self.pool.clone();
+        let backend = self.backend.clone();
         let working = actix_rt::spawn(async move {
             let _permit = permit;
-            let work = async { work(pool.get().await.map_err(into_redis_error)?).await };
+            let work = async { work(backend.connection().await.map_err(into_redis_error)?).await };
             timeout(DEADLINE, work).await
         });
         let outcome = match timeout(PATIENCE, working).await {
@@ -97,7 +91,7 @@ impl Redis {
     /// A Redis that does not answer, or refuses.
     pub(crate) async fn subscribe(&self, channel: &str) -> Result<PubSub, RedisError> {
         let subscribe = async {
-            let mut subscription = self.client.get_async_pubsub().await?;
+            let mut subscription = self.backend.pubsub().await?;
             subscription.subscribe(channel).await?;
             Ok(subscription)
         };

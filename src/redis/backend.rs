@@ -1,0 +1,169 @@
+//! The three ways to have a Redis, behind one pool and one connection.
+
+use std::{sync::Arc, time::Duration};
+
+use deadpool_redis::{
+    PoolConfig, RedisConnectionInfo, Runtime, Timeouts, cluster,
+    redis::{
+        Client, Cmd, IntoConnectionInfo as _, Pipeline, RedisError, RedisFuture, Value,
+        aio::{ConnectionLike, PubSub},
+        sentinel::{self as redis_sentinel, SentinelClient},
+    },
+    sentinel::{self, SentinelNodeConnectionInfo, SentinelServerType, TlsMode},
+};
+use tokio::sync::Mutex;
+
+use super::url::{Kind, RedisUrl};
+
+/// A pool of connections, and the way to a subscription.
+#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
+#[derive(Clone)]
+pub(super) enum Backend {
+    Single {
+        pool: deadpool_redis::Pool,
+        client: Client,
+    },
+    Sentinel {
+        pool: sentinel::Pool,
+        client: Arc<Mutex<SentinelClient>>,
+    },
+    /// A message that is published at any node reaches all of them.
+    Cluster {
+        pool: cluster::Pool,
+        nodes: Vec<Client>,
+    },
+}
+
+/// A connection out of the pool.
+pub(crate) enum Connection {
+    Single(deadpool_redis::Connection),
+    Sentinel(sentinel::Connection),
+    Cluster(cluster::Connection),
+}
+
+impl Backend {
+    /// # Errors
+    /// What the client does not understand.
+    pub(super) fn new(url: &RedisUrl<'_>, pool_size: usize, deadline: Duration) -> Result<Self, String> {
+        let timeouts = Timeouts { wait: Some(deadline), create: Some(deadline), recycle: Some(deadline) };
+        let config = PoolConfig { max_size: pool_size, timeouts, ..PoolConfig::default() };
+        let text = |error: RedisError| error.to_string();
+        macro_rules! pool {
+            ($pool:ty, $manager:expr) => {
+                <$pool>::builder($manager.map_err(text)?).config(config).runtime(Runtime::Tokio1).build()
+            };
+        }
+        match url.kind {
+            Kind::Single => {
+                let node = url.node(&url.nodes[0], true);
+                let pool = pool!(deadpool_redis::Pool, deadpool_redis::Manager::new(node.as_str()));
+                let client = Client::open(node).map_err(text)?;
+                Ok(Self::Single { pool: pool.map_err(|error| error.to_string())?, client })
+            }
+            Kind::Sentinel(master) => {
+                let sentinels: Vec<String> = url.nodes.iter().map(|node| url.node(node, false)).collect();
+                // The credentials are those of the servers that the Sentinels name.
+                let servers = format!("redis://{}@server/{}", url.userinfo.unwrap_or_default(), url.database);
+                let servers = servers.into_connection_info().map_err(text)?;
+                let info = SentinelNodeConnectionInfo {
+                    tls_mode: url.tls.then_some(TlsMode::Secure),
+                    redis_connection_info: Some(RedisConnectionInfo::from(servers.redis_settings().clone())),
+                };
+                let manager = sentinel::Manager::new(
+                    sentinels.clone(),
+                    master.to_owned(),
+                    Some(info.clone()),
+                    SentinelServerType::Master,
+                );
+                let pool = pool!(sentinel::Pool, manager);
+                let client = SentinelClient::build(
+                    sentinels,
+                    master,
+                    Some(info.into()),
+                    redis_sentinel::SentinelServerType::Master,
+                );
+                Ok(Self::Sentinel {
+                    pool: pool.map_err(|error| error.to_string())?,
+                    client: Arc::new(Mutex::new(client.map_err(text)?)),
+                })
+            }
+            Kind::Cluster => {
+                let nodes: Vec<String> = url.nodes.iter().map(|node| url.node(node, true)).collect();
+                let pool = pool!(cluster::Pool, cluster::Manager::new(nodes.clone(), false));
+                let nodes = nodes.into_iter().map(Client::open).collect::<Result<_, _>>().map_err(text)?;
+                Ok(Self::Cluster { pool: pool.map_err(|error| error.to_string())?, nodes })
+            }
+        }
+    }
+
+    /// # Errors
+    /// No connection that works.
+    pub(super) async fn connection(&self) -> Result<Connection, String> {
+        match self {
+            Self::Single { pool, .. } => {
+                pool.get().await.map(Connection::Single).map_err(|error| error.to_string())
+            }
+            Self::Sentinel { pool, .. } => {
+                pool.get().await.map(Connection::Sentinel).map_err(|error| error.to_string())
+            }
+            Self::Cluster { pool, .. } => {
+                pool.get().await.map(Connection::Cluster).map_err(|error| error.to_string())
+            }
+        }
+    }
+
+    /// A connection of its own, for subscriptions.
+    ///
+    /// # Errors
+    /// No server that answers.
+    pub(super) async fn pubsub(&self) -> Result<PubSub, RedisError> {
+        match self {
+            Self::Single { client, .. } => client.get_async_pubsub().await,
+            Self::Sentinel { client, .. } => {
+                let master = client.lock().await.async_get_client().await?;
+                master.get_async_pubsub().await
+            }
+            Self::Cluster { nodes, .. } => {
+                let mut outcome = Err(RedisError::from(std::io::Error::other("no node is named")));
+                for node in nodes {
+                    outcome = node.get_async_pubsub().await;
+                    if outcome.is_ok() {
+                        break;
+                    }
+                }
+                outcome
+            }
+        }
+    }
+}
+
+impl ConnectionLike for Connection {
+    fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
+        match self {
+            Self::Single(connection) => connection.req_packed_command(command),
+            Self::Sentinel(connection) => connection.req_packed_command(command),
+            Self::Cluster(connection) => connection.req_packed_command(command),
+        }
+    }
+
+    fn req_packed_commands<'a>(
+        &'a mut self,
+        pipeline: &'a Pipeline,
+        offset: usize,
+        count: usize,
+    ) -> RedisFuture<'a, Vec<Value>> {
+        match self {
+            Self::Single(connection) => connection.req_packed_commands(pipeline, offset, count),
+            Self::Sentinel(connection) => connection.req_packed_commands(pipeline, offset, count),
+            Self::Cluster(connection) => connection.req_packed_commands(pipeline, offset, count),
+        }
+    }
+
+    fn get_db(&self) -> i64 {
+        match self {
+            Self::Single(connection) => connection.get_db(),
+            Self::Sentinel(connection) => connection.get_db(),
+            Self::Cluster(connection) => connection.get_db(),
+        }
+    }
+}
