@@ -54,6 +54,7 @@ impl Shared {
     pub(crate) fn new(
         settings: Settings,
         keys: KeySource,
+        limiter: Limiter,
         tls: Option<Tls>,
         usage: Option<UsageReports>,
     ) -> Self {
@@ -63,7 +64,7 @@ impl Shared {
             routes: Routes::new(&settings.mlflow),
             tls,
             usage,
-            limiter: Limiter::new(&settings.limits),
+            limiter,
             config_hash: settings.fingerprint(),
             settings,
         }
@@ -120,7 +121,7 @@ impl Gateway {
         name_caller(&caller);
         let grant = policy::authorize(caller.principal, route)
             .map_err(|error| GatewayError::Denied { error, sent_as })?;
-        let allowance = self.shared.limiter.admit(&grant, request.method())?;
+        let allowance = self.shared.limiter.admit(&grant, request.method()).await?;
         Ok(Admitted { grant, allowance })
     }
 }

@@ -15,7 +15,9 @@ use crate::{
     gateway::Shared,
     health::{self, Health},
     http_client,
+    limits::Limiter,
     proxy::Proxy,
+    redis::{Redis, RedisUrlError},
     server,
     settings::Settings,
     usage::{Reporter, UsageReports},
@@ -43,6 +45,8 @@ pub enum StartupError {
     Bind { address: SocketAddr, source: io::Error },
     #[error("TLS to MLflow or to the auth service: {0}")]
     Tls(#[from] TlsError),
+    #[error("redis.url: {0}")]
+    Redis(#[from] RedisUrlError),
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -61,7 +65,14 @@ impl Application {
         let tls = uses_tls.then(http_client::client_config).transpose()?;
         let (usage, reporter) =
             keys.usage_service().map(|service| UsageReports::new(service, tls.as_ref())).unzip();
-        let shared = Arc::new(Shared::new(settings, keys, tls, usage));
+        // One pool for all that is shared, where the auth service's verdicts are among it.
+        let redis = match (keys.redis(), &settings.redis) {
+            (Some(redis), _) => Some(redis.clone()),
+            (None, Some(redis)) => Some(Redis::new(redis)?),
+            (None, None) => None,
+        };
+        let limiter = Limiter::new(&settings.limits, redis);
+        let shared = Arc::new(Shared::new(settings, keys, limiter, tls, usage));
         start_actors(&shared, reporter);
         let stop = stop_signal(Arc::clone(&shared.health))?;
         let server = server::start(listener, shared, stop)?;

@@ -44,11 +44,6 @@ impl TokenBucket {
         self.tokens
     }
 
-    /// How long it takes from then until it is full.
-    pub(crate) fn until_full(&self) -> Duration {
-        Duration::from_secs_f64((self.capacity - self.tokens) / self.per_second)
-    }
-
     /// Puts a token back that was not used after all.
     pub(crate) fn give_back(&mut self) {
         self.tokens = (self.tokens + 1.0).min(self.capacity);

@@ -98,6 +98,14 @@ pub enum KeySource {
 }
 
 impl KeySource {
+    /// The Redis that verdicts are shared through.
+    pub(crate) fn redis(&self) -> Option<&Redis> {
+        match self {
+            Self::Service(source) => source.redis.as_ref(),
+            Self::File(_) => None,
+        }
+    }
+
     /// The auth service, if it wants to be told what its keys are used for.
     pub(crate) fn usage_service(&self) -> Option<&AuthService> {
         match self {

@@ -1,6 +1,8 @@
 //! The fifth step: whether this key has asked for too much of late. After authentication, so that it is known whose
 //! request is counted, and never somebody else's.
 
+mod lease;
+
 use std::{
     convert::Infallible,
     num::NonZeroU32,
@@ -13,20 +15,32 @@ use quick_cache::sync::Cache;
 
 use crate::{
     policy::Grant,
+    redis::Redis,
     settings::{Limits, Mode},
     token_bucket::TokenBucket,
 };
+use lease::Lease;
 
 /// How many buckets there are room for; of a key that has not been heard of for longest, the full one is forgotten.
 const BUCKETS: usize = 100_000;
 const HOUR: f64 = 3600.0;
 
-/// The buckets of every key, in this process.
+/// The buckets of every key.
 #[derive(Debug)]
 pub struct Limiter {
     mode: Mode,
     per_hour: NonZeroU32,
-    buckets: Cache<BucketName, Arc<Mutex<TokenBucket>>>,
+    buckets: Buckets,
+}
+
+/// Where the buckets are.
+#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
+#[derive(Debug)]
+enum Buckets {
+    /// In this process, each instance for itself.
+    Memory(Cache<BucketName, Arc<Mutex<TokenBucket>>>),
+    /// In Redis, one for the whole fleet; here is what was leased from them.
+    Leased { leases: Cache<BucketName, Arc<Lease>>, redis: Redis, instances: u32 },
 }
 
 /// Whose bucket, and for what.
@@ -65,52 +79,101 @@ pub struct TooMany {
 }
 
 impl Limiter {
-    pub fn new(settings: &Limits) -> Self {
-        Self { mode: settings.mode, per_hour: settings.per_hour, buckets: Cache::new(BUCKETS) }
+    pub(crate) fn new(settings: &Limits, redis: Option<Redis>) -> Self {
+        let buckets = match redis {
+            None => Buckets::Memory(Cache::new(BUCKETS)),
+            Some(redis) => {
+                Buckets::Leased { leases: Cache::new(BUCKETS), redis, instances: settings.instances.get() }
+            }
+        };
+        Self { mode: settings.mode, per_hour: settings.per_hour, buckets }
     }
 
     /// Counts the request. `None` where nothing is limited.
     ///
     /// # Errors
     /// A request that is one too many, in the mode that enforces.
-    pub fn admit(&self, grant: &Grant, method: &Method) -> Result<Option<Allowance>, TooMany> {
+    pub async fn admit(&self, grant: &Grant, method: &Method) -> Result<Option<Allowance>, TooMany> {
         if self.mode == Mode::Off {
             return Ok(None);
         }
-        match self.admit_at(Instant::now(), grant, method) {
+        let principal = grant.principal();
+        let owner = principal.key_id.as_ref().or(principal.user_id.as_ref()).cloned().unwrap_or_default();
+        let kind = if method.is_safe() { Kind::Read } else { Kind::Write };
+        let rate = Rate { per_hour: principal.rate_limit_per_hour.unwrap_or(self.per_hour).get() };
+        match self.take(BucketName { owner, kind }, rate).await {
             Ok(allowance) => Ok(Some(allowance)),
             Err(too_many) if self.mode == Mode::Report => {
-                tracing::info!(key_id = grant.principal().key_id, "the rate limit would have refused this");
+                tracing::info!(key_id = principal.key_id, "the rate limit would have refused this");
                 Ok(Some(too_many.allowance))
             }
             Err(too_many) => Err(too_many),
         }
     }
 
-    fn admit_at(&self, now: Instant, grant: &Grant, method: &Method) -> Result<Allowance, TooMany> {
-        let principal = grant.principal();
-        let owner = principal.key_id.as_ref().or(principal.user_id.as_ref()).cloned().unwrap_or_default();
-        let kind = if method.is_safe() { Kind::Read } else { Kind::Write };
-        let limit = principal.rate_limit_per_hour.unwrap_or(self.per_hour).get();
+    async fn take(&self, name: BucketName, rate: Rate) -> Result<Allowance, TooMany> {
+        let now = Instant::now();
+        match &self.buckets {
+            Buckets::Memory(buckets) => {
+                let bucket = get_or_make(buckets, name, |_| Mutex::new(rate.bucket(now)));
+                rate.take(&mut bucket.lock().unwrap_or_else(PoisonError::into_inner), now)
+            }
+            Buckets::Leased { leases, redis, instances } => {
+                let lease = get_or_make(leases, name, |name| {
+                    Lease::new(format!("hokusai:limit:{}:{}", name.kind.word(), name.owner))
+                });
+                lease.take(redis, rate, *instances).await
+            }
+        }
+    }
+}
 
-        let bucket = self.bucket(BucketName { owner, kind }, || {
-            TokenBucket::new(f64::from(limit), f64::from(limit) / HOUR, now)
-        });
-        let mut bucket = bucket.lock().unwrap_or_else(PoisonError::into_inner);
-        bucket.resize(f64::from(limit), f64::from(limit) / HOUR);
+fn get_or_make<T>(
+    cache: &Cache<BucketName, Arc<T>>,
+    name: BucketName,
+    make: impl FnOnce(&BucketName) -> T,
+) -> Arc<T> {
+    let made: Result<_, Infallible> = cache.get_or_insert_with(&name, || Ok(Arc::new(make(&name))));
+    made.unwrap_or_else(|never| match never {})
+}
+
+impl Kind {
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+}
+
+/// How fast a key may go.
+#[derive(Debug, Clone, Copy)]
+struct Rate {
+    per_hour: u32,
+}
+
+impl Rate {
+    fn bucket(self, now: Instant) -> TokenBucket {
+        TokenBucket::new(f64::from(self.per_hour), f64::from(self.per_hour) / HOUR, now)
+    }
+
+    fn take(self, bucket: &mut TokenBucket, now: Instant) -> Result<Allowance, TooMany> {
+        bucket.resize(f64::from(self.per_hour), f64::from(self.per_hour) / HOUR);
         let taken = bucket.take(now);
-        let allowance = Allowance {
-            limit,
-            remaining: bucket.tokens() as u32,
-            reset: bucket.until_full().as_secs_f64().ceil() as u64,
-        };
+        let allowance = self.allowance(bucket.tokens());
         taken.map(|()| allowance).map_err(|retry_after| TooMany { allowance, retry_after })
     }
 
-    fn bucket(&self, name: BucketName, new: impl FnOnce() -> TokenBucket) -> Arc<Mutex<TokenBucket>> {
-        let made: Result<_, Infallible> =
-            self.buckets.get_or_insert_with(&name, || Ok(Arc::new(Mutex::new(new()))));
-        made.unwrap_or_else(|never| match never {})
+    /// What a bucket of this rate with so many tokens says.
+    fn allowance(self, tokens: f64) -> Allowance {
+        let missing = (f64::from(self.per_hour) - tokens).max(0.0);
+        let reset = (missing * HOUR / f64::from(self.per_hour)).ceil() as u64;
+        Allowance { limit: self.per_hour, remaining: tokens as u32, reset }
+    }
+
+    /// How long one token takes to come.
+    fn until_one(self) -> Duration {
+        Duration::from_secs_f64(HOUR / f64::from(self.per_hour))
     }
 }
 
@@ -133,62 +196,68 @@ mod tests {
     }
 
     fn limiter(mode: Mode, per_hour: u32) -> Limiter {
-        Limiter::new(&Limits { mode, per_hour: per_hour.try_into().unwrap() })
+        let one = NonZeroU32::MIN;
+        Limiter::new(&Limits { mode, per_hour: per_hour.try_into().unwrap(), instances: one }, None)
     }
 
-    fn admitted(limiter: &Limiter, grant: &Grant, method: &Method) -> u32 {
-        (0..100).take_while(|_| limiter.admit(grant, method).is_ok()).count() as u32
+    async fn admitted(limiter: &Limiter, grant: &Grant, method: &Method) -> u32 {
+        let mut count = 0;
+        while count < 100 && limiter.admit(grant, method).await.is_ok() {
+            count += 1;
+        }
+        count
     }
 
-    #[test]
-    fn a_key_gets_its_limit_and_no_more_and_others_get_theirs() {
+    #[actix_rt::test]
+    async fn a_key_gets_its_limit_and_no_more_and_others_get_theirs() {
         let limiter = limiter(Mode::Enforce, 5);
-        assert_eq!(admitted(&limiter, &grant(Some("a"), None), &Method::GET), 5);
-        assert_eq!(admitted(&limiter, &grant(Some("a"), None), &Method::GET), 0);
-        assert_eq!(admitted(&limiter, &grant(Some("b"), None), &Method::GET), 5);
+        assert_eq!(admitted(&limiter, &grant(Some("a"), None), &Method::GET).await, 5);
+        assert_eq!(admitted(&limiter, &grant(Some("a"), None), &Method::GET).await, 0);
+        assert_eq!(admitted(&limiter, &grant(Some("b"), None), &Method::GET).await, 5);
     }
 
-    #[test]
-    fn the_verifiers_number_comes_before_the_settings_and_may_change() {
+    #[actix_rt::test]
+    async fn the_verifiers_number_comes_before_the_settings_and_may_change() {
         let limiter = limiter(Mode::Enforce, 5);
-        assert_eq!(admitted(&limiter, &grant(Some("a"), Some(9)), &Method::GET), 9);
-        let refused = limiter.admit(&grant(Some("a"), Some(3)), &Method::GET).unwrap_err();
+        assert_eq!(admitted(&limiter, &grant(Some("a"), Some(9)), &Method::GET).await, 9);
+        let refused = limiter.admit(&grant(Some("a"), Some(3)), &Method::GET).await.unwrap_err();
         assert_eq!(refused.allowance.limit, 3);
     }
 
-    #[test]
-    fn reads_and_writes_are_counted_apart() {
+    #[actix_rt::test]
+    async fn reads_and_writes_are_counted_apart() {
         let limiter = limiter(Mode::Enforce, 5);
-        assert_eq!(admitted(&limiter, &grant(Some("a"), None), &Method::GET), 5);
-        assert_eq!(admitted(&limiter, &grant(Some("a"), None), &Method::POST), 5);
-        assert_eq!(admitted(&limiter, &grant(Some("a"), None), &Method::HEAD), 0);
+        assert_eq!(admitted(&limiter, &grant(Some("a"), None), &Method::GET).await, 5);
+        assert_eq!(admitted(&limiter, &grant(Some("a"), None), &Method::POST).await, 5);
+        assert_eq!(admitted(&limiter, &grant(Some("a"), None), &Method::HEAD).await, 0);
     }
 
-    #[test]
-    fn keys_without_a_name_share_one_bucket() {
+    #[actix_rt::test]
+    async fn keys_without_a_name_share_one_bucket() {
         let limiter = limiter(Mode::Enforce, 5);
-        assert_eq!(admitted(&limiter, &grant(None, None), &Method::GET), 5);
-        assert_eq!(admitted(&limiter, &grant(None, None), &Method::GET), 0);
+        assert_eq!(admitted(&limiter, &grant(None, None), &Method::GET).await, 5);
+        assert_eq!(admitted(&limiter, &grant(None, None), &Method::GET).await, 0);
     }
 
     #[test]
     fn an_hours_requests_come_back_in_an_hour() {
-        let (limiter, grant, start) = (limiter(Mode::Enforce, 60), grant(Some("a"), None), Instant::now());
+        let (rate, start) = (Rate { per_hour: 60 }, Instant::now());
+        let mut bucket = rate.bucket(start);
         for _ in 0..60 {
-            limiter.admit_at(start, &grant, &Method::GET).unwrap();
+            rate.take(&mut bucket, start).unwrap();
         }
-        let refused = limiter.admit_at(start, &grant, &Method::GET).unwrap_err();
+        let refused = rate.take(&mut bucket, start).unwrap_err();
         assert_eq!(refused.retry_after.as_secs_f64().round(), 60.0);
         assert_eq!(refused.allowance, Allowance { limit: 60, remaining: 0, reset: 3600 });
-        let later = limiter.admit_at(start + Duration::from_secs(600), &grant, &Method::GET).unwrap();
+        let later = rate.take(&mut bucket, start + Duration::from_secs(600)).unwrap();
         assert_eq!((later.remaining, later.reset), (9, 3060));
     }
 
-    #[test]
-    fn report_counts_and_lets_through_and_off_does_neither() {
+    #[actix_rt::test]
+    async fn report_counts_and_lets_through_and_off_does_neither() {
         let report = limiter(Mode::Report, 2);
-        assert_eq!(admitted(&report, &grant(Some("a"), None), &Method::GET), 100);
-        assert_eq!(report.admit(&grant(Some("a"), None), &Method::GET).unwrap().unwrap().remaining, 0);
-        assert_eq!(limiter(Mode::Off, 2).admit(&grant(Some("a"), None), &Method::GET), Ok(None));
+        assert_eq!(admitted(&report, &grant(Some("a"), None), &Method::GET).await, 100);
+        assert_eq!(report.admit(&grant(Some("a"), None), &Method::GET).await.unwrap().unwrap().remaining, 0);
+        assert_eq!(limiter(Mode::Off, 2).admit(&grant(Some("a"), None), &Method::GET).await, Ok(None));
     }
 }

@@ -10,6 +10,8 @@ pub struct Limits {
     pub mode: Mode,
     /// Requests in an hour, for reads and for writes each, where the verifier of the key names no number.
     pub per_hour: NonZeroU32,
+    /// Instances that share the limits, for while Redis cannot say.
+    pub instances: NonZeroU32,
 }
 
 /// What becomes of a rule that says no.
@@ -28,6 +30,7 @@ impl Limits {
     pub(super) fn read(reader: &mut Reader) -> Option<Self> {
         let mode = reader.value("limits.mode");
         let per_hour = reader.value("limits.per_hour");
-        Some(Self { mode: mode?, per_hour: per_hour? })
+        let instances = reader.value("limits.instances");
+        Some(Self { mode: mode?, per_hour: per_hour?, instances: instances? })
     }
 }

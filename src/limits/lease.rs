@@ -1,0 +1,151 @@
+//! One limit for a whole fleet: Redis holds the bucket, and an instance takes tokens out of it in batches, so that most
+//! requests ask nobody. What is leased and not used is lost to the fleet; nothing is ever admitted twice.
+
+use std::{
+    sync::{Arc, LazyLock, Mutex, PoisonError},
+    time::{Duration, Instant},
+};
+
+use deadpool_redis::redis::Script;
+use tokio::sync::Mutex as AsyncMutex;
+
+use super::{Allowance, HOUR, Rate, TooMany};
+use crate::{
+    redis::{Connection, Redis},
+    token_bucket::TokenBucket,
+};
+
+/// A hundredth of an hour's requests is leased at a time, and no more than this.
+const MAX_BATCH: u32 = 100;
+
+/// Takes up to ARGV[3] tokens out of a bucket of ARGV[1] that gains ARGV[2] a millisecond; by Redis's own clock. Returns
+/// how many were taken, and how many are left.
+static LEASE: LazyLock<Script> = LazyLock::new(|| {
+    Script::new(
+        r"
+        local capacity, rate, wanted = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+        local time = redis.call('TIME')
+        local now = time[1] * 1000 + math.floor(time[2] / 1000)
+        local state = redis.call('HMGET', KEYS[1], 'tokens', 'at')
+        local tokens, at = tonumber(state[1]) or capacity, tonumber(state[2]) or now
+        tokens = math.min(capacity, tokens + math.max(0, now - at) * rate)
+        local taken = math.min(wanted, math.floor(tokens))
+        redis.call('HSET', KEYS[1], 'tokens', tokens - taken, 'at', now)
+        redis.call('PEXPIRE', KEYS[1], math.ceil(capacity / rate) + 60000)
+        return {taken, math.floor(tokens - taken)}
+        ",
+    )
+});
+
+/// What this instance holds of one bucket of the fleet's.
+#[derive(Debug)]
+pub(super) struct Lease {
+    key: String,
+    held: Mutex<Held>,
+    /// One asks Redis at a time; those who find nothing held wait for it.
+    asking: AsyncMutex<()>,
+}
+
+#[derive(Debug)]
+struct Held {
+    tokens: u32,
+    /// What Redis had left when it was last asked.
+    left: u32,
+    /// Not before then is there a token again.
+    empty_until: Option<Instant>,
+    /// This instance's share, for as long as Redis does not answer.
+    share: Option<TokenBucket>,
+}
+
+impl Lease {
+    pub(super) fn new(key: String) -> Self {
+        let held = Held { tokens: 0, left: 0, empty_until: None, share: None };
+        Self { key, held: Mutex::new(held), asking: AsyncMutex::new(()) }
+    }
+
+    /// # Errors
+    /// A request that is one too many for the fleet; or for this instance's share, if Redis does not answer.
+    pub(super) async fn take(
+        self: &Arc<Self>,
+        redis: &Redis,
+        rate: Rate,
+        instances: u32,
+    ) -> Result<Allowance, TooMany> {
+        if let Some(outcome) = self.take_held(redis, rate) {
+            return outcome;
+        }
+        let _turn = self.asking.lock().await;
+        // Whoever had the turn before may have brought enough for this one too.
+        if let Some(outcome) = self.take_held(redis, rate) {
+            return outcome;
+        }
+        match self.refill(redis, rate).await {
+            Some(()) => self.take_held(redis, rate).unwrap_or_else(|| Err(too_many(rate, rate.until_one()))),
+            None => self.take_share(rate, instances),
+        }
+    }
+
+    /// `None` if nothing is held and Redis may have some.
+    fn take_held(self: &Arc<Self>, redis: &Redis, rate: Rate) -> Option<Result<Allowance, TooMany>> {
+        let mut held = self.held();
+        if held.tokens == 0 {
+            let until = held.empty_until?;
+            let left = until.checked_duration_since(Instant::now())?;
+            return Some(Err(too_many(rate, left)));
+        }
+        held.tokens -= 1;
+        let (tokens, remaining) = (held.tokens, held.tokens + held.left);
+        drop(held);
+        if tokens == batch(rate) / 2 && tokens > 0 {
+            self.refill_behind(redis, rate);
+        }
+        Some(Ok(rate.allowance(f64::from(remaining))))
+    }
+
+    /// Asks for the next batch before this one is used up, so that nobody waits for it.
+    fn refill_behind(self: &Arc<Self>, redis: &Redis, rate: Rate) {
+        let (lease, redis) = (Arc::clone(self), redis.clone());
+        actix_rt::spawn(async move {
+            let _turn = lease.asking.lock().await;
+            lease.refill(&redis, rate).await
+        });
+    }
+
+    /// `None` if Redis does not answer.
+    async fn refill(&self, redis: &Redis, rate: Rate) -> Option<()> {
+        let (key, wanted) = (self.key.clone(), batch(rate));
+        let per_millisecond = f64::from(rate.per_hour) / HOUR / 1000.0;
+        let lease = move |mut connection: Connection| async move {
+            let mut lease = LEASE.key(key);
+            lease.arg(rate.per_hour).arg(per_millisecond).arg(wanted);
+            lease.invoke_async::<(u32, u32)>(&mut connection).await
+        };
+        let (taken, left) = redis.ask(lease).await?;
+        let mut held = self.held();
+        held.tokens += taken;
+        held.left = left;
+        held.share = None;
+        held.empty_until = (held.tokens == 0).then(|| Instant::now() + rate.until_one());
+        Some(())
+    }
+
+    fn take_share(&self, rate: Rate, instances: u32) -> Result<Allowance, TooMany> {
+        let now = Instant::now();
+        let share = Rate { per_hour: (rate.per_hour / instances).max(1) };
+        let mut held = self.held();
+        let bucket = held.share.get_or_insert_with(|| share.bucket(now));
+        share.take(bucket, now)
+    }
+
+    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn batch(rate: Rate) -> u32 {
+    (rate.per_hour / 100).clamp(1, MAX_BATCH)
+}
+
+fn too_many(rate: Rate, retry_after: Duration) -> TooMany {
+    TooMany { allowance: rate.allowance(0.0), retry_after }
+}
