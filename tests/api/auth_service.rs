@@ -40,7 +40,7 @@ async fn the_service_is_asked_as_agreed() {
 
 #[actix_web::test]
 async fn a_rejection_is_a_401_and_an_outage_a_503_that_says_when() {
-    let cases: [(&str, Answer, u16); 16] = [
+    let cases: [(&str, Answer, u16); 24] = [
         ("yes", Answer::ok(VALID), 200),
         ("false", Answer::ok(r#"{"is_valid": false}"#), 401),
         ("missing", Answer::ok(r#"{"user_id": "u-1"}"#), 401),
@@ -48,6 +48,20 @@ async fn a_rejection_is_a_401_and_an_outage_a_503_that_says_when() {
         ("401", Answer::json(401, "{}"), 401),
         ("403", Answer::json(403, "{}"), 401),
         ("404", Answer::json(404, "{}"), 401),
+        ("a number", Answer::ok(r#"{"is_valid": 1}"#), 401),
+        ("null", Answer::ok(r#"{"is_valid": null}"#), 401),
+        ("an array", Answer::ok("[true]"), 401),
+        ("twice", Answer::ok(r#"{"is_valid": true, "is_valid": true}"#), 401),
+        ("204", Answer::bytes("HTTP/1.1 204 X\r\n\r\n"), 503),
+        ("302", Answer::bytes("HTTP/1.1 302 X\r\nlocation: /login\r\ncontent-length: 0\r\n\r\n"), 503),
+        (
+            "gzip",
+            Answer::bytes(
+                "HTTP/1.1 200 X\r\ncontent-encoding: gzip\r\ncontent-length: 3\r\n\r\n\x1f\x08\x00",
+            ),
+            503,
+        ),
+        ("100 MB", Answer::bytes("HTTP/1.1 200 X\r\ncontent-length: 100000000\r\n\r\n{"), 503),
         ("422", Answer::json(422, VALID), 503),
         ("429", Answer::json(429, VALID), 503),
         ("500", Answer::json(500, VALID), 503),

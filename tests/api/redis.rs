@@ -8,6 +8,8 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::timeout;
+
 use crate::support::{
     Gateway, GatewayBuilder, Response, Server, ask, client::Connection, eventually, redis::Redis,
     server::Answer,
@@ -198,6 +200,31 @@ async fn a_verdict_that_somebody_keeps_in_redis_for_ever_is_not_served_for_ever(
 }
 
 #[actix_web::test]
+async fn a_key_that_was_prolonged_is_not_refused_by_what_lies_in_redis() {
+    let redis = Redis::start(&[]);
+    let answer = |expires_at: jiff::Timestamp| {
+        Answer::ok(&format!(r#"{{"is_valid": true, "key_id": "k-1", "expires_at": "{expires_at}"}}"#))
+    };
+    let now = jiff::Timestamp::now();
+    let soon = answer(now + jiff::SignedDuration::from_secs(1));
+    let later = answer(now + jiff::SignedDuration::from_secs(3600));
+    let prolonged = Arc::new(AtomicBool::new(false));
+    let is_prolonged = Arc::clone(&prolonged);
+    let auth = Server::start(
+        move |_| {
+            if is_prolonged.load(Ordering::Relaxed) { later.clone() } else { soon.clone() }
+        },
+    )
+    .await;
+    let stage = Stage { auth, mlflow: Server::start(|_| Answer::ok("{}")).await, refuses: Arc::default() };
+    assert_eq!(get(&stage.gateway(&redis.url()).await).await.status, 200);
+    until_stored(&redis).await;
+    prolonged.store(true, Ordering::Relaxed);
+    actix_rt::time::sleep(Duration::from_millis(1200)).await;
+    assert_eq!(get(&stage.gateway(&redis.url()).await).await.status, 200);
+}
+
+#[actix_web::test]
 async fn a_revocation_of_another_key_costs_nobody_anything() {
     let (redis, stage) = (Redis::start(&[]), Stage::set().await);
     let gateway = stage.gateway(&redis.url()).await;
@@ -341,7 +368,8 @@ async fn no_failure_of_redis_is_a_failure_of_the_gateway() {
 
     let redis = Redis::start(&[]);
     redis.freeze();
-    served(redis.url()).await;
+    // Three calls of 50 ms, and then none: not twenty, and none of the 2 s that a call may take.
+    timeout(Duration::from_secs(2), served(redis.url())).await.expect("Redis holds requests up");
 
     let redis = Redis::start(&["--requirepass", "right"]);
     served(redis.url()).await;

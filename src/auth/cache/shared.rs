@@ -75,6 +75,10 @@ impl Shared {
             Ok((!revoked).then_some(value))
         };
         let Value { principal, asked_at } = self.redis.ask(find).await??;
+        // A key that was prolonged since is asked about again.
+        if principal.expires_at.is_some_and(|at| at <= Timestamp::now()) {
+            return None;
+        }
 
         let age = Timestamp::now().duration_since(asked_at);
         let left = |of: Duration| {
