@@ -262,3 +262,35 @@ async fn what_is_more_than_the_cap_waits_for_nobody() {
     assert_eq!(accepted, 2);
     assert_eq!(stage.calls(), 2);
 }
+
+#[actix_web::test]
+async fn while_the_service_is_dead_no_key_that_was_good_is_refused_under_load() {
+    let stage = Stage::set(vec![Answer::ok(VALID)], &[("AUTH__CACHE__TTL", "100ms")]).await;
+    let keys: Vec<String> = (0..8).map(|number| format!("key-{number}")).collect();
+    for key in &keys {
+        assert_eq!(stage.get(key).await.status, 200);
+    }
+    stage.auth.kill();
+    // Fifty times as long as a verdict is believed without asking.
+    let end = std::time::Instant::now() + Duration::from_secs(5);
+    let clients: Vec<_> = keys
+        .into_iter()
+        .map(|key| {
+            let address = stage.gateway.address;
+            actix_rt::spawn(async move {
+                let mut connection = Connection::open(address).await;
+                let mut served = 0;
+                while std::time::Instant::now() < end {
+                    connection.send(get(&key)).await;
+                    assert_eq!(connection.response(false).await.status, 200);
+                    served += 1;
+                }
+                served
+            })
+        })
+        .collect();
+    for client in clients {
+        assert!(client.await.unwrap() > 50);
+    }
+    assert_eq!(stage.get("a-stranger").await.status, 503);
+}

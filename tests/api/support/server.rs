@@ -101,6 +101,7 @@ pub struct Server {
     pub address: SocketAddr,
     log: Arc<Mutex<Vec<Recorded>>>,
     begun: Arc<AtomicUsize>,
+    tasks: Arc<Mutex<Vec<actix_rt::task::JoinHandle<()>>>>,
 }
 
 impl Server {
@@ -112,24 +113,29 @@ impl Server {
         let begun = Arc::new(AtomicUsize::new(0));
         let (script, records, heads): (Script, _, _) =
             (Arc::new(script), Arc::clone(&log), Arc::clone(&begun));
-        actix_rt::spawn(async move {
+        let tasks = Arc::new(Mutex::new(Vec::new()));
+        let connections = Arc::clone(&tasks);
+        let accepting = actix_rt::spawn(async move {
             let mut connection = 0;
             while let Ok((stream, _)) = listener.accept().await {
-                actix_rt::spawn(serve(
-                    stream,
-                    connection,
-                    Arc::clone(&script),
-                    Arc::clone(&records),
-                    Arc::clone(&heads),
-                ));
+                let (script, records, heads) =
+                    (Arc::clone(&script), Arc::clone(&records), Arc::clone(&heads));
+                let serving = actix_rt::spawn(serve(stream, connection, script, records, heads));
+                connections.lock().unwrap().push(serving);
                 connection += 1;
             }
         });
-        Self { address, log, begun }
+        tasks.lock().unwrap().push(accepting);
+        Self { address, log, begun, tasks }
     }
 
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
+    }
+
+    /// Dies: its port and every connection are closed.
+    pub fn kill(&self) {
+        self.tasks.lock().unwrap().iter().for_each(actix_rt::task::JoinHandle::abort);
     }
 
     /// Everything that came so far, health probes apart.
