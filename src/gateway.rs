@@ -124,9 +124,7 @@ impl Gateway {
         let allowance = self.shared.limiter.admit(&grant, request.method()).await?;
         Ok(Admitted { grant, allowance })
     }
-}
 
-impl Gateway {
     fn report_usage(&self, principal: &Principal, response: &ServiceResponse, elapsed: Duration) {
         if let (Some(usage), Some(key_id)) = (&self.shared.usage, &principal.key_id) {
             usage.add(Usage {
