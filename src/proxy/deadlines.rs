@@ -111,9 +111,9 @@ mod tests {
     use super::*;
 
     const LIMITS: Limits = Limits {
-        body_idle: Duration::from_millis(20),
-        upstream_idle: Duration::from_millis(40),
-        response: Duration::from_millis(60),
+        body_idle: Duration::from_millis(200),
+        upstream_idle: Duration::from_millis(400),
+        response: Duration::from_millis(600),
     };
 
     #[actix_rt::test]
@@ -129,7 +129,7 @@ mod tests {
         let progress = Progress::new(Overdue::Response);
         let exchange = async {
             for _ in 0..20 {
-                actix_rt::time::sleep(Duration::from_millis(5)).await;
+                actix_rt::time::sleep(Duration::from_millis(40)).await;
                 progress.restart(Overdue::Client);
                 progress.restart(Overdue::UpstreamWrite);
             }

@@ -220,8 +220,8 @@ async fn expect_is_answered_by_the_gateway_and_never_passed_on() {
 #[actix_web::test]
 async fn a_request_meets_no_connection_that_is_older_than_mlflows_keep_alive() {
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
-    let gateway = GatewayBuilder::default().set("MLFLOW__KEEP_ALIVE", "50ms").start(&mlflow).await;
-    for pause in [0, 0, 150] {
+    let gateway = GatewayBuilder::default().set("MLFLOW__KEEP_ALIVE", "500ms").start(&mlflow).await;
+    for pause in [0, 0, 1000] {
         actix_rt::time::sleep(Duration::from_millis(pause)).await;
         assert_eq!(ask(gateway.address, gateway.request("GET", SEARCH, "")).await.status, 200);
     }

@@ -36,7 +36,7 @@ impl Stage {
         let mlflow = Server::start(|_| Answer::ok("{}")).await;
         let mut gateway = GatewayBuilder::default()
             .set("AUTH__SERVICE__URL", &auth.url())
-            .set("AUTH__SERVICE__TIMEOUT", "300ms")
+            .set("AUTH__SERVICE__TIMEOUT", "1s")
             .set("SERVER__WORKERS", "2");
         for (variable, value) in settings {
             gateway = gateway.set(variable, value);
@@ -125,14 +125,14 @@ async fn when_the_one_call_fails_nobody_tries_again_in_a_row() {
 #[actix_web::test]
 async fn a_refused_key_is_remembered_for_a_moment_only() {
     let stage =
-        Stage::set(vec![Answer::ok(REFUSED), Answer::ok(VALID)], &[("AUTH__CACHE__NEGATIVE_TTL", "150ms")])
+        Stage::set(vec![Answer::ok(REFUSED), Answer::ok(VALID)], &[("AUTH__CACHE__NEGATIVE_TTL", "1s")])
             .await;
     for _ in 0..5 {
         assert_eq!(stage.get("key").await.status, 401);
     }
     assert_eq!(stage.calls(), 1);
     stage.now_answer(1);
-    actix_rt::time::sleep(Duration::from_millis(200)).await;
+    actix_rt::time::sleep(Duration::from_millis(1100)).await;
     assert_eq!(stage.get("key").await.status, 200);
 }
 

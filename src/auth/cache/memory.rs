@@ -162,7 +162,7 @@ mod tests {
     fn cache(ttl: u64, stale_ttl: u64, capacity: usize) -> VerdictCache {
         VerdictCache::new(&AuthCache {
             ttl: Duration::from_millis(ttl),
-            negative_ttl: Duration::from_millis(40),
+            negative_ttl: Duration::from_millis(300),
             stale_ttl: Duration::from_millis(stale_ttl),
             capacity: capacity.try_into().unwrap(),
         })
@@ -179,14 +179,14 @@ mod tests {
 
     #[test]
     fn an_accepted_key_is_fresh_then_stale_then_forgotten() {
-        let cache = cache(40, 80, 100);
+        let cache = cache(300, 1000, 100);
         let key = fingerprint("key");
         assert_eq!(cache.get(&key), Remembered::Nothing);
         cache.accept(key, principal("ada"), cache.settings.ttl, 0);
         assert_eq!(cache.get(&key), Remembered::Accepted(principal("ada")));
-        sleep(Duration::from_millis(60));
+        sleep(Duration::from_millis(400));
         assert_eq!(cache.get(&key), Remembered::Stale(principal("ada")));
-        sleep(Duration::from_millis(100));
+        sleep(Duration::from_millis(1000));
         assert_eq!(cache.get(&key), Remembered::Nothing);
     }
 
@@ -205,7 +205,7 @@ mod tests {
         cache.accept(key, principal("ada"), cache.settings.ttl, 0);
         cache.refuse(key);
         assert_eq!(cache.get(&key), Remembered::Refused);
-        sleep(Duration::from_millis(50));
+        sleep(Duration::from_millis(350));
         assert_eq!(cache.get(&key), Remembered::Nothing);
     }
 
