@@ -1,24 +1,18 @@
 //! The binary as an operator runs it.
 
-use std::{
-    fs,
-    io::{BufRead as _, BufReader, Read as _},
-    net::SocketAddr,
-    process::{Child, Command, Output, Stdio},
-};
+use std::{fs, io::Read as _, process::Output};
 
 use tempfile::TempDir;
 
-use crate::support::{Server, ask, client::Connection, server::Answer};
-
-fn command(folder: &TempDir) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hokusai-gateway"));
-    command.current_dir(folder).env_clear();
-    command
-}
+use crate::support::{
+    Server, ask,
+    client::Connection,
+    process::{Process, command},
+    server::Answer,
+};
 
 fn run(folder: &TempDir, arguments: &[&str]) -> Output {
-    command(folder).args(arguments).output().unwrap()
+    command(folder.path()).args(arguments).output().unwrap()
 }
 
 fn create_key(folder: &TempDir) -> String {
@@ -27,33 +21,8 @@ fn create_key(folder: &TempDir) -> String {
     String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
-/// `serve` on a free port, and where it listens.
-fn serve(folder: &TempDir, mlflow: &str) -> (Child, SocketAddr) {
-    let mut child = command(folder)
-        .arg("serve")
-        .env("MLFLOW_SERVER_URL", mlflow)
-        .env("HOKUSAI__SERVER__BIND", "127.0.0.1:0")
-        .env("HOKUSAI__SERVER__WORKERS", "1")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let address = lines
-        .by_ref()
-        .map(|line| serde_json::from_str::<serde_json::Value>(&line.unwrap()).unwrap())
-        .find_map(|line| line["address"].as_str().map(|address| address.parse().unwrap()))
-        .unwrap();
-    let file = fs::File::create(folder.path().join("log")).unwrap();
-    std::thread::spawn(move || {
-        use std::io::Write as _;
-        let mut file = file;
-        lines.map_while(Result::ok).for_each(|line| writeln!(file, "{line}").unwrap());
-    });
-    (child, address)
-}
-
-fn terminate(child: &Child) {
-    Command::new("kill").args(["-TERM", &child.id().to_string()]).status().unwrap();
+fn serve(folder: &TempDir, mlflow: &str) -> Process {
+    Process::serve(folder.path(), &[("MLFLOW_SERVER_URL", mlflow)])
 }
 
 #[test]
@@ -81,8 +50,11 @@ fn bad_settings_and_a_bad_key_file_are_told_together_with_exit_64() {
 #[test]
 fn a_missing_key_file_is_a_bad_setting() {
     let folder = tempfile::tempdir().unwrap();
-    let output =
-        command(&folder).arg("serve").env("MLFLOW_SERVER_URL", "http://127.0.0.1:5000").output().unwrap();
+    let output = command(folder.path())
+        .arg("serve")
+        .env("MLFLOW_SERVER_URL", "http://127.0.0.1:5000")
+        .output()
+        .unwrap();
     let text = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(64));
     assert!(text.contains("found: keys.toml") && text.contains("cannot be read: No such file"), "{text}");
@@ -92,8 +64,11 @@ fn a_missing_key_file_is_a_bad_setting() {
 fn good_settings_pass_the_check() {
     let folder = tempfile::tempdir().unwrap();
     create_key(&folder);
-    let output =
-        command(&folder).arg("check").env("MLFLOW_SERVER_URL", "http://127.0.0.1:5000").output().unwrap();
+    let output = command(folder.path())
+        .arg("check")
+        .env("MLFLOW_SERVER_URL", "http://127.0.0.1:5000")
+        .output()
+        .unwrap();
     assert_eq!(output.status.code(), Some(0), "{output:?}");
 }
 
@@ -123,7 +98,8 @@ async fn sigterm_lets_a_transfer_finish_and_exits_0() {
     let mlflow = Server::start(|_| Answer::ok("done")).await;
     let folder = tempfile::tempdir().unwrap();
     let key = create_key(&folder);
-    let (mut child, address) = serve(&folder, &mlflow.url());
+    let mut gateway = serve(&folder, &mlflow.url());
+    let address = gateway.address;
     let mut connection = Connection::open(address).await;
     connection
         .send(format!(
@@ -133,13 +109,13 @@ async fn sigterm_lets_a_transfer_finish_and_exits_0() {
         .await;
     // The gateway reads the first half before it is told to stop.
     ask(address, "GET /live HTTP/1.1\r\nhost: a\r\n\r\n").await;
-    terminate(&child);
+    gateway.terminate();
     actix_rt::time::sleep(std::time::Duration::from_millis(300)).await;
     connection.send("other").await;
     let response = connection.response(false).await;
     assert_eq!((response.status, response.text()), (200, "done"));
     assert_eq!(mlflow.request().body, b"firstother");
-    assert_eq!(child.wait().unwrap().code(), Some(0));
+    assert_eq!(gateway.wait().code(), Some(0));
 }
 
 #[actix_web::test]
@@ -147,9 +123,10 @@ async fn the_healthcheck_tells_whether_the_gateway_lives() {
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
     let folder = tempfile::tempdir().unwrap();
     create_key(&folder);
-    let (mut child, address) = serve(&folder, &mlflow.url());
+    let mut gateway = serve(&folder, &mlflow.url());
+    let address = gateway.address;
     let healthcheck = || {
-        command(&folder)
+        command(folder.path())
             .arg("healthcheck")
             .env("MLFLOW_SERVER_URL", mlflow.url())
             .env("HOKUSAI__SERVER__BIND", address.to_string())
@@ -157,8 +134,8 @@ async fn the_healthcheck_tells_whether_the_gateway_lives() {
             .unwrap()
     };
     assert_eq!(healthcheck().status.code(), Some(0));
-    terminate(&child);
-    child.wait().unwrap();
+    gateway.terminate();
+    gateway.wait();
     assert_eq!(healthcheck().status.code(), Some(1));
 }
 
@@ -167,15 +144,16 @@ async fn each_request_leaves_one_line_that_names_the_caller_and_never_the_key() 
     let mlflow = Server::start(|_| Answer::ok("four")).await;
     let folder = tempfile::tempdir().unwrap();
     let key = create_key(&folder);
-    let (mut child, address) = serve(&folder, &mlflow.url());
+    let mut gateway = serve(&folder, &mlflow.url());
+    let address = gateway.address;
     let good = format!("authorization: Bearer {key}\r\n");
     for headers in [good.as_str(), "authorization: Bearer not-a-good-key\r\n"] {
         let target = format!("/api/2.0/mlflow/runs/get?token={key}");
         ask(address, format!("POST {target} HTTP/1.1\r\nhost: a\r\n{headers}content-length: 3\r\n\r\nabc"))
             .await;
     }
-    terminate(&child);
-    child.wait().unwrap();
+    gateway.terminate();
+    gateway.wait();
 
     let mut log = String::new();
     while log.matches("\"message\":\"request\"").count() < 2 {

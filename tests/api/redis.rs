@@ -1,6 +1,7 @@
 //! What instances share through a real Redis, and that none of its failures is theirs.
 
 use std::{
+    net::SocketAddr,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -8,11 +9,12 @@ use std::{
     time::Duration,
 };
 
+use tempfile::TempDir;
 use tokio::time::timeout;
 
 use crate::support::{
-    Gateway, GatewayBuilder, Response, Server, ask, client::Connection, eventually, redis::Redis,
-    server::Answer,
+    Gateway, GatewayBuilder, Response, Server, ask, client::Connection, eventually, process::Process,
+    redis::Redis, server::Answer,
 };
 
 const VALID: &str = r#"{"is_valid": true, "user_id": "u-1", "key_id": "k-1"}"#;
@@ -470,37 +472,46 @@ async fn a_fleet_shares_through_a_cluster_of_three() {
     assert_eq!(get(&stage.gateway(&url).await).await.status, 401);
 }
 
-/// How many of the requests are admitted, taking turns among the gateways.
-async fn admitted(fleet: &[Gateway], requests: usize, key: &str) -> usize {
+/// How many of the requests are admitted, taking turns among the addresses.
+async fn admitted(fleet: &[SocketAddr], requests: usize) -> usize {
     let mut count = 0;
     for number in 0..requests {
-        let response = ask(fleet[number % fleet.len()].address, get_with(key)).await;
+        let response = ask(fleet[number % fleet.len()], get_with("the-key")).await;
         assert!([200, 429].contains(&response.status), "{response:?}");
         count += usize::from(response.status == 200);
     }
     count
 }
 
-async fn fleet_of_three(stage: &Stage, redis_url: &str, per_hour: &str) -> Vec<Gateway> {
-    let mut fleet = Vec::new();
-    for _ in 0..3 {
-        let gateway = GatewayBuilder::default()
-            .set("AUTH__SERVICE__URL", &stage.auth.url())
-            .set("AUTH__PEPPER", "a pepper of the fleet's")
-            .set("REDIS__URL", redis_url)
-            .set("LIMITS__PER_HOUR", per_hour)
-            .set("LIMITS__INSTANCES", "3");
-        fleet.push(gateway.start(&stage.mlflow).await);
-    }
-    fleet
+/// Three processes that share one Redis, one auth service and their limits.
+fn fleet_of_three(stage: &Stage, redis_url: &str, per_hour: &str) -> Vec<(Process, TempDir)> {
+    let serve = |_| {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = [
+            ("MLFLOW_SERVER_URL", stage.mlflow.url()),
+            ("HOKUSAI_AUTH_SERVICE_URL", stage.auth.url()),
+            ("HOKUSAI__AUTH__PEPPER", "a pepper of the fleet's".to_owned()),
+            ("REDIS_URL", redis_url.to_owned()),
+            ("HOKUSAI__LIMITS__PER_HOUR", per_hour.to_owned()),
+            ("HOKUSAI__LIMITS__INSTANCES", "3".to_owned()),
+        ];
+        let settings: Vec<(&str, &str)> =
+            settings.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        (Process::serve(folder.path(), &settings), folder)
+    };
+    (0..3).map(serve).collect()
+}
+
+fn addresses(fleet: &[(Process, TempDir)]) -> Vec<SocketAddr> {
+    fleet.iter().map(|(process, _)| process.address).collect()
 }
 
 #[actix_web::test]
-async fn three_instances_together_admit_one_limit() {
+async fn three_processes_together_admit_one_limit() {
     let (redis, stage) = (Redis::start(&[]), Stage::set().await);
     let monitor = redis.monitor();
-    let fleet = fleet_of_three(&stage, &redis.url(), "400").await;
-    let count = admitted(&fleet, 480, "the-key").await;
+    let fleet = fleet_of_three(&stage, &redis.url(), "400");
+    let count = admitted(&addresses(&fleet), 480).await;
     // A batch of four may lie unused at each; nothing is admitted twice. (One more comes every nine seconds.)
     assert!((385..=402).contains(&count), "{count}");
     let calls = monitor.text().matches("hokusai:limit:read:k-1").count();
@@ -508,9 +519,30 @@ async fn three_instances_together_admit_one_limit() {
 }
 
 #[actix_web::test]
+async fn three_processes_hear_of_a_revocation() {
+    let (redis, stage) = (Redis::start(&[]), Stage::set().await);
+    let fleet = fleet_of_three(&stage, &redis.url(), "36000");
+    until_listening(&redis, 3).await;
+    for address in addresses(&fleet) {
+        assert_eq!(ask(address, get_with("the-key")).await.status, 200);
+    }
+    stage.refuses.store(true, Ordering::Relaxed);
+    redis.cli(&["publish", "hokusai:revoked", "k-1"]);
+    let refused = async || {
+        let mut all = true;
+        for address in addresses(&fleet) {
+            all &= ask(address, get_with("the-key")).await.status == 401;
+        }
+        all
+    };
+    // A verdict would be believed for a minute; a revocation is to count within a second.
+    timeout(Duration::from_secs(5), eventually("all three refuse", refused)).await.unwrap();
+}
+
+#[actix_web::test]
 async fn without_redis_each_instance_admits_its_share() {
     let stage = Stage::set().await;
-    let fleet = fleet_of_three(&stage, "redis://127.0.0.1:1", "60").await;
-    let count = admitted(&fleet, 120, "the-key").await;
+    let fleet = fleet_of_three(&stage, "redis://127.0.0.1:1", "60");
+    let count = admitted(&addresses(&fleet), 120).await;
     assert!((60..=62).contains(&count), "{count}");
 }

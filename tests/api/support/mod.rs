@@ -4,6 +4,7 @@ use std::time::Duration;
 
 pub mod client;
 pub mod gateway;
+pub mod process;
 pub mod redis;
 pub mod server;
 

@@ -1,0 +1,61 @@
+//! The gateway as a process of its own, as an operator runs it.
+
+use std::{
+    fs::File,
+    io::{BufRead as _, BufReader, Write as _},
+    net::SocketAddr,
+    path::Path,
+    process::{Child, Command, ExitStatus, Stdio},
+};
+
+/// The binary, in a folder and with no environment.
+pub fn command(folder: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_hokusai-gateway"));
+    command.current_dir(folder).env_clear();
+    command
+}
+
+/// A running `serve`, with one worker on a free port; its log is in the folder's file `log`.
+pub struct Process {
+    pub address: SocketAddr,
+    child: Child,
+}
+
+impl Process {
+    pub fn serve(folder: &Path, settings: &[(&str, &str)]) -> Self {
+        let mut child = command(folder)
+            .arg("serve")
+            .env("HOKUSAI__SERVER__BIND", "127.0.0.1:0")
+            .env("HOKUSAI__SERVER__WORKERS", "1")
+            .envs(settings.iter().copied())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let address = lines
+            .by_ref()
+            .map(|line| serde_json::from_str::<serde_json::Value>(&line.unwrap()).unwrap())
+            .find_map(|line| line["address"].as_str().map(|address| address.parse().unwrap()))
+            .unwrap();
+        let mut log = File::create(folder.join("log")).unwrap();
+        std::thread::spawn(move || {
+            lines.map_while(Result::ok).for_each(|line| writeln!(log, "{line}").unwrap());
+        });
+        Self { address, child }
+    }
+
+    pub fn terminate(&self) {
+        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+    }
+
+    pub fn wait(&mut self) -> ExitStatus {
+        self.child.wait().unwrap()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
