@@ -109,11 +109,6 @@ impl Reason {
             Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR"),
         }
     }
-
-    /// The word itself.
-    pub const fn word(self) -> &'static str {
-        self.parts().0
-    }
 }
 
 impl GatewayError {

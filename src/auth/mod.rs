@@ -98,6 +98,19 @@ pub enum KeySource {
 }
 
 impl KeySource {
+    /// # Errors
+    /// A key file that cannot be read or holds no keys; a Redis URL that is none.
+    pub fn open(auth: &Auth, redis: Option<&RedisSettings>) -> Result<Self, KeySourceError> {
+        Ok(match &auth.mode {
+            AuthMode::KeyFile(path) => Self::File(Arc::new(KeyFile::open(path)?)),
+            AuthMode::Service(service) => {
+                let redis = redis.map(Redis::new).transpose()?;
+                let decisions = Decisions::new(service, auth, redis.clone());
+                Self::Service(Box::new(ServiceSource { settings: service.clone(), decisions, redis }))
+            }
+        })
+    }
+
     /// The Redis that verdicts are shared through.
     pub(crate) fn redis(&self) -> Option<&Redis> {
         match self {
@@ -130,21 +143,6 @@ pub enum KeySourceError {
     KeyFile(#[from] KeyFileError),
     #[error(transparent)]
     Redis(#[from] RedisUrlError),
-}
-
-impl KeySource {
-    /// # Errors
-    /// A key file that cannot be read or holds no keys; a Redis URL that is none.
-    pub fn open(auth: &Auth, redis: Option<&RedisSettings>) -> Result<Self, KeySourceError> {
-        Ok(match &auth.mode {
-            AuthMode::KeyFile(path) => Self::File(Arc::new(KeyFile::open(path)?)),
-            AuthMode::Service(service) => {
-                let redis = redis.map(Redis::new).transpose()?;
-                let decisions = Decisions::new(service, auth, redis.clone());
-                Self::Service(Box::new(ServiceSource { settings: service.clone(), decisions, redis }))
-            }
-        })
-    }
 }
 
 /// Asks whoever can tell about a key; one for each worker.

@@ -104,7 +104,7 @@ fn open_keys(auth: &Auth, redis: Option<&RedisSettings>) -> Result<KeySource, Pr
             key: "redis.url".to_owned(),
             found: None,
             what: error.to_string(),
-            fix: "one of these forms".to_owned(),
+            fix: "a URL that the Redis client understands".to_owned(),
         },
     })
 }

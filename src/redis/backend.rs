@@ -13,7 +13,7 @@ use deadpool_redis::{
 };
 use tokio::sync::Mutex;
 
-use super::url::{Kind, RedisUrl};
+use crate::settings::{RedisKind, RedisUrl};
 
 /// A pool of connections, and the way to a subscription.
 #[expect(clippy::large_enum_variant, reason = "there is one in a process")]
@@ -54,13 +54,13 @@ impl Backend {
             };
         }
         match url.kind {
-            Kind::Single => {
+            RedisKind::Single => {
                 let node = url.node(&url.nodes[0], true);
                 let pool = pool!(deadpool_redis::Pool, deadpool_redis::Manager::new(node.as_str()));
                 let client = Client::open(node).map_err(text)?;
                 Ok(Self::Single { pool: pool.map_err(|error| error.to_string())?, client })
             }
-            Kind::Sentinel(master) => {
+            RedisKind::Sentinel(master) => {
                 let sentinels: Vec<String> = url.nodes.iter().map(|node| url.node(node, false)).collect();
                 // The credentials are those of the servers that the Sentinels name.
                 let servers = format!("redis://{}@server/{}", url.userinfo.unwrap_or_default(), url.database);
@@ -87,7 +87,7 @@ impl Backend {
                     client: Arc::new(Mutex::new(client.map_err(text)?)),
                 })
             }
-            Kind::Cluster => {
+            RedisKind::Cluster => {
                 let nodes: Vec<String> = url.nodes.iter().map(|node| url.node(node, true)).collect();
                 let pool = pool!(cluster::Pool, cluster::Manager::new(nodes.clone(), false));
                 let nodes = nodes.into_iter().map(Client::open).collect::<Result<_, _>>().map_err(text)?;

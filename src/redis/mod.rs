@@ -1,7 +1,6 @@
 //! Redis, which is never a reason to fail: every call has 50 ms, and after a few that failed none is made for a while.
 
 mod backend;
-mod url;
 
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -9,10 +8,12 @@ use deadpool_redis::redis::{RedisError, aio::PubSub};
 use secrecy::ExposeSecret as _;
 use tokio::{sync::Semaphore, time::timeout};
 
-use crate::{breaker::Breaker, settings::RedisSettings};
+use crate::{
+    breaker::Breaker,
+    settings::{RedisSettings, RedisUrl},
+};
 use backend::Backend;
 pub(crate) use backend::Connection;
-use url::RedisUrl;
 
 /// The most that a request waits for Redis.
 const PATIENCE: Duration = Duration::from_millis(50);
@@ -27,7 +28,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// Why Redis cannot be used at all.
 #[derive(Debug, thiserror::Error)]
-#[error("{0}; its forms are {forms}", forms = url::FORMS)]
+#[error("{0}")]
 pub struct RedisUrlError(String);
 
 /// A pool of connections to Redis.

@@ -10,6 +10,7 @@ mod mlflow;
 mod problem;
 mod reader;
 mod redis;
+mod redis_url;
 mod server;
 mod sources;
 mod telemetry;
@@ -22,6 +23,7 @@ pub use limits::{Limits, Mode};
 pub use mlflow::{HostHeader, Mlflow, RestPrefix, UpstreamAuth};
 pub use problem::{Problem, Problems};
 pub use redis::RedisSettings;
+pub(crate) use redis_url::{RedisKind, RedisUrl};
 pub use server::Server;
 pub use telemetry::{LogFormat, Telemetry};
 

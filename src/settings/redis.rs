@@ -2,14 +2,17 @@
 
 use std::num::NonZeroUsize;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
-use super::reader::Reader;
+use super::{
+    reader::Reader,
+    redis_url::{self, RedisUrl},
+};
 
 /// `[redis]`, where `redis.url` is set.
 #[derive(Debug, Clone)]
 pub struct RedisSettings {
-    /// `redis://[user[:password]@]host[:port][/database]`, or with Sentinel, a cluster, TLS: see `redis::url`.
+    /// `redis://[user[:password]@]host[:port][/database]`, or with Sentinel, a cluster, TLS: see `redis_url`.
     pub url: SecretString,
     /// Connections of this process.
     pub pool_size: NonZeroUsize,
@@ -22,6 +25,10 @@ impl RedisSettings {
         let pool_size = reader.value("redis.pool_size");
         let (url, pool_size) = (url?, pool_size?);
         let Some(url) = url else { return Some(None) };
+        if RedisUrl::parse(url.expose_secret()).is_none() {
+            reader.problem("redis.url", None, "has none of the forms of a Redis URL", redis_url::FORMS);
+            return None;
+        }
         Some(Some(Self { url, pool_size }))
     }
 }

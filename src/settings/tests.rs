@@ -180,3 +180,10 @@ fn a_secret_that_is_none_is_a_problem() {
     let text = Settings::load(Some(file.path()), environment(&[MLFLOW])).unwrap_err().to_string();
     assert!(text.contains("is a list or a table") && !text.contains("in a list']"), "{text}");
 }
+
+#[test]
+fn a_redis_url_without_its_scheme_is_told_with_the_other_problems_and_never_shown() {
+    let text = problems(&[("REDIS_URL", "redis.internal:6379/s3cr3t")]);
+    assert!(text.contains("redis.url (HOKUSAI__REDIS__URL or REDIS_URL): has none of the forms"), "{text}");
+    assert!(text.contains("mlflow.url") && !text.contains("s3cr3t"), "{text}");
+}

@@ -3,8 +3,6 @@
 //! Both are derived from the client's headers and the id that tracing-actix-web gives every request, so that each
 //! step that needs them computes the same ones and nothing has to be carried along.
 
-use std::fmt;
-
 use actix_web::{
     Error, HttpMessage,
     body::MessageBody,
@@ -50,12 +48,6 @@ impl RequestContext {
     /// (W3C Trace Context, §3.2).
     pub fn traceparent(&self) -> String {
         format!("00-{}-{:016x}-{}", self.trace_id, self.span_id, self.flags)
-    }
-}
-
-impl fmt::Display for RequestContext {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.request_id)
     }
 }
 

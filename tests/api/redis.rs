@@ -71,6 +71,15 @@ async fn until_listening(redis: &Redis, listeners: usize) {
     eventually("the gateways listen", async || listening() >= listeners).await;
 }
 
+/// A gateway that listens for revocations and has shared its verdict on the key.
+async fn gateway_that_remembers(stage: &Stage, redis: &Redis) -> Gateway {
+    let gateway = stage.gateway(&redis.url()).await;
+    until_listening(redis, 1).await;
+    assert_eq!(get(&gateway).await.status, 200);
+    until_stored(redis).await;
+    gateway
+}
+
 async fn until_status(gateway: &Gateway, status: u16) {
     eventually("the status changes", async || get(gateway).await.status == status).await;
 }
@@ -234,9 +243,7 @@ async fn a_key_that_was_prolonged_is_not_refused_by_what_lies_in_redis() {
 #[actix_web::test]
 async fn a_revocation_of_another_key_costs_nobody_anything() {
     let (redis, stage) = (Redis::start(&[]), Stage::set().await);
-    let gateway = stage.gateway(&redis.url()).await;
-    until_listening(&redis, 1).await;
-    assert_eq!(get(&gateway).await.status, 200);
+    let gateway = gateway_that_remembers(&stage, &redis).await;
     redis.cli(&["publish", "hokusai:revoked", "somebody-elses"]);
     until_some_key(&redis, |key| key.starts_with("hokusai:{revoked}:")).await;
     assert_eq!(get(&gateway).await.status, 200);
@@ -304,9 +311,7 @@ async fn a_key_that_is_revoked_while_the_service_is_asked_in_vain_is_not_served_
 #[actix_web::test]
 async fn what_was_revoked_while_nobody_listened_is_forgotten_when_redis_returns() {
     let (mut redis, stage) = (Redis::start(&[]), Stage::set().await);
-    let gateway = stage.gateway(&redis.url()).await;
-    until_listening(&redis, 1).await;
-    assert_eq!(get(&gateway).await.status, 200);
+    let gateway = gateway_that_remembers(&stage, &redis).await;
     redis.stop();
     assert_eq!(get(&gateway).await.status, 200);
     stage.refuses.store(true, Ordering::Relaxed);
@@ -317,10 +322,7 @@ async fn what_was_revoked_while_nobody_listened_is_forgotten_when_redis_returns(
 #[actix_web::test]
 async fn what_was_revoked_while_the_subscription_was_lost_is_not_believed_again() {
     let (redis, stage) = (Redis::start(&[]), Stage::set().await);
-    let gateway = stage.gateway(&redis.url()).await;
-    until_listening(&redis, 1).await;
-    assert_eq!(get(&gateway).await.status, 200);
-    until_stored(&redis).await;
+    let gateway = gateway_that_remembers(&stage, &redis).await;
     stage.refuses.store(true, Ordering::Relaxed);
     // Nobody hears the message, and what lies in Redis stays.
     redis.cli(&["client", "kill", "type", "pubsub"]);
@@ -331,10 +333,7 @@ async fn what_was_revoked_while_the_subscription_was_lost_is_not_believed_again(
 #[actix_web::test]
 async fn a_revocation_counts_also_where_redis_takes_no_word_of_it() {
     let (redis, stage) = (Redis::start(&[]), Stage::set().await);
-    let gateway = stage.gateway(&redis.url()).await;
-    until_listening(&redis, 1).await;
-    assert_eq!(get(&gateway).await.status, 200);
-    until_stored(&redis).await;
+    let gateway = gateway_that_remembers(&stage, &redis).await;
     stage.refuses.store(true, Ordering::Relaxed);
     redis.cli(&["config", "set", "maxmemory", "1"]);
     redis.cli(&["publish", "hokusai:revoked", "k-1"]);
@@ -408,9 +407,7 @@ async fn a_user_of_redis_with_a_password_is_let_in() {
 async fn no_key_is_ever_sent_to_redis() {
     let (redis, stage) = (Redis::start(&[]), Stage::set().await);
     let monitor = redis.monitor();
-    let gateway = stage.gateway(&redis.url()).await;
-    until_listening(&redis, 1).await;
-    assert_eq!(get(&gateway).await.status, 200);
+    let gateway = gateway_that_remembers(&stage, &redis).await;
     let stored = until_stored(&redis).await;
     stage.refuses.store(true, Ordering::Relaxed);
     redis.cli(&["publish", "hokusai:revoked", "k-1"]);

@@ -89,14 +89,9 @@ impl Shared {
         if age < SignedDuration::ZERO.saturating_sub(SKEW) {
             return None;
         }
-        let fresh_for = left(self.settings.ttl);
-        let may_be_stale = !self.settings.stale_ttl.is_zero();
         left(self.settings.ttl + self.settings.stale_ttl)?;
-        (fresh_for.is_some() || may_be_stale).then(|| SharedVerdict {
-            principal: Arc::new(principal),
-            asked_at,
-            fresh_for,
-        })
+        let fresh_for = left(self.settings.ttl);
+        Some(SharedVerdict { principal: Arc::new(principal), asked_at, fresh_for })
     }
 
     /// Leaves a verdict for the others. Nobody waits for it, nor for what follows.

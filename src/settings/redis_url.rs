@@ -1,18 +1,18 @@
 //! What `redis.url` can say: one server, Sentinel, or a cluster; each with TLS or without.
 
 /// A Redis URL, taken apart. It has no Debug: it holds a password.
-pub(super) struct RedisUrl<'a> {
-    pub(super) kind: Kind<'a>,
-    pub(super) tls: bool,
+pub(crate) struct RedisUrl<'a> {
+    pub(crate) kind: RedisKind<'a>,
+    pub(crate) tls: bool,
     /// `user:password`, percent-encoded as it was written.
-    pub(super) userinfo: Option<&'a str>,
+    pub(crate) userinfo: Option<&'a str>,
     /// `host:port`, the port also where it is implied.
-    pub(super) nodes: Vec<String>,
-    pub(super) database: &'a str,
+    pub(crate) nodes: Vec<String>,
+    pub(crate) database: &'a str,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind<'a> {
+pub(crate) enum RedisKind<'a> {
     Single,
     /// The name of the master that the Sentinels watch.
     Sentinel(&'a str),
@@ -25,7 +25,7 @@ pub(super) const FORMS: &str = "redis://[user[:password]@]host[:port][/database]
 
 impl<'a> RedisUrl<'a> {
     /// `None` if it has none of the forms.
-    pub(super) fn parse(url: &'a str) -> Option<Self> {
+    pub(crate) fn parse(url: &'a str) -> Option<Self> {
         let (scheme, rest) = url.split_once("://")?;
         let (scheme, kind) = scheme.split_once('+').unwrap_or((scheme, ""));
         let tls = match scheme {
@@ -39,26 +39,26 @@ impl<'a> RedisUrl<'a> {
             None => (None, authority),
         };
         let (kind, database, port) = match kind {
-            "" => (Kind::Single, path, 6379),
-            "cluster" if path.is_empty() => (Kind::Cluster, path, 6379),
+            "" => (RedisKind::Single, path, 6379),
+            "cluster" if path.is_empty() => (RedisKind::Cluster, path, 6379),
             "sentinel" => {
                 let (master, database) = path.split_once('/').unwrap_or((path, ""));
-                (Kind::Sentinel(Some(master).filter(|master| !master.is_empty())?), database, 26379)
+                (RedisKind::Sentinel(Some(master).filter(|master| !master.is_empty())?), database, 26379)
             }
             _ => return None,
         };
         let nodes: Vec<String> = hosts.split(',').map(|host| with_port(host, port)).collect::<Option<_>>()?;
-        let usable =
-            (kind != Kind::Single || nodes.len() == 1) && database.bytes().all(|byte| byte.is_ascii_digit());
+        let usable = (kind != RedisKind::Single || nodes.len() == 1)
+            && database.bytes().all(|byte| byte.is_ascii_digit());
         usable.then_some(Self { kind, tls, userinfo, nodes, database })
     }
 
     /// A node as the Redis client takes it.
-    pub(super) fn node(&self, node: &str, with_userinfo: bool) -> String {
+    pub(crate) fn node(&self, node: &str, with_userinfo: bool) -> String {
         let scheme = if self.tls { "rediss" } else { "redis" };
         let userinfo =
             self.userinfo.filter(|_| with_userinfo).map_or_else(String::new, |info| format!("{info}@"));
-        let database = if self.kind == Kind::Single { self.database } else { "" };
+        let database = if self.kind == RedisKind::Single { self.database } else { "" };
         format!("{scheme}://{userinfo}{node}/{database}")
     }
 }
@@ -77,7 +77,7 @@ fn with_port(host: &str, port: u16) -> Option<String> {
 mod tests {
     use super::*;
 
-    fn parsed(url: &str) -> Option<(Kind<'_>, bool, Vec<String>, &str)> {
+    fn parsed(url: &str) -> Option<(RedisKind<'_>, bool, Vec<String>, &str)> {
         RedisUrl::parse(url).map(|url| (url.kind, url.tls, url.nodes, url.database))
     }
 
@@ -85,13 +85,19 @@ mod tests {
     fn each_form_is_understood() {
         let nodes = |nodes: &[&str]| nodes.iter().map(|node| (*node).to_owned()).collect::<Vec<_>>();
         for (url, kind, tls, hosts, database) in [
-            ("redis://cache", Kind::Single, false, &["cache:6379"][..], ""),
-            ("rediss://user:p%40ss@cache:7000/2", Kind::Single, true, &["cache:7000"], "2"),
-            ("redis://[::1]", Kind::Single, false, &["[::1]:6379"], ""),
-            ("redis://[::1]:7000", Kind::Single, false, &["[::1]:7000"], ""),
-            ("redis+sentinel://a,b:5000/main", Kind::Sentinel("main"), false, &["a:26379", "b:5000"], ""),
-            ("rediss+sentinel://:pw@a/main/3", Kind::Sentinel("main"), true, &["a:26379"], "3"),
-            ("redis+cluster://a,b,c:7002", Kind::Cluster, false, &["a:6379", "b:6379", "c:7002"], ""),
+            ("redis://cache", RedisKind::Single, false, &["cache:6379"][..], ""),
+            ("rediss://user:p%40ss@cache:7000/2", RedisKind::Single, true, &["cache:7000"], "2"),
+            ("redis://[::1]", RedisKind::Single, false, &["[::1]:6379"], ""),
+            ("redis://[::1]:7000", RedisKind::Single, false, &["[::1]:7000"], ""),
+            (
+                "redis+sentinel://a,b:5000/main",
+                RedisKind::Sentinel("main"),
+                false,
+                &["a:26379", "b:5000"],
+                "",
+            ),
+            ("rediss+sentinel://:pw@a/main/3", RedisKind::Sentinel("main"), true, &["a:26379"], "3"),
+            ("redis+cluster://a,b,c:7002", RedisKind::Cluster, false, &["a:6379", "b:6379", "c:7002"], ""),
         ] {
             assert_eq!(parsed(url), Some((kind, tls, nodes(hosts), database)), "{url}");
         }
