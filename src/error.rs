@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::{
     auth::AuthError,
     credentials::{CredentialError, Source},
-    limits::{Allowance, TooMany},
+    limits::{Allowance, Of, TooMany},
     policy::Denied,
     proxy::ProxyError,
     routing::RouteError,
@@ -56,6 +56,8 @@ pub enum GatewayError {
     Proxy(#[from] ProxyError),
     #[error("a request reached the handler without a grant")]
     Ungranted,
+    #[error("the metrics cannot be written")]
+    Metrics(#[from] prometheus::Error),
 }
 
 /// The stable word for a kind of refusal or failure.
@@ -136,7 +138,7 @@ impl GatewayError {
             Self::Proxy(ProxyError::UpstreamTimeout(_)) => Reason::UpstreamTimeout,
             Self::Proxy(ProxyError::ClientStalled) => Reason::BodyTimeout,
             Self::Proxy(ProxyError::ClientGone(_) | ProxyError::NeedsHttp11) => Reason::BadRequest,
-            Self::Proxy(ProxyError::Internal(_)) | Self::Ungranted => Reason::Internal,
+            Self::Proxy(ProxyError::Internal(_)) | Self::Ungranted | Self::Metrics(_) => Reason::Internal,
         }
     }
 
@@ -178,8 +180,11 @@ impl GatewayError {
             Self::Auth { error: AuthError::Unavailable(_), .. } => {
                 "API keys cannot be checked at the moment; the key itself may be fine, try again".to_owned()
             }
-            Self::Limited(TooMany { allowance, .. }) => {
-                format!("this API key may make {} requests an hour and has made them", allowance.limit)
+            Self::Limited(TooMany { of: Of::Requests(limit), .. }) => {
+                format!("this API key may make {limit} requests an hour and has made them")
+            }
+            Self::Limited(TooMany { of: Of::ArtifactBytes(limit), .. }) => {
+                format!("this API key may move {limit} bytes of artifacts an hour and has moved them")
             }
             Self::Proxy(ProxyError::Busy) => "too many requests are under way to MLflow; try again".to_owned(),
             Self::Proxy(ProxyError::Connect(_) | ProxyError::Closed(_)) => "MLflow cannot be reached".to_owned(),
@@ -192,7 +197,7 @@ impl GatewayError {
                  (nginx: proxy_http_version 1.1)"
                     .to_owned()
             }
-            Self::Proxy(ProxyError::Internal(_)) | Self::Ungranted => "the gateway failed".to_owned(),
+            Self::Proxy(ProxyError::Internal(_)) | Self::Ungranted | Self::Metrics(_) => "the gateway failed".to_owned(),
         }
     }
 }

@@ -22,16 +22,17 @@ use actix_web::{
 use tracing::Span;
 
 use crate::{
-    auth::{Authenticated, Authenticator, KeySource, Principal},
+    auth::{Authenticated, Authenticator, Principal},
     client_ip, credentials,
     error::{self, GatewayError},
     health::Health,
-    http_client::Tls,
-    limits::{Allowance, Limiter},
+    limits::{Admission, Allowance, Limiter, Meter},
     policy::{self, Grant},
     proxy::Proxy,
+    resources::Resources,
     routing::{RouteError, Routes},
     settings::Settings,
+    telemetry::Metrics,
     usage::{Usage, UsageReports},
 };
 
@@ -40,10 +41,8 @@ use crate::{
 pub struct Shared {
     pub(crate) settings: Settings,
     pub(crate) health: Arc<Health>,
-    pub(crate) keys: KeySource,
+    pub(crate) resources: Resources,
     pub(crate) routes: Routes,
-    /// Only where something is spoken to over TLS.
-    pub(crate) tls: Option<Tls>,
     /// Only where there is an auth service that wants it.
     usage: Option<UsageReports>,
     limiter: Limiter,
@@ -53,28 +52,27 @@ pub struct Shared {
 impl Shared {
     pub(crate) fn new(
         settings: Settings,
-        keys: KeySource,
+        resources: Resources,
         limiter: Limiter,
-        tls: Option<Tls>,
         usage: Option<UsageReports>,
     ) -> Self {
         Self {
             health: Arc::default(),
-            keys,
             routes: Routes::new(&settings.mlflow),
-            tls,
-            usage,
             limiter,
+            resources,
+            usage,
             config_hash: settings.fingerprint(),
             settings,
         }
     }
 }
 
-/// What the walk ends with.
-struct Admitted {
+/// What the walk ends with, for [`forward`] to use once.
+#[derive(Debug)]
+pub struct Admitted {
     grant: Grant,
-    allowance: Option<Allowance>,
+    meter: Meter,
 }
 
 /// What a worker has: the shared state, and clients of its own. The only application data.
@@ -87,13 +85,27 @@ pub struct Gateway {
 
 impl Gateway {
     pub fn new(shared: Arc<Shared>) -> Self {
-        let authenticator = Authenticator::new(&shared.keys, shared.tls.as_ref());
-        let proxy = Proxy::new(&shared.settings, shared.tls.as_ref());
+        let tls = shared.resources.tls.as_ref();
+        let authenticator = Authenticator::new(&shared.resources.keys, tls);
+        let proxy = Proxy::new(&shared.settings, tls);
         Self { shared, authenticator, proxy }
     }
 
     pub(crate) fn health(&self) -> &Health {
         &self.shared.health
+    }
+
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.shared.resources.metrics
+    }
+
+    /// Whether a request may read the metrics: it comes from an allowed network, and not through a proxy, which would
+    /// lend it its own address.
+    pub(crate) fn may_read_metrics(&self, head: &RequestHead) -> bool {
+        let peer = head.peer_addr.map(|peer| peer.ip().to_canonical());
+        let allowed = &self.shared.settings.metrics.allow;
+        let direct = !PROXY_HEADERS.iter().any(|name| head.headers().contains_key(*name));
+        direct && peer.is_some_and(|peer| allowed.iter().any(|network| network.contains(&peer)))
     }
 
     /// Differs between two processes whose settings, secrets apart, differ.
@@ -107,7 +119,7 @@ impl Gateway {
     }
 
     /// The walk of a request, down to the permission to forward it.
-    async fn decide(&self, request: &ServiceRequest) -> Result<Admitted, GatewayError> {
+    async fn decide(&self, request: &ServiceRequest) -> Result<(Admitted, Option<Allowance>), GatewayError> {
         let client_ip = self.client_ip(request.head());
         if let Some(client_ip) = client_ip {
             Span::current().record("client_ip", client_ip.to_string());
@@ -121,8 +133,8 @@ impl Gateway {
         name_caller(&caller);
         let grant = policy::authorize(caller.principal, route)
             .map_err(|error| GatewayError::Denied { error, sent_as })?;
-        let allowance = self.shared.limiter.admit(&grant, request.method()).await?;
-        Ok(Admitted { grant, allowance })
+        let Admission { allowance, meter } = self.shared.limiter.admit(&grant, request.method()).await?;
+        Ok((Admitted { grant, meter }, allowance))
     }
 
     fn report_usage(&self, principal: &Principal, response: &ServiceResponse, elapsed: Duration) {
@@ -137,7 +149,10 @@ impl Gateway {
     }
 }
 
-/// The middleware around everything that is MLflow's: hands a [`Grant`] to [`forward`], or answers itself.
+/// Set by what stands between a client and us.
+const PROXY_HEADERS: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
+
+/// The middleware around everything that is MLflow's: hands what is [`Admitted`] to [`forward`], or answers itself.
 ///
 /// # Errors
 /// Those of the handler; a refusal is a response.
@@ -148,9 +163,9 @@ pub async fn admit(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
     match gateway.decide(&request).await {
-        Ok(Admitted { grant, allowance }) => {
-            let principal = Arc::clone(grant.principal());
-            request.extensions_mut().insert(grant);
+        Ok((admitted, allowance)) => {
+            let principal = Arc::clone(admitted.grant.principal());
+            request.extensions_mut().insert(admitted);
             let mut response = next.call(request).await?.map_into_boxed_body();
             if let Some(allowance) = allowance {
                 error::tell_allowance(allowance, response.headers_mut());
@@ -167,13 +182,13 @@ pub async fn admit(
 
 /// The handler behind [`admit`]: forwards, and answers with what MLflow answers.
 pub async fn forward(
-    granted: Granted,
+    Admitted { grant, meter }: Admitted,
     gateway: Data<Gateway>,
     request: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
     let client_ip = gateway.client_ip(request.head());
-    match gateway.proxy.forward(&granted.0, client_ip, &request, payload).await {
+    match gateway.proxy.forward(&grant, meter, client_ip, &request, payload).await {
         Ok(response) => response,
         Err(error) => error::respond(&error.into(), &request),
     }
@@ -185,17 +200,14 @@ pub async fn unrouted(gateway: Data<Gateway>, request: HttpRequest) -> HttpRespo
     error::respond(&route.err().unwrap_or(RouteError::Unknown).into(), &request)
 }
 
-/// The grant that [`admit`] left for this request, taken away: it serves once.
-#[derive(Debug)]
-pub struct Granted(Grant);
-
-impl FromRequest for Granted {
+/// What [`admit`] left for this request, taken away.
+impl FromRequest for Admitted {
     type Error = Error;
     type Future = Ready<Result<Self, Error>>;
 
     fn from_request(request: &HttpRequest, _: &mut RawPayload) -> Self::Future {
-        let grant = request.extensions_mut().remove::<Grant>();
-        ready(grant.map(Self).ok_or_else(|| {
+        let admitted = request.extensions_mut().remove::<Self>();
+        ready(admitted.ok_or_else(|| {
             let response = error::respond(&GatewayError::Ungranted, request);
             InternalError::from_response(GatewayError::Ungranted, response).into()
         }))

@@ -21,6 +21,7 @@ pub mod error;
 pub mod health;
 mod http_client;
 mod redis;
+pub mod resources;
 pub mod settings;
 pub mod telemetry;
 mod token_bucket;
@@ -30,8 +31,6 @@ mod usage;
 mod actor;
 pub mod cli;
 pub mod startup;
-
-pub use http_client::TlsError;
 
 /// The version and the commit that this was built from; the commit is `unknown` outside a checkout.
 pub const VERSION: &str = env!("CARGO_PKG_VERSION");

@@ -23,7 +23,8 @@ fn routes(app: &mut ServiceConfig) {
     app.service(open("/live", health::live))
         .service(open("/health", health::health))
         .service(open("/ready", health::ready))
-        .service(open("/version", health::version));
+        .service(open("/version", health::version))
+        .service(open("/metrics", metrics));
     for path in ["/health/mlflow", "/api/mlflow/health/mlflow", "/mlflow/health/mlflow"] {
         app.service(open(path, health::mlflow));
     }
@@ -41,6 +42,17 @@ where
         .route(web::get().to(handler.clone()))
         .route(web::head().to(handler))
         .default_service(web::to(method_not_allowed))
+}
+
+/// `GET /metrics`: Prometheus's text format. Whoever may not read it is not told that it is there.
+async fn metrics(request: HttpRequest, gateway: Data<Gateway>) -> HttpResponse {
+    if !gateway.may_read_metrics(request.head()) {
+        return error::respond(&RouteError::Unknown.into(), &request);
+    }
+    match gateway.metrics().encode() {
+        Ok(text) => HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(text),
+        Err(error) => error::respond(&error.into(), &request),
+    }
 }
 
 async fn method_not_allowed(request: HttpRequest) -> HttpResponse {

@@ -1,4 +1,5 @@
-//! From settings to a running gateway: binds first, so that port 0 works and a taken port is told at once.
+//! From settings to a running gateway: opens what they name, and binds first, so that port 0 works and a taken port is
+//! told at once.
 
 use std::{
     io,
@@ -10,14 +11,13 @@ use actix_rt::signal::unix::{SignalKind, signal};
 use actix_web::{dev::Server, http::uri::PathAndQuery};
 
 use crate::{
-    TlsError, actor,
+    actor,
     auth::{KeySource, key_file, revocation},
     gateway::Shared,
     health::{self, Health},
-    http_client,
-    limits::Limiter,
+    limits::{Limiter, Settler},
     proxy::Proxy,
-    redis::{Redis, RedisUrlError},
+    resources::Resources,
     server,
     settings::Settings,
     usage::{Reporter, UsageReports},
@@ -43,10 +43,6 @@ impl std::fmt::Debug for RunningServer {
 pub enum StartupError {
     #[error("cannot listen on {address} (server.bind): {source}")]
     Bind { address: SocketAddr, source: io::Error },
-    #[error("TLS to MLflow or to the auth service: {0}")]
-    Tls(#[from] TlsError),
-    #[error("redis.url: {0}")]
-    Redis(#[from] RedisUrlError),
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -56,24 +52,15 @@ impl Application {
     ///
     /// # Errors
     /// An address that is taken, or a machine that lacks what the settings need.
-    pub fn build(settings: Settings, keys: KeySource) -> Result<Self, StartupError> {
+    pub fn build(settings: Settings, resources: Resources) -> Result<Self, StartupError> {
         let bind = settings.server.bind;
         let listener =
             TcpListener::bind(bind).map_err(|source| StartupError::Bind { address: bind, source })?;
         let address = listener.local_addr()?;
-        let uses_tls = settings.urls().any(|url| url.scheme() == "https");
-        let tls = uses_tls.then(http_client::client_config).transpose()?;
-        let (usage, reporter) =
-            keys.usage_service().map(|service| UsageReports::new(service, tls.as_ref())).unzip();
-        // One pool for all that is shared, where the auth service's verdicts are among it.
-        let redis = match (keys.redis(), &settings.redis) {
-            (Some(redis), _) => Some(redis.clone()),
-            (None, Some(redis)) => Some(Redis::new(redis)?),
-            (None, None) => None,
-        };
-        let limiter = Limiter::new(&settings.limits, redis);
-        let shared = Arc::new(Shared::new(settings, keys, limiter, tls, usage));
-        start_actors(&shared, reporter);
+        let (usage, reporter) = UsageReports::wanted(&resources).unzip();
+        let (limiter, settler) = Limiter::new(&settings.limits, resources.redis.clone());
+        let shared = Arc::new(Shared::new(settings, resources, limiter, usage));
+        start_actors(&shared, reporter, settler);
         let stop = stop_signal(Arc::clone(&shared.health))?;
         let server = server::start(listener, shared, stop)?;
         Ok(Self { address, server: RunningServer(server) })
@@ -93,10 +80,10 @@ impl Application {
     }
 }
 
-fn start_actors(shared: &Shared, reporter: Option<Reporter>) {
+fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Settler>) {
     let deaths = &shared.health.deaths;
     let mlflow = &shared.settings.mlflow;
-    let proxy = Proxy::new(&shared.settings, shared.tls.as_ref());
+    let proxy = Proxy::new(&shared.settings, shared.resources.tls.as_ref());
     let target =
         PathAndQuery::try_from(shared.routes.health()).unwrap_or(PathAndQuery::from_static("/health"));
     let probe = health::probe_upstream(Arc::clone(&shared.health), proxy, target, mlflow.probe_interval);
@@ -104,12 +91,15 @@ fn start_actors(shared: &Shared, reporter: Option<Reporter>) {
     if let Some(reporter) = reporter {
         actor::spawn("usage_reporter", deaths, Box::pin(reporter.run()));
     }
-    match &shared.keys {
+    if let Some(settler) = settler {
+        actor::spawn("limit_settler", deaths, Box::pin(settler.run()));
+    }
+    match &shared.resources.keys {
         KeySource::File(keys) => {
             actor::spawn("key_file_watcher", deaths, Box::pin(key_file::watch::run(Arc::clone(keys))));
         }
         KeySource::Service(source) => {
-            if let Some(redis) = &source.redis {
+            if let Some(redis) = &shared.resources.redis {
                 if shared.settings.auth.pepper.is_none() {
                     tracing::warn!(
                         "auth.pepper is not set: no other instance can read what this one writes to Redis"

@@ -21,15 +21,37 @@ impl TokenBucket {
     /// # Errors
     /// How long it takes until there is one.
     pub(crate) fn take(&mut self, now: Instant) -> Result<(), Duration> {
+        match self.until_one(now) {
+            Duration::ZERO => {
+                self.tokens -= 1.0;
+                Ok(())
+            }
+            wait => Err(wait),
+        }
+    }
+
+    /// How long it takes until there is a token; no time if there is one.
+    pub(crate) fn until_one(&mut self, now: Instant) -> Duration {
+        self.gain(now);
+        Duration::from_secs_f64(((1.0 - self.tokens) / self.per_second).max(0.0))
+    }
+
+    /// Takes as many as were used, into debt if need be.
+    pub(crate) fn charge(&mut self, tokens: f64, now: Instant) {
+        self.gain(now);
+        self.tokens -= tokens;
+    }
+
+    /// What it holds is known from elsewhere.
+    pub(crate) fn set(&mut self, tokens: f64, now: Instant) {
+        self.tokens = tokens;
+        self.counted_at = now;
+    }
+
+    fn gain(&mut self, now: Instant) {
         let gained = now.saturating_duration_since(self.counted_at).as_secs_f64() * self.per_second;
         self.tokens = (self.tokens + gained).min(self.capacity);
         self.counted_at = now;
-        if self.tokens >= 1.0 {
-            self.tokens -= 1.0;
-            Ok(())
-        } else {
-            Err(Duration::from_secs_f64((1.0 - self.tokens) / self.per_second))
-        }
     }
 
     /// Changes its size; what it holds stays, as far as it fits.

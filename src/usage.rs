@@ -1,12 +1,6 @@
 //! Tells the auth service what its keys were used for: in the background, and never at a request's expense.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
 use actix_web::http::{Method, header::CONTENT_TYPE, uri::PathAndQuery};
 use futures_util::{StreamExt as _, stream};
@@ -18,8 +12,9 @@ use tokio::{
 };
 
 use crate::{
-    http_client::{Connections, HttpClient, Tls},
-    settings::AuthService,
+    http_client::{Connections, HttpClient},
+    resources::Resources,
+    telemetry::{Delivery, Metrics},
 };
 
 /// Reports that may wait; what is more is dropped, and counted.
@@ -47,20 +42,20 @@ pub(crate) struct Usage {
 #[derive(Debug, Clone)]
 pub(crate) struct UsageReports {
     mailbox: mpsc::Sender<Usage>,
-    dropped: Arc<AtomicU64>,
+    metrics: Metrics,
 }
 
 impl UsageReports {
-    /// The reports and the actor that sends them.
-    pub(crate) fn new(settings: &AuthService, tls: Option<&Tls>) -> (Self, Reporter) {
+    /// The reports and the actor that sends them, if there is an auth service that wants them.
+    pub(crate) fn wanted(resources: &Resources) -> Option<(Self, Reporter)> {
+        let settings = resources.keys.usage_service()?;
         let (mailbox, reports) = mpsc::channel(MAILBOX);
-        let dropped = Arc::new(AtomicU64::new(0));
         let reporter = Reporter {
             reports,
-            dropped: Arc::clone(&dropped),
+            metrics: resources.metrics.clone(),
             client: HttpClient::new(
                 &settings.url,
-                tls,
+                resources.tls.as_ref(),
                 Connections {
                     connect_timeout: settings.timeout,
                     keep_alive: Duration::from_secs(4),
@@ -71,13 +66,13 @@ impl UsageReports {
             service_id: settings.service_id.clone(),
             timeout: settings.timeout,
         };
-        (Self { mailbox, dropped }, reporter)
+        Some((Self { mailbox, metrics: resources.metrics.clone() }, reporter))
     }
 
     /// Leaves a report to be sent; drops it if too many wait.
     pub(crate) fn add(&self, usage: Usage) {
         if self.mailbox.try_send(usage).is_err() {
-            self.dropped.fetch_add(1, Ordering::Relaxed);
+            self.metrics.usage_reported(Delivery::Dropped, 1);
         }
     }
 }
@@ -85,7 +80,7 @@ impl UsageReports {
 /// The actor that sends reports.
 pub(crate) struct Reporter {
     reports: mpsc::Receiver<Usage>,
-    dropped: Arc<AtomicU64>,
+    metrics: Metrics,
     client: HttpClient,
     base: String,
     service_id: String,
@@ -109,9 +104,11 @@ impl Reporter {
             let outcomes =
                 stream::iter(batch.drain(..)).map(|usage| self.send(usage)).buffer_unordered(TOGETHER);
             let sent = outcomes.filter(|sent| std::future::ready(*sent)).count().await;
-            let (failed, dropped) = (count - sent, self.dropped.swap(0, Ordering::Relaxed));
-            if failed > 0 || dropped > 0 {
-                tracing::warn!(failed, dropped, "usage was not reported");
+            let failed = count - sent;
+            self.metrics.usage_reported(Delivery::Ok, sent as u64);
+            self.metrics.usage_reported(Delivery::Failed, failed as u64);
+            if failed > 0 {
+                tracing::warn!(failed, "usage was not reported");
             }
         }
     }
@@ -168,7 +165,7 @@ mod tests {
     #[test]
     fn a_full_mailbox_drops_and_counts_and_never_waits() {
         let (mailbox, _reports) = mpsc::channel(1);
-        let reports = UsageReports { mailbox, dropped: Arc::default() };
+        let reports = UsageReports { mailbox, metrics: Metrics::new().unwrap() };
         let usage = Usage {
             key_id: "k-1".to_owned(),
             endpoint: "/".to_owned(),
@@ -178,6 +175,7 @@ mod tests {
         for _ in 0..3 {
             reports.add(usage.clone());
         }
-        assert_eq!(reports.dropped.load(Ordering::Relaxed), 2);
+        let metrics = reports.metrics.encode().unwrap();
+        assert!(metrics.contains(r#"usage_reports_total{outcome="dropped"} 2"#), "{metrics}");
     }
 }

@@ -1,7 +1,12 @@
 //! The way from a key to the auth service's word on it: memory, then one flight for all who ask: Redis, the guard, the
 //! service; and what is remembered from before, if nobody can be asked.
 
-use std::{net::IpAddr, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    net::IpAddr,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
 
@@ -17,6 +22,7 @@ use super::{
 use crate::{
     redis::Redis,
     settings::{Auth, AuthService},
+    telemetry::{Lookup, Metrics, Tier, Validation},
 };
 
 type Verdict = Result<Authenticated, AuthError>;
@@ -32,6 +38,7 @@ pub struct Decisions {
     /// Named by the epoch too: who asks after a revocation does not board a flight from before it.
     flights: Arc<Flights<(Fingerprint, u64), Verdict>>,
     guard: Guard,
+    metrics: Metrics,
 }
 
 /// A question about one key.
@@ -47,7 +54,12 @@ struct Question {
 }
 
 impl Decisions {
-    pub(super) fn new(service: &AuthService, auth: &Auth, redis: Option<Redis>) -> Arc<Self> {
+    pub(super) fn new(
+        service: &AuthService,
+        auth: &Auth,
+        redis: Option<Redis>,
+        metrics: Metrics,
+    ) -> Arc<Self> {
         let pepper = auth.pepper.as_ref().map_or_else(Pepper::random, Pepper::new);
         Arc::new(Self {
             service_id: service.service_id.clone(),
@@ -56,6 +68,7 @@ impl Decisions {
             shared: redis.map(|redis| Shared::new(redis, pepper.clone(), auth.cache.clone())),
             flights: Arc::default(),
             guard: Guard::new(service),
+            metrics,
             pepper,
         })
     }
@@ -73,18 +86,31 @@ impl Decisions {
         let epoch = self.cache.epoch();
         let known = match self.cache.get(&fingerprint) {
             Remembered::Accepted(principal) => {
+                self.metrics.key_looked_up(Tier::Memory, Lookup::Hit);
                 return Ok(Authenticated { principal, answered: Answered::Memory });
             }
-            Remembered::Refused => return Err(AuthError::Rejected(Rejection::ByService)),
+            Remembered::Refused => {
+                self.metrics.key_looked_up(Tier::Memory, Lookup::Negative);
+                return Err(AuthError::Rejected(Rejection::ByService));
+            }
             Remembered::Stale(principal) => Some(principal),
             Remembered::Nothing => None,
         };
+        let remembered = known.is_some();
         let question = Question { fingerprint, epoch, key: key.to_owned(), client_ip, known };
+        let verdict = self.fetch(service, question).await;
+        self.metrics.key_looked_up(Tier::Memory, stale_or_miss(remembered, &verdict));
+        verdict
+    }
+
+    /// The answer of one flight for all who ask meanwhile.
+    async fn fetch(self: &Arc<Self>, service: &Rc<ServiceVerifier>, question: Question) -> Verdict {
+        let flight = (question.fingerprint, question.epoch);
         // A flight dies with the worker that it was begun on; then this one begins another.
         for _ in 0..2 {
             let (decisions, service, question) = (Arc::clone(self), Rc::clone(service), question.clone());
             let find = || async move { decisions.find(&service, question).await };
-            if let Some(verdict) = self.flights.join((fingerprint, epoch), find).await {
+            if let Some(verdict) = self.flights.join(flight, find).await {
                 return verdict;
             }
         }
@@ -111,26 +137,29 @@ impl Decisions {
     }
 
     /// What no memory of this process answers: Redis, then the service, then what is too old, if nobody can be asked.
-    async fn find(&self, service: &ServiceVerifier, mut question: Question) -> Verdict {
-        if let Some(SharedVerdict { principal, fresh_for, .. }) = self.find_shared(question.fingerprint).await
-        {
-            if let Some(fresh_for) = fresh_for {
-                let principal_of_cache = Arc::clone(&principal);
-                self.cache.accept(question.fingerprint, principal_of_cache, fresh_for, question.epoch);
-                return Ok(Authenticated { principal, answered: Answered::Redis });
-            }
-            question.known.get_or_insert(principal);
+    async fn find(&self, service: &ServiceVerifier, question: Question) -> Verdict {
+        let Some(shared) = &self.shared else { return self.ask_or_recall(service, &question).await };
+        let found = shared.get(question.fingerprint).await;
+        let found = found.filter(|found| !self.cache.is_void(&found.principal, found.asked_at));
+        if let Some(SharedVerdict { principal, fresh_for: Some(fresh_for), .. }) = found {
+            self.metrics.key_looked_up(Tier::Redis, Lookup::Hit);
+            self.cache.accept(question.fingerprint, Arc::clone(&principal), fresh_for, question.epoch);
+            return Ok(Authenticated { principal, answered: Answered::Redis });
         }
-        match self.ask(service, &question).await {
-            Ok(principal) => Ok(Authenticated { principal, answered: Answered::Service }),
-            Err(AuthError::Unavailable(fault)) => self.known_before(&question, fault),
-            Err(error) => Err(error),
-        }
+        let (in_redis, in_memory) = (found.map(|found| found.principal), question.known);
+        let only_in_redis = in_redis.is_some() && in_memory.is_none();
+        let question = Question { known: in_memory.or(in_redis), ..question };
+        let verdict = self.ask_or_recall(service, &question).await;
+        self.metrics.key_looked_up(Tier::Redis, stale_or_miss(only_in_redis, &verdict));
+        verdict
     }
 
-    async fn find_shared(&self, fingerprint: Fingerprint) -> Option<SharedVerdict> {
-        let verdict = self.shared.as_ref()?.get(fingerprint).await?;
-        (!self.cache.is_void(&verdict.principal, verdict.asked_at)).then_some(verdict)
+    async fn ask_or_recall(&self, service: &ServiceVerifier, question: &Question) -> Verdict {
+        match self.ask(service, question).await {
+            Ok(principal) => Ok(Authenticated { principal, answered: Answered::Service }),
+            Err(AuthError::Unavailable(fault)) => self.known_before(question, fault),
+            Err(error) => Err(error),
+        }
     }
 
     /// What was known before, for nobody can be asked; unless something was revoked since.
@@ -152,8 +181,15 @@ impl Decisions {
             Refused::Busy => AuthError::Unavailable(ServiceFault::Busy),
             Refused::BreakerOpen => AuthError::Unavailable(ServiceFault::BreakerOpen),
         })?;
-        let asked_at = Timestamp::now();
-        match service.verify(key, *client_ip).await {
+        let (asked_at, began) = (Timestamp::now(), Instant::now());
+        let answer = service.verify(key, *client_ip).await;
+        let outcome = match &answer {
+            Ok(_) => Validation::Accepted,
+            Err(AuthError::Rejected(_)) => Validation::Rejected,
+            Err(_) => Validation::Unavailable,
+        };
+        self.metrics.key_validated(outcome, began.elapsed());
+        match answer {
             Ok(principal) => {
                 call.ended(Ended::Accepted);
                 let principal = Arc::new(principal);
@@ -177,5 +213,13 @@ impl Decisions {
                 Err(error)
             }
         }
+    }
+}
+
+/// What a tier's lookup comes to whose verdict could not be believed by itself.
+fn stale_or_miss(found: bool, verdict: &Verdict) -> Lookup {
+    match verdict {
+        Ok(Authenticated { answered: Answered::Stale, .. }) if found => Lookup::Stale,
+        _ => Lookup::Miss,
     }
 }

@@ -24,8 +24,9 @@ pub use service::{ServiceFault, ServiceVerifier};
 use crate::{
     credentials::Credential,
     http_client::Tls,
-    redis::{Redis, RedisUrlError},
-    settings::{Auth, AuthMode, AuthService, RedisSettings},
+    redis::Redis,
+    settings::{Auth, AuthMode, AuthService},
+    telemetry::Metrics,
 };
 
 /// Why there is no principal.
@@ -94,29 +95,20 @@ impl Answered {
 pub enum KeySource {
     /// The embedded key file, shared by all workers.
     File(Arc<KeyFile>),
-    Service(Box<ServiceSource>),
+    Service(ServiceSource),
 }
 
 impl KeySource {
     /// # Errors
-    /// A key file that cannot be read or holds no keys; a Redis URL that is none.
-    pub fn open(auth: &Auth, redis: Option<&RedisSettings>) -> Result<Self, KeySourceError> {
+    /// A key file that cannot be read or holds no keys.
+    pub(crate) fn open(auth: &Auth, redis: Option<Redis>, metrics: &Metrics) -> Result<Self, KeyFileError> {
         Ok(match &auth.mode {
             AuthMode::KeyFile(path) => Self::File(Arc::new(KeyFile::open(path)?)),
             AuthMode::Service(service) => {
-                let redis = redis.map(Redis::new).transpose()?;
-                let decisions = Decisions::new(service, auth, redis.clone());
-                Self::Service(Box::new(ServiceSource { settings: service.clone(), decisions, redis }))
+                let decisions = Decisions::new(service, auth, redis, metrics.clone());
+                Self::Service(ServiceSource { settings: service.clone(), decisions })
             }
         })
-    }
-
-    /// The Redis that verdicts are shared through.
-    pub(crate) fn redis(&self) -> Option<&Redis> {
-        match self {
-            Self::Service(source) => source.redis.as_ref(),
-            Self::File(_) => None,
-        }
     }
 
     /// The auth service, if it wants to be told what its keys are used for.
@@ -133,16 +125,6 @@ impl KeySource {
 pub struct ServiceSource {
     settings: AuthService,
     pub(crate) decisions: Arc<Decisions>,
-    pub(crate) redis: Option<Redis>,
-}
-
-/// Why nobody could ever tell about a key.
-#[derive(Debug, thiserror::Error)]
-pub enum KeySourceError {
-    #[error(transparent)]
-    KeyFile(#[from] KeyFileError),
-    #[error(transparent)]
-    Redis(#[from] RedisUrlError),
 }
 
 /// Asks whoever can tell about a key; one for each worker.

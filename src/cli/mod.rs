@@ -15,8 +15,9 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    auth::{KeySource, KeySourceError},
-    settings::{Auth, Problem, Problems, RedisSettings, Settings},
+    auth::KeyFile,
+    resources::{self, Resources},
+    settings::{Auth, AuthMode, Problems, Settings},
 };
 
 /// The API-key gateway in front of MLflow
@@ -68,20 +69,16 @@ impl Cli {
 /// What `--version` prints.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("GATEWAY_GIT_SHA"), ")");
 
-/// The settings and the keys that they name, or all that is wrong with both.
-fn load(config: Option<&Path>) -> Result<(Settings, KeySource), Problems> {
-    let settings = Settings::load(config, environment());
-    // The key file is looked at even if other settings are wrong, so that all problems are told at once.
-    let keys = match &settings {
-        Ok(settings) => open_keys(&settings.auth, settings.redis.as_ref()).map(Some),
-        Err(_) => Settings::load_auth(config, environment())
-            .map_or(Ok(None), |auth| open_keys(&auth, None).map(Some)),
-    };
-    match (settings, keys) {
-        (Ok(settings), Ok(Some(keys))) => Ok((settings, keys)),
-        (settings, keys) => {
-            let mut problems = settings.err().unwrap_or_default();
-            problems.extend(keys.err());
+/// The settings and what they name, or all that is wrong with both.
+fn load(config: Option<&Path>) -> Result<(Settings, Resources), Problems> {
+    match Settings::load(config, environment()) {
+        Ok(settings) => Resources::open(&settings).map(|resources| (settings, resources)),
+        Err(mut problems) => {
+            // The key file is looked at even if other settings are wrong, so that all problems are told at once.
+            if let Ok(Auth { mode: AuthMode::KeyFile(path), .. }) = Settings::load_auth(config, environment())
+            {
+                problems.extend(KeyFile::open(&path).err().map(resources::no_keys));
+            }
             Err(problems)
         }
     }
@@ -90,23 +87,6 @@ fn load(config: Option<&Path>) -> Result<(Settings, KeySource), Problems> {
 /// The environment, but for variables that are no text, which cannot be ours.
 fn environment() -> impl Iterator<Item = (String, String)> {
     env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-}
-
-fn open_keys(auth: &Auth, redis: Option<&RedisSettings>) -> Result<KeySource, Problem> {
-    KeySource::open(auth, redis).map_err(|error| match error {
-        KeySourceError::KeyFile(error) => Problem {
-            key: "auth.key_file.path".to_owned(),
-            found: Some(error.path.display().to_string()),
-            what: error.problems.join("\n    "),
-            fix: "a file with keys: `hokusai-gateway keys create --user NAME` makes it".to_owned(),
-        },
-        KeySourceError::Redis(error) => Problem {
-            key: "redis.url".to_owned(),
-            found: None,
-            what: error.to_string(),
-            fix: "a URL that the Redis client understands".to_owned(),
-        },
-    })
 }
 
 fn bad_settings(problems: &Problems) -> ExitCode {

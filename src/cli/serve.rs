@@ -2,15 +2,15 @@
 
 use std::{path::Path, process::ExitCode};
 
-use crate::{auth::KeySource, settings::Settings, startup::Application, telemetry};
+use crate::{resources::Resources, settings::Settings, startup::Application, telemetry};
 
 pub(super) fn run(config: Option<&Path>) -> ExitCode {
-    let (settings, keys) = match super::load(config) {
+    let (settings, resources) = match super::load(config) {
         Ok(loaded) => loaded,
         Err(problems) => return super::bad_settings(&problems),
     };
     telemetry::init(&settings.telemetry);
-    match actix_rt::System::new().block_on(serve(settings, keys)) {
+    match actix_rt::System::new().block_on(serve(settings, resources)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "the gateway ended");
@@ -19,9 +19,9 @@ pub(super) fn run(config: Option<&Path>) -> ExitCode {
     }
 }
 
-async fn serve(settings: Settings, keys: KeySource) -> Result<(), Box<dyn std::error::Error>> {
+async fn serve(settings: Settings, resources: Resources) -> Result<(), Box<dyn std::error::Error>> {
     let (mlflow, config_hash) = (settings.mlflow.url.clone(), settings.fingerprint());
-    let application = Application::build(settings, keys)?;
+    let application = Application::build(settings, resources)?;
     tracing::info!(
         address = %application.address(),
         mlflow = %mlflow,

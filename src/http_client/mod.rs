@@ -18,7 +18,6 @@ use awc::{Client, Connector, error::SendRequestError, http::Method};
 use url::Url;
 
 pub(crate) use guard::TransportFault;
-pub use tls::TlsError;
 pub(crate) use tls::{Tls, client_config};
 
 /// The server that a client speaks to.

@@ -10,7 +10,7 @@ pub(crate) type Tls = Arc<ClientConfig>;
 
 /// Why no TLS connection could ever be made.
 #[derive(Debug, thiserror::Error)]
-pub enum TlsError {
+pub(crate) enum TlsError {
     #[error("no usable certificate authority on this machine (Debian: the package ca-certificates): {0}")]
     NoRoots(String),
     #[error(transparent)]

@@ -9,7 +9,7 @@ use std::{
 use deadpool_redis::redis::Script;
 use tokio::sync::Mutex as AsyncMutex;
 
-use super::{Allowance, HOUR, Rate, TooMany};
+use super::{Allowance, HOUR, Of, Rate, TooMany};
 use crate::{
     redis::{Connection, Redis},
     token_bucket::TokenBucket,
@@ -147,5 +147,5 @@ fn batch(rate: Rate) -> u32 {
 }
 
 fn too_many(rate: Rate, retry_after: Duration) -> TooMany {
-    TooMany { allowance: rate.allowance(0.0), retry_after }
+    TooMany { of: Of::Requests(rate.per_hour), allowance: rate.allowance(0.0), retry_after }
 }

@@ -1,10 +1,14 @@
 //! The fifth step: whether this key has asked for too much of late. After authentication, so that it is known whose
 //! request is counted, and never somebody else's.
 
+mod bytes;
 mod lease;
 
 use std::{
+    borrow::Borrow,
     convert::Infallible,
+    fmt,
+    hash::Hash,
     num::NonZeroU32,
     sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
@@ -14,15 +18,21 @@ use actix_web::http::Method;
 use quick_cache::sync::Cache;
 
 use crate::{
+    auth::Principal,
     policy::Grant,
     redis::Redis,
     settings::{Limits, Mode},
     token_bucket::TokenBucket,
 };
+use bytes::Accounts;
+pub use bytes::Meter;
+pub(crate) use bytes::Settler;
 use lease::Lease;
 
 /// How many buckets there are room for; of a key that has not been heard of for longest, the full one is forgotten.
 const BUCKETS: usize = 100_000;
+/// Likewise of artifact bytes.
+const ACCOUNTS: usize = 10_000;
 const HOUR: f64 = 3600.0;
 
 /// The buckets of every key.
@@ -31,6 +41,8 @@ pub struct Limiter {
     mode: Mode,
     per_hour: NonZeroU32,
     buckets: Buckets,
+    /// Only where artifact bytes are limited.
+    accounts: Option<Accounts>,
 }
 
 /// Where the buckets are.
@@ -58,6 +70,15 @@ enum Kind {
     Write,
 }
 
+/// What a request may do, as far as limits go.
+#[derive(Debug, Default)]
+pub struct Admission {
+    /// `None` where nothing is limited.
+    pub allowance: Option<Allowance>,
+    /// Counts the bytes of the request's body and of its response's.
+    pub meter: Meter,
+}
+
 /// What is left to a key; the values of the rate limit headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
@@ -71,55 +92,96 @@ pub struct Allowance {
 
 /// A request that is one too many.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("more than {} requests in an hour", allowance.limit)]
+#[error("more than {of} in an hour")]
 pub struct TooMany {
+    pub of: Of,
     pub allowance: Allowance,
     /// When the next one may come.
     pub retry_after: Duration,
 }
 
+/// What there was too much of; its Display names it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Of {
+    Requests(u32),
+    ArtifactBytes(u64),
+}
+
+impl fmt::Display for Of {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Requests(limit) => write!(f, "{limit} requests"),
+            Self::ArtifactBytes(limit) => write!(f, "{limit} bytes of artifacts"),
+        }
+    }
+}
+
 impl Limiter {
-    pub(crate) fn new(settings: &Limits, redis: Option<Redis>) -> Self {
+    /// And the actor that settles artifact bytes with the fleet, where there is one.
+    pub(crate) fn new(settings: &Limits, redis: Option<Redis>) -> (Self, Option<Settler>) {
+        let (accounts, settler) = settings
+            .artifact_bytes_per_hour
+            .map(|per_hour| Accounts::new(per_hour, redis.clone(), settings.instances.get()))
+            .unzip();
         let buckets = match redis {
             None => Buckets::Memory(Cache::new(BUCKETS)),
             Some(redis) => {
                 Buckets::Leased { leases: Cache::new(BUCKETS), redis, instances: settings.instances.get() }
             }
         };
-        Self { mode: settings.mode, per_hour: settings.per_hour, buckets }
+        let limiter = Self { mode: settings.mode, per_hour: settings.per_hour, buckets, accounts };
+        (limiter, settler.flatten())
     }
 
-    /// Counts the request. `None` where nothing is limited.
+    /// Counts the request, and from now on its bytes if it moves an artifact.
     ///
     /// # Errors
     /// A request that is one too many, in the mode that enforces.
-    pub async fn admit(&self, grant: &Grant, method: &Method) -> Result<Option<Allowance>, TooMany> {
+    pub async fn admit(&self, grant: &Grant, method: &Method) -> Result<Admission, TooMany> {
         if self.mode == Mode::Off {
-            return Ok(None);
+            return Ok(Admission::default());
         }
         let principal = grant.principal();
         let owner = principal.key_id.as_ref().or(principal.user_id.as_ref()).cloned().unwrap_or_default();
         let kind = if method.is_safe() { Kind::Read } else { Kind::Write };
         let rate = Rate { per_hour: principal.rate_limit_per_hour.unwrap_or(self.per_hour).get() };
-        match self.take(BucketName { owner, kind }, rate).await {
-            Ok(allowance) => Ok(Some(allowance)),
-            Err(too_many) if self.mode == Mode::Report => {
-                tracing::info!(key_id = principal.key_id, "the rate limit would have refused this");
-                Ok(Some(too_many.allowance))
+        let allowance = match self.take(BucketName { owner: owner.clone(), kind }, rate).await {
+            Ok(allowance) => allowance,
+            Err(too_many) => self.refuse(too_many, principal)?,
+        };
+        let accounts = self.accounts.as_ref().filter(|_| grant.route().moves_artifacts());
+        let Some(accounts) = accounts else {
+            return Ok(Admission { allowance: Some(allowance), meter: Meter::default() });
+        };
+        let meter = match accounts.open(&owner).await {
+            Ok(meter) => meter,
+            Err((meter, retry_after)) => {
+                let of = Of::ArtifactBytes(accounts.per_hour());
+                self.refuse(TooMany { of, allowance, retry_after }, principal)?;
+                meter
             }
-            Err(too_many) => Err(too_many),
+        };
+        Ok(Admission { allowance: Some(allowance), meter })
+    }
+
+    /// Lets it through in the mode that only reports.
+    fn refuse(&self, too_many: TooMany, principal: &Principal) -> Result<Allowance, TooMany> {
+        if self.mode == Mode::Enforce {
+            return Err(too_many);
         }
+        tracing::info!(key_id = principal.key_id, error = %too_many, "the rate limit would have refused this");
+        Ok(too_many.allowance)
     }
 
     async fn take(&self, name: BucketName, rate: Rate) -> Result<Allowance, TooMany> {
         let now = Instant::now();
         match &self.buckets {
             Buckets::Memory(buckets) => {
-                let bucket = get_or_make(buckets, name, |_| Mutex::new(rate.bucket(now)));
+                let bucket = get_or_make(buckets, &name, || Mutex::new(rate.bucket(now)));
                 rate.take(&mut bucket.lock().unwrap_or_else(PoisonError::into_inner), now)
             }
             Buckets::Leased { leases, redis, instances } => {
-                let lease = get_or_make(leases, name, |name| {
+                let lease = get_or_make(leases, &name, || {
                     Lease::new(format!("hokusai:limit:{}:{}", name.kind.word(), name.owner))
                 });
                 lease.take(redis, rate, *instances).await
@@ -128,12 +190,12 @@ impl Limiter {
     }
 }
 
-fn get_or_make<T>(
-    cache: &Cache<BucketName, Arc<T>>,
-    name: BucketName,
-    make: impl FnOnce(&BucketName) -> T,
-) -> Arc<T> {
-    let made: Result<_, Infallible> = cache.get_or_insert_with(&name, || Ok(Arc::new(make(&name))));
+fn get_or_make<K, Q, T>(cache: &Cache<K, Arc<T>>, name: &Q, make: impl FnOnce() -> T) -> Arc<T>
+where
+    K: Eq + Hash + Borrow<Q>,
+    Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
+{
+    let made: Result<_, Infallible> = cache.get_or_insert_with(name, || Ok(Arc::new(make())));
     made.unwrap_or_else(|never| match never {})
 }
 
@@ -161,7 +223,8 @@ impl Rate {
         bucket.resize(f64::from(self.per_hour), f64::from(self.per_hour) / HOUR);
         let taken = bucket.take(now);
         let allowance = self.allowance(bucket.tokens());
-        taken.map(|()| allowance).map_err(|retry_after| TooMany { allowance, retry_after })
+        let of = Of::Requests(self.per_hour);
+        taken.map(|()| allowance).map_err(|retry_after| TooMany { of, allowance, retry_after })
     }
 
     /// What a bucket of this rate with so many tokens says.
@@ -197,7 +260,9 @@ mod tests {
 
     fn limiter(mode: Mode, per_hour: u32) -> Limiter {
         let one = NonZeroU32::MIN;
-        Limiter::new(&Limits { mode, per_hour: per_hour.try_into().unwrap(), instances: one }, None)
+        let per_hour = per_hour.try_into().unwrap();
+        let settings = Limits { mode, per_hour, artifact_bytes_per_hour: None, instances: one };
+        Limiter::new(&settings, None).0
     }
 
     async fn admitted(limiter: &Limiter, grant: &Grant, method: &Method) -> u32 {
@@ -257,7 +322,17 @@ mod tests {
     async fn report_counts_and_lets_through_and_off_does_neither() {
         let report = limiter(Mode::Report, 2);
         assert_eq!(admitted(&report, &grant(Some("a"), None), &Method::GET).await, 100);
-        assert_eq!(report.admit(&grant(Some("a"), None), &Method::GET).await.unwrap().unwrap().remaining, 0);
-        assert_eq!(limiter(Mode::Off, 2).admit(&grant(Some("a"), None), &Method::GET).await, Ok(None));
+        assert_eq!(
+            report.admit(&grant(Some("a"), None), &Method::GET).await.unwrap().allowance.unwrap().remaining,
+            0
+        );
+        assert!(
+            limiter(Mode::Off, 2)
+                .admit(&grant(Some("a"), None), &Method::GET)
+                .await
+                .unwrap()
+                .allowance
+                .is_none()
+        );
     }
 }

@@ -22,6 +22,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::Span;
 
 use super::headers;
+use crate::limits::Meter;
 
 /// Why a response's body broke off. The client's connection is then closed without the end of the body.
 #[derive(Debug, thiserror::Error)]
@@ -43,10 +44,11 @@ pub(super) struct Download {
     waiting: bool,
     span: Span,
     bytes: u64,
+    meter: Meter,
 }
 
 impl Download {
-    pub(super) fn new(payload: Payload, idle: Duration, permit: OwnedSemaphorePermit) -> Self {
+    pub(super) fn new(payload: Payload, idle: Duration, permit: OwnedSemaphorePermit, meter: Meter) -> Self {
         Self {
             payload,
             _permit: permit,
@@ -55,6 +57,7 @@ impl Download {
             waiting: false,
             span: Span::current(),
             bytes: 0,
+            meter,
         }
     }
 
@@ -81,7 +84,10 @@ impl Stream for Download {
             Poll::Ready(next) => {
                 self.waiting = false;
                 match &next {
-                    Some(Ok(chunk)) => self.bytes += chunk.len() as u64,
+                    Some(Ok(chunk)) => {
+                        self.bytes += chunk.len() as u64;
+                        self.meter.count(chunk.len());
+                    }
                     Some(Err(_)) => self.broke_off("upstream_unavailable"),
                     None => {}
                 }

@@ -30,6 +30,7 @@ use tokio::{
 
 use crate::{
     http_client::{Connections, HttpClient, Tls, TransportFault, transport_fault},
+    limits::Meter,
     policy::Grant,
     settings::{Mlflow, Settings},
     telemetry,
@@ -88,13 +89,14 @@ impl Proxy {
         }
     }
 
-    /// Sends a granted request on and answers with MLflow's response, of which the body is still to come.
+    /// Sends a granted request on, counts its bytes, and answers with MLflow's response, of which the body is still to come.
     ///
     /// # Errors
     /// When there is no response whose head can be passed on.
     pub async fn forward(
         &self,
         grant: &Grant,
+        meter: Meter,
         client_ip: Option<IpAddr>,
         request: &HttpRequest,
         payload: Payload,
@@ -106,7 +108,7 @@ impl Proxy {
         self.headers.to_upstream(request, grant, client_ip, upstream.headers_mut());
 
         let started = Instant::now();
-        let response = self.exchange(upstream, upload::framing(request), payload).await?;
+        let response = self.exchange(upstream, upload::framing(request), payload, meter.clone()).await?;
         tracing::Span::current().record("upstream_ms", telemetry::milliseconds(started));
 
         let body = download::framing(request.method(), &response);
@@ -114,7 +116,7 @@ impl Proxy {
             // HTTP/1.0 would end the body with the connection, and a truncated one would look whole.
             return Err(ProxyError::NeedsHttp11);
         }
-        Ok(self.response(body, response, permit))
+        Ok(self.response(body, response, permit, meter))
     }
 
     /// Asks MLflow for `target` on the gateway's own account, as requests go; the response's body is not read.
@@ -134,9 +136,10 @@ impl Proxy {
         upstream: ClientRequest,
         framing: Framing,
         payload: Payload,
+        meter: Meter,
     ) -> Result<ClientResponse, ProxyError> {
         let progress = Rc::new(Progress::new(Overdue::Response));
-        let upload = Upload::new(payload, Rc::clone(&progress));
+        let upload = Upload::new(payload, Rc::clone(&progress), meter);
         let sending = match framing {
             Framing::None => upstream.send_body(body::None::new()),
             Framing::Length(length) => upstream.send_body(SizedStream::new(length, upload)),
@@ -150,10 +153,11 @@ impl Proxy {
         framing: download::Framing,
         mut upstream: ClientResponse,
         permit: OwnedSemaphorePermit,
+        meter: Meter,
     ) -> HttpResponse {
         let mut response = HttpResponse::build(upstream.status());
         headers::to_client(upstream.headers(), &mut response);
-        let body = Download::new(upstream.take_payload(), self.limits.upstream_idle, permit);
+        let body = Download::new(upstream.take_payload(), self.limits.upstream_idle, permit, meter);
         download::attach(framing, response, body)
     }
 }

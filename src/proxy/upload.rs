@@ -19,6 +19,7 @@ use super::{
     deadlines::{Overdue, Progress},
     headers,
 };
+use crate::limits::Meter;
 
 /// How the request's body is framed, and how it is therefore sent on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,11 +45,12 @@ pub(super) struct Upload {
     progress: Rc<Progress>,
     span: Span,
     bytes: u64,
+    meter: Meter,
 }
 
 impl Upload {
-    pub(super) fn new(payload: Payload, progress: Rc<Progress>) -> Self {
-        Self { payload, progress, span: Span::current(), bytes: 0 }
+    pub(super) fn new(payload: Payload, progress: Rc<Progress>, meter: Meter) -> Self {
+        Self { payload, progress, span: Span::current(), bytes: 0, meter }
     }
 }
 
@@ -61,6 +63,7 @@ impl Stream for Upload {
         match &next {
             Some(Ok(chunk)) => {
                 self.bytes += chunk.len() as u64;
+                self.meter.count(chunk.len());
                 self.progress.restart(Overdue::UpstreamWrite);
             }
             Some(Err(_)) => {}

@@ -29,7 +29,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 /// Why Redis cannot be used at all.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
-pub struct RedisUrlError(String);
+pub(crate) struct RedisUrlError(String);
 
 /// A pool of connections to Redis.
 #[derive(Clone)]

@@ -19,12 +19,26 @@ const METHODS: [Method; 6] =
 #[derive(Debug, Clone)]
 pub struct Route {
     target: PathAndQuery,
+    moves_artifacts: bool,
 }
+
+/// What begins with these moves an artifact's bytes.
+const ARTIFACT_TRANSFERS: [&str; 4] = [
+    "/api/2.0/mlflow-artifacts/artifacts",
+    "/ajax-api/2.0/mlflow-artifacts/artifacts",
+    "/get-artifact",
+    "/model-versions/get-artifact",
+];
 
 impl Route {
     /// The path and query to send to MLflow: the client's own bytes behind the upstream's prefix.
     pub fn target(&self) -> &PathAndQuery {
         &self.target
+    }
+
+    /// Whether its bodies are artifacts.
+    pub fn moves_artifacts(&self) -> bool {
+        self.moves_artifacts
     }
 }
 
@@ -71,7 +85,8 @@ impl Routes {
             return Err(RouteError::BadPath("is not in origin-form"));
         }
         let path = mounts::path_at_mlflow(uri.path()).ok_or(RouteError::Unknown)?;
-        target::inspect(path).map_err(RouteError::BadPath)?;
+        let plain = target::inspect(path).map_err(RouteError::BadPath)?;
+        let moves_artifacts = ARTIFACT_TRANSFERS.iter().any(|transfers| plain.starts_with(transfers));
 
         let mut target = String::with_capacity(self.prefix.len() + uri.path().len() + 16);
         target.push_str(&self.prefix);
@@ -87,7 +102,7 @@ impl Routes {
             target.push_str(query);
         }
         let target = PathAndQuery::try_from(target).map_err(|_| RouteError::BadPath("cannot be sent on"))?;
-        Ok(Route { target })
+        Ok(Route { target, moves_artifacts })
     }
 }
 

@@ -10,11 +10,11 @@ use percent_encoding::percent_decode_str;
 /// What follows these at MLflow is an artifact's name, in which an encoded slash or semicolon is data.
 const ARTIFACT_NAMES: [&str; 2] = ["/api/2.0/mlflow-artifacts/", "/ajax-api/2.0/mlflow-artifacts/"];
 
-/// Inspects a path at MLflow.
+/// Inspects a path at MLflow and tells how it reads, decoded once.
 ///
 /// # Errors
 /// What is wrong, as the end of a sentence that begins with "the path".
-pub(super) fn inspect(path: &str) -> Result<(), &'static str> {
+pub(super) fn inspect(path: &str) -> Result<Cow<'_, str>, &'static str> {
     if !path.is_ascii() {
         return Err("has bytes that must be percent-encoded");
     }
@@ -22,10 +22,10 @@ pub(super) fn inspect(path: &str) -> Result<(), &'static str> {
         return Err("has parameters");
     }
     segments(path)?;
-    if path.contains('%') { encoded(path) } else { Ok(()) }
+    if path.contains('%') { encoded(path) } else { Ok(path.into()) }
 }
 
-fn encoded(path: &str) -> Result<(), &'static str> {
+fn encoded(path: &str) -> Result<Cow<'_, str>, &'static str> {
     if !escapes_are_hexadecimal(path.as_bytes()) {
         return Err("has a `%` that begins no percent-encoded byte");
     }
@@ -39,7 +39,7 @@ fn encoded(path: &str) -> Result<(), &'static str> {
     if !names_an_artifact && separators(&twice) > separators(path) {
         return Err("has an encoded separator outside an artifact's name");
     }
-    Ok(())
+    Ok(once)
 }
 
 /// Decodes once. A `%` that begins nothing stays: at the second decoding it is a part of a name.

@@ -1,8 +1,11 @@
 //! How much a key may ask for.
 
-use std::num::NonZeroU32;
+use std::num::{NonZeroU32, NonZeroU64};
 
-use super::{reader::Reader, value::words};
+use super::{
+    reader::Reader,
+    value::{ByteSize, words},
+};
 
 /// `[limits]`
 #[derive(Debug, Clone)]
@@ -10,6 +13,8 @@ pub struct Limits {
     pub mode: Mode,
     /// Requests in an hour, for reads and for writes each, where the verifier of the key names no number.
     pub per_hour: NonZeroU32,
+    /// Bytes of artifacts in an hour, up and down together; `None`: as many as a key likes.
+    pub artifact_bytes_per_hour: Option<NonZeroU64>,
     /// Instances that share the limits, for while Redis cannot say.
     pub instances: NonZeroU32,
 }
@@ -30,7 +35,13 @@ impl Limits {
     pub(super) fn read(reader: &mut Reader) -> Option<Self> {
         let mode = reader.value("limits.mode");
         let per_hour = reader.value("limits.per_hour");
+        let bytes = reader.optional::<ByteSize>("limits.artifact_bytes_per_hour");
         let instances = reader.value("limits.instances");
-        Some(Self { mode: mode?, per_hour: per_hour?, instances: instances? })
+        Some(Self {
+            mode: mode?,
+            per_hour: per_hour?,
+            artifact_bytes_per_hour: bytes?.map(|bytes| bytes.0),
+            instances: instances?,
+        })
     }
 }

@@ -6,6 +6,7 @@
 mod auth;
 mod check;
 mod limits;
+mod metrics;
 mod mlflow;
 mod problem;
 mod reader;
@@ -20,6 +21,7 @@ use std::path::Path;
 
 pub use auth::{Auth, AuthCache, AuthMode, AuthService};
 pub use limits::{Limits, Mode};
+pub use metrics::Metrics;
 pub use mlflow::{HostHeader, Mlflow, RestPrefix, UpstreamAuth};
 pub use problem::{Problem, Problems};
 pub use redis::RedisSettings;
@@ -40,6 +42,7 @@ pub struct Settings {
     /// Not set: nothing is shared between instances.
     pub redis: Option<RedisSettings>,
     pub limits: Limits,
+    pub metrics: Metrics,
     pub telemetry: Telemetry,
 }
 
@@ -59,17 +62,24 @@ impl Settings {
         let auth = Auth::read(&mut reader);
         let redis = RedisSettings::read(&mut reader);
         let limits = Limits::read(&mut reader);
+        let metrics = Metrics::read(&mut reader);
         let telemetry = Telemetry::read(&mut reader);
         let mut problems = reader.finish();
 
-        match (server, mlflow, auth, redis, limits, telemetry) {
-            (Some(server), Some(mlflow), Some(auth), Some(redis), Some(limits), Some(telemetry)) => {
-                let settings = Self { server, mlflow, auth, redis, limits, telemetry };
-                problems.extend(check::contradictions(&settings));
-                problems.into_result(settings)
-            }
-            _ => Err(problems),
-        }
+        let settings = (|| {
+            Some(Self {
+                server: server?,
+                mlflow: mlflow?,
+                auth: auth?,
+                redis: redis?,
+                limits: limits?,
+                metrics: metrics?,
+                telemetry: telemetry?,
+            })
+        })();
+        let Some(settings) = settings else { return Err(problems) };
+        problems.extend(check::contradictions(&settings));
+        problems.into_result(settings)
     }
 
     /// Every server that the settings name.

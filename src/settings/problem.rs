@@ -44,6 +44,11 @@ impl Problems {
         self.0.extend(more);
     }
 
+    /// The value of an outcome; its problem is kept.
+    pub fn note<T>(&mut self, outcome: Result<T, Problem>) -> Option<T> {
+        outcome.map_err(|problem| self.push(problem)).ok()
+    }
+
     /// `value`, unless there is a problem.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    num::{NonZeroU32, NonZeroUsize},
+    num::{NonZeroU32, NonZeroU64, NonZeroUsize},
     path::PathBuf,
     time::Duration,
 };
@@ -104,6 +104,22 @@ impl FromText for Duration {
             Ok(duration) => Ok(duration),
             Err(error) => Err(format!("is not a duration: {error}")),
         }
+    }
+}
+
+/// A number of bytes, above zero.
+pub(super) struct ByteSize(pub(super) NonZeroU64);
+
+impl FromText for ByteSize {
+    const FORM: &'static str = "a number of bytes above zero, such as 1000000, 500MiB or 2TiB";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40), ("", 0)];
+        let sized = units.iter().find_map(|(unit, shift)| {
+            let number: u64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
+            NonZeroU64::new(number.checked_mul(1 << shift)?)
+        });
+        sized.map(Self).ok_or_else(|| "is not a number of bytes above zero".to_owned())
     }
 }
 

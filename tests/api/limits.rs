@@ -71,3 +71,39 @@ async fn limits_can_be_only_reported_or_off() {
         }
     }
 }
+
+const ARTIFACT: &str = "/api/2.0/mlflow-artifacts/artifacts/1/model.bin";
+
+#[actix_web::test]
+async fn artifact_bytes_are_counted_apart_both_ways_and_the_transfer_after_the_limit_waits() {
+    let body = "x".repeat(600);
+    let answer = body.clone();
+    let mlflow = Server::start(move |_| Answer::ok(&answer)).await;
+    for (method, target) in [
+        ("GET", ARTIFACT),
+        ("PUT", ARTIFACT),
+        ("GET", "/api/mlflow/api/2.0/mlflow-artif%61cts/artifacts/1/model.bin"),
+        ("GET", "/ajax-api/2.0/mlflow-artifacts/artifacts/1/model.bin"),
+        ("GET", "/get-artifact?path=model.bin"),
+        ("GET", "/model-versions/get-artifact?path=model.bin"),
+    ] {
+        let gateway =
+            GatewayBuilder::default().set("LIMITS__ARTIFACT_BYTES_PER_HOUR", "1KiB").start(&mlflow).await;
+        let sent = if method == "PUT" { &body } else { "" };
+        let request = format!("content-length: {}\r\n\r\n{sent}", sent.len());
+        let mut transfers = 0;
+        let refused = loop {
+            let response = ask(gateway.address, gateway.request(method, target, &request)).await;
+            if response.status != 200 {
+                break response;
+            }
+            transfers += 1;
+        };
+        // Up and down count together; what crosses the limit is finished.
+        assert_eq!(transfers, if method == "PUT" { 1 } else { 2 }, "{method} {target}");
+        assert_eq!((refused.status, refused.reason().as_str()), (429, "rate_limited"));
+        assert!(refused.header("retry-after").unwrap().parse::<u32>().unwrap() > 60);
+        assert!(refused.json()["message"].as_str().unwrap().contains("1024 bytes of artifacts"));
+        assert_eq!(gateway.get(TARGET).await.status, 200, "metadata goes on");
+    }
+}

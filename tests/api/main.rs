@@ -19,6 +19,7 @@ mod health;
 mod key_file;
 mod layout;
 mod limits;
+mod metrics;
 mod operations;
 mod redis;
 mod usage;

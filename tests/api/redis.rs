@@ -485,8 +485,10 @@ async fn admitted(fleet: &[SocketAddr], requests: usize) -> usize {
     count
 }
 
+const PER_HOUR: &str = "HOKUSAI__LIMITS__PER_HOUR";
+
 /// Three processes that share one Redis, one auth service and their limits.
-fn fleet_of_three(stage: &Stage, redis_url: &str, per_hour: &str) -> Vec<(Process, TempDir)> {
+fn fleet_of_three(stage: &Stage, redis_url: &str, limit: (&str, &str)) -> Vec<(Process, TempDir)> {
     let serve = |_| {
         let folder = tempfile::tempdir().unwrap();
         let settings = [
@@ -494,7 +496,7 @@ fn fleet_of_three(stage: &Stage, redis_url: &str, per_hour: &str) -> Vec<(Proces
             ("HOKUSAI_AUTH_SERVICE_URL", stage.auth.url()),
             ("HOKUSAI__AUTH__PEPPER", "a pepper of the fleet's".to_owned()),
             ("REDIS_URL", redis_url.to_owned()),
-            ("HOKUSAI__LIMITS__PER_HOUR", per_hour.to_owned()),
+            (limit.0, limit.1.to_owned()),
             ("HOKUSAI__LIMITS__INSTANCES", "3".to_owned()),
         ];
         let settings: Vec<(&str, &str)> =
@@ -512,7 +514,7 @@ fn addresses(fleet: &[(Process, TempDir)]) -> Vec<SocketAddr> {
 async fn three_processes_together_admit_one_limit() {
     let (redis, stage) = (Redis::start(&[]), Stage::set().await);
     let monitor = redis.monitor();
-    let fleet = fleet_of_three(&stage, &redis.url(), "400");
+    let fleet = fleet_of_three(&stage, &redis.url(), (PER_HOUR, "400"));
     let count = admitted(&addresses(&fleet), 480).await;
     // A batch of four may lie unused at each; nothing is admitted twice. (One more comes every nine seconds.)
     assert!((385..=402).contains(&count), "{count}");
@@ -523,7 +525,7 @@ async fn three_processes_together_admit_one_limit() {
 #[actix_web::test]
 async fn three_processes_hear_of_a_revocation() {
     let (redis, stage) = (Redis::start(&[]), Stage::set().await);
-    let fleet = fleet_of_three(&stage, &redis.url(), "36000");
+    let fleet = fleet_of_three(&stage, &redis.url(), (PER_HOUR, "36000"));
     until_listening(&redis, 3).await;
     for address in addresses(&fleet) {
         assert_eq!(ask(address, get_with("the-key")).await.status, 200);
@@ -544,7 +546,32 @@ async fn three_processes_hear_of_a_revocation() {
 #[actix_web::test]
 async fn without_redis_each_instance_admits_its_share() {
     let stage = Stage::set().await;
-    let fleet = fleet_of_three(&stage, "redis://127.0.0.1:1", "60");
+    let fleet = fleet_of_three(&stage, "redis://127.0.0.1:1", (PER_HOUR, "60"));
     let count = admitted(&addresses(&fleet), 120).await;
     assert!((60..=62).contains(&count), "{count}");
+}
+
+/// PUTs 600 KiB as an artifact.
+async fn put_artifact(address: SocketAddr) -> u16 {
+    let body = "x".repeat(600 << 10);
+    let put = format!(
+        "PUT /api/2.0/mlflow-artifacts/artifacts/a HTTP/1.1\r\nhost: a\r\nauthorization: Bearer the-key\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    ask(address, put).await.status
+}
+
+#[actix_web::test]
+async fn three_processes_together_count_artifact_bytes() {
+    let (stage, redis) = (Stage::set().await, Redis::start(&[]));
+    let limit = ("HOKUSAI__LIMITS__ARTIFACT_BYTES_PER_HOUR", "1MiB");
+    let processes = fleet_of_three(&stage, &redis.url(), limit);
+    let fleet = addresses(&processes);
+    assert_eq!(put_artifact(fleet[0]).await, 200);
+    until_some_key(&redis, |key| key.starts_with("hokusai:limit:bytes:")).await;
+    assert_eq!(put_artifact(fleet[1]).await, 200);
+    eventually("the third knows what the others moved", async || put_artifact(fleet[2]).await == 429).await;
+    let moved = stage.mlflow.requests().len();
+    assert!(moved <= 3, "{moved} transfers of 600 KiB under a limit of 1 MiB");
 }

@@ -9,7 +9,7 @@ use std::{
 };
 
 use crate::support::{
-    Gateway, GatewayBuilder, Response, Server, ask, client::Connection, eventually, server::Answer,
+    Gateway, GatewayBuilder, Response, Server, ask, client::Connection, eventually, metric, server::Answer,
 };
 
 const TARGET: &str = "/api/2.0/mlflow/runs/get";
@@ -264,15 +264,14 @@ async fn what_is_more_than_the_cap_waits_for_nobody() {
 }
 
 #[actix_web::test]
-async fn while_the_service_is_dead_no_key_that_was_good_is_refused_under_load() {
-    let stage = Stage::set(vec![Answer::ok(VALID)], &[("AUTH__CACHE__TTL", "100ms")]).await;
+async fn a_minute_without_the_service_refuses_no_key_that_was_good_under_load() {
+    let stage = Stage::set(vec![Answer::ok(VALID)], &[("AUTH__CACHE__TTL", "1s")]).await;
     let keys: Vec<String> = (0..8).map(|number| format!("key-{number}")).collect();
     for key in &keys {
         assert_eq!(stage.get(key).await.status, 200);
     }
     stage.auth.kill();
-    // Fifty times as long as a verdict is believed without asking.
-    let end = std::time::Instant::now() + Duration::from_secs(5);
+    let end = std::time::Instant::now() + Duration::from_secs(60);
     let clients: Vec<_> = keys
         .into_iter()
         .map(|key| {
@@ -284,13 +283,17 @@ async fn while_the_service_is_dead_no_key_that_was_good_is_refused_under_load() 
                     connection.send(get(&key)).await;
                     assert_eq!(connection.response(false).await.status, 200);
                     served += 1;
+                    // Other tests want the processor too.
+                    actix_rt::time::sleep(Duration::from_millis(20)).await;
                 }
                 served
             })
         })
         .collect();
     for client in clients {
-        assert!(client.await.unwrap() > 50);
+        assert!(client.await.unwrap() > 100);
     }
+    let stale = metric(stage.gateway.address, r#"auth_cache_requests_total{result="stale",tier="memory"}"#);
+    assert!(stale.await > 0.0);
     assert_eq!(stage.get("a-stranger").await.status, 503);
 }

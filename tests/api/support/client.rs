@@ -159,3 +159,12 @@ pub async fn ask(address: SocketAddr, request: impl AsRef<[u8]>) -> Response {
     connection.send(request.as_ref()).await;
     connection.response(request.as_ref().starts_with(b"HEAD ")).await
 }
+
+/// The value of a metric, named without its prefix and with its labels in order; 0 if it is not there.
+pub async fn metric(address: SocketAddr, name: &str) -> f64 {
+    let metrics = ask(address, "GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let line = metrics.text().lines().find_map(|line| {
+        line.strip_prefix("hokusai_gateway_")?.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned)
+    });
+    line.map_or(0.0, |value| value.parse().unwrap())
+}

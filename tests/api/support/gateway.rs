@@ -4,10 +4,10 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use hokusai_gateway::{
     auth::{
-        KeySource,
         key::Environment,
         key_file::edit::{self, CreatedKey, NewKey},
     },
+    resources::Resources,
     settings::Settings,
     startup::Application,
 };
@@ -57,8 +57,8 @@ impl GatewayBuilder {
             .set("MLFLOW__URL", mlflow)
             .set("AUTH__KEY_FILE__PATH", key_file.to_str().unwrap());
         let settings = Settings::load(None, self.settings).unwrap();
-        let keys = KeySource::open(&settings.auth, settings.redis.as_ref()).unwrap();
-        let application = Application::build(settings, keys).unwrap();
+        let resources = Resources::open(&settings).unwrap();
+        let application = Application::build(settings, resources).unwrap();
         let address = application.address();
         actix_rt::spawn(application.run_until_stopped());
         Gateway {
