@@ -1,4 +1,4 @@
-//! The second step: which key a request presents, and how.
+//! The third step: which key a request presents, and how.
 //!
 //! Headers only: a key in a query or in a cookie is not a credential. More than one credential is refused, because
 //! two programs could each believe another one.

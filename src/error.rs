@@ -10,14 +10,19 @@ use actix_web::{
     HttpRequest, HttpResponse,
     http::{
         StatusCode,
-        header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{
+            ALLOW, CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderName, RETRY_AFTER, TRANSFER_ENCODING,
+            WWW_AUTHENTICATE,
+        },
     },
 };
 use serde_json::json;
 
 use crate::{
     auth::AuthError,
+    connection::Connection,
     credentials::{CredentialError, Source},
+    head::HeadError,
     limits::{Allowance, Of, TooMany},
     policy::Denied,
     proxy::ProxyError,
@@ -34,6 +39,8 @@ const RETRY_SECONDS: u64 = 1;
 /// Whatever ends a request before MLflow's answer does.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
+    #[error(transparent)]
+    Head(#[from] HeadError),
     #[error(transparent)]
     Route(#[from] RouteError),
     #[error(transparent)]
@@ -56,6 +63,8 @@ pub enum GatewayError {
     Proxy(#[from] ProxyError),
     #[error("a request reached the handler without a grant")]
     Ungranted,
+    #[error("a handler panicked")]
+    Panicked,
     #[error("the metrics cannot be written")]
     Metrics(#[from] prometheus::Error),
 }
@@ -68,10 +77,13 @@ pub enum Reason {
     CredentialAmbiguous,
     BadRequest,
     UpgradeRefused,
+    ExpectationFailed,
+    FieldsTooLarge,
     BadPath,
     RouteUnknown,
     MethodNotAllowed,
     BodyTimeout,
+    BodyTooLarge,
     RateLimited,
     AuthUnavailable,
     UpstreamUnavailable,
@@ -90,10 +102,15 @@ impl Reason {
             Self::CredentialAmbiguous => ("credential_ambiguous", StatusCode::BAD_REQUEST, "BAD_REQUEST"),
             Self::BadRequest => ("bad_request", StatusCode::BAD_REQUEST, "BAD_REQUEST"),
             Self::UpgradeRefused => ("bad_request", StatusCode::NOT_IMPLEMENTED, "BAD_REQUEST"),
+            Self::ExpectationFailed => ("bad_request", StatusCode::EXPECTATION_FAILED, "BAD_REQUEST"),
+            Self::FieldsTooLarge => {
+                ("bad_request", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "BAD_REQUEST")
+            }
             Self::BadPath => ("bad_path", StatusCode::BAD_REQUEST, "BAD_REQUEST"),
             Self::RouteUnknown => ("route_unknown", StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND"),
             Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "BAD_REQUEST"),
             Self::BodyTimeout => ("body_timeout", StatusCode::REQUEST_TIMEOUT, "BAD_REQUEST"),
+            Self::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "BAD_REQUEST"),
             Self::RateLimited => ("rate_limited", StatusCode::TOO_MANY_REQUESTS, "REQUEST_LIMIT_EXCEEDED"),
             Self::AuthUnavailable => {
                 ("auth_unavailable", StatusCode::SERVICE_UNAVAILABLE, "TEMPORARILY_UNAVAILABLE")
@@ -117,10 +134,13 @@ impl GatewayError {
     /// The one reason for this error.
     pub fn reason(&self) -> Reason {
         match self {
+            Self::Head(HeadError::Underscore | HeadError::Host | HeadError::OtherHost) => Reason::BadRequest,
+            Self::Head(HeadError::Method) => Reason::MethodNotAllowed,
+            Self::Head(HeadError::TooLarge) => Reason::FieldsTooLarge,
+            Self::Head(HeadError::Upgrade) => Reason::UpgradeRefused,
+            Self::Head(HeadError::Expectation) => Reason::ExpectationFailed,
             Self::Route(RouteError::BadPath(_)) => Reason::BadPath,
             Self::Route(RouteError::Unknown) => Reason::RouteUnknown,
-            Self::Route(RouteError::MethodNotAllowed) => Reason::MethodNotAllowed,
-            Self::Route(RouteError::Upgrade) => Reason::UpgradeRefused,
             Self::Credential(CredentialError::Missing) => Reason::CredentialMissing,
             Self::Credential(CredentialError::Ambiguous) => Reason::CredentialAmbiguous,
             Self::Credential(CredentialError::Malformed(_) | CredentialError::UnknownScheme) => {
@@ -137,8 +157,11 @@ impl GatewayError {
             Self::Proxy(ProxyError::Protocol(_)) => Reason::UpstreamProtocol,
             Self::Proxy(ProxyError::UpstreamTimeout(_)) => Reason::UpstreamTimeout,
             Self::Proxy(ProxyError::ClientStalled) => Reason::BodyTimeout,
+            Self::Proxy(ProxyError::BodyTooLarge) => Reason::BodyTooLarge,
             Self::Proxy(ProxyError::ClientGone(_) | ProxyError::NeedsHttp11) => Reason::BadRequest,
-            Self::Proxy(ProxyError::Internal(_)) | Self::Ungranted | Self::Metrics(_) => Reason::Internal,
+            Self::Proxy(ProxyError::Internal(_)) | Self::Ungranted | Self::Panicked | Self::Metrics(_) => {
+                Reason::Internal
+            }
         }
     }
 
@@ -157,6 +180,7 @@ impl GatewayError {
             Self::Route(error @ RouteError::BadPath(_)) => {
                 format!("{error}; the gateway does not forward it to MLflow")
             }
+            Self::Head(error) => error.to_string(),
             Self::Route(error) => error.to_string(),
             Self::Credential(CredentialError::Missing) => {
                 "no API key was sent: set MLFLOW_TRACKING_TOKEN, or send `Authorization: Bearer KEY`".to_owned()
@@ -191,13 +215,14 @@ impl GatewayError {
             Self::Proxy(ProxyError::Protocol(_)) => "MLflow answered in a way that cannot be passed on".to_owned(),
             Self::Proxy(ProxyError::UpstreamTimeout(_)) => "MLflow did not answer in time".to_owned(),
             Self::Proxy(ProxyError::ClientStalled) => "the request's body did not arrive in time".to_owned(),
+            Self::Proxy(ProxyError::BodyTooLarge) => "the request's body is larger than this gateway takes".to_owned(),
             Self::Proxy(ProxyError::ClientGone(_)) => "the request's body broke off".to_owned(),
             Self::Proxy(ProxyError::NeedsHttp11) => {
                 "this response has no length, and HTTP/1.0 cannot tell a whole body from a truncated one: use HTTP/1.1 \
                  (nginx: proxy_http_version 1.1)"
                     .to_owned()
             }
-            Self::Proxy(ProxyError::Internal(_)) | Self::Ungranted | Self::Metrics(_) => "the gateway failed".to_owned(),
+            Self::Proxy(ProxyError::Internal(_)) | Self::Ungranted | Self::Panicked | Self::Metrics(_) => "the gateway failed".to_owned(),
         }
     }
 }
@@ -223,9 +248,13 @@ pub fn respond(error: &GatewayError, request: &HttpRequest) -> HttpResponse {
     if status == StatusCode::METHOD_NOT_ALLOWED {
         response.insert_header((ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE"));
     }
-    if matches!(reason, Reason::UpgradeRefused | Reason::MethodNotAllowed) {
-        // What follows could be this request's body to actix and a request to somebody else.
+    if status.is_client_error() && (is_malformed(reason) || has_body(request.headers())) {
+        // What follows could be this request's body to one reader and a request to another; and no body is waited for
+        // that is not wanted.
         response.force_close();
+        if let Some(connection) = Connection::of(request) {
+            connection.close();
+        }
     }
     let mut response = response.json(json!({
         "error_code": error_code,
@@ -250,6 +279,24 @@ pub fn tell_allowance(Allowance { limit, remaining, reset }: Allowance, headers:
         headers.insert(HeaderName::from_static(name), value.into());
         headers.insert(HeaderName::from_static(elder), value.into());
     }
+}
+
+/// Whether the request is not one that a client of MLflow's sends.
+fn is_malformed(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::BadRequest
+            | Reason::BadPath
+            | Reason::CredentialAmbiguous
+            | Reason::ExpectationFailed
+            | Reason::FieldsTooLarge
+            | Reason::MethodNotAllowed
+            | Reason::UpgradeRefused
+    )
+}
+
+fn has_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
 
 fn log(error: &GatewayError, status: StatusCode, reason: &str, context: &RequestContext) {

@@ -6,6 +6,7 @@
 use std::{
     future::{Ready, ready},
     net::IpAddr,
+    panic::AssertUnwindSafe,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -15,16 +16,19 @@ use actix_web::{
     body::{BoxBody, MessageBody},
     dev::{Payload as RawPayload, RequestHead, ServiceRequest, ServiceResponse},
     error::InternalError,
-    http::header::UPGRADE,
     middleware::Next,
     web::{Data, Payload},
 };
+use futures_util::{FutureExt as _, TryFutureExt as _};
 use tracing::Span;
 
 use crate::{
     auth::{Authenticated, Authenticator, Principal},
-    client_ip, credentials,
+    client_ip,
+    connection::Connection,
+    credentials,
     error::{self, GatewayError},
+    head,
     health::Health,
     limits::{Admission, Allowance, Limiter, Meter},
     policy::{self, Grant},
@@ -120,21 +124,28 @@ impl Gateway {
 
     /// The walk of a request, down to the permission to forward it.
     async fn decide(&self, request: &ServiceRequest) -> Result<(Admitted, Option<Allowance>), GatewayError> {
-        let client_ip = self.client_ip(request.head());
+        if Connection::of(request.request()).is_some_and(|connection| connection.had_fragment()) {
+            return Err(RouteError::BadPath("has a fragment").into());
+        }
+        let grant = self.identify(request.head()).await?;
+        let Admission { allowance, meter } = self.shared.limiter.admit(&grant, request.method()).await?;
+        Ok((Admitted { grant, meter }, allowance))
+    }
+
+    /// All of it that can be done twice.
+    pub(crate) async fn identify(&self, head: &RequestHead) -> Result<Grant, GatewayError> {
+        let client_ip = self.client_ip(head);
         if let Some(client_ip) = client_ip {
             Span::current().record("client_ip", client_ip.to_string());
         }
-        refuse_upgrade(request.head())?;
-        let route = self.shared.routes.resolve(request.method(), request.uri())?;
-        let credential = credentials::extract(request.headers())?;
+        let sound = head::inspect(head)?;
+        let route = self.shared.routes.resolve(sound)?;
+        let credential = credentials::extract(head.headers())?;
         let sent_as = credential.source();
         let caller = self.authenticator.authenticate(&credential, client_ip).await;
         let caller = caller.map_err(|error| GatewayError::Auth { error, sent_as })?;
         name_caller(&caller);
-        let grant = policy::authorize(caller.principal, route)
-            .map_err(|error| GatewayError::Denied { error, sent_as })?;
-        let Admission { allowance, meter } = self.shared.limiter.admit(&grant, request.method()).await?;
-        Ok((Admitted { grant, meter }, allowance))
+        policy::authorize(caller.principal, route).map_err(|error| GatewayError::Denied { error, sent_as })
     }
 
     fn report_usage(&self, principal: &Principal, response: &ServiceResponse, elapsed: Duration) {
@@ -162,7 +173,7 @@ pub async fn admit(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
-    match gateway.decide(&request).await {
+    match contained(gateway.metrics(), gateway.decide(&request)).await {
         Ok((admitted, allowance)) => {
             let principal = Arc::clone(admitted.grant.principal());
             request.extensions_mut().insert(admitted);
@@ -188,16 +199,31 @@ pub async fn forward(
     payload: Payload,
 ) -> HttpResponse {
     let client_ip = gateway.client_ip(request.head());
-    match gateway.proxy.forward(&grant, meter, client_ip, &request, payload).await {
+    let forwarding = gateway.proxy.forward(&grant, meter, client_ip, &request, payload);
+    match contained(gateway.metrics(), forwarding.map_err(GatewayError::from)).await {
         Ok(response) => response,
-        Err(error) => error::respond(&error.into(), &request),
+        Err(error) => error::respond(&error, &request),
     }
+}
+
+/// A panic is an error like others, and a count: without this the client would get no response at all.
+async fn contained<T>(
+    metrics: &Metrics,
+    work: impl Future<Output = Result<T, GatewayError>>,
+) -> Result<T, GatewayError> {
+    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
+        metrics.panicked();
+        Err(GatewayError::Panicked)
+    })
 }
 
 /// The handler for what is no path at all, such as `OPTIONS *`: no scope of actix's ever matches it.
 pub async fn unrouted(gateway: Data<Gateway>, request: HttpRequest) -> HttpResponse {
-    let route = gateway.shared.routes.resolve(request.method(), request.uri());
-    error::respond(&route.err().unwrap_or(RouteError::Unknown).into(), &request)
+    let refusal = match head::inspect(request.head()) {
+        Err(error) => error.into(),
+        Ok(sound) => gateway.shared.routes.resolve(sound).err().unwrap_or(RouteError::Unknown).into(),
+    };
+    error::respond(&refusal, &request)
 }
 
 /// What [`admit`] left for this request, taken away.
@@ -214,14 +240,6 @@ impl FromRequest for Admitted {
     }
 }
 
-/// An upgrade to WebSocket would turn the rest of the connection into this request's body. Others are ignored, as
-/// RFC 9110 §7.8 allows.
-fn refuse_upgrade(head: &RequestHead) -> Result<(), RouteError> {
-    let wants = |value: &str| value.to_ascii_lowercase().contains("websocket");
-    let upgrades = head.headers().get_all(UPGRADE).any(|value| value.to_str().map_or(true, wants));
-    if upgrades { Err(RouteError::Upgrade) } else { Ok(()) }
-}
-
 /// Puts into the request's line who it is that calls.
 fn name_caller(Authenticated { principal, answered }: &Authenticated) {
     let span = Span::current();
@@ -231,5 +249,18 @@ fn name_caller(Authenticated { principal, answered }: &Authenticated) {
     }
     if let Some(key_id) = &principal.key_id {
         span.record("key_id", key_id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix_rt::test]
+    async fn a_panic_is_an_error_and_a_count() {
+        let metrics = Metrics::new().unwrap();
+        let outcome = contained::<()>(&metrics, async { panic!("on purpose") }).await;
+        assert!(matches!(outcome, Err(GatewayError::Panicked)));
+        assert!(metrics.encode().unwrap().contains("hokusai_gateway_panics_total 1"));
     }
 }

@@ -9,6 +9,7 @@ pub mod auth;
 pub mod client_ip;
 pub mod credentials;
 pub mod gateway;
+pub mod head;
 pub mod limits;
 pub mod policy;
 pub mod proxy;
@@ -17,9 +18,11 @@ pub mod server;
 
 // What the walk stands on.
 mod breaker;
+mod connection;
 pub mod error;
 pub mod health;
 mod http_client;
+mod patience;
 mod redis;
 pub mod resources;
 pub mod settings;

@@ -1,4 +1,4 @@
-//! The third step: whose key it is.
+//! The fourth step: whose key it is.
 //!
 //! [`Authenticator::authenticate`] turns a [`Credential`] into a [`Principal`], or says whether the key is refused
 //! or nobody can tell at the moment. The two are never mixed up: an outage is not a verdict.

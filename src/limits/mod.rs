@@ -1,4 +1,4 @@
-//! The fifth step: whether this key has asked for too much of late. After authentication, so that it is known whose
+//! The sixth step: whether this key has asked for too much of late. After authentication, so that it is known whose
 //! request is counted, and never somebody else's.
 
 mod bytes;
@@ -242,14 +242,17 @@ impl Rate {
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
+
     use super::*;
-    use crate::{auth::Principal, policy, routing::Routes, settings::Settings};
+    use crate::{auth::Principal, head, policy, routing::Routes, settings::Settings};
 
     fn grant(key_id: Option<&str>, limit: Option<u32>) -> Grant {
         let environment = [("MLFLOW_SERVER_URL".to_owned(), "http://mlflow".to_owned())];
         let settings = Settings::load(None, environment).unwrap();
-        let uri = "/api/2.0/mlflow/runs/get".parse().unwrap();
-        let route = Routes::new(&settings.mlflow).resolve(&Method::GET, &uri).unwrap();
+        let request = TestRequest::with_uri("/api/2.0/mlflow/runs/get").insert_header(("host", "a"));
+        let request = request.to_http_request();
+        let route = Routes::new(&settings.mlflow).resolve(head::inspect(request.head()).unwrap()).unwrap();
         let principal = Principal {
             key_id: key_id.map(str::to_owned),
             rate_limit_per_hour: limit.and_then(NonZeroU32::new),

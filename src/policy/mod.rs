@@ -1,4 +1,4 @@
-//! The fourth step: whether this principal may take this route, now.
+//! The fifth step: whether this principal may take this route, now.
 //!
 //! Nothing here is cached: what a verifier said is an identity, and what it allows is decided on every request.
 
@@ -47,16 +47,18 @@ fn authorize_at(now: Timestamp, principal: Arc<Principal>, route: Route) -> Resu
 
 #[cfg(test)]
 mod tests {
+    use actix_web::test::TestRequest;
     use jiff::SignedDuration;
 
     use super::*;
-    use crate::{routing::Routes, settings::Settings};
+    use crate::{head, routing::Routes, settings::Settings};
 
     fn route() -> Route {
         let environment = [("MLFLOW_SERVER_URL".to_owned(), "http://mlflow".to_owned())];
         let settings = Settings::load(None, environment).unwrap();
-        let uri = "/api/2.0/mlflow/runs/get".parse().unwrap();
-        Routes::new(&settings.mlflow).resolve(&actix_web::http::Method::GET, &uri).unwrap()
+        let request = TestRequest::with_uri("/api/2.0/mlflow/runs/get").insert_header(("host", "a"));
+        let request = request.to_http_request();
+        Routes::new(&settings.mlflow).resolve(head::inspect(request.head()).unwrap()).unwrap()
     }
 
     #[test]

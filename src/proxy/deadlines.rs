@@ -12,11 +12,11 @@ use std::{
 use std::future::poll_fn;
 use tokio::time::sleep_until;
 
+use crate::patience::Patience;
+
 /// How long each silence may last.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// The client's, in the middle of its body.
-    pub(super) body_idle: Duration,
     /// MLflow's, before it takes the next piece of a body, or sends it.
     pub(super) upstream_idle: Duration,
     /// MLflow's, from the end of the upload to the response's head; the connect, where there is no body.
@@ -36,38 +36,51 @@ pub(super) enum Overdue {
 
 /// Whom an exchange waits for, and since when. The upload keeps it up to date.
 #[derive(Debug)]
-pub(super) struct Progress(Cell<(Overdue, Instant)>);
+pub(super) struct Progress {
+    awaited: Cell<(Overdue, Instant)>,
+    with_client: Cell<Patience>,
+}
 
 impl Progress {
     /// An exchange whose upload has not begun: MLflow is waited for, to be connected to.
-    pub(super) fn new(awaited: Overdue) -> Self {
-        Self(Cell::new((awaited, Instant::now())))
+    pub(super) fn new(awaited: Overdue, with_client: Patience) -> Self {
+        Self { awaited: Cell::new((awaited, Instant::now())), with_client: Cell::new(with_client) }
     }
 
     /// From now on `awaited` is. A wait that goes on keeps its beginning.
     pub(super) fn wait_for(&self, awaited: Overdue) {
-        if self.0.get().0 != awaited {
+        if self.awaited.get().0 != awaited {
             self.restart(awaited);
         }
     }
 
     /// Something arrived: from now on `awaited` is, afresh.
     pub(super) fn restart(&self, awaited: Overdue) {
-        self.0.set((awaited, Instant::now()));
+        self.awaited.set((awaited, Instant::now()));
+    }
+
+    /// A piece of the client's body arrived: from now on MLflow is waited for, to take it.
+    pub(super) fn client_sent(&self, bytes: usize) {
+        if let (Overdue::Client, since) = self.awaited.get() {
+            let mut patience = self.with_client.get();
+            patience.rewarded(bytes, since.elapsed());
+            self.with_client.set(patience);
+        }
+        self.restart(Overdue::UpstreamWrite);
     }
 
     fn deadline(&self, limits: Limits) -> Instant {
-        let (awaited, since) = self.0.get();
+        let (awaited, since) = self.awaited.get();
         since
             + match awaited {
-                Overdue::Client => limits.body_idle,
+                Overdue::Client => self.with_client.get().left(),
                 Overdue::UpstreamWrite => limits.upstream_idle,
                 Overdue::Response => limits.response,
             }
     }
 
     fn awaited(&self) -> Overdue {
-        self.0.get().0
+        self.awaited.get().0
     }
 }
 
@@ -110,28 +123,29 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits = Limits {
-        body_idle: Duration::from_millis(200),
-        upstream_idle: Duration::from_millis(400),
-        response: Duration::from_millis(600),
-    };
+    const LIMITS: Limits =
+        Limits { upstream_idle: Duration::from_millis(400), response: Duration::from_millis(600) };
+
+    fn progress(awaited: Overdue) -> Progress {
+        Progress::new(awaited, Patience::new(Duration::from_millis(200), 1000))
+    }
 
     #[actix_rt::test]
     async fn whoever_is_silent_too_long_ends_the_exchange() {
         for awaited in [Overdue::Client, Overdue::UpstreamWrite, Overdue::Response] {
-            let progress = Progress::new(awaited);
+            let progress = progress(awaited);
             assert_eq!(within(LIMITS, &progress, pending::<()>()).await, Err(awaited));
         }
     }
 
     #[actix_rt::test]
     async fn an_exchange_that_goes_on_outlives_every_limit() {
-        let progress = Progress::new(Overdue::Response);
+        let progress = progress(Overdue::Response);
         let exchange = async {
             for _ in 0..20 {
                 actix_rt::time::sleep(Duration::from_millis(40)).await;
                 progress.restart(Overdue::Client);
-                progress.restart(Overdue::UpstreamWrite);
+                progress.client_sent(40);
             }
         };
         assert_eq!(within(LIMITS, &progress, exchange).await, Ok(()));
@@ -139,11 +153,24 @@ mod tests {
 
     #[actix_rt::test]
     async fn a_wait_that_goes_on_keeps_its_beginning() {
-        let progress = Progress::new(Overdue::Client);
+        let progress = progress(Overdue::Client);
         let exchange = async {
             loop {
                 actix_rt::time::sleep(Duration::from_millis(5)).await;
                 progress.wait_for(Overdue::Client);
+            }
+        };
+        assert_eq!(within::<()>(LIMITS, &progress, exchange).await, Err(Overdue::Client));
+    }
+
+    #[actix_rt::test]
+    async fn a_client_that_only_trickles_ends_the_exchange() {
+        let progress = progress(Overdue::Client);
+        let exchange = async {
+            loop {
+                actix_rt::time::sleep(Duration::from_millis(20)).await;
+                progress.client_sent(1);
+                progress.restart(Overdue::Client);
             }
         };
         assert_eq!(within::<()>(LIMITS, &progress, exchange).await, Err(Overdue::Client));

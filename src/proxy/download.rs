@@ -22,7 +22,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::Span;
 
 use super::headers;
-use crate::limits::Meter;
+use crate::{connection::UnderWay, limits::Meter};
 
 /// Why a response's body broke off. The client's connection is then closed without the end of the body.
 #[derive(Debug, thiserror::Error)]
@@ -33,11 +33,15 @@ pub(super) enum BodyFault {
     Silent(Duration),
 }
 
+/// What is kept until a response's last byte: the permit for a connection to MLflow, and the request's place on the
+/// client's.
+pub(super) type Held = (OwnedSemaphorePermit, Option<UnderWay>);
+
 /// A body that is read as fast as the client takes it, with a deadline on MLflow's silence.
 pub(super) struct Download {
     // Dropped before the permit: the connection is back in its pool before the next request may want it.
     payload: Payload,
-    _permit: OwnedSemaphorePermit,
+    _held: Held,
     idle: Duration,
     /// Runs while MLflow is waited for. Made at the first wait, for most bodies arrive with their head.
     silence: Option<Pin<Box<Sleep>>>,
@@ -48,10 +52,10 @@ pub(super) struct Download {
 }
 
 impl Download {
-    pub(super) fn new(payload: Payload, idle: Duration, permit: OwnedSemaphorePermit, meter: Meter) -> Self {
+    pub(super) fn new(payload: Payload, idle: Duration, held: Held, meter: Meter) -> Self {
         Self {
             payload,
-            _permit: permit,
+            _held: held,
             idle,
             silence: None,
             waiting: false,

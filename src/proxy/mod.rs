@@ -7,6 +7,7 @@ mod upload;
 
 use std::{
     net::IpAddr,
+    num::NonZeroU64,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
@@ -14,7 +15,7 @@ use std::{
 
 use actix_web::{
     HttpMessage as _, HttpRequest, HttpResponse,
-    error::ParseError,
+    error::{ParseError, PayloadError},
     http::{Method, StatusCode, Version, uri::PathAndQuery},
     web::Payload,
 };
@@ -23,20 +24,19 @@ use awc::{
     body::{self, BodyStream, SizedStream},
     error::{ConnectError, SendRequestError},
 };
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
+    connection::Connection,
     http_client::{Connections, HttpClient, Tls, TransportFault, transport_fault},
     limits::Meter,
+    patience::Patience,
     policy::Grant,
     settings::{Mlflow, Settings},
     telemetry,
 };
 use deadlines::{Limits, Overdue, Progress, within};
-use download::Download;
+use download::{Download, Held};
 use upload::{Framing, Upload};
 
 /// Why MLflow's response could not be had.
@@ -54,6 +54,8 @@ pub enum ProxyError {
     UpstreamTimeout(&'static str),
     #[error("the client stalled in the middle of its body")]
     ClientStalled,
+    #[error("the client's body is larger than server.max_body")]
+    BodyTooLarge,
     #[error("the client's body broke off: {0}")]
     ClientGone(String),
     #[error("the response has no length and the client speaks HTTP/1.0")]
@@ -68,6 +70,8 @@ pub struct Proxy {
     client: HttpClient,
     headers: headers::Rules,
     limits: Limits,
+    client_patience: Patience,
+    max_body: u64,
     queue_timeout: Duration,
     /// One permit for each connection that may be in use; held until the response's last byte.
     connections: Arc<Semaphore>,
@@ -80,10 +84,14 @@ impl Proxy {
             client: upstream_client(mlflow, tls),
             headers: headers::Rules::new(mlflow, &settings.server.trusted_proxies),
             limits: Limits {
-                body_idle: settings.server.body_idle_timeout,
                 upstream_idle: mlflow.idle_timeout,
                 response: mlflow.connect_timeout + mlflow.response_timeout,
             },
+            client_patience: Patience::new(
+                settings.server.body_idle_timeout,
+                settings.server.min_body_rate.get(),
+            ),
+            max_body: settings.server.max_body.map_or(u64::MAX, NonZeroU64::get),
             queue_timeout: mlflow.queue_timeout,
             connections: Arc::new(Semaphore::new(mlflow.max_connections.get())),
         }
@@ -101,6 +109,10 @@ impl Proxy {
         request: &HttpRequest,
         payload: Payload,
     ) -> Result<HttpResponse, ProxyError> {
+        let framing = upload::framing(request);
+        if matches!(framing, Framing::Length(length) if length > self.max_body) {
+            return Err(ProxyError::BodyTooLarge);
+        }
         let permit = timeout(self.queue_timeout, Arc::clone(&self.connections).acquire_owned());
         let permit = permit.await.ok().and_then(Result::ok).ok_or(ProxyError::Busy)?;
 
@@ -108,7 +120,7 @@ impl Proxy {
         self.headers.to_upstream(request, grant, client_ip, upstream.headers_mut());
 
         let started = Instant::now();
-        let response = self.exchange(upstream, upload::framing(request), payload, meter.clone()).await?;
+        let response = self.exchange(upstream, request, framing, payload, meter.clone()).await?;
         tracing::Span::current().record("upstream_ms", telemetry::milliseconds(started));
 
         let body = download::framing(request.method(), &response);
@@ -116,7 +128,8 @@ impl Proxy {
             // HTTP/1.0 would end the body with the connection, and a truncated one would look whole.
             return Err(ProxyError::NeedsHttp11);
         }
-        Ok(self.response(body, response, permit, meter))
+        let under_way = Connection::of(request).map(Connection::serve);
+        Ok(self.response(body, response, (permit, under_way), meter))
     }
 
     /// Asks MLflow for `target` on the gateway's own account, as requests go; the response's body is not read.
@@ -134,12 +147,14 @@ impl Proxy {
     async fn exchange(
         &self,
         upstream: ClientRequest,
+        request: &HttpRequest,
         framing: Framing,
         payload: Payload,
         meter: Meter,
     ) -> Result<ClientResponse, ProxyError> {
-        let progress = Rc::new(Progress::new(Overdue::Response));
-        let upload = Upload::new(payload, Rc::clone(&progress), meter);
+        let progress = Rc::new(Progress::new(Overdue::Response, self.client_patience));
+        let connection = Connection::of(request).cloned();
+        let upload = Upload::new(payload, Rc::clone(&progress), connection, self.max_body, meter);
         let sending = match framing {
             Framing::None => upstream.send_body(body::None::new()),
             Framing::Length(length) => upstream.send_body(SizedStream::new(length, upload)),
@@ -152,12 +167,12 @@ impl Proxy {
         &self,
         framing: download::Framing,
         mut upstream: ClientResponse,
-        permit: OwnedSemaphorePermit,
+        held: Held,
         meter: Meter,
     ) -> HttpResponse {
         let mut response = HttpResponse::build(upstream.status());
         headers::to_client(upstream.headers(), &mut response);
-        let body = Download::new(upstream.take_payload(), self.limits.upstream_idle, permit, meter);
+        let body = Download::new(upstream.take_payload(), self.limits.upstream_idle, held, meter);
         download::attach(framing, response, body)
     }
 }
@@ -197,7 +212,10 @@ fn failed(error: SendRequestError) -> ProxyError {
             ProxyError::Closed(format!("broke the connection: {error}"))
         }
         SendRequestError::Response(error) => ProxyError::Protocol(format!("sent a bad response: {error}")),
-        SendRequestError::Body(error) => ProxyError::ClientGone(error.to_string()),
+        SendRequestError::Body(error) => match error.downcast_ref() {
+            Some(PayloadError::Overflow) => ProxyError::BodyTooLarge,
+            _ => ProxyError::ClientGone(error.to_string()),
+        },
         error => ProxyError::Internal(error.to_string()),
     }
 }

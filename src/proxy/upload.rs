@@ -19,7 +19,7 @@ use super::{
     deadlines::{Overdue, Progress},
     headers,
 };
-use crate::limits::Meter;
+use crate::{connection::Connection, limits::Meter};
 
 /// How the request's body is framed, and how it is therefore sent on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,14 +43,31 @@ pub(super) fn framing(request: &HttpRequest) -> Framing {
 pub(super) struct Upload {
     payload: Payload,
     progress: Rc<Progress>,
+    connection: Option<Rc<Connection>>,
     span: Span,
     bytes: u64,
+    max_bytes: u64,
     meter: Meter,
 }
 
 impl Upload {
-    pub(super) fn new(payload: Payload, progress: Rc<Progress>, meter: Meter) -> Self {
-        Self { payload, progress, span: Span::current(), bytes: 0, meter }
+    pub(super) fn new(
+        payload: Payload,
+        progress: Rc<Progress>,
+        connection: Option<Rc<Connection>>,
+        max_bytes: u64,
+        meter: Meter,
+    ) -> Self {
+        let upload =
+            Self { payload, progress, connection, span: Span::current(), bytes: 0, max_bytes, meter };
+        upload.tell_connection(Some(0));
+        upload
+    }
+
+    fn tell_connection(&self, uploaded: Option<u64>) {
+        if let Some(connection) = &self.connection {
+            connection.uploaded(uploaded);
+        }
     }
 }
 
@@ -63,8 +80,12 @@ impl Stream for Upload {
         match &next {
             Some(Ok(chunk)) => {
                 self.bytes += chunk.len() as u64;
+                if self.bytes > self.max_bytes {
+                    return Poll::Ready(Some(Err(PayloadError::Overflow)));
+                }
                 self.meter.count(chunk.len());
-                self.progress.restart(Overdue::UpstreamWrite);
+                self.tell_connection(Some(self.bytes));
+                self.progress.client_sent(chunk.len());
             }
             Some(Err(_)) => {}
             None => self.progress.restart(Overdue::Response),
@@ -75,6 +96,7 @@ impl Stream for Upload {
 
 impl Drop for Upload {
     fn drop(&mut self) {
+        self.tell_connection(None);
         self.span.record("bytes_in", self.bytes);
     }
 }

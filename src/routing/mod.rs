@@ -1,4 +1,4 @@
-//! The first step: which MLflow path a request asks for.
+//! The second step: which MLflow path a request asks for.
 //!
 //! A target is read once ([`target`]), found under a public mount ([`mounts`]) and turned into the path and query
 //! that MLflow is sent. The bytes that were inspected are the bytes that are forwarded.
@@ -6,14 +6,13 @@
 mod mounts;
 mod target;
 
-use actix_web::http::{Method, Uri, uri::PathAndQuery};
+use actix_web::http::uri::PathAndQuery;
 use url::Url;
 
-use crate::settings::{Mlflow, RestPrefix};
-
-/// The methods that MLflow's API, its UI and its artifact proxy use.
-const METHODS: [Method; 6] =
-    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+use crate::{
+    head::SoundHead,
+    settings::{Mlflow, RestPrefix},
+};
 
 /// Where a request goes at MLflow. Only [`Routes::resolve`] makes one.
 #[derive(Debug, Clone)]
@@ -49,10 +48,6 @@ pub enum RouteError {
     BadPath(&'static str),
     #[error("no route of MLflow is served at this path")]
     Unknown,
-    #[error("this method is not allowed")]
-    MethodNotAllowed,
-    #[error("protocol upgrades are not supported")]
-    Upgrade,
 }
 
 /// The public mounts and what stands behind them.
@@ -77,12 +72,10 @@ impl Routes {
     ///
     /// # Errors
     /// A method or a target that is not served; nothing of it may be forwarded.
-    pub fn resolve(&self, method: &Method, uri: &Uri) -> Result<Route, RouteError> {
-        if !METHODS.contains(method) {
-            return Err(RouteError::MethodNotAllowed);
-        }
-        if uri.authority().is_some() || !uri.path().starts_with('/') {
-            return Err(RouteError::BadPath("is not in origin-form"));
+    pub fn resolve(&self, head: SoundHead<'_>) -> Result<Route, RouteError> {
+        let uri = &head.get().uri;
+        if !uri.path().starts_with('/') {
+            return Err(RouteError::BadPath("does not begin with a slash"));
         }
         let path = mounts::path_at_mlflow(uri.path()).ok_or(RouteError::Unknown)?;
         let plain = target::inspect(path).map_err(RouteError::BadPath)?;

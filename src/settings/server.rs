@@ -1,10 +1,10 @@
 //! The listener and its clients.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, num::NonZeroU64, time::Duration};
 
 use ipnet::IpNet;
 
-use super::reader::Reader;
+use super::{reader::Reader, value::ByteSize};
 
 /// `[server]`
 #[derive(Debug, Clone)]
@@ -19,8 +19,12 @@ pub struct Server {
     pub keep_alive: Duration,
     /// Time for the head of a connection's first request.
     pub head_timeout: Duration,
-    /// Time a client may stall in the middle of its body.
+    /// Time a client may stall in the middle of a body, either way.
     pub body_idle_timeout: Duration,
+    /// Bytes a second that a body must come to, either way, over a time of that length.
+    pub min_body_rate: NonZeroU64,
+    /// The largest body of a request, in bytes.
+    pub max_body: Option<NonZeroU64>,
     /// Time for transfers in flight at SIGTERM.
     pub drain_grace: Duration,
 }
@@ -33,6 +37,8 @@ impl Server {
         let keep_alive = reader.value("server.keep_alive");
         let head_timeout = reader.value("server.head_timeout");
         let body_idle_timeout = reader.value("server.body_idle_timeout");
+        let min_body_rate = reader.value::<ByteSize>("server.min_body_rate");
+        let max_body = reader.optional::<ByteSize>("server.max_body");
         let drain_grace = reader.value("server.drain_grace");
         Some(Self {
             bind: bind?,
@@ -41,6 +47,8 @@ impl Server {
             keep_alive: keep_alive?,
             head_timeout: head_timeout?,
             body_idle_timeout: body_idle_timeout?,
+            min_body_rate: min_body_rate?.0,
+            max_body: max_body?.map(|bytes| bytes.0),
             drain_grace: drain_grace?,
         })
     }

@@ -69,7 +69,7 @@ fn basic(user: &str, password: &str) -> Vec<u8> {
 async fn mlflow_is_told_who_calls_and_nobody_else_can_say_so() {
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
     let gateway = Gateway::start(&mlflow).await;
-    let lies = "x-hokusai-user-id: root\r\nx-hokusai-key-id: root\r\nx_hokusai_user_id: root\r\n\
+    let lies = "x-hokusai-user-id: root\r\nx-hokusai-key-id: root\r\n\
                 X-Hokusai-Anything: root\r\nx-forwarded-for: 192.0.2.66\r\nx-forwarded-host: evil\r\n\
                 x-forwarded-proto: https\r\nx-forwarded-prefix: /evil\r\nforwarded: for=192.0.2.66\r\n\
                 x-real-ip: 192.0.2.66\r\nx-original-url: /evil\r\nx-rewrite-url: /evil\r\n\

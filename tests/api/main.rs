@@ -16,6 +16,7 @@ mod errors;
 mod faults;
 mod forwarding;
 mod health;
+mod hostile;
 mod key_file;
 mod layout;
 mod limits;

@@ -56,6 +56,16 @@ impl Connection {
         self.stream.write_all(bytes.as_ref()).await.unwrap();
     }
 
+    /// Sends as much as the server takes; whether it took all.
+    pub async fn try_send(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).await.is_ok()
+    }
+
+    /// Sends nothing more.
+    pub async fn finish(&mut self) {
+        self.stream.shutdown().await.unwrap();
+    }
+
     /// The next response; `to_head` says that it answers a HEAD request.
     pub async fn response(&mut self, to_head: bool) -> Response {
         timeout(PATIENCE, self.read(to_head)).await.expect("no response in time")

@@ -49,6 +49,10 @@ impl Recorded {
         self.target().ends_with("/health") && self.header("x-request-id").is_none()
     }
 
+    pub fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+
     pub fn target(&self) -> &str {
         self.line.split(' ').nth(1).unwrap()
     }

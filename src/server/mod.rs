@@ -1,18 +1,24 @@
 //! The HTTP server: its route table, and what is wrapped around it.
 
-use std::{net::TcpListener, sync::Arc};
+mod expect;
+mod listener;
 
+use actix_service::ServiceFactory;
 use actix_web::{
-    App, FromRequest, Handler, HttpRequest, HttpResponse, HttpServer, Resource,
-    dev::Server,
+    App, Error, FromRequest, Handler, HttpRequest, HttpResponse, Resource,
+    body::MessageBody,
+    dev::{ServiceRequest, ServiceResponse},
     middleware::from_fn,
     web::{self, Data, ServiceConfig},
 };
 use tracing_actix_web::TracingLogger;
 
+pub use listener::start;
+
 use crate::{
-    error,
-    gateway::{Gateway, Shared, admit, forward, unrouted},
+    connection, error,
+    gateway::{Gateway, admit, forward, unrouted},
+    head::HeadError,
     health,
     routing::RouteError,
     telemetry,
@@ -56,42 +62,26 @@ async fn metrics(request: HttpRequest, gateway: Data<Gateway>) -> HttpResponse {
 }
 
 async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
-    error::respond(&RouteError::MethodNotAllowed.into(), &request)
+    error::respond(&HeadError::Method.into(), &request)
 }
 
-/// Builds the server on a socket that is bound already.
-///
-/// # Errors
-/// A socket that cannot be listened on.
-pub fn start(
-    listener: TcpListener,
-    shared: Arc<Shared>,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<Server> {
-    let settings = shared.settings.server.clone();
-    let mut server = HttpServer::new(move || {
-        App::new()
-            .app_data(Data::new(Gateway::new(Arc::clone(&shared))))
-            .configure(routes)
-            // The last one wrapped is the first one run: the id that is stamped is made by the tracing logger.
-            .wrap(from_fn(telemetry::stamp_request_id))
-            .wrap(TracingLogger::<telemetry::GatewayRootSpan>::new())
-    })
-    .keep_alive(settings.keep_alive)
-    .client_request_timeout(settings.head_timeout)
-    .client_disconnect_timeout(LINGER)
-    // A client that closed its side is gone: what was asked for it at MLflow is given up.
-    .h1_allow_half_closed(false)
-    .tcp_nodelay(true)
-    .backlog(BACKLOG)
-    .shutdown_timeout(settings.drain_grace.as_millis().div_ceil(1000) as u64)
-    .shutdown_signal(stop);
-    if settings.workers > 0 {
-        server = server.workers(settings.workers);
-    }
-    Ok(server.listen(listener)?.run())
+/// The application of one worker.
+fn app(
+    gateway: Data<Gateway>,
+) -> App<
+    impl ServiceFactory<
+        ServiceRequest,
+        Config = (),
+        Response = ServiceResponse<impl MessageBody>,
+        Error = Error,
+        InitError = (),
+    >,
+> {
+    App::new()
+        .app_data(gateway)
+        .configure(routes)
+        // The last one wrapped is the first one run: the id that is stamped is made by the tracing logger.
+        .wrap(from_fn(telemetry::stamp_request_id))
+        .wrap(TracingLogger::<telemetry::GatewayRootSpan>::new())
+        .wrap(from_fn(connection::count))
 }
-
-/// How long a refused client may go on sending its body before its connection is reset.
-const LINGER: std::time::Duration = std::time::Duration::from_secs(5);
-const BACKLOG: u32 = 2048;

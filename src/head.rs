@@ -1,0 +1,163 @@
+//! The first step: whether a request's head can be read in one way only.
+//!
+//! actix-http has refused by now what RFC 9112 forbids of framing and of field syntax. What is refused here is legal, or
+//! nearly, and read differently by different servers.
+
+use actix_web::{
+    dev::RequestHead,
+    http::{
+        Method, Version,
+        header::{EXPECT, HOST, HeaderMap, UPGRADE},
+        uri::Authority,
+    },
+};
+
+/// The methods that MLflow's API, its UI and its artifact proxy use.
+const METHODS: [Method; 6] =
+    [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
+/// The most that a request's fields may come to, in bytes of names, values, colons and line ends.
+const MAX_FIELDS: usize = 32 * 1024;
+
+/// A head that was inspected. Only [`inspect`] makes one.
+#[derive(Debug, Clone, Copy)]
+pub struct SoundHead<'a>(&'a RequestHead);
+
+impl<'a> SoundHead<'a> {
+    pub fn get(self) -> &'a RequestHead {
+        self.0
+    }
+}
+
+/// Why a head is refused.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HeadError {
+    #[error("this method is not allowed")]
+    Method,
+    #[error("a header's name has `_`, which some servers read as `-`")]
+    Underscore,
+    #[error("the Host header is not a host")]
+    Host,
+    #[error("the target names another host than the Host header")]
+    OtherHost,
+    #[error("the headers come to more than 32 KiB")]
+    TooLarge,
+    #[error("protocol upgrades are not supported")]
+    Upgrade,
+    #[error("the only expectation that can be met is 100-continue")]
+    Expectation,
+}
+
+/// # Errors
+/// What could be read in two ways, or cannot be met.
+pub fn inspect(head: &RequestHead) -> Result<SoundHead<'_>, HeadError> {
+    if !METHODS.contains(&head.method) {
+        return Err(HeadError::Method);
+    }
+    fields(&head.headers)?;
+    host(head)?;
+    // An upgrade to WebSocket would turn the rest of the connection into this request's body. Others are ignored, as
+    // RFC 9110 §7.8 allows.
+    let websocket = |value: &str| value.to_ascii_lowercase().contains("websocket");
+    if head.headers.get_all(UPGRADE).any(|value| value.to_str().map_or(true, websocket)) {
+        return Err(HeadError::Upgrade);
+    }
+    if head.headers.get_all(EXPECT).any(|value| !value.as_bytes().eq_ignore_ascii_case(b"100-continue")) {
+        return Err(HeadError::Expectation);
+    }
+    Ok(SoundHead(head))
+}
+
+fn fields(headers: &HeaderMap) -> Result<(), HeadError> {
+    let mut size = 0;
+    for (name, value) in headers {
+        if name.as_str().contains('_') {
+            return Err(HeadError::Underscore);
+        }
+        size += name.as_str().len() + value.len() + ": \r\n".len();
+    }
+    if size > MAX_FIELDS { Err(HeadError::TooLarge) } else { Ok(()) }
+}
+
+/// RFC 9110 §7.2, RFC 9112 §3.2.2: one host, in the field and in an absolute target alike.
+fn host(head: &RequestHead) -> Result<(), HeadError> {
+    let Some(host) = head.headers.get(HOST) else {
+        return if head.version < Version::HTTP_11 { Ok(()) } else { Err(HeadError::Host) };
+    };
+    let authority = Authority::try_from(host.as_bytes()).map_err(|_| HeadError::Host)?;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._[]:".contains(&byte);
+    if authority.host().is_empty() || !authority.as_str().bytes().all(plain) {
+        return Err(HeadError::Host);
+    }
+    match head.uri.authority() {
+        Some(named) if *named != authority => Err(HeadError::OtherHost),
+        _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn outcome(target: &str, headers: &[(&str, &str)]) -> Result<(), HeadError> {
+        let mut request = TestRequest::with_uri(target);
+        for header in headers {
+            request = request.append_header(*header);
+        }
+        inspect(request.to_http_request().head()).map(|_| ())
+    }
+
+    #[test]
+    fn methods_that_mlflow_does_not_use_are_refused() {
+        for method in ["TRACE", "CONNECT", "OPTIONS", "PROPFIND", "get"] {
+            let method = Method::from_bytes(method.as_bytes()).unwrap();
+            let request = TestRequest::default().method(method.clone()).insert_header(("host", "a"));
+            let outcome = inspect(request.to_http_request().head()).map(|_| ());
+            assert_eq!(outcome, Err(HeadError::Method), "{method}");
+        }
+    }
+
+    #[test]
+    fn a_host_is_one_host() {
+        for host in ["mlflow", "mlflow.example.com:8443", "127.0.0.1:80", "[::1]:8001", "a-b.c_d"] {
+            assert_eq!(outcome("/", &[("host", host)]), Ok(()), "{host}");
+        }
+        for host in ["", "a b", "a/..", "u@evil", "a,b", "a?b", "a#b", "a:b:c", "é"] {
+            assert_eq!(outcome("/", &[("host", host)]), Err(HeadError::Host), "{host}");
+        }
+        assert_eq!(outcome("/", &[]), Err(HeadError::Host));
+    }
+
+    #[test]
+    fn a_target_in_absolute_form_names_the_same_host() {
+        let host = ("host", "mlflow:80");
+        assert_eq!(outcome("http://mlflow:80/x", &[host]), Ok(()));
+        assert_eq!(outcome("http://evil/x", &[host]), Err(HeadError::OtherHost));
+    }
+
+    #[test]
+    fn fields_of_up_to_32_kib_pass() {
+        let long = "x".repeat(32 * 1024 - "host: a\r\n".len() - "long: \r\n".len());
+        assert_eq!(outcome("/", &[("host", "a"), ("long", &long)]), Ok(()));
+        let longer = format!("{long}x");
+        assert_eq!(outcome("/", &[("host", "a"), ("long", &longer)]), Err(HeadError::TooLarge));
+    }
+
+    #[test]
+    fn what_could_be_read_in_two_ways_or_cannot_be_met_is_refused() {
+        for (name, value, error) in [
+            ("content_length", "5", HeadError::Underscore),
+            ("x_hokusai_user_id", "eve", HeadError::Underscore),
+            ("upgrade", "websocket", HeadError::Upgrade),
+            ("upgrade", "h2c, WebSocket", HeadError::Upgrade),
+            ("expect", "bogus", HeadError::Expectation),
+            ("expect", "100-continue, bogus", HeadError::Expectation),
+        ] {
+            assert_eq!(outcome("/", &[("host", "a"), (name, value)]), Err(error), "{name}: {value}");
+        }
+        for (name, value) in [("upgrade", "h2c"), ("expect", "100-Continue")] {
+            assert_eq!(outcome("/", &[("host", "a"), (name, value)]), Ok(()), "{name}: {value}");
+        }
+    }
+}

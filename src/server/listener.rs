@@ -1,0 +1,113 @@
+//! The socket, and what each connection on it goes through: TLS if there is any, our own look at its bytes, HTTP/1.1.
+
+use std::{
+    net::{SocketAddr, TcpListener},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
+
+use actix_http::{HttpService, Request, Response, error::DispatchError};
+use actix_rt::net::TcpStream;
+use actix_server::{GracefulShutdownSignal, Server};
+use actix_service::{
+    IntoServiceFactory as _, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config,
+};
+use actix_web::{
+    Error,
+    body::{BoxBody, MessageBody},
+    dev::{AppConfig, ServiceResponse},
+    web::Data,
+};
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::{app, expect};
+use crate::{
+    connection::{Deadlines, Inbound},
+    gateway::{Gateway, Shared},
+    patience::Patience,
+};
+
+/// How long a refused client may go on sending its body before its connection is reset.
+const LINGER: Duration = Duration::from_secs(5);
+const BACKLOG: u32 = 2048;
+
+/// Builds the server on a socket that is bound already. It stops when `stop` says so.
+///
+/// # Errors
+/// A socket that cannot be listened on.
+pub fn start(
+    listener: TcpListener,
+    shared: Arc<Shared>,
+    stop: impl Future<Output = ()> + Send + 'static,
+) -> std::io::Result<Server> {
+    let settings = &shared.settings.server;
+    let mut builder = Server::build()
+        .backlog(BACKLOG)
+        .shutdown_timeout(settings.drain_grace.as_millis().div_ceil(1000) as u64)
+        .shutdown_signal(stop);
+    if settings.workers > 0 {
+        builder = builder.workers(settings.workers);
+    }
+    let deadlines = Deadlines {
+        head: settings.head_timeout,
+        write: Patience::new(settings.body_idle_timeout, settings.min_body_rate.get()),
+    };
+    let draining = builder.graceful_shutdown_signal();
+    let builder = builder.listen("http", listener, move || {
+        let accept = fn_service(move |tcp: TcpStream| async move {
+            let peer = tcp.peer_addr().ok();
+            tcp.set_nodelay(true).map_err(DispatchError::Io)?;
+            Ok((Inbound::new(tcp, false, deadlines), peer))
+        });
+        accept.and_then(http(&shared, &draining))
+    })?;
+    Ok(builder.run())
+}
+
+/// HTTP/1.1 on a stream, and the application of one worker behind it.
+fn http<T>(
+    shared: &Arc<Shared>,
+    draining: &GracefulShutdownSignal,
+) -> impl ServiceFactory<
+    (Inbound<T>, Option<SocketAddr>),
+    Config = (),
+    Response = (),
+    Error = DispatchError,
+    InitError = (),
+> + use<T>
+where
+    T: AsyncRead + AsyncWrite + Unpin + 'static,
+{
+    let gateway = Data::new(Gateway::new(Arc::clone(shared)));
+    let (settings, draining) = (&shared.settings.server, draining.clone());
+    HttpService::build()
+        .graceful_shutdown_signal(move || {
+            let draining = draining.clone();
+            async move { draining.notified().await }
+        })
+        .keep_alive(settings.keep_alive)
+        .client_request_timeout(settings.head_timeout)
+        .client_disconnect_timeout(LINGER)
+        // A client that closed its side is gone: what was asked for it at MLflow is given up.
+        .h1_allow_half_closed(false)
+        .on_connect_ext(|stream: &Inbound<T>, data| {
+            data.insert(Rc::clone(stream.connection()));
+        })
+        .expect(expect::decided_first(gateway.clone(), configured(gateway.clone())))
+        .h1(configured(gateway))
+}
+
+/// The application as a service for actix-http.
+fn configured(
+    gateway: Data<Gateway>,
+) -> impl ServiceFactory<
+    Request,
+    Config = (),
+    Response = ServiceResponse<impl MessageBody>,
+    Error = Response<BoxBody>,
+    InitError = (),
+> {
+    let app = app(gateway).into_factory().map_err(|error: Error| error.error_response().into());
+    map_config(app, |()| AppConfig::default())
+}

@@ -1,0 +1,534 @@
+//! Requests that no client of MLflow's sends, over raw sockets: each is refused, its connection closed and MLflow not
+//! asked; or it is one request, and MLflow sees exactly that one.
+
+use std::time::Duration;
+
+use crate::support::{Gateway, GatewayBuilder, Server, ask, client::Connection, eventually, server::Answer};
+
+const TARGET: &str = "/api/mlflow/api/2.0/mlflow/runs/get";
+const ARTIFACT: &str = "/api/2.0/mlflow-artifacts/artifacts/1/a";
+
+/// A gateway, and the MLflow that must not be asked.
+struct Stage {
+    mlflow: Server,
+    gateway: Gateway,
+}
+
+impl Stage {
+    async fn set() -> Self {
+        let mlflow = Server::start(|_| Answer::ok("{}")).await;
+        let gateway = GatewayBuilder::default()
+            // actix-http counts it from a clock that ticks twice a second.
+            .set("SERVER__HEAD_TIMEOUT", "1s")
+            .set("SERVER__BODY_IDLE_TIMEOUT", "300ms")
+            .start(&mlflow)
+            .await;
+        Self { mlflow, gateway }
+    }
+
+    /// `request` with a host and the good key in place of `{host}` and `{key}`.
+    fn filled(&self, request: &str) -> Vec<u8> {
+        let key = format!("authorization: Bearer {}\r\n", self.gateway.key);
+        request.replace("{host}", "host: gateway.example\r\n").replace("{key}", &key).into_bytes()
+    }
+
+    async fn connection(&self, request: &[u8]) -> Connection {
+        let mut connection = Connection::open(self.gateway.address).await;
+        connection.try_send(request).await;
+        connection
+    }
+
+    /// The request has one of these statuses, its connection is closed, and MLflow hears nothing.
+    async fn refuses(&self, name: &str, statuses: &[u16], request: &[u8]) {
+        let mut connection = self.connection(request).await;
+        let response = connection.response(false).await;
+        assert!(statuses.contains(&response.status), "{name}: {response:?}");
+        assert!(connection.is_closed().await, "{name}: the connection is kept");
+        self.was_not_asked(name);
+    }
+
+    fn was_not_asked(&self, name: &str) {
+        let seen = self.mlflow.requests();
+        assert!(seen.is_empty(), "{name}: MLflow saw {seen:?}");
+    }
+
+    /// The request ends without a status, or with a 400, and MLflow has seen nothing whole.
+    async fn breaks_off(&self, name: &str, request: &[u8]) {
+        let mut connection = self.connection(request).await;
+        let response = connection.response(false).await;
+        assert!([0, 400, 408].contains(&response.status), "{name}: {response:?}");
+        assert!(connection.is_closed().await, "{name}: the connection is kept");
+        let seen = self.mlflow.requests();
+        assert!(seen.iter().all(|request| !request.complete), "{name}: MLflow saw {seen:?}");
+    }
+
+    /// The request is served, and MLflow sees it alone, with this body.
+    async fn passes(&self, name: &str, request: &[u8], body: &str) {
+        let before = self.mlflow.requests().len();
+        let response = self.connection(request).await.response(false).await;
+        assert_eq!(response.status, 200, "{name}: {response:?}");
+        let seen = self.mlflow.requests();
+        assert_eq!(seen.len(), before + 1, "{name}: MLflow saw {seen:?}");
+        let last = seen.last().unwrap();
+        assert_eq!((last.text(), last.complete), (body.to_owned(), true), "{name}");
+    }
+}
+
+/// A POST with a good key and these headers and body.
+fn post(rest: &str) -> String {
+    format!("POST {TARGET} HTTP/1.1\r\n{{host}}{{key}}{rest}")
+}
+
+fn chunked(body: &str) -> String {
+    post(&format!("transfer-encoding: chunked\r\n\r\n{body}"))
+}
+
+#[actix_web::test]
+async fn framing_that_could_be_read_in_two_ways_is_refused() {
+    let stage = Stage::set().await;
+    let te = |value: &str| post(&format!("transfer-encoding: {value}\r\n\r\n0\r\n\r\n"));
+    let length = |value: &str| post(&format!("content-length: {value}\r\n\r\nhello"));
+    for (name, request) in [
+        ("length and chunks", post("content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n")),
+        ("chunks and length", post("transfer-encoding: chunked\r\ncontent-length: 5\r\n\r\n0\r\n\r\n")),
+        ("two lengths", post("content-length: 5\r\ncontent-length: 6\r\n\r\nhello")),
+        ("the same length twice", post("content-length: 5\r\ncontent-length: 5\r\n\r\nhello")),
+        ("a list of lengths", length("5, 5")),
+        ("a signed length", length("+5")),
+        ("a negative length", length("-1")),
+        ("a hexadecimal length", length("0x5")),
+        ("a length of 2^64", length("18446744073709551616")),
+        ("an empty length", length("")),
+        ("a length with a space", length("5 5")),
+        ("an underscore", post("Content_Length: 5\r\n\r\n")),
+        ("a space before the colon", post("content-length : 5\r\n\r\nhello")),
+        ("an unknown coding", te("xchunked")),
+        ("chunked before another", te("chunked, identity")),
+        ("gzip before chunked", te("gzip, chunked")),
+        ("two codings", post("transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n")),
+        ("a control character in a coding", te("\x0bchunked")),
+        (
+            "chunks in HTTP/1.0",
+            format!("POST {TARGET} HTTP/1.0\r\n{{host}}{{key}}transfer-encoding: chunked\r\n\r\n0\r\n\r\n"),
+        ),
+    ] {
+        stage.refuses(name, &[400, 501], &stage.filled(&request)).await;
+    }
+}
+
+#[actix_web::test]
+async fn chunks_that_are_none_end_the_upload() {
+    for (name, body) in [
+        ("a bare line feed", "5\nhello\r\n0\r\n\r\n"),
+        ("a line feed in an extension", "5;a\nb\r\nhello\r\n0\r\n\r\n"),
+        ("a hexadecimal prefix", "0x5\r\nhello\r\n0\r\n\r\n"),
+        ("a negative size", "-1\r\nhello\r\n0\r\n\r\n"),
+        ("a size of 17 digits", "10000000000000005\r\nhello\r\n0\r\n\r\n"),
+        ("no size", "\r\nhello\r\n0\r\n\r\n"),
+        ("no line end after the data", "5\r\nhello0\r\n\r\n"),
+    ] {
+        let stage = Stage::set().await;
+        stage.breaks_off(name, &stage.filled(&chunked(body))).await;
+        // The same behind a chunk that MLflow has got already.
+        stage.breaks_off(name, &stage.filled(&chunked(&format!("3\r\nabc\r\n{body}")))).await;
+    }
+}
+
+#[actix_web::test]
+async fn framing_that_is_only_odd_is_made_plain() {
+    let stage = Stage::set().await;
+    for (name, request, body) in [
+        ("leading zeros", post("content-length: 0005\r\n\r\nhello"), "hello"),
+        ("tabs around a coding", post("transfer-encoding:\tchunked\t\r\n\r\n2\r\nhi\r\n0\r\n\r\n"), "hi"),
+        ("a space behind a size", chunked("2 \r\nhi\r\n0\r\n\r\n"), "hi"),
+        ("a length as a trailer", chunked("2\r\nhi\r\n0\r\ncontent-length: 3\r\n\r\n"), "hi"),
+    ] {
+        stage.passes(name, &stage.filled(&request), body).await;
+    }
+    let seen = stage.mlflow.requests();
+    assert_eq!(seen[0].header("content-length"), Some("5"));
+    assert_eq!(seen[1].header("transfer-encoding"), Some("chunked"));
+    assert!(seen.iter().all(|request| request.header("trailer").is_none()));
+}
+
+#[actix_web::test]
+async fn a_trailer_never_becomes_a_request() {
+    let stage = Stage::set().await;
+    let smuggled = chunked(&format!("2\r\nhi\r\n0\r\nx: y\nGET {ARTIFACT} HTTP/1.1\r\n{{host}}{{key}}\r\n"));
+    let mut connection = stage.connection(&stage.filled(&smuggled)).await;
+    connection.response(false).await;
+    let seen = stage.mlflow.requests();
+    assert!(seen.len() <= 1 && seen.iter().all(|request| request.line.starts_with("POST")), "{seen:?}");
+}
+
+#[actix_web::test]
+async fn a_body_that_is_all_framing_ends_the_upload_and_takes_no_memory() {
+    let megabyte = "0".repeat(1 << 20);
+    for (name, body) in [
+        ("zeros before a size", format!("{megabyte}5\r\nhello\r\n0\r\n\r\n")),
+        ("an extension", format!("5;{megabyte}\r\nhello\r\n0\r\n\r\n")),
+        ("a trailer", format!("5\r\nhello\r\n0\r\nx: {megabyte}\r\n\r\n")),
+    ] {
+        let stage = Stage::set().await;
+        let request = stage.filled(&chunked(&body));
+        stage.breaks_off(name, &request).await;
+    }
+}
+
+#[actix_web::test]
+async fn a_body_shorter_than_its_length_is_never_whole() {
+    let stage = Stage::set().await;
+    let mut connection = stage.connection(&stage.filled(&post("content-length: 10\r\n\r\nhello"))).await;
+    connection.finish().await;
+    assert!(connection.is_closed().await);
+    assert!(stage.mlflow.requests().iter().all(|request| !request.complete));
+}
+
+#[actix_web::test]
+async fn a_body_on_a_get_never_becomes_a_request() {
+    let stage = Stage::set().await;
+    let inner = format!("GET {ARTIFACT} HTTP/1.1\r\n{{host}}{{key}}\r\n");
+    let inner_length = stage.filled(&inner).len();
+    let behind = format!("GET {TARGET}?behind HTTP/1.1\r\n{{host}}{{key}}\r\n");
+    let request = format!(
+        "GET {TARGET} HTTP/1.1\r\n{{host}}{{key}}content-length: {inner_length}\r\n\r\n{inner}{behind}"
+    );
+    let mut connection = stage.connection(&stage.filled(&request)).await;
+    let first = connection.response(false).await;
+    assert_eq!(first.status, 200);
+    assert_eq!(connection.response(false).await.status, 200);
+    let seen = stage.mlflow.requests();
+    assert_eq!(seen.len(), 2);
+    assert_eq!(seen[0].body.len(), inner_length);
+    assert!(seen[1].target().ends_with("?behind"));
+}
+
+#[actix_web::test]
+async fn pipelined_requests_are_each_authenticated_for_themselves() {
+    let stage = Stage::set().await;
+    let good = format!("GET {TARGET} HTTP/1.1\r\n{{host}}{{key}}\r\n");
+    let bad = format!("GET {TARGET} HTTP/1.1\r\n{{host}}authorization: Bearer wrong\r\n\r\n");
+    let mut connection = stage.connection(&stage.filled(&format!("{good}{bad}").repeat(10))).await;
+    for number in 0..20 {
+        assert_eq!(connection.response(false).await.status, [200, 401][number % 2], "{number}");
+    }
+    assert_eq!(stage.mlflow.requests().len(), 10);
+}
+
+#[actix_web::test]
+async fn request_lines_that_are_none_are_refused() {
+    let stage = Stage::set().await;
+    let line = |line: &str| format!("{line}\r\n{{host}}{{key}}\r\n");
+    for (name, statuses, request) in [
+        ("a target without a slash", &[400][..], line("GET admin HTTP/1.1")),
+        ("a fragment", &[400], line("GET /x#/admin HTTP/1.1")),
+        ("a fragment behind a mount", &[400], line(&format!("GET {TARGET}#/admin HTTP/1.1"))),
+        ("another host's target", &[400], line(&format!("GET http://evil{TARGET} HTTP/1.1"))),
+        ("HTTP/0.9", &[400, 505], format!("GET {TARGET}\r\n")),
+        ("HTTP/1.2", &[400, 505], line(&format!("GET {TARGET} HTTP/1.2"))),
+        ("HTTP/2 as text", &[400, 505], line(&format!("GET {TARGET} HTTP/2.0"))),
+        ("HTTP/2's preface", &[400, 505], "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n".to_owned()),
+        ("a method in small letters", &[400, 405], line(&format!("get {TARGET} HTTP/1.1"))),
+        ("two spaces", &[400], line(&format!("GET  {TARGET} HTTP/1.1"))),
+        ("a tab", &[400], line(&format!("GET {TARGET}\tx HTTP/1.1"))),
+        ("a space in the target", &[400], line(&format!("GET {TARGET} x HTTP/1.1"))),
+        ("a TLS hello", &[400, 505], "\x16\x03\x01\x02\x00\x01\x00\x01\r\n\r\n".to_owned()),
+        ("a method of 1 KB", &[400, 405, 501], line(&format!("{} {TARGET} HTTP/1.1", "A".repeat(1024)))),
+        ("OPTIONS *", &[405], line("OPTIONS * HTTP/1.1")),
+        ("TRACE", &[405], line(&format!("TRACE {TARGET} HTTP/1.1"))),
+        ("a target of 66 KB", &[400, 414], line(&format!("GET {TARGET}?{} HTTP/1.1", "x".repeat(66_000)))),
+    ] {
+        stage.refuses(name, statuses, &stage.filled(&request)).await;
+    }
+}
+
+#[actix_web::test]
+async fn headers_that_are_none_are_refused() {
+    let stage = Stage::set().await;
+    let get = |rest: &str| format!("GET {TARGET} HTTP/1.1\r\n{{key}}{rest}\r\n");
+    let with = |rest: &str| get(&format!("{{host}}{rest}"));
+    let many: String = (0..97).map(|number| format!("x-{number}: y\r\n")).collect();
+    for (name, statuses, request) in [
+        ("no host", &[400][..], get("")),
+        ("two hosts", &[400], get("host: a\r\nhost: a\r\n")),
+        ("a space in the host", &[400], get("host: a b\r\n")),
+        ("a path in the host", &[400], get("host: a/..\r\n")),
+        ("an empty host", &[400], get("host: \r\n")),
+        ("a user in the host", &[400], get("host: u@evil\r\n")),
+        ("a bare carriage return", &[400], with("x: a\rb\r\n")),
+        ("a NUL", &[400], with("x: a\0b\r\n")),
+        ("a folded line", &[400], with("x: a\r\n b\r\n")),
+        ("a leading space", &[400], format!("GET {TARGET} HTTP/1.1\r\n host: a\r\n{{key}}\r\n")),
+        ("an empty name", &[400], with(": a\r\n")),
+        ("no colon", &[400], with("x\r\n")),
+        ("a control character in a name", &[400], with("x\x01: a\r\n")),
+        ("an underscore", &[400], with("x_hokusai_user_id: root\r\n")),
+        ("97 headers", &[431], with(&many)),
+        ("a header of 100 KB", &[431], with(&format!("x: {}\r\n", "y".repeat(100_000)))),
+        ("a header of 200 KB", &[431], with(&format!("x: {}\r\n", "y".repeat(200_000)))),
+        ("headers of 33 KB", &[431], with(&format!("x: {}\r\n", "y".repeat(33_000)))),
+        ("an unknown expectation", &[417], with("expect: bogus\r\n")),
+    ] {
+        stage.refuses(name, statuses, &stage.filled(&request)).await;
+    }
+}
+
+#[actix_web::test]
+async fn what_is_pipelined_behind_a_refusal_that_closes_is_nobodys_request() {
+    let behind = format!("GET {TARGET} HTTP/1.1\r\n{{host}}{{key}}\r\n");
+    for (name, first) in [
+        ("CONNECT", "CONNECT mlflow:80 HTTP/1.1\r\n{host}{key}\r\n".to_owned()),
+        (
+            "an upgrade",
+            format!(
+                "GET {TARGET} HTTP/1.1\r\n{{host}}{{key}}connection: upgrade\r\nupgrade: websocket\r\n\r\n"
+            ),
+        ),
+        (
+            "an upgrade with a body",
+            format!(
+                "POST {TARGET} HTTP/1.1\r\n{{host}}{{key}}connection: upgrade\r\nupgrade: websocket\r\n\
+                 content-length: 2\r\n\r\nhi"
+            ),
+        ),
+        ("TRACE", format!("TRACE {TARGET} HTTP/1.1\r\n{{host}}{{key}}\r\n")),
+        ("an underscore", post("content_length: 0\r\n\r\n")),
+        ("two credentials", format!("GET {TARGET} HTTP/1.1\r\n{{host}}{{key}}x-api-key: a\r\n\r\n")),
+        ("a dot segment", "GET /api/mlflow/../x HTTP/1.1\r\n{host}{key}\r\n".to_owned()),
+    ] {
+        let stage = Stage::set().await;
+        let request = format!("{first}{behind}{behind}");
+        stage.refuses(name, &[400, 405, 501], &stage.filled(&request)).await;
+    }
+}
+
+#[actix_web::test]
+async fn odd_headers_that_are_legal_pass() {
+    let stage = Stage::set().await;
+    let get = |rest: &str| format!("GET {TARGET} HTTP/1.1\r\n{{host}}{{key}}{rest}\r\n");
+    stage.passes("h2c", &stage.filled(&get("connection: upgrade\r\nupgrade: h2c\r\n")), "").await;
+    stage.passes("line feeds", &stage.filled(&get("").replace("\r\n", "\n")), "").await;
+    let names = "connection: host, authorization, x-hokusai-user-id, content-length\r\n";
+    stage.passes("names what is ours", &stage.filled(&get(names)), "").await;
+    let mut binary = stage.filled(&get("x-own: a?b\r\n"));
+    let at = binary.iter().position(|byte| *byte == b'?').unwrap();
+    binary[at] = 0xff;
+    stage.passes("a byte beyond ASCII", &binary, "").await;
+
+    let seen = stage.mlflow.requests();
+    assert_eq!(seen[0].header("upgrade"), None);
+    assert!(seen.iter().all(|request| request.header("x-hokusai-user-id") == Some("ada")));
+    assert!(seen.iter().all(|request| request.all("host").count() == 1));
+    assert_eq!(seen[3].header("x-own"), Some("a\u{fffd}b"));
+}
+
+#[actix_web::test]
+async fn expect_is_answered_after_the_decision() {
+    let stage = Stage::set().await;
+    let put = |key: &str| {
+        stage.filled(&format!(
+            "PUT {ARTIFACT} HTTP/1.1\r\n{{host}}{key}expect: 100-continue\r\ncontent-length: 5\r\n\r\n"
+        ))
+    };
+    let mut refused = stage.connection(&put("authorization: Bearer wrong\r\n")).await;
+    let response = refused.response(false).await;
+    assert_eq!((response.status, response.reason().as_str()), (401, "credential_rejected"));
+    assert!(response.header("x-request-id").is_some());
+    assert!(refused.is_closed().await);
+    stage.was_not_asked("a bad key");
+
+    let mut admitted = stage.connection(&put("{key}")).await;
+    assert_eq!(admitted.response(false).await.status, 100);
+    admitted.send("hello").await;
+    assert_eq!(admitted.response(false).await.status, 200);
+    assert_eq!(stage.mlflow.request().header("expect"), None);
+}
+
+#[actix_web::test]
+async fn paths_that_could_be_read_in_two_ways_are_refused() {
+    let stage = Stage::set().await;
+    for path in [
+        "/x/../health",
+        "/%2e%2e/",
+        "/.%2e/",
+        "/%252e%252e/",
+        "/./",
+        "/a/.",
+        "//api/2.0/mlflow/runs/get",
+        "/api//2.0/mlflow/runs/get",
+        "/api%2f2.0/mlflow/runs/get",
+        "/a\\b",
+        "/a%5cb",
+        "/a%00b",
+        "/a%0d%0ab",
+        "/%c0%ae%c0%ae/",
+        "/%zz",
+        "/a;a=b",
+    ] {
+        let request = format!("GET /api/mlflow{path} HTTP/1.1\r\n{{host}}{{key}}\r\n");
+        stage.refuses(path, &[400], &stage.filled(&request)).await;
+    }
+    let unknown = "GET /API/2.0/mlflow/runs/get HTTP/1.1\r\n{host}{key}\r\n";
+    let response = stage.connection(&stage.filled(unknown)).await.response(false).await;
+    assert_eq!((response.status, response.reason().as_str()), (404, "route_unknown"));
+    stage.was_not_asked("another case");
+}
+
+#[actix_web::test]
+async fn nothing_in_a_target_or_a_user_agent_skips_authentication() {
+    let stage = Stage::set().await;
+    for (target, header) in [
+        (&format!("{TARGET}?x=/health")[..], ""),
+        ("/api/mlflow/health%3f", ""),
+        ("/api/mlflow/health", ""),
+        ("/api/mlflow/live", ""),
+        (TARGET, "user-agent: ELB-HealthChecker/2.0\r\n"),
+        (TARGET, "user-agent: kube-probe/1.30\r\n"),
+        (TARGET, "x-original-url: /health\r\nx-rewrite-url: /health\r\nx-forwarded-uri: /health\r\n"),
+    ] {
+        let request = format!("GET {target} HTTP/1.1\r\n{{host}}{header}\r\n");
+        let response = stage.connection(&stage.filled(&request)).await.response(false).await;
+        assert_eq!(response.status, 401, "{target} {header}");
+    }
+    stage.was_not_asked("without a key");
+}
+
+#[actix_web::test]
+async fn headers_that_lie_have_no_effect() {
+    let stage = Stage::set().await;
+    for lie in [
+        "x-original-url: /evil",
+        "x-rewrite-url: /evil",
+        "x-forwarded-uri: /evil",
+        "x-forwarded-prefix: /evil",
+        "x-http-method-override: DELETE",
+        "x-method-override: DELETE",
+        "x-hokusai-user-id: evil",
+        "x-hokusai-key-id: evil",
+        "x-forwarded-for: 192.0.2.66",
+        "forwarded: for=192.0.2.66",
+        "x-real-ip: 192.0.2.66",
+    ] {
+        let request = format!("GET {TARGET}?_method=GET HTTP/1.1\r\n{{host}}{{key}}{lie}\r\n\r\n");
+        stage.passes(lie, &stage.filled(&request), "").await;
+        let seen = stage.mlflow.requests().pop().unwrap();
+        let value = lie.split(": ").nth(1).unwrap();
+        assert!(!format!("{:?}", seen.headers).contains(value), "{lie}: {seen:?}");
+        assert!(seen.line.starts_with("GET /api/2.0/mlflow/runs/get?_method=GET "), "{lie}: {}", seen.line);
+        assert_eq!(seen.header("x-forwarded-for"), Some("127.0.0.1"), "{lie}");
+    }
+}
+
+#[actix_web::test]
+async fn credentials_that_are_none_or_two_never_reach_the_auth_service() {
+    let auth = Server::start(|_| Answer::ok(r#"{"is_valid": true, "key_id": "k-1"}"#)).await;
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = GatewayBuilder::default()
+        .set("AUTH__SERVICE__URL", &auth.url())
+        .set("AUTH__SERVICE__REPORT_USAGE", "false")
+        .start(&mlflow)
+        .await;
+    let long = format!("authorization: Bearer {}", "k".repeat(8192));
+    for (status, headers) in [
+        (400, "authorization: Bearer a\r\nauthorization: Bearer b"),
+        (400, "authorization: Bearer a\r\nx-api-key: a"),
+        (400, "authorization: Bearer a, Bearer b"),
+        (401, "authorization: Bearer"),
+        (401, "authorization: Bearer  a"),
+        (401, "authorization: Bearera"),
+        (401, "authorization: Bearer a\tb"),
+        (401, &long),
+    ] {
+        let request = format!("GET {TARGET} HTTP/1.1\r\nhost: a\r\n{headers}\r\n\r\n");
+        assert_eq!(ask(gateway.address, request).await.status, status, "{headers:.60}");
+    }
+    assert!(auth.requests().is_empty() && mlflow.requests().is_empty());
+    let small = format!("GET {TARGET} HTTP/1.1\r\nhost: a\r\nauthorization: bearer KEY\r\n\r\n");
+    assert_eq!(ask(gateway.address, small).await.status, 200);
+}
+
+#[actix_web::test]
+async fn heads_and_bodies_that_never_end_are_given_up() {
+    let stage = Stage::set().await;
+    let whole = stage.filled(&format!("GET {TARGET} HTTP/1.1\r\n{{host}}{{key}}\r\n"));
+    let half = &whole[..whole.len() - 10];
+
+    let mut first = stage.connection(half).await;
+    first.response(false).await;
+    assert!(first.is_closed().await, "the first head");
+
+    let mut later = stage.connection(&whole).await;
+    assert_eq!(later.response(false).await.status, 200);
+    later.send(half).await;
+    assert!(later.is_closed().await, "a later head");
+
+    // A byte now and then is no progress.
+    let mut drip = stage.connection(&whole).await;
+    assert_eq!(drip.response(false).await.status, 200);
+    for byte in half {
+        if !drip.try_send(&[*byte]).await {
+            break;
+        }
+        actix_rt::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(drip.is_closed().await, "a head that drips");
+
+    let mut body = stage.connection(&stage.filled(&post("content-length: 100000\r\n\r\n"))).await;
+    for _ in 0..100 {
+        if !body.try_send(b"x").await {
+            break;
+        }
+        actix_rt::time::sleep(Duration::from_millis(20)).await;
+    }
+    let response = body.response(false).await;
+    assert!([0, 408].contains(&response.status), "{response:?}");
+    assert!(
+        stage.mlflow.requests().iter().all(|request| !request.line.starts_with("POST") || !request.complete)
+    );
+}
+
+#[actix_web::test]
+async fn a_connection_between_two_requests_is_kept_longer_than_a_head_may_take() {
+    let stage = Stage::set().await;
+    let whole = stage.filled(&format!("GET {TARGET} HTTP/1.1\r\n{{host}}{{key}}\r\n"));
+    let mut connection = stage.connection(&whole).await;
+    assert_eq!(connection.response(false).await.status, 200);
+    actix_rt::time::sleep(Duration::from_millis(1500)).await;
+    connection.send(&whole).await;
+    assert_eq!(connection.response(false).await.status, 200);
+}
+
+#[actix_web::test]
+async fn a_client_that_takes_nothing_is_given_up() {
+    let body = "x".repeat(64 << 20);
+    let mlflow = Server::start(move |_| Answer::ok(&body)).await;
+    let gateway = GatewayBuilder::default()
+        .set("SERVER__BODY_IDLE_TIMEOUT", "300ms")
+        .set("MLFLOW__MAX_CONNECTIONS", "1")
+        .start(&mlflow)
+        .await;
+    let mut stuck = Connection::open(gateway.address).await;
+    stuck.send(gateway.request("GET", ARTIFACT, "")).await;
+    stuck.until_received(b"xxxx").await;
+    // Its claim on the one connection to MLflow ends, and another gets it.
+    eventually("another is served", async || gateway.get(ARTIFACT).await.status == 200).await;
+}
+
+#[actix_web::test]
+async fn a_body_larger_than_the_cap_is_refused_and_never_whole() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = GatewayBuilder::default().set("SERVER__MAX_BODY", "1KiB").start(&mlflow).await;
+    for (name, rest) in [
+        ("by its length", "content-length: 1025\r\n\r\n".to_owned()),
+        (
+            "by its chunks",
+            format!("transfer-encoding: chunked\r\n\r\n401\r\n{}\r\n0\r\n\r\n", "x".repeat(1025)),
+        ),
+    ] {
+        let response = ask(gateway.address, gateway.request("PUT", ARTIFACT, &rest)).await;
+        assert_eq!((response.status, response.reason().as_str()), (413, "body_too_large"), "{name}");
+    }
+    assert!(mlflow.requests().iter().all(|request| !request.complete));
+    let fits = format!("content-length: 1024\r\n\r\n{}", "x".repeat(1024));
+    assert_eq!(ask(gateway.address, gateway.request("PUT", ARTIFACT, &fits)).await.status, 200);
+}
