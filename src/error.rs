@@ -152,8 +152,10 @@ impl GatewayError {
             }
             Self::Auth { error: AuthError::Unavailable(_), .. } => Reason::AuthUnavailable,
             Self::Denied { error: Denied::Expired, .. } => Reason::CredentialRejected,
-            Self::Proxy(ProxyError::Busy) => Reason::UpstreamBusy,
-            Self::Proxy(ProxyError::Connect(_) | ProxyError::Closed(_)) => Reason::UpstreamUnavailable,
+            Self::Proxy(ProxyError::Busy | ProxyError::Ejected) => Reason::UpstreamBusy,
+            Self::Proxy(ProxyError::Connect(_) | ProxyError::Unanswered(_) | ProxyError::Closed(_)) => {
+                Reason::UpstreamUnavailable
+            }
             Self::Proxy(ProxyError::Protocol(_)) => Reason::UpstreamProtocol,
             Self::Proxy(ProxyError::UpstreamTimeout(_)) => Reason::UpstreamTimeout,
             Self::Proxy(ProxyError::ClientStalled) => Reason::BodyTimeout,
@@ -211,7 +213,12 @@ impl GatewayError {
                 format!("this API key may move {limit} bytes of artifacts an hour and has moved them")
             }
             Self::Proxy(ProxyError::Busy) => "too many requests are under way to MLflow; try again".to_owned(),
-            Self::Proxy(ProxyError::Connect(_) | ProxyError::Closed(_)) => "MLflow cannot be reached".to_owned(),
+            Self::Proxy(
+                ProxyError::Ejected
+                | ProxyError::Connect(_)
+                | ProxyError::Unanswered(_)
+                | ProxyError::Closed(_),
+            ) => "MLflow cannot be reached".to_owned(),
             Self::Proxy(ProxyError::Protocol(_)) => "MLflow answered in a way that cannot be passed on".to_owned(),
             Self::Proxy(ProxyError::UpstreamTimeout(_)) => "MLflow did not answer in time".to_owned(),
             Self::Proxy(ProxyError::ClientStalled) => "the request's body did not arrive in time".to_owned(),

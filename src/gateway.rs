@@ -37,6 +37,7 @@ use crate::{
     routing::{RouteError, Routes},
     settings::Settings,
     telemetry::Metrics,
+    upstream::Upstreams,
     usage::{Usage, UsageReports},
 };
 
@@ -47,6 +48,7 @@ pub struct Shared {
     pub(crate) health: Arc<Health>,
     pub(crate) resources: Resources,
     pub(crate) routes: Routes,
+    pub(crate) upstreams: Arc<Upstreams>,
     /// Only where there is an auth service that wants it.
     usage: Option<UsageReports>,
     limiter: Limiter,
@@ -63,6 +65,7 @@ impl Shared {
         Self {
             health: Arc::default(),
             routes: Routes::new(&settings.mlflow),
+            upstreams: Arc::new(Upstreams::new(&settings.mlflow)),
             limiter,
             resources,
             usage,
@@ -91,12 +94,16 @@ impl Gateway {
     pub fn new(shared: Arc<Shared>) -> Self {
         let tls = shared.resources.tls.as_ref();
         let authenticator = Authenticator::new(&shared.resources.keys, tls);
-        let proxy = Proxy::new(&shared.settings, tls);
+        let proxy = Proxy::new(&shared.settings, &shared.upstreams, tls);
         Self { shared, authenticator, proxy }
     }
 
     pub(crate) fn health(&self) -> &Health {
         &self.shared.health
+    }
+
+    pub(crate) fn upstreams(&self) -> &Upstreams {
+        &self.shared.upstreams
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

@@ -3,7 +3,10 @@
 //! Nothing here waits: MLflow is looked at by an actor, and the last look is what is told.
 
 use std::{
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -12,36 +15,23 @@ use actix_web::{
     http::{StatusCode, uri::PathAndQuery},
     web::Data,
 };
-use arc_swap::ArcSwap;
-use serde_json::{Value, json};
+use futures_util::future::join_all;
+use serde_json::{Map, Value, json};
 use tokio::time::{MissedTickBehavior, interval, timeout};
 
-use crate::{GIT_SHA, VERSION, actor::Deaths, gateway::Gateway, proxy::Proxy};
+use crate::{
+    GIT_SHA, VERSION,
+    actor::Deaths,
+    gateway::Gateway,
+    proxy::Proxy,
+    upstream::{Look, Upstream, Upstreams},
+};
 
-/// What is known of the process and of MLflow.
-#[derive(Debug)]
+/// What is known of the process.
+#[derive(Debug, Default)]
 pub struct Health {
-    upstream: ArcSwap<Probe>,
     draining: AtomicBool,
     pub(crate) deaths: Deaths,
-}
-
-/// The last look at MLflow.
-#[derive(Debug, Clone)]
-struct Probe {
-    outcome: Result<(), String>,
-    latency: Duration,
-}
-
-impl Default for Health {
-    fn default() -> Self {
-        let probe = Probe { outcome: Err("not looked at yet".to_owned()), latency: Duration::ZERO };
-        Self {
-            upstream: ArcSwap::from_pointee(probe),
-            draining: AtomicBool::new(false),
-            deaths: Deaths::default(),
-        }
-    }
 }
 
 impl Health {
@@ -51,22 +41,32 @@ impl Health {
     }
 
     /// Why the gateway should have no traffic; empty when it should.
-    fn unready(&self) -> Vec<String> {
+    fn unready(&self, upstreams: &Upstreams) -> Vec<String> {
         let mut reasons = Vec::new();
         if self.draining.load(Ordering::Relaxed) {
             reasons.push("draining".to_owned());
         }
-        if let Err(reason) = &self.upstream.load().outcome {
-            reasons.push(format!("MLflow: {reason}"));
+        let groups = [("MLflow", &upstreams.mlflow), ("artifacts", &upstreams.artifacts)];
+        for (name, group) in groups.into_iter().take(if upstreams.are_apart() { 2 } else { 1 }) {
+            if let Some(reason) = unreachable(group) {
+                reasons.push(format!("{name}: {reason}"));
+            }
         }
         reasons.extend(self.deaths.names().iter().map(|name| format!("actor died: {name}")));
         reasons
     }
 }
 
-/// The actor that looks at MLflow, at its own `/health`, once every `every`. Never returns.
-pub(crate) async fn probe_upstream(
-    health: std::sync::Arc<Health>,
+/// Why no server of a group can be reached: what is wrong with the first; `None` if one can.
+fn unreachable(group: &[Arc<Upstream>]) -> Option<String> {
+    let mut outcomes = group.iter().map(|upstream| upstream.look().outcome.clone());
+    let first = outcomes.next()?.err()?;
+    outcomes.all(|outcome| outcome.is_err()).then_some(first)
+}
+
+/// The actor that looks at MLflow's servers, at their own `/health`, once every `every`. Never returns.
+pub(crate) async fn probe_upstreams(
+    upstreams: Arc<Upstreams>,
     proxy: Proxy,
     target: PathAndQuery,
     every: Duration,
@@ -75,20 +75,30 @@ pub(crate) async fn probe_upstream(
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
-        let started = Instant::now();
-        let outcome = match timeout(every, proxy.probe(target.clone())).await {
-            Ok(Ok(status)) if status.is_success() => Ok(()),
-            Ok(Ok(status)) => Err(format!("answered {}", status.as_u16())),
-            Ok(Err(error)) => Err(error.to_string()),
-            Err(_) => Err(format!("no answer within {every:?}")),
-        };
-        let before =
-            health.upstream.swap(Probe { outcome: outcome.clone(), latency: started.elapsed() }.into());
-        match (&before.outcome, &outcome) {
-            (Err(_), Ok(())) => tracing::info!("MLflow can be reached"),
-            (Ok(()), Err(reason)) => tracing::warn!(reason, "MLflow cannot be reached"),
-            _ => {}
-        }
+        join_all(upstreams.all().map(|upstream| look_at(upstream, &proxy, &target, every))).await;
+    }
+}
+
+async fn look_at(upstream: &Arc<Upstream>, proxy: &Proxy, target: &PathAndQuery, patience: Duration) {
+    let started = Instant::now();
+    let answer = timeout(patience, proxy.probe(upstream, target)).await;
+    // Whatever it answers: it can be spoken to.
+    if matches!(answer, Ok(Ok(_))) {
+        upstream.answered();
+    } else {
+        upstream.failed();
+    }
+    let outcome = match answer {
+        Ok(Ok(status)) if status.is_success() => Ok(()),
+        Ok(Ok(status)) => Err(format!("answered {}", status.as_u16())),
+        Ok(Err(error)) => Err(error.to_string()),
+        Err(_) => Err(format!("no answer within {patience:?}")),
+    };
+    let before = upstream.looked_at(Look { outcome: outcome.clone(), latency: started.elapsed() });
+    match (&before.outcome, &outcome) {
+        (Err(_), Ok(())) => tracing::info!(upstream = upstream.name, "MLflow can be reached"),
+        (Ok(()), Err(reason)) => tracing::warn!(upstream = upstream.name, reason, "MLflow cannot be reached"),
+        _ => {}
     }
 }
 
@@ -104,7 +114,7 @@ pub async fn health() -> HttpResponse {
 
 /// `GET /ready`: whether the gateway should have traffic, and if not, why.
 pub async fn ready(gateway: Data<Gateway>) -> HttpResponse {
-    let reasons = gateway.health().unready();
+    let reasons = gateway.health().unready(gateway.upstreams());
     if reasons.is_empty() {
         answer(StatusCode::OK, json!({"status": "ready"}))
     } else {
@@ -114,13 +124,20 @@ pub async fn ready(gateway: Data<Gateway>) -> HttpResponse {
 
 /// `GET /health/mlflow`: the last look at MLflow.
 pub async fn mlflow(gateway: Data<Gateway>) -> HttpResponse {
-    let probe = gateway.health().upstream.load();
-    let (status, word, check) = match &probe.outcome {
-        Ok(()) => (StatusCode::OK, "healthy", "ok"),
-        Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, "unhealthy", reason.as_str()),
-    };
-    let latency_ms = (probe.latency.as_secs_f64() * 1e6).round() / 1e3;
-    answer(status, json!({"status": word, "checks": {"mlflow": check}, "latency_ms": latency_ms}))
+    let upstreams = gateway.upstreams();
+    let healthy = unreachable(&upstreams.mlflow).is_none() && unreachable(&upstreams.artifacts).is_none();
+    let (status, word) =
+        if healthy { (StatusCode::OK, "healthy") } else { (StatusCode::SERVICE_UNAVAILABLE, "unhealthy") };
+    let checks: Map<String, Value> = upstreams
+        .all()
+        .map(|upstream| {
+            let check = upstream.look().outcome.clone().err().unwrap_or_else(|| "ok".to_owned());
+            (upstream.name.clone(), check.into())
+        })
+        .collect();
+    let latency = upstreams.all().map(|upstream| upstream.look().latency).max().unwrap_or_default();
+    let latency_ms = (latency.as_secs_f64() * 1e6).round() / 1e3;
+    answer(status, json!({"status": word, "checks": checks, "latency_ms": latency_ms}))
 }
 
 /// `GET /version`: which code and which settings are running.

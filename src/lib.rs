@@ -28,6 +28,7 @@ pub mod resources;
 pub mod settings;
 pub mod telemetry;
 mod token_bucket;
+mod upstream;
 mod usage;
 
 // What starts it.

@@ -83,10 +83,10 @@ impl Application {
 fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Settler>) {
     let deaths = &shared.health.deaths;
     let mlflow = &shared.settings.mlflow;
-    let proxy = Proxy::new(&shared.settings, shared.resources.tls.as_ref());
+    let proxy = Proxy::new(&shared.settings, &shared.upstreams, shared.resources.tls.as_ref());
     let target =
         PathAndQuery::try_from(shared.routes.health()).unwrap_or(PathAndQuery::from_static("/health"));
-    let probe = health::probe_upstream(Arc::clone(&shared.health), proxy, target, mlflow.probe_interval);
+    let probe = health::probe_upstreams(Arc::clone(&shared.upstreams), proxy, target, mlflow.probe_interval);
     actor::spawn("upstream_prober", deaths, Box::pin(probe));
     if let Some(reporter) = reporter {
         actor::spawn("usage_reporter", deaths, Box::pin(reporter.run()));

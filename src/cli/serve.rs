@@ -20,11 +20,14 @@ pub(super) fn run(config: Option<&Path>) -> ExitCode {
 }
 
 async fn serve(settings: Settings, resources: Resources) -> Result<(), Box<dyn std::error::Error>> {
-    let (mlflow, config_hash) = (settings.mlflow.url.clone(), settings.fingerprint());
+    let (mlflow, config_hash) = (
+        settings.mlflow.urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
+        settings.fingerprint(),
+    );
     let application = Application::build(settings, resources)?;
     tracing::info!(
         address = %application.address(),
-        mlflow = %mlflow,
+        mlflow,
         version = crate::VERSION,
         git_sha = crate::GIT_SHA,
         config_hash,

@@ -22,7 +22,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tracing::Span;
 
 use super::headers;
-use crate::{connection::UnderWay, limits::Meter};
+use crate::{connection::UnderWay, limits::Meter, upstream::Occupied};
 
 /// Why a response's body broke off. The client's connection is then closed without the end of the body.
 #[derive(Debug, thiserror::Error)]
@@ -33,9 +33,9 @@ pub(super) enum BodyFault {
     Silent(Duration),
 }
 
-/// What is kept until a response's last byte: the permit for a connection to MLflow, and the request's place on the
-/// client's.
-pub(super) type Held = (OwnedSemaphorePermit, Option<UnderWay>);
+/// What is kept until a response's last byte: the permit for a connection to MLflow, the request's place there, and its
+/// place on the client's connection.
+pub(super) type Held = ((OwnedSemaphorePermit, Occupied), Option<UnderWay>);
 
 /// A body that is read as fast as the client takes it, with a deadline on MLflow's silence.
 pub(super) struct Download {

@@ -8,18 +8,23 @@ use std::net::IpAddr;
 use actix_web::{
     HttpRequest, HttpResponseBuilder,
     http::header::{
-        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName,
-        HeaderValue, TE, TRAILER, TRANSFER_ENCODING, TryIntoHeaderValue as _, UPGRADE,
+        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName,
+        HeaderValue, LOCATION, SERVER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, TryIntoHeaderValue as _,
+        UPGRADE,
     },
+    http::uri::{Authority, Uri},
 };
 use actix_web_httpauth::headers::authorization::{Basic, Bearer};
 use ipnet::IpNet;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use secrecy::ExposeSecret as _;
 
+use super::pool::Member;
 use crate::{
+    connection::Connection,
     policy::Grant,
-    settings::{HostHeader, Mlflow, UpstreamAuth},
+    routing::Route,
+    settings::{HostHeader, Mlflow, Passing, UpstreamAuth},
     telemetry::{RequestContext, X_REQUEST_ID},
 };
 
@@ -55,30 +60,28 @@ const NOT_IN_IDENTITY: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 #[derive(Debug)]
 pub(super) struct Rules {
     host: HostHeader,
-    upstream_host: HeaderValue,
+    passes_cookies: bool,
+    passes_server: bool,
     authorization: Option<HeaderValue>,
     trusted_proxies: Vec<IpNet>,
 }
 
 impl Rules {
     pub(super) fn new(mlflow: &Mlflow, trusted_proxies: &[IpNet]) -> Self {
-        let host = mlflow.url.host_str().unwrap_or_default();
-        let upstream_host =
-            mlflow.url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
         Self {
             host: mlflow.host_header.clone(),
-            upstream_host: HeaderValue::try_from(upstream_host)
-                .unwrap_or_else(|_| HeaderValue::from_static("")),
+            passes_cookies: mlflow.cookies == Passing::Pass,
+            passes_server: mlflow.server_header == Passing::Pass,
             authorization: authorization(&mlflow.auth),
             trusted_proxies: trusted_proxies.to_vec(),
         }
     }
 
     /// Fills `to` for a request of the gateway's own: what every request has, whoever sends it.
-    pub(super) fn of_gateway(&self, to: &mut HeaderMap) {
+    pub(super) fn of_gateway(&self, upstream_host: &HeaderValue, to: &mut HeaderMap) {
         let host = match &self.host {
             HostHeader::Fixed(host) => host,
-            HostHeader::Upstream | HostHeader::Client => &self.upstream_host,
+            HostHeader::Upstream | HostHeader::Client => upstream_host,
         };
         insert(to, HOST, Some(host.clone()));
         insert(to, AUTHORIZATION, self.authorization.clone());
@@ -90,19 +93,21 @@ impl Rules {
         request: &HttpRequest,
         grant: &Grant,
         client_ip: Option<IpAddr>,
+        upstream_host: &HeaderValue,
         to: &mut HeaderMap,
     ) {
         let from = request.headers();
         let named = named_by_connection(from);
         for (name, value) in from {
             if may_pass_to_upstream(name)
+                && (self.passes_cookies || *name != COOKIE)
                 && !named.iter().any(|named| name.as_str().eq_ignore_ascii_case(named))
             {
                 to.append(name.clone(), value.clone());
             }
         }
 
-        self.of_gateway(to);
+        self.of_gateway(upstream_host, to);
         if self.host == HostHeader::Client {
             insert(to, HOST, from.get(HOST).cloned());
         }
@@ -121,8 +126,37 @@ impl Rules {
         insert(to, X_REQUEST_ID, HeaderValue::try_from(context.request_id).ok());
     }
 
+    /// Adds MLflow's headers to the response, but for those of one hop and those that are the gateway's to say.
+    /// Framing is not among them either.
+    pub(super) fn to_client(
+        &self,
+        headers: &HeaderMap,
+        from: &Member,
+        route: &Route,
+        response: &mut HttpResponseBuilder,
+    ) {
+        let named = named_by_connection(headers);
+        for (name, value) in headers {
+            let ends_here = is_hop_by_hop(name)
+                || *name == CONTENT_LENGTH
+                || *name == X_REQUEST_ID
+                || name.as_str().starts_with("x-hokusai-")
+                || (*name == SERVER && !self.passes_server)
+                || (*name == SET_COOKIE && !self.passes_cookies)
+                || named.iter().any(|named| name.as_str().eq_ignore_ascii_case(named));
+            if ends_here {
+                continue;
+            }
+            let rewritten = if *name == LOCATION { public_location(value, from, route) } else { None };
+            response.append_header((name.clone(), rewritten.unwrap_or_else(|| value.clone())));
+        }
+    }
+
     /// How the client came: what a trusted proxy says, else as we were spoken to.
     fn scheme(&self, request: &HttpRequest) -> HeaderValue {
+        if Connection::of(request).is_some_and(|connection| connection.is_secure()) {
+            return HeaderValue::from_static("https");
+        }
         let peer = request.peer_addr().map(|address| address.ip().to_canonical());
         let trusted =
             peer.is_some_and(|peer| self.trusted_proxies.iter().any(|network| network.contains(&peer)));
@@ -134,20 +168,17 @@ impl Rules {
     }
 }
 
-/// Adds MLflow's headers to the response, but for those of one hop and those that are the gateway's to say.
-/// Framing is not among them either.
-pub(super) fn to_client(from: &HeaderMap, response: &mut HttpResponseBuilder) {
-    let named = named_by_connection(from);
-    for (name, value) in from {
-        let ends_here = is_hop_by_hop(name)
-            || *name == CONTENT_LENGTH
-            || *name == X_REQUEST_ID
-            || name.as_str().starts_with("x-hokusai-")
-            || named.iter().any(|named| name.as_str().eq_ignore_ascii_case(named));
-        if !ends_here {
-            response.append_header((name.clone(), value.clone()));
-        }
+/// Where a response of MLflow's sends a client, as the public sees it: MLflow's own address, with or without a host,
+/// becomes the path below the mount that the request came by; any other address stays.
+fn public_location(location: &HeaderValue, from: &Member, route: &Route) -> Option<HeaderValue> {
+    let uri = Uri::try_from(location.as_bytes()).ok()?;
+    let own_host = |authority: &Authority| authority.as_str().as_bytes() == from.host.as_bytes();
+    if !uri.authority().is_none_or(own_host) || !uri.path().starts_with('/') {
+        return None;
     }
+    let path = uri.path().strip_prefix(&from.prefix).unwrap_or(uri.path());
+    let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
+    HeaderValue::try_from(format!("{}{query}", route.public_path(path))).ok()
 }
 
 /// The length that a head gives its body. A chunked body has none, whatever else its head says (RFC 9112 §6.3).
@@ -164,9 +195,7 @@ fn may_pass_to_upstream(name: &HeaderName) -> bool {
     !(set_by_us
         || is_hop_by_hop(name)
         || NOT_FOR_UPSTREAM.contains(&text)
-        || OWN_PREFIXES.iter().any(|prefix| text.starts_with(prefix))
-        // A WSGI server reads `_` as `-`: a second spelling of every name above.
-        || text.contains('_'))
+        || OWN_PREFIXES.iter().any(|prefix| text.starts_with(prefix)))
 }
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {

@@ -3,15 +3,10 @@
 mod deadlines;
 mod download;
 mod headers;
+mod pool;
 mod upload;
 
-use std::{
-    net::IpAddr,
-    num::NonZeroU64,
-    rc::Rc,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{cell::Cell, net::IpAddr, num::NonZeroU64, rc::Rc, sync::Arc, time::Instant};
 
 use actix_web::{
     HttpMessage as _, HttpRequest, HttpResponse,
@@ -20,23 +15,24 @@ use actix_web::{
     web::Payload,
 };
 use awc::{
-    ClientRequest, ClientResponse,
+    ClientResponse,
     body::{self, BodyStream, SizedStream},
     error::{ConnectError, SendRequestError},
 };
-use tokio::{sync::Semaphore, time::timeout};
 
 use crate::{
     connection::Connection,
-    http_client::{Connections, HttpClient, Tls, TransportFault, transport_fault},
+    http_client::{Tls, TransportFault, transport_fault},
     limits::Meter,
     patience::Patience,
     policy::Grant,
-    settings::{Mlflow, Settings},
+    settings::Settings,
     telemetry,
+    upstream::{Upstream, Upstreams},
 };
 use deadlines::{Limits, Overdue, Progress, within};
-use download::{Download, Held};
+use download::Download;
+use pool::{Lease, Pool};
 use upload::{Framing, Upload};
 
 /// Why MLflow's response could not be had.
@@ -44,8 +40,13 @@ use upload::{Framing, Upload};
 pub enum ProxyError {
     #[error("no connection to MLflow became free in time")]
     Busy,
+    #[error("MLflow has not answered for a while")]
+    Ejected,
     #[error("MLflow could not be connected to: {0}")]
     Connect(String),
+    /// Not a byte of a response came.
+    #[error("MLflow {0}")]
+    Unanswered(String),
     #[error("MLflow {0}")]
     Closed(String),
     #[error("MLflow {0}")]
@@ -67,37 +68,44 @@ pub enum ProxyError {
 /// The way to MLflow, one for each worker.
 #[derive(Debug)]
 pub struct Proxy {
-    client: HttpClient,
+    mlflow: Pool,
+    /// Only where artifacts are apart.
+    artifacts: Option<Pool>,
     headers: headers::Rules,
     limits: Limits,
     client_patience: Patience,
     max_body: u64,
-    queue_timeout: Duration,
-    /// One permit for each connection that may be in use; held until the response's last byte.
-    connections: Arc<Semaphore>,
+}
+
+/// What is forwarded.
+#[derive(Debug, Clone, Copy)]
+struct Forwarded<'a> {
+    grant: &'a Grant,
+    client_ip: Option<IpAddr>,
+    request: &'a HttpRequest,
+    framing: Framing,
+    meter: &'a Meter,
 }
 
 impl Proxy {
-    pub fn new(settings: &Settings, tls: Option<&Tls>) -> Self {
-        let mlflow = &settings.mlflow;
+    pub(crate) fn new(settings: &Settings, upstreams: &Upstreams, tls: Option<&Tls>) -> Self {
+        let (mlflow, server) = (&settings.mlflow, &settings.server);
+        let apart = upstreams.are_apart();
         Self {
-            client: upstream_client(mlflow, tls),
-            headers: headers::Rules::new(mlflow, &settings.server.trusted_proxies),
+            mlflow: Pool::new(&upstreams.mlflow, mlflow, tls),
+            artifacts: apart.then(|| Pool::new(&upstreams.artifacts, mlflow, tls)),
+            headers: headers::Rules::new(mlflow, &server.trusted_proxies),
             limits: Limits {
                 upstream_idle: mlflow.idle_timeout,
                 response: mlflow.connect_timeout + mlflow.response_timeout,
             },
-            client_patience: Patience::new(
-                settings.server.body_idle_timeout,
-                settings.server.min_body_rate.get(),
-            ),
-            max_body: settings.server.max_body.map_or(u64::MAX, NonZeroU64::get),
-            queue_timeout: mlflow.queue_timeout,
-            connections: Arc::new(Semaphore::new(mlflow.max_connections.get())),
+            client_patience: Patience::new(server.body_idle_timeout, server.min_body_rate.get()),
+            max_body: server.max_body.map_or(u64::MAX, NonZeroU64::get),
         }
     }
 
-    /// Sends a granted request on, counts its bytes, and answers with MLflow's response, of which the body is still to come.
+    /// Sends a granted request on, counts its bytes, and answers with MLflow's response, of which the body is still to
+    /// come.
     ///
     /// # Errors
     /// When there is no response whose head can be passed on.
@@ -113,32 +121,47 @@ impl Proxy {
         if matches!(framing, Framing::Length(length) if length > self.max_body) {
             return Err(ProxyError::BodyTooLarge);
         }
-        let permit = timeout(self.queue_timeout, Arc::clone(&self.connections).acquire_owned());
-        let permit = permit.await.ok().and_then(Result::ok).ok_or(ProxyError::Busy)?;
+        let forwarded = Forwarded { grant, client_ip, request, framing, meter: &meter };
+        let pool =
+            self.artifacts.as_ref().filter(|_| grant.route().moves_artifacts()).unwrap_or(&self.mlflow);
+        let body = Rc::new(Cell::new(Some(payload)));
 
-        let mut upstream = self.client.request(request.method().clone(), grant.route().target().clone());
-        self.headers.to_upstream(request, grant, client_ip, upstream.headers_mut());
+        let lease = pool.lease(None).await?;
+        let (lease, response) = match self.exchange(&lease, forwarded, &body, false).await {
+            Ok(response) => (lease, response),
+            Err(error) if may_retry(&error, pool, &lease, forwarded, &body) => {
+                tracing::debug!(%error, "trying once more");
+                let tried = Arc::clone(&lease.member.upstream);
+                drop(lease);
+                let lease = pool.lease(Some(&tried)).await?;
+                let response = self.exchange(&lease, forwarded, &body, true).await?;
+                (lease, response)
+            }
+            Err(error) => return Err(error),
+        };
 
-        let started = Instant::now();
-        let response = self.exchange(upstream, request, framing, payload, meter.clone()).await?;
-        tracing::Span::current().record("upstream_ms", telemetry::milliseconds(started));
-
-        let body = download::framing(request.method(), &response);
-        if body == download::Framing::Chunked && request.version() < Version::HTTP_11 {
+        let framing = download::framing(request.method(), &response);
+        if framing == download::Framing::Chunked && request.version() < Version::HTTP_11 {
             // HTTP/1.0 would end the body with the connection, and a truncated one would look whole.
             return Err(ProxyError::NeedsHttp11);
         }
-        let under_way = Connection::of(request).map(Connection::serve);
-        Ok(self.response(body, response, (permit, under_way), meter))
+        Ok(self.response(framing, response, lease, request, grant, meter))
     }
 
-    /// Asks MLflow for `target` on the gateway's own account, as requests go; the response's body is not read.
+    /// Asks a server for `target` on the gateway's own account, as requests go; the response's body is not read.
     ///
     /// # Errors
     /// As [`Proxy::forward`].
-    pub(crate) async fn probe(&self, target: PathAndQuery) -> Result<StatusCode, ProxyError> {
-        let mut request = self.client.request(Method::GET, target);
-        self.headers.of_gateway(request.headers_mut());
+    pub(crate) async fn probe(
+        &self,
+        upstream: &Arc<Upstream>,
+        target: &PathAndQuery,
+    ) -> Result<StatusCode, ProxyError> {
+        let members = self.mlflow.members().iter().chain(self.artifacts.iter().flat_map(Pool::members));
+        let member = { members }.find(|member| Arc::ptr_eq(&member.upstream, upstream));
+        let member = member.ok_or(ProxyError::Ejected)?;
+        let mut request = member.request(Method::GET, target, false);
+        self.headers.of_gateway(&member.host, request.headers_mut());
         let response = request.send_body(body::None::new()).await.map_err(failed)?;
         Ok(response.status())
     }
@@ -146,45 +169,81 @@ impl Proxy {
     /// Sends the request and its body, and waits for the response's head.
     async fn exchange(
         &self,
-        upstream: ClientRequest,
-        request: &HttpRequest,
-        framing: Framing,
-        payload: Payload,
-        meter: Meter,
+        lease: &Lease<'_>,
+        forwarded: Forwarded<'_>,
+        body: &Rc<Cell<Option<Payload>>>,
+        fresh: bool,
     ) -> Result<ClientResponse, ProxyError> {
+        let Forwarded { grant, client_ip, request, framing, meter } = forwarded;
+        let (member, started) = (lease.member, Instant::now());
+        let mut upstream = member.request(request.method().clone(), grant.route().target(), fresh);
+        self.headers.to_upstream(request, grant, client_ip, &member.host, upstream.headers_mut());
+
         let progress = Rc::new(Progress::new(Overdue::Response, self.client_patience));
         let connection = Connection::of(request).cloned();
-        let upload = Upload::new(payload, Rc::clone(&progress), connection, self.max_body, meter);
+        let upload =
+            Upload::new(Rc::clone(body), Rc::clone(&progress), connection, self.max_body, meter.clone());
         let sending = match framing {
             Framing::None => upstream.send_body(body::None::new()),
             Framing::Length(length) => upstream.send_body(SizedStream::new(length, upload)),
             Framing::Chunked => upstream.send_body(BodyStream::new(upload)),
         };
-        within(self.limits, &progress, sending).await.map_err(overdue)?.map_err(failed)
+        let outcome = within(self.limits, &progress, sending).await;
+        let outcome = outcome.map_err(overdue).and_then(|sent| sent.map_err(failed));
+        match &outcome {
+            Ok(_) => member.upstream.answered(),
+            Err(error) if error.is_upstreams() => member.upstream.failed(),
+            Err(_) => {}
+        }
+        tracing::Span::current().record("upstream_ms", telemetry::milliseconds(started));
+        outcome
     }
 
     fn response(
         &self,
         framing: download::Framing,
         mut upstream: ClientResponse,
-        held: Held,
+        lease: Lease<'_>,
+        request: &HttpRequest,
+        grant: &Grant,
         meter: Meter,
     ) -> HttpResponse {
         let mut response = HttpResponse::build(upstream.status());
-        headers::to_client(upstream.headers(), &mut response);
+        self.headers.to_client(upstream.headers(), lease.member, grant.route(), &mut response);
+        let held = (lease.held, Connection::of(request).map(Connection::serve));
         let body = Download::new(upstream.take_payload(), self.limits.upstream_idle, held, meter);
         download::attach(framing, response, body)
     }
 }
 
-fn upstream_client(mlflow: &Mlflow, tls: Option<&Tls>) -> HttpClient {
-    let connections = Connections {
-        connect_timeout: mlflow.connect_timeout,
-        keep_alive: mlflow.keep_alive,
-        // As many as there are permits: awc's own queue has no deadline, so nothing may ever wait there.
-        limit: mlflow.max_connections.get(),
-    };
-    HttpClient::new(&mlflow.url, tls, connections)
+/// Once, and only where nothing is done twice: not connected and another server is there; or a connection that was
+/// closed before a byte of the response, by a server that may not even have seen the request, for a method that may be
+/// repeated (RFC 9110 §9.2.2), without a body.
+fn may_retry(
+    error: &ProxyError,
+    pool: &Pool,
+    lease: &Lease<'_>,
+    forwarded: Forwarded<'_>,
+    body: &Cell<Option<Payload>>,
+) -> bool {
+    let no_body = matches!(forwarded.framing, Framing::None | Framing::Length(0));
+    match error {
+        ProxyError::Connect(_) => {
+            let untouched = body.take();
+            let is_untouched = untouched.is_some();
+            body.set(untouched);
+            is_untouched && pool.has_other_than(&lease.member.upstream)
+        }
+        ProxyError::Unanswered(_) => no_body && forwarded.request.method().is_idempotent(),
+        _ => false,
+    }
+}
+
+impl ProxyError {
+    /// Whether it tells something about the server, and not about the client or about us.
+    fn is_upstreams(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::Unanswered(_) | Self::Closed(_) | Self::UpstreamTimeout(_))
+    }
 }
 
 fn overdue(awaited: Overdue) -> ProxyError {
@@ -197,19 +256,18 @@ fn overdue(awaited: Overdue) -> ProxyError {
 
 fn failed(error: SendRequestError) -> ProxyError {
     match transport_fault(&error) {
-        Some(fault @ (TransportFault::ClosedBeforeHead | TransportFault::ClosedInResponse)) => {
-            return ProxyError::Closed(fault.to_string());
-        }
+        Some(fault @ TransportFault::ClosedBeforeHead) => return ProxyError::Unanswered(fault.to_string()),
+        Some(fault @ TransportFault::ClosedInResponse) => return ProxyError::Closed(fault.to_string()),
         Some(fault) => return ProxyError::Protocol(fault.to_string()),
         None => {}
     }
     match error {
         SendRequestError::Connect(ConnectError::Disconnected) => {
-            ProxyError::Closed("closed the connection".to_owned())
+            ProxyError::Unanswered("closed the connection".to_owned())
         }
         SendRequestError::Connect(error) => ProxyError::Connect(error.to_string()),
         SendRequestError::Send(error) | SendRequestError::Response(ParseError::Io(error)) => {
-            ProxyError::Closed(format!("broke the connection: {error}"))
+            ProxyError::Unanswered(format!("broke the connection: {error}"))
         }
         SendRequestError::Response(error) => ProxyError::Protocol(format!("sent a bad response: {error}")),
         SendRequestError::Body(error) => match error.downcast_ref() {

@@ -1,6 +1,7 @@
 //! The client's body on its way to MLflow.
 
 use std::{
+    cell::Cell,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -41,7 +42,9 @@ pub(super) fn framing(request: &HttpRequest) -> Framing {
 
 /// A payload that keeps account of who is waited for, and of how much came.
 pub(super) struct Upload {
-    payload: Payload,
+    /// Left in its place until a connection is there that wants it.
+    unsent: Rc<Cell<Option<Payload>>>,
+    payload: Option<Payload>,
     progress: Rc<Progress>,
     connection: Option<Rc<Connection>>,
     span: Span,
@@ -52,14 +55,22 @@ pub(super) struct Upload {
 
 impl Upload {
     pub(super) fn new(
-        payload: Payload,
+        unsent: Rc<Cell<Option<Payload>>>,
         progress: Rc<Progress>,
         connection: Option<Rc<Connection>>,
         max_bytes: u64,
         meter: Meter,
     ) -> Self {
-        let upload =
-            Self { payload, progress, connection, span: Span::current(), bytes: 0, max_bytes, meter };
+        let upload = Self {
+            unsent,
+            payload: None,
+            progress,
+            connection,
+            span: Span::current(),
+            bytes: 0,
+            max_bytes,
+            meter,
+        };
         upload.tell_connection(Some(0));
         upload
     }
@@ -76,7 +87,11 @@ impl Stream for Upload {
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         self.progress.wait_for(Overdue::Client);
-        let next = ready!(Pin::new(&mut self.payload).poll_next(cx));
+        if self.payload.is_none() {
+            self.payload = self.unsent.take();
+        }
+        let Some(payload) = &mut self.payload else { return Poll::Ready(None) };
+        let next = ready!(Pin::new(payload).poll_next(cx));
         match &next {
             Some(Ok(chunk)) => {
                 self.bytes += chunk.len() as u64;

@@ -6,8 +6,9 @@
 mod mounts;
 mod target;
 
+use std::sync::Arc;
+
 use actix_web::http::uri::PathAndQuery;
-use url::Url;
 
 use crate::{
     head::SoundHead,
@@ -18,6 +19,9 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Route {
     target: PathAndQuery,
+    /// The public mount that was cut off.
+    mount: &'static str,
+    static_prefix: Arc<str>,
     moves_artifacts: bool,
 }
 
@@ -33,6 +37,11 @@ impl Route {
     /// The path and query to send to MLflow: the client's own bytes behind the upstream's prefix.
     pub fn target(&self) -> &PathAndQuery {
         &self.target
+    }
+
+    /// The public path of a path at MLflow, by the mount that this request came by.
+    pub fn public_path(&self, path: &str) -> String {
+        format!("{}{}", self.mount, path.strip_prefix(&*self.static_prefix).unwrap_or(path))
     }
 
     /// Whether its bodies are artifacts.
@@ -54,18 +63,18 @@ pub enum RouteError {
 #[derive(Debug)]
 pub struct Routes {
     rest: RestPrefix,
-    /// The path of `mlflow.url` and MLflow's `--static-prefix`, without a slash at the end.
-    prefix: String,
+    /// MLflow's `--static-prefix`, without a slash at the end.
+    static_prefix: Arc<str>,
 }
 
 impl Routes {
     pub fn new(mlflow: &Mlflow) -> Self {
-        Self { rest: mlflow.rest, prefix: upstream_prefix(&mlflow.url, &mlflow.static_prefix) }
+        Self { rest: mlflow.rest, static_prefix: mlflow.static_prefix.as_str().into() }
     }
 
     /// The path of MLflow's own health check, which tells no more than that it runs.
     pub fn health(&self) -> String {
-        format!("{}/health", self.prefix)
+        format!("{}/health", self.static_prefix)
     }
 
     /// Reads a target once, for the decision and for the upstream request alike.
@@ -77,12 +86,12 @@ impl Routes {
         if !uri.path().starts_with('/') {
             return Err(RouteError::BadPath("does not begin with a slash"));
         }
-        let path = mounts::path_at_mlflow(uri.path()).ok_or(RouteError::Unknown)?;
+        let (mount, path) = mounts::path_at_mlflow(uri.path()).ok_or(RouteError::Unknown)?;
         let plain = target::inspect(path).map_err(RouteError::BadPath)?;
         let moves_artifacts = ARTIFACT_TRANSFERS.iter().any(|transfers| plain.starts_with(transfers));
 
-        let mut target = String::with_capacity(self.prefix.len() + uri.path().len() + 16);
-        target.push_str(&self.prefix);
+        let mut target = String::with_capacity(self.static_prefix.len() + uri.path().len() + 16);
+        target.push_str(&self.static_prefix);
         match (self.rest, path.strip_prefix("/api/")) {
             (RestPrefix::AjaxApi, Some(rest)) => {
                 target.push_str("/ajax-api/");
@@ -95,12 +104,8 @@ impl Routes {
             target.push_str(query);
         }
         let target = PathAndQuery::try_from(target).map_err(|_| RouteError::BadPath("cannot be sent on"))?;
-        Ok(Route { target, moves_artifacts })
+        Ok(Route { target, mount, static_prefix: Arc::clone(&self.static_prefix), moves_artifacts })
     }
-}
-
-fn upstream_prefix(url: &Url, static_prefix: &str) -> String {
-    format!("{}{static_prefix}", url.path().trim_end_matches('/'))
 }
 
 #[cfg(test)]

@@ -16,14 +16,14 @@ const KEPT: [&str; 8] = [
     "/v1/traces",
 ];
 
-/// The path at MLflow for a public path. Mounts are matched byte for byte: case counts, and so does encoding.
-pub(super) fn path_at_mlflow(path: &str) -> Option<&str> {
+/// The mount to cut off a public path, which may be none, and the path at MLflow behind it. Mounts are matched byte for byte: case counts, and so does encoding.
+pub(super) fn path_at_mlflow(path: &str) -> Option<(&'static str, &str)> {
     for mount in STRIPPED {
         if let Some(rest) = below(path, mount) {
-            return Some(if rest.is_empty() { "/" } else { rest });
+            return Some((mount, if rest.is_empty() { "/" } else { rest }));
         }
     }
-    KEPT.iter().any(|mount| below(path, mount).is_some()).then_some(path)
+    KEPT.iter().any(|mount| below(path, mount).is_some()).then_some(("", path))
 }
 
 /// What follows `mount` in `path`: nothing, or a slash and more.

@@ -1,11 +1,10 @@
 use actix_web::test::TestRequest;
-use url::Url;
 
 use super::{Route, RouteError, Routes};
 use crate::{head, settings::RestPrefix};
 
 fn routes(rest: RestPrefix, prefix: &str) -> Routes {
-    Routes { rest, prefix: prefix.to_owned() }
+    Routes { rest, static_prefix: prefix.into() }
 }
 
 fn route(routes: &Routes, target: &str) -> Result<Route, RouteError> {
@@ -107,11 +106,14 @@ fn a_query_never_changes_the_route() {
 }
 
 #[test]
-fn the_upstreams_prefixes_are_put_before_the_path() {
-    let prefix = super::upstream_prefix(&Url::parse("http://mlflow/base/").unwrap(), "/static");
-    let routes = routes(RestPrefix::AjaxApi, &prefix);
+fn mlflows_prefixes_are_put_before_the_path_and_taken_off_again() {
+    let routes = routes(RestPrefix::AjaxApi, "/static");
     let resolve = |target: &str| route(&routes, target).unwrap().target().to_string();
-    assert_eq!(resolve("/api/2.0/mlflow/runs/get"), "/base/static/ajax-api/2.0/mlflow/runs/get");
-    assert_eq!(resolve("/mlflow/"), "/base/static/");
-    assert_eq!(routes.health(), "/base/static/health");
+    assert_eq!(resolve("/api/2.0/mlflow/runs/get"), "/static/ajax-api/2.0/mlflow/runs/get");
+    assert_eq!(resolve("/mlflow/"), "/static/");
+    let public = |target: &str, path: &str| route(&routes, target).unwrap().public_path(path);
+    assert_eq!(public("/api/mlflow/x", "/static/y"), "/api/mlflow/y");
+    assert_eq!(public("/mlflow/x", "/y"), "/mlflow/y");
+    assert_eq!(public("/ajax-api/x", "/static/ajax-api/y"), "/ajax-api/y");
+    assert_eq!(routes.health(), "/static/health");
 }

@@ -9,10 +9,13 @@ use super::{Settings, problem::Problem};
 /// The problems that only the whole of the settings shows.
 pub(super) fn contradictions(settings: &Settings) -> Vec<Problem> {
     let mut problems = Vec::new();
-    if is_own_address(&settings.mlflow.url, settings) {
+    let mlflow = &settings.mlflow;
+    let urls = mlflow.urls.iter().map(|url| ("mlflow.url", url));
+    let urls = urls.chain(mlflow.artifacts_urls.iter().map(|url| ("mlflow.artifacts_url", url)));
+    for (key, url) in urls.filter(|(_, url)| is_own_address(url, settings)) {
         problems.push(Problem {
-            key: "mlflow.url".to_owned(),
-            found: Some(settings.mlflow.url.to_string()),
+            key: key.to_owned(),
+            found: Some(url.to_string()),
             what: "is the gateway's own address: every request would come back to it".to_owned(),
             fix: "the address of MLflow itself, or another server.bind".to_owned(),
         });

@@ -14,8 +14,10 @@ use super::{
 /// `[mlflow]`
 #[derive(Debug, Clone)]
 pub struct Mlflow {
-    /// Where MLflow answers.
-    pub url: Url,
+    /// Where MLflow answers; one or more servers that are alike.
+    pub urls: Vec<Url>,
+    /// Where its artifacts are, if on servers of their own.
+    pub artifacts_urls: Vec<Url>,
     /// The `Host` that MLflow is sent.
     pub host_header: HostHeader,
     /// The prefix of its REST calls that MLflow answers.
@@ -32,8 +34,14 @@ pub struct Mlflow {
     pub idle_timeout: Duration,
     /// How long an idle connection is kept.
     pub keep_alive: Duration,
-    /// Connections for each worker.
+    /// Connections to each server, for each worker.
     pub max_connections: NonZeroUsize,
+    /// Requests that may wait for a connection, for each worker.
+    pub max_waiting: NonZeroUsize,
+    /// Whether cookies pass, either way.
+    pub cookies: Passing,
+    /// Whether clients are told what server MLflow runs on.
+    pub server_header: Passing,
     /// Time that a request may wait for a connection.
     pub queue_timeout: Duration,
     /// Time between two health probes, and the deadline of each.
@@ -49,6 +57,13 @@ pub enum HostHeader {
     Client,
     /// A value of the operator's own, for an MLflow started with `--allowed-hosts`.
     Fixed(HeaderValue),
+}
+
+/// What becomes of something that is neither needed nor harmful.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Passing {
+    Pass,
+    Drop,
 }
 
 /// The prefix under which MLflow answers REST calls.
@@ -73,6 +88,7 @@ enum AuthKind {
     Basic,
 }
 
+words!(Passing, "pass" => Self::Pass, "drop" => Self::Drop);
 words!(RestPrefix, "api" => Self::Api, "ajax-api" => Self::AjaxApi);
 words!(AuthKind, "none" => Self::None, "bearer" => Self::Bearer, "basic" => Self::Basic);
 
@@ -109,7 +125,8 @@ impl FromText for Prefix {
 
 impl Mlflow {
     pub(super) fn read(reader: &mut Reader) -> Option<Self> {
-        let url = reader.value("mlflow.url");
+        let urls = reader.required_list("mlflow.url");
+        let artifacts_urls = reader.list("mlflow.artifacts_url");
         let host_header = reader.value("mlflow.host_header");
         let rest = reader.value("mlflow.rest");
         let static_prefix = reader.optional::<Prefix>("mlflow.static_prefix");
@@ -119,10 +136,14 @@ impl Mlflow {
         let idle_timeout = reader.value("mlflow.idle_timeout");
         let keep_alive = reader.value("mlflow.keep_alive");
         let max_connections = reader.value("mlflow.max_connections");
+        let max_waiting = reader.value("mlflow.max_waiting");
+        let cookies = reader.value("mlflow.cookies");
+        let server_header = reader.value("mlflow.server_header");
         let queue_timeout = reader.value("mlflow.queue_timeout");
         let probe_interval = reader.value("mlflow.probe_interval");
         Some(Self {
-            url: url?,
+            urls: urls?,
+            artifacts_urls: artifacts_urls?,
             host_header: host_header?,
             rest: rest?,
             static_prefix: static_prefix?.map_or_else(String::new, |prefix| prefix.0),
@@ -132,6 +153,9 @@ impl Mlflow {
             idle_timeout: idle_timeout?,
             keep_alive: keep_alive?,
             max_connections: max_connections?,
+            max_waiting: max_waiting?,
+            cookies: cookies?,
+            server_header: server_header?,
             queue_timeout: queue_timeout?,
             probe_interval: probe_interval?,
         })

@@ -22,7 +22,7 @@ use std::path::Path;
 pub use auth::{Auth, AuthCache, AuthMode, AuthService};
 pub use limits::{Limits, Mode};
 pub use metrics::Metrics;
-pub use mlflow::{HostHeader, Mlflow, RestPrefix, UpstreamAuth};
+pub use mlflow::{HostHeader, Mlflow, Passing, RestPrefix, UpstreamAuth};
 pub use problem::{Problem, Problems};
 pub use redis::RedisSettings;
 pub(crate) use redis_url::{RedisKind, RedisUrl};
@@ -88,7 +88,7 @@ impl Settings {
             AuthMode::Service(service) => Some(&service.url),
             AuthMode::KeyFile(_) => None,
         };
-        [Some(&self.mlflow.url), auth].into_iter().flatten()
+        self.mlflow.urls.iter().chain(&self.mlflow.artifacts_urls).chain(auth)
     }
 
     /// 16 hexadecimal digits that change with the settings. Secrets do not count.

@@ -47,6 +47,16 @@ impl Reader {
         }
     }
 
+    /// A list with one item at least. `None` after a problem was noted.
+    pub(super) fn required_list<T: FromText>(&mut self, key: &'static str) -> Option<Vec<T>> {
+        let list = self.list(key)?;
+        if list.is_empty() {
+            self.problem(key, None, "is required and not set", T::FORM);
+            return None;
+        }
+        Some(list)
+    }
+
     /// A list: an array in a file, separated by commas in the environment.
     pub(super) fn list<T: FromText>(&mut self, key: &'static str) -> Option<Vec<T>> {
         let Some(value) = self.take(key) else { return Some(Vec::new()) };

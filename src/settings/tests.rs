@@ -52,7 +52,7 @@ fn a_file_overrides_the_defaults_and_the_environment_overrides_the_file() {
         environment(&[("HOKUSAI__MLFLOW__URL", "http://in-environment:2")]),
     )
     .unwrap();
-    assert_eq!(settings.mlflow.url, Url::parse("http://in-environment:2").unwrap());
+    assert_eq!(settings.mlflow.urls, [Url::parse("http://in-environment:2").unwrap()]);
     assert_eq!(settings.mlflow.host_header, HostHeader::Client);
 }
 
@@ -64,7 +64,7 @@ fn elder_variables_work_and_yield_to_the_new_ones() {
         ("HOKUSAI_AUTH_SERVICE_URL", "http://auth:8000"),
         ("AUTH_SERVICE_ID", "elder-id"),
     ]);
-    assert_eq!(settings.mlflow.url.as_str(), "http://127.0.0.1:5000/");
+    assert_eq!(settings.mlflow.urls[0].as_str(), "http://127.0.0.1:5000/");
     let AuthMode::Service(service) = settings.auth.mode else {
         panic!("the auth service is chosen by its URL")
     };
@@ -74,7 +74,7 @@ fn elder_variables_work_and_yield_to_the_new_ones() {
 #[test]
 fn an_empty_variable_is_not_set() {
     let settings = load(&[("HOKUSAI__MLFLOW__URL", ""), ("MLFLOW_SERVER_URL", "http://elder:1")]);
-    assert_eq!(settings.mlflow.url.as_str(), "http://elder:1/");
+    assert_eq!(settings.mlflow.urls[0].as_str(), "http://elder:1/");
 }
 
 #[test]

@@ -5,8 +5,17 @@ use std::{fs, path::Path};
 /// The walk of a request, in order.
 const STEPS: [&str; 8] = ["client_ip", "head", "routing", "credentials", "auth", "policy", "limits", "proxy"];
 /// What any step may know.
-const GROUND: [&str; 8] =
-    ["settings", "telemetry", "http_client", "breaker", "token_bucket", "redis", "connection", "patience"];
+const GROUND: [&str; 9] = [
+    "settings",
+    "telemetry",
+    "http_client",
+    "breaker",
+    "token_bucket",
+    "redis",
+    "connection",
+    "patience",
+    "upstream",
+];
 
 #[test]
 fn a_step_imports_only_earlier_steps() {

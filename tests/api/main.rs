@@ -23,5 +23,6 @@ mod limits;
 mod metrics;
 mod operations;
 mod redis;
+mod upstreams;
 mod usage;
 mod verdicts;

@@ -71,6 +71,11 @@ impl Connection {
         timeout(PATIENCE, self.read(to_head)).await.expect("no response in time")
     }
 
+    /// The next response, if it comes within this time.
+    pub async fn response_within(&mut self, time: std::time::Duration) -> Option<Response> {
+        timeout(time, self.read(false)).await.ok()
+    }
+
     /// Waits until these bytes have come, whatever is around them.
     pub async fn until_received(&mut self, bytes: &[u8]) {
         let reading = async {

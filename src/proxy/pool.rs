@@ -1,0 +1,147 @@
+//! Which server gets a request, and the connection that it may use for it.
+
+use std::{cell::Cell, sync::Arc, time::Duration};
+
+use actix_web::http::{header::HeaderValue, uri::PathAndQuery};
+use awc::{ClientRequest, http::Method};
+use tokio::{
+    sync::{OwnedSemaphorePermit, Semaphore},
+    time::timeout,
+};
+
+use super::ProxyError;
+use crate::{
+    http_client::{Connections, HttpClient, Tls},
+    settings::Mlflow,
+    upstream::{Occupied, Upstream},
+};
+
+/// One worker's way to a group of servers that are alike.
+#[derive(Debug)]
+pub(super) struct Pool {
+    members: Vec<Member>,
+    queue_timeout: Duration,
+    max_waiting: usize,
+    waiting: Cell<usize>,
+}
+
+/// One worker's way to one server.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) upstream: Arc<Upstream>,
+    /// The server's host and port, as a `Host` header has them.
+    pub(super) host: HeaderValue,
+    /// The path of its URL, which is put before every path; without a slash at the end.
+    pub(super) prefix: String,
+    client: HttpClient,
+    /// Its connections are never used twice: for a second try, after a kept one was found closed.
+    fresh: HttpClient,
+    /// One permit for each connection that may be in use; held until the response's last byte.
+    connections: Arc<Semaphore>,
+}
+
+/// A server to send a request to, and the permission to.
+pub(super) struct Lease<'a> {
+    pub(super) member: &'a Member,
+    pub(super) held: (OwnedSemaphorePermit, Occupied),
+}
+
+impl Pool {
+    pub(super) fn new(upstreams: &[Arc<Upstream>], settings: &Mlflow, tls: Option<&Tls>) -> Self {
+        Self {
+            members: upstreams.iter().map(|upstream| Member::new(upstream, settings, tls)).collect(),
+            queue_timeout: settings.queue_timeout,
+            max_waiting: settings.max_waiting.get(),
+            waiting: Cell::new(0),
+        }
+    }
+
+    pub(super) fn members(&self) -> &[Member] {
+        &self.members
+    }
+
+    /// The server that has least to do of those that answer; another than `tried`, if there is one.
+    ///
+    /// # Errors
+    /// None that answers, or no connection that becomes free in time.
+    pub(super) async fn lease(&self, tried: Option<&Arc<Upstream>>) -> Result<Lease<'_>, ProxyError> {
+        let is_tried = |member: &Member| tried.is_some_and(|tried| Arc::ptr_eq(tried, &member.upstream));
+        let answering = self.members.iter().filter(|member| !member.upstream.is_ejected());
+        let member = answering
+            .min_by_key(|member| (is_tried(member), member.upstream.in_flight()))
+            .ok_or(ProxyError::Ejected)?;
+        let permit = match Arc::clone(&member.connections).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(_) => self.wait_for(member).await?,
+        };
+        Ok(Lease { member, held: (permit, member.upstream.occupy()) })
+    }
+
+    /// Whether there is another server than this one that answers.
+    pub(super) fn has_other_than(&self, tried: &Arc<Upstream>) -> bool {
+        self.members
+            .iter()
+            .any(|member| !Arc::ptr_eq(&member.upstream, tried) && !member.upstream.is_ejected())
+    }
+
+    async fn wait_for(&self, member: &Member) -> Result<OwnedSemaphorePermit, ProxyError> {
+        if self.waiting.get() >= self.max_waiting {
+            return Err(ProxyError::Busy);
+        }
+        let _place = Place::take(&self.waiting);
+        let permit = timeout(self.queue_timeout, Arc::clone(&member.connections).acquire_owned());
+        permit.await.ok().and_then(Result::ok).ok_or(ProxyError::Busy)
+    }
+}
+
+/// A place in the queue.
+struct Place<'a>(&'a Cell<usize>);
+
+impl<'a> Place<'a> {
+    fn take(waiting: &'a Cell<usize>) -> Self {
+        waiting.set(waiting.get() + 1);
+        Self(waiting)
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
+    }
+}
+
+impl Member {
+    fn new(upstream: &Arc<Upstream>, settings: &Mlflow, tls: Option<&Tls>) -> Self {
+        let url = &upstream.url;
+        let connections = Connections {
+            connect_timeout: settings.connect_timeout,
+            keep_alive: settings.keep_alive,
+            // As many as there are permits: awc's own queue has no deadline, so nothing may ever wait there.
+            limit: settings.max_connections.get(),
+        };
+        let name = url.host_str().unwrap_or_default();
+        let host = url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
+        Self {
+            upstream: Arc::clone(upstream),
+            host: HeaderValue::try_from(host).unwrap_or_else(|_| HeaderValue::from_static("")),
+            prefix: url.path().trim_end_matches('/').to_owned(),
+            client: HttpClient::new(url, tls, connections),
+            fresh: HttpClient::new(url, tls, connections),
+            connections: Arc::new(Semaphore::new(settings.max_connections.get())),
+        }
+    }
+
+    /// A request to this server; on a connection that nobody used before, if it must be.
+    pub(super) fn request(&self, method: Method, target: &PathAndQuery, fresh: bool) -> ClientRequest {
+        let target = if self.prefix.is_empty() {
+            target.clone()
+        } else {
+            PathAndQuery::try_from(format!("{}{target}", self.prefix)).unwrap_or_else(|_| target.clone())
+        };
+        if fresh {
+            self.fresh.request(method, target).force_close()
+        } else {
+            self.client.request(method, target)
+        }
+    }
+}

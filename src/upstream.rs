@@ -1,0 +1,131 @@
+//! The MLflow servers behind the gateway, as all workers see them: who answers, and how much each has to do.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU32, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use arc_swap::ArcSwap;
+use url::Url;
+
+use crate::settings::Mlflow;
+
+/// Failures in a row, of requests and of the prober's looks alike, after which a server gets no requests until a look
+/// is answered.
+const FAILURES: u32 = 3;
+
+/// All of them.
+#[derive(Debug)]
+pub(crate) struct Upstreams {
+    pub(crate) mlflow: Vec<Arc<Upstream>>,
+    /// Those that hold the artifacts; the same ones, if the settings name no others.
+    pub(crate) artifacts: Vec<Arc<Upstream>>,
+}
+
+/// One of them. A circuit breaker whose probe is the prober's, so that no client's request is spent on it.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    /// What it is called in public: `mlflow`, `mlflow-2`, `artifacts`.
+    pub(crate) name: String,
+    pub(crate) url: Url,
+    failures: AtomicU32,
+    in_flight: AtomicUsize,
+    look: ArcSwap<Look>,
+}
+
+/// The last look at a server's health.
+#[derive(Debug, Clone)]
+pub(crate) struct Look {
+    pub(crate) outcome: Result<(), String>,
+    pub(crate) latency: Duration,
+}
+
+impl Upstreams {
+    pub(crate) fn new(settings: &Mlflow) -> Self {
+        let named = |name: &str, urls: &[Url]| -> Vec<Arc<Upstream>> {
+            let upstream = |(number, url): (usize, &Url)| match number {
+                0 => Upstream::new(name.to_owned(), url.clone()),
+                _ => Upstream::new(format!("{name}-{}", number + 1), url.clone()),
+            };
+            urls.iter().enumerate().map(upstream).map(Arc::new).collect()
+        };
+        let mlflow = named("mlflow", &settings.urls);
+        let artifacts = match &settings.artifacts_urls[..] {
+            [] => mlflow.clone(),
+            urls => named("artifacts", urls),
+        };
+        Self { mlflow, artifacts }
+    }
+
+    /// Whether the artifacts are on servers of their own.
+    pub(crate) fn are_apart(&self) -> bool {
+        !Arc::ptr_eq(&self.mlflow[0], &self.artifacts[0])
+    }
+
+    /// Each of them once.
+    pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Upstream>> {
+        let artifacts = if self.are_apart() { &self.artifacts[..] } else { &[] };
+        self.mlflow.iter().chain(artifacts)
+    }
+}
+
+impl Upstream {
+    fn new(name: String, url: Url) -> Self {
+        let look = Look { outcome: Err("not looked at yet".to_owned()), latency: Duration::ZERO };
+        Self {
+            name,
+            url,
+            failures: AtomicU32::new(0),
+            in_flight: AtomicUsize::new(0),
+            look: ArcSwap::from_pointee(look),
+        }
+    }
+
+    /// It answered something, whatever it was.
+    pub(crate) fn answered(&self) {
+        self.failures.store(0, Ordering::Relaxed);
+    }
+
+    /// It could not be reached, broke off, or took too long.
+    pub(crate) fn failed(&self) {
+        if self.failures.fetch_add(1, Ordering::Relaxed) + 1 == FAILURES {
+            tracing::warn!(upstream = self.name, "ejected: it gets no requests until it answers the prober");
+        }
+    }
+
+    pub(crate) fn is_ejected(&self) -> bool {
+        self.failures.load(Ordering::Relaxed) >= FAILURES
+    }
+
+    pub(crate) fn in_flight(&self) -> usize {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// Counts a request until the guard is dropped.
+    pub(crate) fn occupy(self: &Arc<Self>) -> Occupied {
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        Occupied(Arc::clone(self))
+    }
+
+    pub(crate) fn look(&self) -> arc_swap::Guard<Arc<Look>> {
+        self.look.load()
+    }
+
+    /// Remembers a look and tells the one before it.
+    pub(crate) fn looked_at(&self, look: Look) -> Arc<Look> {
+        self.look.swap(Arc::new(look))
+    }
+}
+
+/// A request's place at a server.
+#[derive(Debug)]
+pub(crate) struct Occupied(Arc<Upstream>);
+
+impl Drop for Occupied {
+    fn drop(&mut self) {
+        self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
