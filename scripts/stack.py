@@ -10,6 +10,7 @@ import os
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -71,16 +72,22 @@ class Stack:
         process = self._start("mlflow", command, quiet)
         self._wait(process, "mlflow", f"{self.mlflow_url}/health")
 
-    def start_gateway(self, **settings: str) -> subprocess.Popen:
+    def start_gateway_over_tls(self, ca: Path, **settings: str) -> subprocess.Popen:
+        """The same for a gateway that speaks TLS to its clients."""
+        return self.start_gateway(ssl.create_default_context(cafile=ca), **settings)
+
+    def start_gateway(self, tls: ssl.SSLContext | None = None, **settings: str) -> subprocess.Popen:
         """Starts the gateway, and waits until it is ready."""
         environment = {
             "MLFLOW_SERVER_URL": self.mlflow_url,
             "HOKUSAI__SERVER__BIND": self.url.removeprefix("http://"),
             "HOKUSAI__AUTH__KEY_FILE__PATH": str(self.key_file),
+            "HOKUSAI__SERVER__SETTLE_TIME": "0s",
             **settings,
         }
         process = self._start("gateway", [str(self.binary), "serve"], environment)
-        self._wait(process, "gateway", f"{self.url}/ready")
+        url = self.url.replace("http://", "https://") if tls else self.url
+        self._wait(process, "gateway", f"{url}/ready", tls)
         return process
 
     def create_key(self, *arguments: str) -> str:
@@ -117,13 +124,13 @@ class Stack:
         self.processes.append(process)
         return process
 
-    def _wait(self, process: subprocess.Popen, name: str, url: str) -> None:
+    def _wait(self, process: subprocess.Popen, name: str, url: str, tls: ssl.SSLContext | None = None) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 raise RuntimeError(f"{name} ended with {process.returncode}; see {self.log(name)}")
             try:
-                with urllib.request.urlopen(url, timeout=2):
+                with urllib.request.urlopen(url, timeout=2, context=tls):
                     return
             except (urllib.error.URLError, OSError):
                 time.sleep(0.1)

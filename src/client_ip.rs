@@ -7,6 +7,23 @@ use ipnet::IpNet;
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+/// What is known of who sent a request.
+#[derive(Debug, Clone, Copy)]
+pub struct Client {
+    pub ip: Option<IpAddr>,
+    /// Over TLS.
+    pub secure: bool,
+}
+
+/// Whether a trusted proxy says that the client came to it over TLS.
+pub fn came_over_https(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> bool {
+    let peer = peer.to_canonical();
+    trusted.iter().any(|network| network.contains(&peer))
+        && headers.get(X_FORWARDED_PROTO).is_some_and(|value| value == "https")
+}
+
 /// The address of the client.
 ///
 /// `X-Forwarded-For` is read from the right, and only while the address that added an entry is trusted; what is

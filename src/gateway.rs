@@ -19,12 +19,13 @@ use actix_web::{
     middleware::Next,
     web::{Data, Payload},
 };
+use arc_swap::ArcSwap;
 use futures_util::{FutureExt as _, TryFutureExt as _};
 use tracing::Span;
 
 use crate::{
     auth::{Authenticated, Authenticator, Principal},
-    client_ip,
+    client_ip::{self, Client},
     connection::Connection,
     credentials,
     error::{self, GatewayError},
@@ -35,7 +36,7 @@ use crate::{
     proxy::Proxy,
     resources::Resources,
     routing::{RouteError, Routes},
-    settings::Settings,
+    settings::{Live, Settings},
     telemetry::Metrics,
     upstream::Upstreams,
     usage::{Usage, UsageReports},
@@ -50,7 +51,9 @@ pub struct Shared {
     pub(crate) routes: Routes,
     pub(crate) upstreams: Arc<Upstreams>,
     /// Only where there is an auth service that wants it.
-    usage: Option<UsageReports>,
+    pub(crate) usage: Option<UsageReports>,
+    /// What has changed of the settings since.
+    live: ArcSwap<Live>,
     limiter: Limiter,
     config_hash: String,
 }
@@ -70,8 +73,16 @@ impl Shared {
             resources,
             usage,
             config_hash: settings.fingerprint(),
+            live: ArcSwap::from_pointee(settings.live()),
             settings,
         }
+    }
+
+    /// Takes over what can change while the gateway runs.
+    pub(crate) fn follow(&self, settings: &Settings) {
+        let live = settings.live();
+        self.limiter.follow(&live);
+        self.live.store(Arc::new(live));
     }
 }
 
@@ -92,9 +103,9 @@ pub struct Gateway {
 
 impl Gateway {
     pub fn new(shared: Arc<Shared>) -> Self {
-        let tls = shared.resources.tls.as_ref();
-        let authenticator = Authenticator::new(&shared.resources.keys, tls);
-        let proxy = Proxy::new(&shared.settings, &shared.upstreams, tls);
+        let resources = &shared.resources;
+        let authenticator = Authenticator::new(&resources.keys, resources.auth_tls.as_ref());
+        let proxy = Proxy::new(&shared.settings, &shared.upstreams, resources.mlflow_tls.as_ref());
         Self { shared, authenticator, proxy }
     }
 
@@ -114,7 +125,7 @@ impl Gateway {
     /// lend it its own address.
     pub(crate) fn may_read_metrics(&self, head: &RequestHead) -> bool {
         let peer = head.peer_addr.map(|peer| peer.ip().to_canonical());
-        let allowed = &self.shared.settings.metrics.allow;
+        let allowed = &self.shared.live.load().metrics_allow;
         let direct = !PROXY_HEADERS.iter().any(|name| head.headers().contains_key(*name));
         direct && peer.is_some_and(|peer| allowed.iter().any(|network| network.contains(&peer)))
     }
@@ -125,8 +136,17 @@ impl Gateway {
     }
 
     fn client_ip(&self, head: &RequestHead) -> Option<IpAddr> {
-        let trusted = &self.shared.settings.server.trusted_proxies;
+        let trusted = &self.shared.live.load().trusted_proxies;
         head.peer_addr.map(|peer| client_ip::resolve(peer.ip(), head.headers(), trusted))
+    }
+
+    /// Whether the client came over TLS: to us, or as a trusted proxy says, to it.
+    fn is_secure(&self, request: &HttpRequest) -> bool {
+        let trusted = &self.shared.live.load().trusted_proxies;
+        Connection::of(request).is_some_and(|connection| connection.is_secure())
+            || request
+                .peer_addr()
+                .is_some_and(|peer| client_ip::came_over_https(peer.ip(), request.headers(), trusted))
     }
 
     /// The walk of a request, down to the permission to forward it.
@@ -205,8 +225,8 @@ pub async fn forward(
     request: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
-    let client_ip = gateway.client_ip(request.head());
-    let forwarding = gateway.proxy.forward(&grant, meter, client_ip, &request, payload);
+    let client = Client { ip: gateway.client_ip(request.head()), secure: gateway.is_secure(&request) };
+    let forwarding = gateway.proxy.forward(&grant, meter, client, &request, payload);
     match contained(gateway.metrics(), forwarding.map_err(GatewayError::from)).await {
         Ok(response) => response,
         Err(error) => error::respond(&error, &request),

@@ -20,6 +20,7 @@ pub mod server;
 mod breaker;
 mod connection;
 pub mod error;
+mod file_state;
 pub mod health;
 mod http_client;
 mod patience;
@@ -27,6 +28,7 @@ mod redis;
 pub mod resources;
 pub mod settings;
 pub mod telemetry;
+mod tls;
 mod token_bucket;
 mod upstream;
 mod usage;
@@ -34,6 +36,7 @@ mod usage;
 // What starts it.
 mod actor;
 pub mod cli;
+pub mod reload;
 pub mod startup;
 
 /// The version and the commit that this was built from; the commit is `unknown` outside a checkout.

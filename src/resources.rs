@@ -1,11 +1,16 @@
 //! What the settings name outside themselves, opened: all that can be wrong before a socket is bound.
 
+use std::sync::Arc;
+
+use url::Url;
+
 use crate::{
     auth::{KeyFileError, KeySource},
-    http_client::{self, Tls},
+    http_client::Tls,
     redis::{Redis, RedisUrlError},
-    settings::{Problem, Problems, Settings},
+    settings::{AuthMode, ClientTls, Problem, Problems, Settings},
     telemetry::Metrics,
+    tls::{self, ServerIdentity},
 };
 
 /// What is made once and used by all.
@@ -14,8 +19,11 @@ pub struct Resources {
     pub(crate) keys: KeySource,
     /// One pool for verdicts, limits and revocations.
     pub(crate) redis: Option<Redis>,
-    /// Only where something is spoken to over TLS.
-    pub(crate) tls: Option<Tls>,
+    /// Only where they are spoken to over TLS.
+    pub(crate) mlflow_tls: Option<Tls>,
+    pub(crate) auth_tls: Option<Tls>,
+    /// Only where clients speak TLS to us.
+    pub(crate) identity: Option<Arc<ServerIdentity>>,
     pub(crate) metrics: Metrics,
 }
 
@@ -28,15 +36,25 @@ impl Resources {
             Metrics::new().map_err(|error| problem("metrics", error, "nothing: this is a defect"))?;
         let redis = settings.redis.as_ref().map(Redis::new).transpose();
         let redis = problems.note(redis.map_err(unusable_url));
-        let uses_tls = settings.urls().any(|url| url.scheme() == "https");
-        let tls = uses_tls.then(http_client::client_config).transpose();
-        let tls = problems.note(tls.map_err(|error| {
-            problem("mlflow.url", error, "http, or a machine that has the package ca-certificates")
-        }));
+        let Settings { mlflow, server, auth, .. } = settings;
+        let is_https = |url: &Url| url.scheme() == "https";
+        let mlflow_https = mlflow.urls.iter().chain(&mlflow.artifacts_urls).any(is_https);
+        let mlflow_tls = problems.note(client_tls("mlflow.tls", mlflow_https.then_some(&mlflow.tls)));
+        let service = match &auth.mode {
+            AuthMode::Service(service) if is_https(&service.url) => Some(&service.tls),
+            _ => None,
+        };
+        let auth_tls = problems.note(client_tls("auth.service.tls", service));
+        let identity = server.tls.as_ref().map(ServerIdentity::open).transpose();
+        let identity = problems.note(
+            identity.map_err(|error| problem("server.tls.cert", error, "a certificate and its key, PEM")),
+        );
         let keys = KeySource::open(&settings.auth, redis.clone().flatten(), &metrics);
         let keys = problems.note(keys.map_err(no_keys));
-        match (keys, redis, tls) {
-            (Some(keys), Some(redis), Some(tls)) => problems.into_result(Self { keys, redis, tls, metrics }),
+        match (keys, redis, mlflow_tls, auth_tls, identity) {
+            (Some(keys), Some(redis), Some(mlflow_tls), Some(auth_tls), Some(identity)) => {
+                problems.into_result(Self { keys, redis, mlflow_tls, auth_tls, identity, metrics })
+            }
             _ => Err(problems),
         }
     }
@@ -50,6 +68,11 @@ pub(crate) fn no_keys(error: KeyFileError) -> Problem {
         what: error.problems.join("\n    "),
         fix: "a file with keys: `hokusai-gateway keys create --user NAME` makes it".to_owned(),
     }
+}
+
+fn client_tls(section: &str, settings: Option<&ClientTls>) -> Result<Option<Tls>, Problem> {
+    let fix = "PEM files that can be read, or for the machine's own authorities the package ca-certificates";
+    settings.map(tls::client_config).transpose().map_err(|error| problem(section, error, fix))
 }
 
 fn unusable_url(error: RedisUrlError) -> Problem {

@@ -5,10 +5,13 @@ use std::{
     io,
     net::{SocketAddr, TcpListener},
     sync::Arc,
+    time::Duration,
 };
 
 use actix_rt::signal::unix::{SignalKind, signal};
-use actix_web::{dev::Server, http::uri::PathAndQuery};
+use actix_server::Server;
+use actix_web::http::uri::PathAndQuery;
+use tokio::time::{sleep, timeout};
 
 use crate::{
     actor,
@@ -17,9 +20,11 @@ use crate::{
     health::{self, Health},
     limits::{Limiter, Settler},
     proxy::Proxy,
+    reload::{self, Reload},
     resources::Resources,
     server,
     settings::Settings,
+    tls,
     usage::{Reporter, UsageReports},
 };
 
@@ -28,6 +33,7 @@ use crate::{
 pub struct Application {
     address: SocketAddr,
     server: RunningServer,
+    shared: Arc<Shared>,
 }
 
 struct RunningServer(Server);
@@ -61,9 +67,20 @@ impl Application {
         let (limiter, settler) = Limiter::new(&settings.limits, resources.redis.clone());
         let shared = Arc::new(Shared::new(settings, resources, limiter, usage));
         start_actors(&shared, reporter, settler);
-        let stop = stop_signal(Arc::clone(&shared.health))?;
-        let server = server::start(listener, shared, stop)?;
-        Ok(Self { address, server: RunningServer(server) })
+        let stop = stop_signal(Arc::clone(&shared.health), shared.settings.server.settle_time)?;
+        let server = server::start(listener, Arc::clone(&shared), stop)?;
+        Ok(Self { address, server: RunningServer(server), shared })
+    }
+
+    /// Reads the settings again at SIGHUP.
+    ///
+    /// # Errors
+    /// A signal that cannot be listened for.
+    pub fn reloading(self, reload: Reload) -> io::Result<Self> {
+        let hangup = signal(SignalKind::hangup())?;
+        let following = reload::run(reload, Arc::clone(&self.shared), hangup);
+        actor::spawn("settings_reloader", &self.shared.health.deaths, Box::pin(following));
+        Ok(self)
     }
 
     /// Where it listens: the port that was taken, if the settings said 0.
@@ -71,19 +88,26 @@ impl Application {
         self.address
     }
 
-    /// Serves until SIGTERM or SIGINT, then until transfers in flight have ended or the grace is over.
+    /// Serves until SIGTERM and the settle time after it, or SIGINT; then until transfers in flight have ended or the
+    /// grace is over.
     ///
     /// # Errors
     /// A server that fails.
     pub async fn run_until_stopped(self) -> io::Result<()> {
-        self.server.0.await
+        self.server.0.await?;
+        if let Some(usage) = &self.shared.usage
+            && timeout(FLUSH, usage.flush()).await.is_err()
+        {
+            tracing::warn!("not all usage was reported");
+        }
+        Ok(())
     }
 }
 
 fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Settler>) {
     let deaths = &shared.health.deaths;
     let mlflow = &shared.settings.mlflow;
-    let proxy = Proxy::new(&shared.settings, &shared.upstreams, shared.resources.tls.as_ref());
+    let proxy = Proxy::new(&shared.settings, &shared.upstreams, shared.resources.mlflow_tls.as_ref());
     let target =
         PathAndQuery::try_from(shared.routes.health()).unwrap_or(PathAndQuery::from_static("/health"));
     let probe = health::probe_upstreams(Arc::clone(&shared.upstreams), proxy, target, mlflow.probe_interval);
@@ -93,6 +117,9 @@ fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Set
     }
     if let Some(settler) = settler {
         actor::spawn("limit_settler", deaths, Box::pin(settler.run()));
+    }
+    if let Some(identity) = &shared.resources.identity {
+        actor::spawn("certificate_watcher", deaths, Box::pin(tls::watch(Arc::clone(identity))));
     }
     match &shared.resources.keys {
         KeySource::File(keys) => {
@@ -112,15 +139,28 @@ fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Set
     }
 }
 
-fn stop_signal(health: Arc<Health>) -> io::Result<impl Future<Output = ()> + Send + 'static> {
+/// Time for what the auth service has yet to be told at the end.
+const FLUSH: Duration = Duration::from_secs(2);
+
+fn stop_signal(
+    health: Arc<Health>,
+    settle_time: Duration,
+) -> io::Result<impl Future<Output = ()> + Send + 'static> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {
+                tracing::info!(?settle_time, "stopping: not ready any more, everything goes on until then");
+                health.drain();
+                tokio::select! {
+                    () = sleep(settle_time) => {}
+                    _ = terminate.recv() => {}
+                    _ = interrupt.recv() => {}
+                }
+            }
+            _ = interrupt.recv() => health.drain(),
         }
-        tracing::info!("stopping: no new connections, transfers in flight may finish");
-        health.drain();
+        tracing::info!("no new connections, transfers in flight may finish");
     })
 }

@@ -7,7 +7,7 @@ use futures_util::{StreamExt as _, stream};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 use serde::Serialize;
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     time::{sleep, timeout},
 };
 
@@ -38,10 +38,18 @@ pub(crate) struct Usage {
     pub(crate) status_code: u16,
 }
 
+/// What the reporter is sent.
+#[derive(Debug)]
+enum Mail {
+    Usage(Usage),
+    /// Answered when everything before it is done with.
+    Flush(oneshot::Sender<()>),
+}
+
 /// The way to the reporter, for every worker.
 #[derive(Debug, Clone)]
 pub(crate) struct UsageReports {
-    mailbox: mpsc::Sender<Usage>,
+    mailbox: mpsc::Sender<Mail>,
     metrics: Metrics,
 }
 
@@ -55,7 +63,7 @@ impl UsageReports {
             metrics: resources.metrics.clone(),
             client: HttpClient::new(
                 &settings.url,
-                resources.tls.as_ref(),
+                resources.auth_tls.as_ref(),
                 Connections {
                     connect_timeout: settings.timeout,
                     keep_alive: Duration::from_secs(4),
@@ -71,15 +79,23 @@ impl UsageReports {
 
     /// Leaves a report to be sent; drops it if too many wait.
     pub(crate) fn add(&self, usage: Usage) {
-        if self.mailbox.try_send(usage).is_err() {
+        if self.mailbox.try_send(Mail::Usage(usage)).is_err() {
             self.metrics.usage_reported(Delivery::Dropped, 1);
+        }
+    }
+
+    /// Waits until what was added before is sent, or given up.
+    pub(crate) async fn flush(&self) {
+        let (sender, done) = oneshot::channel();
+        if self.mailbox.send(Mail::Flush(sender)).await.is_ok() {
+            let _ = done.await;
         }
     }
 }
 
 /// The actor that sends reports.
 pub(crate) struct Reporter {
-    reports: mpsc::Receiver<Usage>,
+    reports: mpsc::Receiver<Mail>,
     metrics: Metrics,
     client: HttpClient,
     base: String,
@@ -100,15 +116,24 @@ impl Reporter {
     pub(crate) async fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
         while self.reports.recv_many(&mut batch, BATCH).await > 0 {
-            let count = batch.len();
-            let outcomes =
-                stream::iter(batch.drain(..)).map(|usage| self.send(usage)).buffer_unordered(TOGETHER);
+            let (mut reports, mut flushes) = (Vec::new(), Vec::new());
+            for mail in batch.drain(..) {
+                match mail {
+                    Mail::Usage(usage) => reports.push(usage),
+                    Mail::Flush(flush) => flushes.push(flush),
+                }
+            }
+            let count = reports.len();
+            let outcomes = stream::iter(reports).map(|usage| self.send(usage)).buffer_unordered(TOGETHER);
             let sent = outcomes.filter(|sent| std::future::ready(*sent)).count().await;
             let failed = count - sent;
             self.metrics.usage_reported(Delivery::Ok, sent as u64);
             self.metrics.usage_reported(Delivery::Failed, failed as u64);
             if failed > 0 {
                 tracing::warn!(failed, "usage was not reported");
+            }
+            for flush in flushes {
+                let _ = flush.send(());
             }
         }
     }

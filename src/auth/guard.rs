@@ -182,11 +182,13 @@ fn lock(bucket: &Mutex<TokenBucket>) -> MutexGuard<'_, TokenBucket> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::settings::ClientTls;
 
     fn guard(failures_per_minute: usize, max_in_flight: usize, max_per_second: usize) -> Guard {
         Guard::new(&AuthService {
             url: url::Url::parse("http://auth").unwrap(),
             service_id: "platform".to_owned(),
+            tls: ClientTls::default(),
             timeout: Duration::from_secs(2),
             report_usage: false,
             failures_per_minute: failures_per_minute.try_into().unwrap(),

@@ -2,15 +2,18 @@
 
 use std::{path::Path, process::ExitCode};
 
-use crate::{resources::Resources, settings::Settings, startup::Application, telemetry};
+use crate::{reload::Reload, resources::Resources, settings::Settings, startup::Application, telemetry};
 
 pub(super) fn run(config: Option<&Path>) -> ExitCode {
     let (settings, resources) = match super::load(config) {
         Ok(loaded) => loaded,
         Err(problems) => return super::bad_settings(&problems),
     };
-    telemetry::init(&settings.telemetry);
-    match actix_rt::System::new().block_on(serve(settings, resources)) {
+    let log_filter = telemetry::init(&settings.telemetry);
+    let config = config.map(Path::to_owned);
+    let load = Box::new(move || Settings::load(config.as_deref(), super::environment()));
+    let reload = Reload { load, log_filter };
+    match actix_rt::System::new().block_on(serve(settings, resources, reload)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "the gateway ended");
@@ -19,12 +22,16 @@ pub(super) fn run(config: Option<&Path>) -> ExitCode {
     }
 }
 
-async fn serve(settings: Settings, resources: Resources) -> Result<(), Box<dyn std::error::Error>> {
+async fn serve(
+    settings: Settings,
+    resources: Resources,
+    reload: Reload,
+) -> Result<(), Box<dyn std::error::Error>> {
     let (mlflow, config_hash) = (
         settings.mlflow.urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
         settings.fingerprint(),
     );
-    let application = Application::build(settings, resources)?;
+    let application = Application::build(settings, resources)?.reloading(reload)?;
     tracing::info!(
         address = %application.address(),
         mlflow,

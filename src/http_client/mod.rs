@@ -6,7 +6,6 @@
 
 mod connect;
 mod guard;
-mod tls;
 
 use std::{fmt, io, time::Duration};
 
@@ -18,7 +17,8 @@ use awc::{Client, Connector, error::SendRequestError, http::Method};
 use url::Url;
 
 pub(crate) use guard::TransportFault;
-pub(crate) use tls::{Tls, client_config};
+/// How TLS is spoken to a server.
+pub(crate) type Tls = crate::tls::ClientConfig;
 
 /// The server that a client speaks to.
 #[derive(Clone)]

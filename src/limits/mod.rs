@@ -15,13 +15,14 @@ use std::{
 };
 
 use actix_web::http::Method;
+use arc_swap::ArcSwap;
 use quick_cache::sync::Cache;
 
 use crate::{
     auth::Principal,
     policy::Grant,
     redis::Redis,
-    settings::{Limits, Mode},
+    settings::{Limits, Live, Mode},
     token_bucket::TokenBucket,
 };
 use bytes::Accounts;
@@ -38,11 +39,17 @@ const HOUR: f64 = 3600.0;
 /// The buckets of every key.
 #[derive(Debug)]
 pub struct Limiter {
-    mode: Mode,
-    per_hour: NonZeroU32,
+    rules: ArcSwap<Rules>,
     buckets: Buckets,
     /// Only where artifact bytes are limited.
     accounts: Option<Accounts>,
+}
+
+/// What the settings say.
+#[derive(Debug, Clone, Copy)]
+struct Rules {
+    mode: Mode,
+    per_hour: NonZeroU32,
 }
 
 /// Where the buckets are.
@@ -129,8 +136,14 @@ impl Limiter {
                 Buckets::Leased { leases: Cache::new(BUCKETS), redis, instances: settings.instances.get() }
             }
         };
-        let limiter = Self { mode: settings.mode, per_hour: settings.per_hour, buckets, accounts };
+        let rules = ArcSwap::from_pointee(Rules { mode: settings.mode, per_hour: settings.per_hour });
+        let limiter = Self { rules, buckets, accounts };
         (limiter, settler.flatten())
+    }
+
+    /// Takes over what can change.
+    pub(crate) fn follow(&self, live: &Live) {
+        self.rules.store(Arc::new(Rules { mode: live.limits_mode, per_hour: live.limits_per_hour }));
     }
 
     /// Counts the request, and from now on its bytes if it moves an artifact.
@@ -138,16 +151,17 @@ impl Limiter {
     /// # Errors
     /// A request that is one too many, in the mode that enforces.
     pub async fn admit(&self, grant: &Grant, method: &Method) -> Result<Admission, TooMany> {
-        if self.mode == Mode::Off {
+        let Rules { mode, per_hour } = **self.rules.load();
+        if mode == Mode::Off {
             return Ok(Admission::default());
         }
         let principal = grant.principal();
         let owner = principal.key_id.as_ref().or(principal.user_id.as_ref()).cloned().unwrap_or_default();
         let kind = if method.is_safe() { Kind::Read } else { Kind::Write };
-        let rate = Rate { per_hour: principal.rate_limit_per_hour.unwrap_or(self.per_hour).get() };
+        let rate = Rate { per_hour: principal.rate_limit_per_hour.unwrap_or(per_hour).get() };
         let allowance = match self.take(BucketName { owner: owner.clone(), kind }, rate).await {
             Ok(allowance) => allowance,
-            Err(too_many) => self.refuse(too_many, principal)?,
+            Err(too_many) => refuse(mode, too_many, principal)?,
         };
         let accounts = self.accounts.as_ref().filter(|_| grant.route().moves_artifacts());
         let Some(accounts) = accounts else {
@@ -157,20 +171,11 @@ impl Limiter {
             Ok(meter) => meter,
             Err((meter, retry_after)) => {
                 let of = Of::ArtifactBytes(accounts.per_hour());
-                self.refuse(TooMany { of, allowance, retry_after }, principal)?;
+                refuse(mode, TooMany { of, allowance, retry_after }, principal)?;
                 meter
             }
         };
         Ok(Admission { allowance: Some(allowance), meter })
-    }
-
-    /// Lets it through in the mode that only reports.
-    fn refuse(&self, too_many: TooMany, principal: &Principal) -> Result<Allowance, TooMany> {
-        if self.mode == Mode::Enforce {
-            return Err(too_many);
-        }
-        tracing::info!(key_id = principal.key_id, error = %too_many, "the rate limit would have refused this");
-        Ok(too_many.allowance)
     }
 
     async fn take(&self, name: BucketName, rate: Rate) -> Result<Allowance, TooMany> {
@@ -188,6 +193,15 @@ impl Limiter {
             }
         }
     }
+}
+
+/// Lets it through in the mode that only reports.
+fn refuse(mode: Mode, too_many: TooMany, principal: &Principal) -> Result<Allowance, TooMany> {
+    if mode == Mode::Enforce {
+        return Err(too_many);
+    }
+    tracing::info!(key_id = principal.key_id, error = %too_many, "the rate limit would have refused this");
+    Ok(too_many.allowance)
 }
 
 fn get_or_make<K, Q, T>(cache: &Cache<K, Arc<T>>, name: &Q, make: impl FnOnce() -> T) -> Arc<T>

@@ -3,8 +3,6 @@
 //! Hop-by-hop headers, and what `Connection` names, end here (RFC 9110 §7.6.1). They are taken out before the
 //! gateway's own are put in, so that no client can name those away.
 
-use std::net::IpAddr;
-
 use actix_web::{
     HttpRequest, HttpResponseBuilder,
     http::header::{
@@ -15,13 +13,12 @@ use actix_web::{
     http::uri::{Authority, Uri},
 };
 use actix_web_httpauth::headers::authorization::{Basic, Bearer};
-use ipnet::IpNet;
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use secrecy::ExposeSecret as _;
 
 use super::pool::Member;
 use crate::{
-    connection::Connection,
+    client_ip::Client,
     policy::Grant,
     routing::Route,
     settings::{HostHeader, Mlflow, Passing, UpstreamAuth},
@@ -63,17 +60,15 @@ pub(super) struct Rules {
     passes_cookies: bool,
     passes_server: bool,
     authorization: Option<HeaderValue>,
-    trusted_proxies: Vec<IpNet>,
 }
 
 impl Rules {
-    pub(super) fn new(mlflow: &Mlflow, trusted_proxies: &[IpNet]) -> Self {
+    pub(super) fn new(mlflow: &Mlflow) -> Self {
         Self {
             host: mlflow.host_header.clone(),
             passes_cookies: mlflow.cookies == Passing::Pass,
             passes_server: mlflow.server_header == Passing::Pass,
             authorization: authorization(&mlflow.auth),
-            trusted_proxies: trusted_proxies.to_vec(),
         }
     }
 
@@ -92,7 +87,7 @@ impl Rules {
         &self,
         request: &HttpRequest,
         grant: &Grant,
-        client_ip: Option<IpAddr>,
+        client: Client,
         upstream_host: &HeaderValue,
         to: &mut HeaderMap,
     ) {
@@ -116,10 +111,14 @@ impl Rules {
         insert(to, USER_ID, principal.user_id.as_deref().and_then(identity));
         insert(to, KEY_ID, principal.key_id.as_deref().and_then(identity));
 
-        let client_ip = client_ip.and_then(|address| HeaderValue::try_from(address.to_string()).ok());
+        let client_ip = client.ip.and_then(|address| HeaderValue::try_from(address.to_string()).ok());
         insert(to, X_FORWARDED_FOR, client_ip);
         insert(to, X_FORWARDED_HOST, from.get(HOST).cloned());
-        insert(to, X_FORWARDED_PROTO, Some(self.scheme(request)));
+        insert(
+            to,
+            X_FORWARDED_PROTO,
+            Some(HeaderValue::from_static(if client.secure { "https" } else { "http" })),
+        );
 
         let context = RequestContext::of(request);
         insert(to, TRACEPARENT, HeaderValue::try_from(context.traceparent()).ok());
@@ -149,21 +148,6 @@ impl Rules {
             }
             let rewritten = if *name == LOCATION { public_location(value, from, route) } else { None };
             response.append_header((name.clone(), rewritten.unwrap_or_else(|| value.clone())));
-        }
-    }
-
-    /// How the client came: what a trusted proxy says, else as we were spoken to.
-    fn scheme(&self, request: &HttpRequest) -> HeaderValue {
-        if Connection::of(request).is_some_and(|connection| connection.is_secure()) {
-            return HeaderValue::from_static("https");
-        }
-        let peer = request.peer_addr().map(|address| address.ip().to_canonical());
-        let trusted =
-            peer.is_some_and(|peer| self.trusted_proxies.iter().any(|network| network.contains(&peer)));
-        let said = request.headers().get(X_FORWARDED_PROTO).filter(|_| trusted);
-        match said.map(HeaderValue::as_bytes) {
-            Some(b"https") => HeaderValue::from_static("https"),
-            _ => HeaderValue::from_static("http"),
         }
     }
 }

@@ -6,7 +6,7 @@ mod headers;
 mod pool;
 mod upload;
 
-use std::{cell::Cell, net::IpAddr, num::NonZeroU64, rc::Rc, sync::Arc, time::Instant};
+use std::{cell::Cell, num::NonZeroU64, rc::Rc, sync::Arc, time::Instant};
 
 use actix_web::{
     HttpMessage as _, HttpRequest, HttpResponse,
@@ -21,6 +21,7 @@ use awc::{
 };
 
 use crate::{
+    client_ip::Client,
     connection::Connection,
     http_client::{Tls, TransportFault, transport_fault},
     limits::Meter,
@@ -81,7 +82,7 @@ pub struct Proxy {
 #[derive(Debug, Clone, Copy)]
 struct Forwarded<'a> {
     grant: &'a Grant,
-    client_ip: Option<IpAddr>,
+    client: Client,
     request: &'a HttpRequest,
     framing: Framing,
     meter: &'a Meter,
@@ -94,7 +95,7 @@ impl Proxy {
         Self {
             mlflow: Pool::new(&upstreams.mlflow, mlflow, tls),
             artifacts: apart.then(|| Pool::new(&upstreams.artifacts, mlflow, tls)),
-            headers: headers::Rules::new(mlflow, &server.trusted_proxies),
+            headers: headers::Rules::new(mlflow),
             limits: Limits {
                 upstream_idle: mlflow.idle_timeout,
                 response: mlflow.connect_timeout + mlflow.response_timeout,
@@ -113,7 +114,7 @@ impl Proxy {
         &self,
         grant: &Grant,
         meter: Meter,
-        client_ip: Option<IpAddr>,
+        client: Client,
         request: &HttpRequest,
         payload: Payload,
     ) -> Result<HttpResponse, ProxyError> {
@@ -121,7 +122,7 @@ impl Proxy {
         if matches!(framing, Framing::Length(length) if length > self.max_body) {
             return Err(ProxyError::BodyTooLarge);
         }
-        let forwarded = Forwarded { grant, client_ip, request, framing, meter: &meter };
+        let forwarded = Forwarded { grant, client, request, framing, meter: &meter };
         let pool =
             self.artifacts.as_ref().filter(|_| grant.route().moves_artifacts()).unwrap_or(&self.mlflow);
         let body = Rc::new(Cell::new(Some(payload)));
@@ -174,10 +175,10 @@ impl Proxy {
         body: &Rc<Cell<Option<Payload>>>,
         fresh: bool,
     ) -> Result<ClientResponse, ProxyError> {
-        let Forwarded { grant, client_ip, request, framing, meter } = forwarded;
+        let Forwarded { grant, client, request, framing, meter } = forwarded;
         let (member, started) = (lease.member, Instant::now());
         let mut upstream = member.request(request.method().clone(), grant.route().target(), fresh);
-        self.headers.to_upstream(request, grant, client_ip, &member.host, upstream.headers_mut());
+        self.headers.to_upstream(request, grant, client, &member.host, upstream.headers_mut());
 
         let progress = Rc::new(Progress::new(Overdue::Response, self.client_patience));
         let connection = Connection::of(request).cloned();

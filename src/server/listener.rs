@@ -13,6 +13,7 @@ use actix_server::{GracefulShutdownSignal, Server};
 use actix_service::{
     IntoServiceFactory as _, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config,
 };
+use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
 use actix_web::{
     Error,
     body::{BoxBody, MessageBody},
@@ -26,6 +27,7 @@ use crate::{
     connection::{Deadlines, Inbound},
     gateway::{Gateway, Shared},
     patience::Patience,
+    tls::ServerIdentity,
 };
 
 /// How long a refused client may go on sending its body before its connection is reset.
@@ -54,15 +56,35 @@ pub fn start(
         write: Patience::new(settings.body_idle_timeout, settings.min_body_rate.get()),
     };
     let draining = builder.graceful_shutdown_signal();
-    let builder = builder.listen("http", listener, move || {
-        let accept = fn_service(move |tcp: TcpStream| async move {
-            let peer = tcp.peer_addr().ok();
-            tcp.set_nodelay(true).map_err(DispatchError::Io)?;
-            Ok((Inbound::new(tcp, false, deadlines), peer))
-        });
-        accept.and_then(http(&shared, &draining))
-    })?;
-    Ok(builder.run())
+    let identity = shared.resources.identity.as_ref().map(ServerIdentity::config).transpose();
+    let builder = match identity.map_err(std::io::Error::other)? {
+        None => builder.listen("http", listener, move || {
+            let accept = fn_service(move |tcp: TcpStream| async move {
+                let peer = accepted(&tcp)?;
+                Ok((Inbound::new(tcp, false, deadlines), peer))
+            });
+            accept.and_then(http(&shared, &draining))
+        }),
+        Some(config) => builder.listen("https", listener, move || {
+            let mut acceptor = Acceptor::new(config.clone());
+            acceptor.set_handshake_timeout(deadlines.head);
+            let accept = acceptor
+                .map_init_err(|()| ())
+                .map_err(|error| DispatchError::Io(std::io::Error::other(format!("TLS: {error:?}"))))
+                .and_then(fn_service(move |tls: TlsStream<TcpStream>| async move {
+                    let peer = accepted(tls.get_ref().0)?;
+                    Ok((Inbound::new(tls, true, deadlines), peer))
+                }));
+            accept.and_then(http(&shared, &draining))
+        }),
+    };
+    Ok(builder?.run())
+}
+
+/// Readies a new connection, and tells whose it is.
+fn accepted(tcp: &TcpStream) -> Result<Option<SocketAddr>, DispatchError> {
+    tcp.set_nodelay(true).map_err(DispatchError::Io)?;
+    Ok(tcp.peer_addr().ok())
 }
 
 /// HTTP/1.1 on a stream, and the application of one worker behind it.

@@ -7,6 +7,7 @@ use url::Url;
 
 use super::{
     reader::Reader,
+    tls::ClientTls,
     value::{OrZero, words},
 };
 
@@ -52,6 +53,8 @@ pub struct AuthService {
     pub url: Url,
     /// The service that keys must be valid for.
     pub service_id: String,
+    /// Where it is spoken to over TLS.
+    pub tls: ClientTls,
     /// Time for one validation, in all.
     pub timeout: Duration,
     /// Validations under way at once.
@@ -78,6 +81,8 @@ impl Auth {
         let key_file = reader.value("auth.key_file.path");
         let url = reader.optional::<Url>("auth.service.url");
         let service_id = reader.value("auth.service.service_id");
+        let tls =
+            ClientTls::read(reader, ["auth.service.tls.ca", "auth.service.tls.cert", "auth.service.tls.key"]);
         let timeout = reader.value("auth.service.timeout");
         let max_in_flight = reader.value("auth.service.max_in_flight");
         let max_per_second = reader.value("auth.service.max_per_second");
@@ -99,6 +104,7 @@ impl Auth {
             (Some(Mode::Service) | None, Some(url)) => AuthMode::Service(AuthService {
                 url,
                 service_id: service_id?,
+                tls: tls?,
                 timeout: timeout?,
                 max_in_flight: max_in_flight?,
                 max_per_second: max_per_second?,

@@ -8,6 +8,7 @@ use url::Url;
 
 use super::{
     reader::Reader,
+    tls::ClientTls,
     value::{FromText, words},
 };
 
@@ -26,6 +27,8 @@ pub struct Mlflow {
     pub static_prefix: String,
     /// The credentials that MLflow itself wants of us.
     pub auth: UpstreamAuth,
+    /// Where it is spoken to over TLS.
+    pub tls: ClientTls,
     /// Time for DNS, TCP and TLS together.
     pub connect_timeout: Duration,
     /// Time for the response's head, from the end of the upload.
@@ -131,6 +134,7 @@ impl Mlflow {
         let rest = reader.value("mlflow.rest");
         let static_prefix = reader.optional::<Prefix>("mlflow.static_prefix");
         let auth = UpstreamAuth::read(reader);
+        let tls = ClientTls::read(reader, ["mlflow.tls.ca", "mlflow.tls.cert", "mlflow.tls.key"]);
         let connect_timeout = reader.value("mlflow.connect_timeout");
         let response_timeout = reader.value("mlflow.response_timeout");
         let idle_timeout = reader.value("mlflow.idle_timeout");
@@ -148,6 +152,7 @@ impl Mlflow {
             rest: rest?,
             static_prefix: static_prefix?.map_or_else(String::new, |prefix| prefix.0),
             auth: auth?,
+            tls: tls?,
             connect_timeout: connect_timeout?,
             response_timeout: response_timeout?,
             idle_timeout: idle_timeout?,

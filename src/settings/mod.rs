@@ -6,6 +6,7 @@
 mod auth;
 mod check;
 mod limits;
+mod live;
 mod metrics;
 mod mlflow;
 mod problem;
@@ -15,12 +16,14 @@ mod redis_url;
 mod server;
 mod sources;
 mod telemetry;
+mod tls;
 mod value;
 
 use std::path::Path;
 
 pub use auth::{Auth, AuthCache, AuthMode, AuthService};
 pub use limits::{Limits, Mode};
+pub use live::Live;
 pub use metrics::Metrics;
 pub use mlflow::{HostHeader, Mlflow, Passing, RestPrefix, UpstreamAuth};
 pub use problem::{Problem, Problems};
@@ -28,10 +31,10 @@ pub use redis::RedisSettings;
 pub(crate) use redis_url::{RedisKind, RedisUrl};
 pub use server::Server;
 pub use telemetry::{LogFormat, Telemetry};
+pub use tls::{ClientTls, Identity};
 
 use reader::Reader;
 use sha2::{Digest as _, Sha256};
-use url::Url;
 
 /// Everything that can be configured, typed and checked.
 #[derive(Debug, Clone)]
@@ -80,15 +83,6 @@ impl Settings {
         let Some(settings) = settings else { return Err(problems) };
         problems.extend(check::contradictions(&settings));
         problems.into_result(settings)
-    }
-
-    /// Every server that the settings name.
-    pub fn urls(&self) -> impl Iterator<Item = &Url> {
-        let auth = match &self.auth.mode {
-            AuthMode::Service(service) => Some(&service.url),
-            AuthMode::KeyFile(_) => None,
-        };
-        self.mlflow.urls.iter().chain(&self.mlflow.artifacts_urls).chain(auth)
     }
 
     /// 16 hexadecimal digits that change with the settings. Secrets do not count.

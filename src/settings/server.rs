@@ -4,7 +4,11 @@ use std::{net::SocketAddr, num::NonZeroU64, time::Duration};
 
 use ipnet::IpNet;
 
-use super::{reader::Reader, value::ByteSize};
+use super::{
+    reader::Reader,
+    tls::Identity,
+    value::{ByteSize, OrZero},
+};
 
 /// `[server]`
 #[derive(Debug, Clone)]
@@ -25,7 +29,11 @@ pub struct Server {
     pub min_body_rate: NonZeroU64,
     /// The largest body of a request, in bytes.
     pub max_body: Option<NonZeroU64>,
-    /// Time for transfers in flight at SIGTERM.
+    /// The certificate that clients are shown; not set: no TLS.
+    pub tls: Option<Identity>,
+    /// Time after SIGTERM in which the gateway says that it is not ready, and goes on.
+    pub settle_time: Duration,
+    /// Time for transfers in flight after that.
     pub drain_grace: Duration,
 }
 
@@ -39,6 +47,8 @@ impl Server {
         let body_idle_timeout = reader.value("server.body_idle_timeout");
         let min_body_rate = reader.value::<ByteSize>("server.min_body_rate");
         let max_body = reader.optional::<ByteSize>("server.max_body");
+        let tls = Identity::read(reader, "server.tls.cert", "server.tls.key");
+        let settle_time = reader.value::<OrZero>("server.settle_time");
         let drain_grace = reader.value("server.drain_grace");
         Some(Self {
             bind: bind?,
@@ -49,6 +59,8 @@ impl Server {
             body_idle_timeout: body_idle_timeout?,
             min_body_rate: min_body_rate?.0,
             max_body: max_body?.map(|bytes| bytes.0),
+            tls: tls?,
+            settle_time: settle_time?.0,
             drain_grace: drain_grace?,
         })
     }

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 /// The walk of a request, in order.
 const STEPS: [&str; 8] = ["client_ip", "head", "routing", "credentials", "auth", "policy", "limits", "proxy"];
 /// What any step may know.
-const GROUND: [&str; 9] = [
+const GROUND: [&str; 11] = [
     "settings",
     "telemetry",
     "http_client",
@@ -15,6 +15,8 @@ const GROUND: [&str; 9] = [
     "connection",
     "patience",
     "upstream",
+    "tls",
+    "file_state",
 ];
 
 #[test]

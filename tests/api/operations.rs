@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use crate::support::{
     Server, ask,
     client::Connection,
+    eventually,
     process::{Process, command},
     server::Answer,
 };
@@ -116,6 +117,110 @@ async fn sigterm_lets_a_transfer_finish_and_exits_0() {
     assert_eq!((response.status, response.text()), (200, "done"));
     assert_eq!(mlflow.request().body, b"firstother");
     assert_eq!(gateway.wait().code(), Some(0));
+}
+
+/// The head of an upload of ten bytes, and the first half of it.
+fn half_an_upload(key: &str) -> String {
+    format!(
+        "PUT /api/2.0/mlflow-artifacts/artifacts/a HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n\
+         content-length: 10\r\n\r\nfirst"
+    )
+}
+
+#[actix_web::test]
+async fn sigterm_loses_none_of_a_hundred_uploads_and_closes_idle_connections() {
+    let mlflow = Server::start(|_| Answer::ok("done")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let key = create_key(&folder);
+    let mut gateway = serve(&folder, &mlflow.url());
+    let mut uploads = Vec::new();
+    for _ in 0..100 {
+        let mut connection = Connection::open(gateway.address).await;
+        connection.send(half_an_upload(&key)).await;
+        uploads.push(connection);
+    }
+    let mut idle = Connection::open(gateway.address).await;
+    idle.send("GET /live HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert_eq!(idle.response(false).await.status, 200);
+
+    gateway.terminate();
+    assert!(idle.is_closed().await);
+    for upload in &mut uploads {
+        upload.send("other").await;
+    }
+    for upload in &mut uploads {
+        assert_eq!(upload.response(false).await.text(), "done");
+    }
+    assert_eq!(gateway.wait().code(), Some(0));
+    let seen = mlflow.requests();
+    assert_eq!(seen.iter().filter(|upload| upload.body == b"firstother").count(), 100);
+}
+
+#[actix_web::test]
+async fn after_sigterm_everything_goes_on_for_the_settle_time_but_readiness() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let key = create_key(&folder);
+    let settings = [("MLFLOW_SERVER_URL", &mlflow.url()[..]), ("HOKUSAI__SERVER__SETTLE_TIME", "1h")];
+    let mut gateway = Process::serve(folder.path(), &settings);
+    let ready = || ask(gateway.address, "GET /ready HTTP/1.1\r\nhost: a\r\n\r\n");
+    eventually("it is ready", async || ready().await.status == 200).await;
+    gateway.terminate();
+    eventually("it is not ready", async || ready().await.status == 503).await;
+    assert_eq!(ready().await.json()["reasons"][0], "draining");
+    let get = format!("GET /api/2.0/mlflow/x HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n\r\n");
+    assert_eq!(ask(gateway.address, get).await.status, 200);
+    // Whoever says it twice does not want to wait.
+    gateway.terminate();
+    assert_eq!(gateway.wait().code(), Some(0));
+}
+
+#[actix_web::test]
+async fn usage_is_reported_to_the_last_request_before_the_end() {
+    let auth = Server::start(|_| Answer::ok(r#"{"is_valid": true, "key_id": "k-1"}"#)).await;
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [("MLFLOW_SERVER_URL", &mlflow.url()[..]), ("HOKUSAI_AUTH_SERVICE_URL", &auth.url()[..])];
+    let mut gateway = Process::serve(folder.path(), &settings);
+    for _ in 0..50 {
+        let get = "GET /api/2.0/mlflow/x HTTP/1.1\r\nhost: a\r\nauthorization: Bearer the-key\r\n\r\n";
+        assert_eq!(ask(gateway.address, get).await.status, 200);
+    }
+    gateway.terminate();
+    let ended = actix_rt::task::spawn_blocking(move || gateway.wait().code());
+    assert_eq!(ended.await.unwrap(), Some(0));
+    assert_eq!(auth.requests().iter().filter(|request| request.target().contains("/usage/")).count(), 50);
+}
+
+#[actix_web::test]
+async fn sighup_takes_over_what_can_change_and_nothing_of_a_bad_file() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let key = create_key(&folder);
+    let config = folder.path().join("gateway.toml");
+    let write = |limits: &str| {
+        fs::write(&config, format!("[mlflow]\nurl = '{}'\n[limits]\n{limits}\n", mlflow.url())).unwrap();
+    };
+    write("per_hour = 100");
+    let gateway = Process::serve_with(folder.path(), &["--config", "gateway.toml"], &[]);
+    let get = format!("GET /api/2.0/mlflow/x HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n\r\n");
+    let limit = || async {
+        let response = ask(gateway.address, &get).await;
+        (response.status, response.header("ratelimit-limit").map(str::to_owned))
+    };
+    let log = || fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+    let is = |number: &str| (200, Some(number.to_owned()));
+    assert_eq!(limit().await, is("100"));
+
+    write("per_hour = 200\nnonsense = 1");
+    gateway.hang_up();
+    eventually("it says why not", async || log().contains("limits.nonsense")).await;
+    assert_eq!(limit().await, is("100"));
+
+    write("per_hour = 300\ninstances = 2");
+    gateway.hang_up();
+    eventually("it is taken over", async || limit().await == is("300")).await;
+    eventually("it says what is not", async || log().contains(r#""sections":"limits""#)).await;
 }
 
 #[actix_web::test]

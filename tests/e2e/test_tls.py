@@ -40,14 +40,19 @@ class AuthService(BaseHTTPRequestHandler):
         pass
 
 
-@pytest.fixture
-def certificate(tmp_path):
+def make_certificate(folder):
     """A certificate for 127.0.0.1 that nobody vouches for but itself, and its key."""
-    config, certificate, key = tmp_path / "openssl.cnf", tmp_path / "certificate.pem", tmp_path / "key.pem"
+    folder.mkdir(exist_ok=True)
+    config, certificate, key = folder / "openssl.cnf", folder / "certificate.pem", folder / "key.pem"
     config.write_text(CERTIFICATE)
     command = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-days", "2", "-config", config]
     subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
     return certificate, key
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    return make_certificate(tmp_path / "certificate")
 
 
 @pytest.fixture
@@ -138,3 +143,91 @@ def test_a_redis_that_nobody_vouches_for_is_not_believed_and_not_needed(second_g
     for _ in range(3):
         assert search(second_gateway).status_code == 200
     assert "hokusai:verdict:" not in cli("--scan")
+
+
+def test_clients_are_served_over_tls_and_a_renewed_certificate_is_taken_over(stack, second_gateway, certificate, tmp_path):
+    path, key = certificate
+    shown, shown_key = tmp_path / "shown.pem", tmp_path / "shown-key.pem"
+    shown.write_bytes(path.read_bytes())
+    shown_key.write_bytes(key.read_bytes())
+    second_gateway.start_gateway_over_tls(
+        path,
+        HOKUSAI__AUTH__KEY_FILE__PATH=str(stack.key_file),
+        HOKUSAI__SERVER__TLS__CERT=str(shown),
+        HOKUSAI__SERVER__TLS__KEY=str(shown_key),
+    )
+    url = second_gateway.url.replace("http://", "https://")
+
+    def ask(ca) -> requests.Response:
+        target = f"{url}/api/mlflow/api/2.0/mlflow/experiments/search"
+        headers = {"Authorization": f"Bearer {stack.key}"}
+        return requests.get(target, params={"max_results": 1}, headers=headers, verify=str(ca), timeout=30)
+
+    assert ask(path).status_code == 200
+    with pytest.raises(requests.ConnectionError):
+        requests.get(second_gateway.url, timeout=5)
+
+    renewed, renewed_key = make_certificate(tmp_path / "renewed")
+    # One after the other: in between the two do not belong together, and the old pair stays.
+    shown.write_bytes(renewed.read_bytes())
+    assert ask(path).status_code == 200
+    shown_key.write_bytes(renewed_key.read_bytes())
+
+    def is_renewed() -> bool:
+        try:
+            return ask(renewed).status_code == 200
+        except requests.exceptions.SSLError:
+            return False
+
+    eventually(is_renewed)
+
+
+class FakeMlflow(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        subject = self.connection.getpeercert().get("subject", ())
+        body = json.dumps({"shown": str(subject), "proto": self.headers["X-Forwarded-Proto"]}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def test_mlflow_is_known_by_an_authority_of_its_own_and_shown_our_certificate(stack, second_gateway, certificate, tmp_path):
+    path, key = certificate
+    ours, our_key = make_certificate(tmp_path / "ours")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(path, key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(ours)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), FakeMlflow)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    second_gateway.mlflow_url = f"https://127.0.0.1:{server.server_port}"
+    second_gateway.start_gateway(
+        HOKUSAI__AUTH__KEY_FILE__PATH=str(stack.key_file),
+        HOKUSAI__MLFLOW__TLS__CA=str(path),
+        HOKUSAI__MLFLOW__TLS__CERT=str(ours),
+        HOKUSAI__MLFLOW__TLS__KEY=str(our_key),
+    )
+    headers = {"Authorization": f"Bearer {stack.key}"}
+    answer = requests.get(f"{second_gateway.tracking_uri}/api/2.0/mlflow/x", headers=headers, timeout=30).json()
+    assert "auth.example" in answer["shown"] and answer["proto"] == "http"
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("section", ["SERVER__TLS", "MLFLOW__TLS"])
+def test_a_file_that_is_named_and_missing_is_fatal(stack, certificate, tmp_path, section):
+    environment = {
+        "MLFLOW_SERVER_URL": "https://127.0.0.1:1",
+        "HOKUSAI__AUTH__KEY_FILE__PATH": str(stack.key_file),
+        f"HOKUSAI__{section}__CERT": str(tmp_path / "nowhere.pem"),
+        f"HOKUSAI__{section}__KEY": str(certificate[1]),
+    }
+    ended = subprocess.run([str(stack.binary), "serve"], env=environment, capture_output=True, text=True, timeout=30)
+    assert ended.returncode == 64 and "nowhere.pem" in ended.stderr, ended.stderr

@@ -19,12 +19,12 @@ use jiff::Timestamp;
 
 use document::Document;
 pub use document::Record;
-use watch::State;
 
 use super::{
     Principal, Rejection,
     key::{self, KeyDigest},
 };
+use crate::file_state::{State, file_state};
 
 /// The keys in force.
 #[derive(Debug)]
@@ -39,7 +39,7 @@ impl KeyFile {
     /// # Errors
     /// Everything that is wrong with the file, a file without a key included.
     pub fn open(path: &Path) -> Result<Self, KeyFileError> {
-        let opened = watch::state(path);
+        let opened = file_state(path);
         Ok(Self { path: path.to_owned(), opened, keys: ArcSwap::from_pointee(read(path)?) })
     }
 

@@ -1,17 +1,14 @@
 //! The actor that takes a changed key file over.
 
-use std::{fs, os::unix::fs::MetadataExt as _, path::Path, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::KeyFile;
+use crate::file_state::file_state;
 
-/// Often enough that a revoked key ends within a second. Polling sees what a notification can miss: a renamed
-/// file, a mounted secret that is a link to a link, a network file system.
+/// Often enough that a revoked key ends within a second.
 const INTERVAL: Duration = Duration::from_millis(250);
-
-/// What tells one state of a file from the next: device, inode, length, and the time of change in nanoseconds.
-pub(super) type State = Option<(u64, u64, u64, i64, i64)>;
 
 /// Never returns.
 pub async fn run(keys: Arc<KeyFile>) {
@@ -21,7 +18,7 @@ pub async fn run(keys: Arc<KeyFile>) {
     let mut refused = None;
     loop {
         ticks.tick().await;
-        let now = state(&keys.path);
+        let now = file_state(&keys.path);
         if now == taken_over {
             continue;
         }
@@ -38,9 +35,4 @@ pub async fn run(keys: Arc<KeyFile>) {
             Err(_) => {}
         }
     }
-}
-
-pub(super) fn state(path: &Path) -> State {
-    let file = fs::metadata(path).ok()?;
-    Some((file.dev(), file.ino(), file.len(), file.ctime(), file.ctime_nsec()))
 }

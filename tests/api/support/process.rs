@@ -23,10 +23,16 @@ pub struct Process {
 
 impl Process {
     pub fn serve(folder: &Path, settings: &[(&str, &str)]) -> Self {
+        Self::serve_with(folder, &[], settings)
+    }
+
+    pub fn serve_with(folder: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Self {
         let mut child = command(folder)
             .arg("serve")
+            .args(arguments)
             .env("HOKUSAI__SERVER__BIND", "127.0.0.1:0")
             .env("HOKUSAI__SERVER__WORKERS", "1")
+            .env("HOKUSAI__SERVER__SETTLE_TIME", "0s")
             .envs(settings.iter().copied())
             .stdout(Stdio::piped())
             .spawn()
@@ -45,7 +51,15 @@ impl Process {
     }
 
     pub fn terminate(&self) {
-        Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().unwrap();
+        self.signal("-TERM");
+    }
+
+    pub fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
+    fn signal(&self, signal: &str) {
+        Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
     }
 
     pub fn wait(&mut self) -> ExitStatus {

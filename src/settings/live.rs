@@ -1,0 +1,49 @@
+//! The settings that can change while the gateway runs.
+
+use std::num::NonZeroU32;
+
+use ipnet::IpNet;
+
+use super::{Mode, Settings};
+
+/// Read again at SIGHUP.
+#[derive(Debug, Clone)]
+pub struct Live {
+    pub trusted_proxies: Vec<IpNet>,
+    pub metrics_allow: Vec<IpNet>,
+    pub limits_mode: Mode,
+    pub limits_per_hour: NonZeroU32,
+}
+
+impl Settings {
+    pub fn live(&self) -> Live {
+        Live {
+            trusted_proxies: self.server.trusted_proxies.clone(),
+            metrics_allow: self.metrics.allow.clone(),
+            limits_mode: self.limits.mode,
+            limits_per_hour: self.limits.per_hour,
+        }
+    }
+
+    /// The sections in which `new` differs by more than can change while the gateway runs.
+    pub fn differs_beyond_live(&self, new: &Self) -> Vec<&'static str> {
+        let mut as_if = new.clone();
+        as_if.server.trusted_proxies.clone_from(&self.server.trusted_proxies);
+        as_if.metrics.clone_from(&self.metrics);
+        as_if.limits.mode = self.limits.mode;
+        as_if.limits.per_hour = self.limits.per_hour;
+        as_if.telemetry.filter.clone_from(&self.telemetry.filter);
+        let sections = |of: &Self| {
+            [
+                ("server", format!("{:?}", of.server)),
+                ("mlflow", format!("{:?}", of.mlflow)),
+                ("auth", format!("{:?}", of.auth)),
+                ("redis", format!("{:?}", of.redis)),
+                ("limits", format!("{:?}", of.limits)),
+                ("telemetry", format!("{:?}", of.telemetry)),
+            ]
+        };
+        let (ours, theirs) = (sections(self), sections(&as_if));
+        ours.iter().zip(theirs).filter(|(ours, theirs)| ours.1 != theirs.1).map(|(ours, _)| ours.0).collect()
+    }
+}

@@ -1,0 +1,46 @@
+//! Files of certificates and keys, in PEM.
+
+use std::path::PathBuf;
+
+use super::reader::Reader;
+
+/// A certificate, with its chain behind it, and its private key.
+#[derive(Debug, Clone)]
+pub struct Identity {
+    pub cert: PathBuf,
+    pub key: PathBuf,
+}
+
+/// How a server that is spoken to over TLS is known, and how we are known to it.
+#[derive(Debug, Clone, Default)]
+pub struct ClientTls {
+    /// The only authorities that are believed; not set: those of this machine.
+    pub ca: Option<PathBuf>,
+    /// What is shown to a server that asks.
+    pub identity: Option<Identity>,
+}
+
+impl Identity {
+    /// Both keys, or none of them.
+    #[expect(clippy::option_option, reason = "not set and not usable are two things")]
+    pub(super) fn read(reader: &mut Reader, cert: &'static str, key: &'static str) -> Option<Option<Self>> {
+        let (cert_path, key_path) = (reader.optional(cert)?, reader.optional(key)?);
+        match (cert_path, key_path) {
+            (Some(cert), Some(key)) => Some(Some(Self { cert, key })),
+            (None, None) => Some(None),
+            (one, _) => {
+                let missing = if one.is_some() { key } else { cert };
+                reader.problem(missing, None, "is not set, and its counterpart is", "the path of a PEM file");
+                None
+            }
+        }
+    }
+}
+
+impl ClientTls {
+    pub(super) fn read(reader: &mut Reader, keys: [&'static str; 3]) -> Option<Self> {
+        let [ca, cert, key] = keys;
+        let (ca, identity) = (reader.optional(ca), Identity::read(reader, cert, key));
+        Some(Self { ca: ca?, identity: identity? })
+    }
+}

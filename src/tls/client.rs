@@ -1,0 +1,48 @@
+//! Towards servers: HTTP/1.1 only, trusted by the machine's own certificate store or by authorities of one's own.
+
+use std::sync::Arc;
+
+use rustls::RootCertStore;
+
+use super::{TlsError, certificates, private_key, provider};
+use crate::settings::ClientTls;
+
+/// How TLS is spoken to one server; shared by all clients.
+pub(crate) type ClientConfig = Arc<rustls::ClientConfig>;
+
+/// # Errors
+/// Files that are missing or hold something else; a machine without certificate authorities.
+pub(crate) fn client_config(settings: &ClientTls) -> Result<ClientConfig, TlsError> {
+    let roots = match &settings.ca {
+        Some(path) => {
+            let mut roots = RootCertStore::empty();
+            for certificate in certificates(path)? {
+                roots.add(certificate)?;
+            }
+            roots
+        }
+        None => roots_of_this_machine()?,
+    };
+    let builder = rustls::ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()?
+        .with_root_certificates(roots);
+    let mut config = match &settings.identity {
+        Some(identity) => {
+            builder.with_client_auth_cert(certificates(&identity.cert)?, private_key(&identity.key)?)?
+        }
+        None => builder.with_no_client_auth(),
+    };
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+fn roots_of_this_machine() -> Result<RootCertStore, TlsError> {
+    let native = rustls_native_certs::load_native_certs();
+    let mut roots = RootCertStore::empty();
+    let (usable, _) = roots.add_parsable_certificates(native.certs);
+    if usable == 0 {
+        let errors: Vec<String> = native.errors.iter().map(ToString::to_string).collect();
+        return Err(TlsError::NoRoots(errors.join("; ")));
+    }
+    Ok(roots)
+}

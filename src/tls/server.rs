@@ -1,0 +1,93 @@
+//! Towards clients: a certificate that is read again when its file changes.
+
+use std::{sync::Arc, time::Duration};
+
+use arc_swap::ArcSwap;
+use rustls::{
+    ServerConfig,
+    server::{ClientHello, ResolvesServerCert},
+    sign::CertifiedKey,
+};
+use tokio::time::{MissedTickBehavior, interval};
+
+use super::{TlsError, certificates, private_key, provider};
+use crate::{
+    file_state::{State, file_state},
+    settings::Identity,
+};
+
+/// Often enough for a certificate, which is renewed weeks before its end.
+const INTERVAL: Duration = Duration::from_secs(1);
+
+/// What is shown to clients. Connections keep what they began with.
+#[derive(Debug)]
+pub(crate) struct ServerIdentity {
+    files: Identity,
+    opened: [State; 2],
+    current: ArcSwap<CertifiedKey>,
+}
+
+impl ServerIdentity {
+    /// # Errors
+    /// Files that are missing, hold something else, or do not belong together.
+    pub(crate) fn open(files: &Identity) -> Result<Arc<Self>, TlsError> {
+        let opened = states(files);
+        let current = ArcSwap::from_pointee(read(files)?);
+        Ok(Arc::new(Self { files: files.clone(), opened, current }))
+    }
+
+    /// # Errors
+    /// None with the versions of TLS that rustls has.
+    pub(crate) fn config(self: &Arc<Self>) -> Result<ServerConfig, TlsError> {
+        let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(self) as _;
+        let mut config = ServerConfig::builder_with_provider(provider())
+            .with_safe_default_protocol_versions()?
+            .with_no_client_auth()
+            .with_cert_resolver(resolver);
+        config.alpn_protocols = vec![b"http/1.1".to_vec()];
+        Ok(config)
+    }
+}
+
+impl ResolvesServerCert for ServerIdentity {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        Some(self.current.load_full())
+    }
+}
+
+fn read(files: &Identity) -> Result<CertifiedKey, TlsError> {
+    let (chain, key) = (certificates(&files.cert)?, private_key(&files.key)?);
+    Ok(CertifiedKey::from_der(chain, key, &provider())?)
+}
+
+fn states(files: &Identity) -> [State; 2] {
+    [file_state(&files.cert), file_state(&files.key)]
+}
+
+/// The actor that takes a renewed certificate over. Never returns.
+pub(crate) async fn watch(identity: Arc<ServerIdentity>) {
+    let mut ticks = interval(INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let (mut taken_over, mut refused) = (identity.opened, None);
+    loop {
+        ticks.tick().await;
+        let now = states(&identity.files);
+        if now == taken_over {
+            continue;
+        }
+        let path = identity.files.cert.display();
+        match read(&identity.files) {
+            Ok(key) => {
+                identity.current.store(Arc::new(key));
+                taken_over = now;
+                tracing::info!(%path, "certificate taken over");
+            }
+            // Tried again at every tick: certificate and key may be written one after the other.
+            Err(error) if refused != Some(now) => {
+                refused = Some(now);
+                tracing::error!(%path, %error, "certificate not taken over: the one in force stays");
+            }
+            Err(_) => {}
+        }
+    }
+}
