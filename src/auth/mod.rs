@@ -91,6 +91,7 @@ impl Answered {
 }
 
 /// Who can tell about a key. Built once.
+#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 #[derive(Debug, Clone)]
 pub enum KeySource {
     /// The embedded key file, shared by all workers.

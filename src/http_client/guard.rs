@@ -6,6 +6,7 @@
 //! drops the connection (RFC 9112 §6.3, §8).
 
 use std::{
+    collections::VecDeque,
     io,
     pin::Pin,
     task::{Context, Poll, ready},
@@ -65,11 +66,44 @@ enum Expect {
 pub(super) struct Guarded {
     stream: Stream,
     expect: Expect,
+    /// What has come of a response before the end of its request, and awc has not read yet. From then on the rest of the
+    /// request is swallowed: awc reads only when it has written everything, and the server may read no more.
+    early: Option<VecDeque<u8>>,
 }
+
+/// Put behind the first line of an early response: nobody knows where the next request on its connection would begin.
+const CLOSE: &[u8] = b"\r\nconnection: close";
 
 impl Guarded {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, expect: Expect::Nothing }
+        Self { stream, expect: Expect::Nothing, early: None }
+    }
+
+    /// Whether the response has begun while its request is still being written.
+    fn poll_early(&mut self, cx: &mut Context<'_>) -> bool {
+        if !matches!(&self.expect, Expect::Head { seen, .. } if seen.is_empty())
+            || self.stream.tcp().poll_read_ready(cx).is_pending()
+        {
+            return false;
+        }
+        let (mut first_line, mut piece) = (Vec::new(), [0; 4096]);
+        loop {
+            let mut piece = ReadBuf::new(&mut piece);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut piece) {
+                Poll::Ready(Ok(())) if !piece.filled().is_empty() => {
+                    first_line.extend_from_slice(piece.filled())
+                }
+                _ => break,
+            }
+            if let Some(end) = first_line.windows(2).position(|window| window == b"\r\n") {
+                first_line.splice(end..end, CLOSE.iter().copied());
+                break;
+            }
+        }
+        if !first_line.is_empty() {
+            self.early = Some(first_line.into());
+        }
+        self.early.is_some()
     }
 
     fn received(&mut self, bytes: &[u8]) -> Result<(), TransportFault> {
@@ -139,7 +173,14 @@ impl AsyncRead for Guarded {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?;
+        match &mut self.early {
+            Some(early) if !early.is_empty() => {
+                let count = early.len().min(buf.remaining());
+                let bytes: Vec<u8> = early.drain(..count).collect();
+                buf.put_slice(&bytes);
+            }
+            _ => ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?,
+        }
         self.received(&buf.filled()[before..])?;
         Poll::Ready(Ok(()))
     }
@@ -149,9 +190,21 @@ impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         // awc reads only after it has written the whole request: what is written after a read is a new request.
         if !matches!(self.expect, Expect::Head { .. }) {
+            if self.early.is_some() {
+                return Poll::Ready(Err(TransportFault::ClosedBeforeHead.into()));
+            }
             self.expect = Expect::Head { seen: Vec::new(), to_head: buf.starts_with(b"HEAD ") };
+            return Pin::new(&mut self.stream).poll_write(cx, buf);
         }
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        if self.early.is_some() {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        // A server that reads no more, or has closed, has answered perhaps.
+        if !matches!(written, Poll::Ready(Ok(_))) && self.poll_early(cx) {
+            return Poll::Ready(Ok(buf.len()));
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

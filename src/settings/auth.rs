@@ -39,6 +39,7 @@ const MIN_PEPPER: usize = 16;
 const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(2);
 
 /// The verifier, with what it needs.
+#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 #[derive(Debug, Clone)]
 pub enum AuthMode {
     /// The key file at this path.

@@ -1,8 +1,13 @@
 //! An upstream that breaks HTTP, and clients that vanish: nothing half is ever passed on as whole.
 
-use std::time::Duration;
+use std::{net::SocketAddr, time::Duration};
 
-use crate::support::{Gateway, GatewayBuilder, Server, ask, client::Connection, server::Answer};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpListener,
+};
+
+use crate::support::{Gateway, GatewayBuilder, PATIENCE, Server, ask, client::Connection, server::Answer};
 
 const SEARCH: &str = "/api/mlflow/api/2.0/mlflow/experiments/search";
 
@@ -228,4 +233,112 @@ async fn a_request_meets_no_connection_that_is_older_than_mlflows_keep_alive() {
     let connections: Vec<_> = mlflow.requests().iter().map(|request| request.connection).collect();
     assert_eq!(connections[0], connections[1]);
     assert_ne!(connections[1], connections[2]);
+}
+
+/// A server that answers as soon as it has a request's head, and then reads no more of it, or closes.
+async fn hasty_server(answer: &'static str, closes: bool) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    actix_rt::spawn(async move {
+        let mut kept = Vec::new();
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.windows(4).any(|window| window == b"\r\n\r\n") {
+                if stream.read_buf(&mut head).await.unwrap_or(0) == 0 {
+                    break;
+                }
+            }
+            let _ = stream.write_all(answer.as_bytes()).await;
+            if head.starts_with(b"GET ") {
+                continue;
+            }
+            if closes {
+                let _ = stream.shutdown().await;
+            }
+            kept.push(stream);
+        }
+    });
+    address
+}
+
+#[actix_web::test]
+async fn an_answer_in_the_middle_of_an_upload_reaches_the_client() {
+    let body = "x".repeat(32 << 20);
+    for (name, answer, closes) in [
+        ("a length", "HTTP/1.1 413 X\r\ncontent-length: 8\r\n\r\ntoo much", false),
+        ("chunks", "HTTP/1.1 413 X\r\ntransfer-encoding: chunked\r\n\r\n8\r\ntoo much\r\n0\r\n\r\n", false),
+        ("a close", "HTTP/1.1 413 X\r\nconnection: close\r\ncontent-length: 8\r\n\r\ntoo much", true),
+    ] {
+        let mlflow = hasty_server(answer, closes).await;
+        let gateway = GatewayBuilder::default().start_with(&format!("http://{mlflow}")).await;
+        for rest in [
+            format!("content-length: {}\r\n\r\n{body}", body.len()),
+            format!("transfer-encoding: chunked\r\n\r\n{:x}\r\n{body}\r\n0\r\n\r\n", body.len()),
+        ] {
+            let put = gateway.request("PUT", "/api/2.0/mlflow-artifacts/artifacts/a", &rest);
+            let response = ask(gateway.address, put).await;
+            assert_eq!((response.status, response.text()), (413, "too much"), "{name}");
+            // Its connection is not used again.
+            assert_eq!(gateway.get(SEARCH).await.status, 413, "{name}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn of_a_thousand_truncated_responses_none_is_complete() {
+    let half = "x".repeat(5_000);
+    for head in [
+        format!("HTTP/1.1 200 OK\r\ncontent-length: 10000\r\n\r\n{half}"),
+        format!("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n1388\r\n{half}\r\n"),
+    ] {
+        let mlflow = Server::start(move |request| {
+            if request.target().ends_with("/health") {
+                Answer::ok("OK")
+            } else {
+                Answer::bytes_then_close(&head)
+            }
+        })
+        .await;
+        let gateway = GatewayBuilder::default().set("LIMITS__MODE", "off").start(&mlflow).await;
+        for number in 0..500 {
+            let response = gateway.get(SEARCH).await;
+            assert!(!response.complete, "{number}: {response:?}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn when_the_client_goes_mlflows_connection_is_closed() {
+    // It sends and sends, and sees when nobody takes it any more.
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let mlflow = listener.local_addr().unwrap();
+    let (gone, told) = tokio::sync::oneshot::channel();
+    let gateway = GatewayBuilder::default()
+        .set("MLFLOW__PROBE_INTERVAL", "1h")
+        .start_with(&format!("http://{mlflow}"))
+        .await;
+    actix_rt::spawn(async move {
+        let mut gone = Some(gone);
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let mut head = Vec::new();
+            while !head.windows(4).any(|window| window == b"\r\n\r\n") {
+                stream.read_buf(&mut head).await.unwrap();
+            }
+            if head.starts_with(b"GET /health") {
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
+                continue;
+            }
+            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n").await.unwrap();
+            while stream.write_all(&[b'x'; 1000]).await.is_ok() {
+                actix_rt::time::sleep(Duration::from_millis(10)).await;
+            }
+            let _ = gone.take().unwrap().send(());
+            return;
+        }
+    });
+    let mut client = Connection::open(gateway.address).await;
+    client.send(gateway.request("GET", SEARCH, "")).await;
+    client.until_received(b"xxxx").await;
+    drop(client);
+    tokio::time::timeout(PATIENCE, told).await.unwrap().unwrap();
 }
