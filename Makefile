@@ -3,9 +3,10 @@
 VENV := .venv
 PYTHON := $(VENV)/bin/python
 CARGO_DENY_VERSION := 0.20.2
+CARGO_FUZZ_VERSION := 0.13.2
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-unit test-e2e lint deny packages clean
+.PHONY: help run demo test test-unit test-e2e fuzz soak attack lint deny packages clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 14
@@ -24,6 +25,22 @@ test-unit: ## Unit tests, and the gateway on real sockets between recording fake
 test-e2e: $(VENV)/.done ## MLflow's real client and server, with the gateway between them
 	cargo build --locked
 	$(PYTHON) -m pytest tests/e2e
+
+FUZZ_SECONDS := 60
+FUZZ_TARGETS := target credential redis_value auth_answer
+
+fuzz: target/tools/bin/cargo-fuzz ## A minute for each fuzz target (FUZZ_SECONDS=3600 for more)
+	@for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/corpus/$$target; \
+		RUSTC_BOOTSTRAP=1 PATH="$(CURDIR)/target/tools/bin:$$PATH" \
+			cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -verbosity=0 \
+			|| exit 1; \
+	done
+
+target/tools/bin/cargo-fuzz:
+	@scripts/packages.sh g++
+	cargo install --quiet --locked --root target/tools --target-dir target/tools/build cargo-fuzz@$(CARGO_FUZZ_VERSION)
+	@rm -rf target/tools/build
 
 lint: ## Formatting and lints, as CI does them
 	cargo fmt --check

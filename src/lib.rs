@@ -33,6 +33,9 @@ mod token_bucket;
 mod upstream;
 mod usage;
 
+#[cfg(fuzzing)]
+pub mod fuzzing;
+
 // What starts it.
 mod actor;
 pub mod cli;

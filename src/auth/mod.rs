@@ -16,9 +16,13 @@ mod service;
 
 use std::{net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
+#[cfg(fuzzing)]
+pub use cache::fuzz as fuzz_redis_value;
 pub use decisions::Decisions;
 pub use key_file::{KeyFile, KeyFileError};
 pub use principal::Principal;
+#[cfg(fuzzing)]
+pub use service::fuzz as fuzz_auth_answer;
 pub use service::{ServiceFault, ServiceVerifier};
 
 use crate::{

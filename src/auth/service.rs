@@ -180,6 +180,15 @@ fn not_agreed(error: serde_json::Error) -> AuthError {
     AuthError::Unavailable(ServiceFault::Answer(error.to_string()))
 }
 
+/// Only an object whose `is_valid` is the boolean `true` is ever a yes.
+#[cfg(fuzzing)]
+pub fn fuzz(bytes: &[u8]) {
+    if verdict(bytes).is_ok() {
+        let answer: serde_json::Value = serde_json::from_slice(bytes).unwrap_or_default();
+        assert_eq!(answer["is_valid"], true);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

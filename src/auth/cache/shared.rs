@@ -167,6 +167,20 @@ fn open(pepper: &Pepper, fingerprint: &Fingerprint, value: &[u8]) -> Option<Valu
     serde_json::from_slice(body).ok()
 }
 
+/// No bytes that were not sealed here are a value; and a value is read, or not, without a panic.
+#[cfg(fuzzing)]
+pub fn fuzz(bytes: &[u8]) {
+    let pepper = Pepper::new(&"a pepper of the fuzzer's".to_owned().into());
+    let fingerprint = pepper.fingerprint("key", "platform", None);
+    assert!(open(&pepper, &fingerprint, bytes).is_none());
+    if let Ok(value) = serde_json::from_slice::<Value>(bytes)
+        && let Some(sealed) = seal(&pepper, &fingerprint, &value)
+    {
+        let opened = open(&pepper, &fingerprint, &sealed).map(|opened| (opened.principal, opened.asked_at));
+        assert_eq!(opened, Some((value.principal, value.asked_at)));
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
