@@ -26,6 +26,14 @@ test-e2e: $(VENV)/.done ## MLflow's real client and server, with the gateway bet
 	cargo build --locked
 	$(PYTHON) -m pytest tests/e2e
 
+soak: $(VENV)/.done release ## 10 GB up and down through the gateway, with MLflow's client
+	HOKUSAI_GATEWAY=target/release/hokusai-gateway SOAK_MIB=10240 \
+		$(PYTHON) -m pytest tests/e2e -k gigabytes -s
+
+attack: release ## slowhttptest's attacks, and what they cost good clients
+	@scripts/packages.sh slowhttptest nginx-light
+	@python3 scripts/attack.py
+
 FUZZ_SECONDS := 60
 FUZZ_TARGETS := target credential redis_value auth_answer
 

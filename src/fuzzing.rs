@@ -44,5 +44,8 @@ pub fn credential(bytes: &[u8]) {
     let Ok(credential) = credentials::extract(&headers) else { return };
     let key = credential.key();
     assert!((1..=512).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()), "{key:?}");
-    assert!(key.len() < 12 || !format!("{credential:?}").contains(key));
+    // Not by looking for the key: it could be a word of the output's own.
+    let debug = format!("{credential:?}");
+    let without_source = debug.split("source").next();
+    assert_eq!(without_source, Some("Credential { key: SecretBox<str>([REDACTED]), "));
 }

@@ -183,8 +183,8 @@ fn not_agreed(error: serde_json::Error) -> AuthError {
 /// Only an object whose `is_valid` is the boolean `true` is ever a yes.
 #[cfg(fuzzing)]
 pub fn fuzz(bytes: &[u8]) {
-    if verdict(bytes).is_ok() {
-        let answer: serde_json::Value = serde_json::from_slice(bytes).unwrap_or_default();
+    // What is ignored may be more than a Value can hold, such as 1e999.
+    if let (Ok(_), Ok(answer)) = (verdict(bytes), serde_json::from_slice::<serde_json::Value>(bytes)) {
         assert_eq!(answer["is_valid"], true);
     }
 }

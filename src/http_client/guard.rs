@@ -82,7 +82,8 @@ impl Guarded {
     /// Whether the response has begun while its request is still being written.
     fn poll_early(&mut self, cx: &mut Context<'_>) -> bool {
         if !matches!(&self.expect, Expect::Head { seen, .. } if seen.is_empty())
-            || self.stream.tcp().poll_read_ready(cx).is_pending()
+            // tokio's own, for actix's forgets whom to wake.
+            || TcpStream::poll_read_ready(self.stream.tcp(), cx).is_pending()
         {
             return false;
         }
@@ -218,11 +219,11 @@ impl AsyncWrite for Guarded {
 
 impl ActixStream for Guarded {
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
-        self.stream.tcp().poll_read_ready(cx)
+        ActixStream::poll_read_ready(self.stream.tcp(), cx)
     }
 
     fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
-        self.stream.tcp().poll_write_ready(cx)
+        ActixStream::poll_write_ready(self.stream.tcp(), cx)
     }
 }
 
@@ -234,7 +235,7 @@ pub(super) enum Stream {
 }
 
 impl Stream {
-    fn tcp(&self) -> &dyn ActixStream {
+    fn tcp(&self) -> &TcpStream {
         match self {
             Self::Tcp(tcp) => tcp,
             Self::Tls(tls) => tls.get_ref().0,

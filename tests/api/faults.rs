@@ -2,12 +2,16 @@
 
 use std::{net::SocketAddr, time::Duration};
 
+use secrecy::ExposeSecret as _;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpListener,
 };
 
-use crate::support::{Gateway, GatewayBuilder, PATIENCE, Server, ask, client::Connection, server::Answer};
+use crate::support::{
+    Gateway, GatewayBuilder, Server, ask, client::Connection, eventually, gateway::create_key,
+    process::Process, server::Answer,
+};
 
 const SEARCH: &str = "/api/mlflow/api/2.0/mlflow/experiments/search";
 
@@ -309,36 +313,35 @@ async fn of_a_thousand_truncated_responses_none_is_complete() {
 
 #[actix_web::test]
 async fn when_the_client_goes_mlflows_connection_is_closed() {
-    // It sends and sends, and sees when nobody takes it any more.
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let mlflow = listener.local_addr().unwrap();
-    let (gone, told) = tokio::sync::oneshot::channel();
-    let gateway = GatewayBuilder::default()
-        .set("MLFLOW__PROBE_INTERVAL", "1h")
-        .start_with(&format!("http://{mlflow}"))
-        .await;
-    actix_rt::spawn(async move {
-        let mut gone = Some(gone);
-        while let Ok((mut stream, _)) = listener.accept().await {
-            let mut head = Vec::new();
-            while !head.windows(4).any(|window| window == b"\r\n\r\n") {
-                stream.read_buf(&mut head).await.unwrap();
-            }
-            if head.starts_with(b"GET /health") {
-                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await.unwrap();
-                continue;
-            }
-            stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000\r\n\r\n").await.unwrap();
-            while stream.write_all(&[b'x'; 1000]).await.is_ok() {
-                actix_rt::time::sleep(Duration::from_millis(10)).await;
-            }
-            let _ = gone.take().unwrap().send(());
-            return;
-        }
-    });
+    let mlflow = Server::start(|_| Answer::Endless).await;
+    let gateway = GatewayBuilder::default().set("MLFLOW__PROBE_INTERVAL", "1h").start(&mlflow).await;
     let mut client = Connection::open(gateway.address).await;
     client.send(gateway.request("GET", SEARCH, "")).await;
     client.until_received(b"xxxx").await;
+    let before = mlflow.ended();
     drop(client);
-    tokio::time::timeout(PATIENCE, told).await.unwrap().unwrap();
+    eventually("MLflow is told", async || mlflow.ended() > before).await;
+}
+
+#[actix_web::test]
+async fn a_hundred_slow_readers_take_little_memory() {
+    let mlflow = Server::start(|_| Answer::Endless).await;
+    let folder = tempfile::tempdir().unwrap();
+    let key = create_key(&folder.path().join("keys.toml"), "ada", None).key;
+    let gateway = Process::serve(folder.path(), &[("MLFLOW_SERVER_URL", &mlflow.url())]);
+    let get = format!(
+        "GET /api/2.0/mlflow-artifacts/artifacts/a HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\n\r\n",
+        key.expose_secret()
+    );
+    let mut readers = Vec::new();
+    for _ in 0..100 {
+        let mut reader = Connection::open(gateway.address).await;
+        reader.send(&get).await;
+        readers.push(reader);
+    }
+    for reader in &mut readers {
+        reader.until_received(b"xxxx").await;
+    }
+    let peak = gateway.peak_memory();
+    assert!(peak < 256 << 20, "{} MiB", peak >> 20);
 }

@@ -16,7 +16,8 @@ CREDENTIALS = ["MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRAC
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory):
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    with Stack(tmp_path_factory.mktemp("stack"), target / "debug" / "hokusai-gateway") as running:
+    binary = os.environ.get("HOKUSAI_GATEWAY", target / "debug" / "hokusai-gateway")
+    with Stack(tmp_path_factory.mktemp("stack"), Path(binary).absolute()) as running:
         yield running
 
 

@@ -6,7 +6,7 @@
 mod memory;
 mod shared;
 
+pub(super) use memory::{Remembered, VerdictCache};
 #[cfg(fuzzing)]
 pub use shared::fuzz;
-pub(super) use memory::{Remembered, VerdictCache};
 pub(super) use shared::{Shared, SharedVerdict};

@@ -76,6 +76,12 @@ impl Connection {
         timeout(time, self.read(false)).await.ok()
     }
 
+    /// Whether a response begins with these bytes.
+    pub async fn begins_with(&mut self, bytes: &[u8]) -> bool {
+        while self.buffer.len() < bytes.len() && self.more().await {}
+        self.buffer.starts_with(bytes)
+    }
+
     /// Waits until these bytes have come, whatever is around them.
     pub async fn until_received(&mut self, bytes: &[u8]) {
         let reading = async {

@@ -67,6 +67,8 @@ pub enum Answer {
     BytesThenClose(Vec<u8>),
     /// Writes pieces with a pause after each, and keeps the connection.
     Pieces(Vec<Vec<u8>>, Duration),
+    /// A body of a terabyte, for as long as somebody takes it.
+    Endless,
     /// Never answers.
     Silence,
     /// Closes without a byte.
@@ -105,6 +107,7 @@ pub struct Server {
     pub address: SocketAddr,
     log: Arc<Mutex<Vec<Recorded>>>,
     begun: Arc<AtomicUsize>,
+    ended: Arc<AtomicUsize>,
     tasks: Arc<Mutex<Vec<actix_rt::task::JoinHandle<()>>>>,
 }
 
@@ -114,23 +117,22 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
-        let begun = Arc::new(AtomicUsize::new(0));
-        let (script, records, heads): (Script, _, _) =
-            (Arc::new(script), Arc::clone(&log), Arc::clone(&begun));
+        let (begun, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let (script, records): (Script, _) = (Arc::new(script), Arc::clone(&log));
+        let counts = (Arc::clone(&begun), Arc::clone(&ended));
         let tasks = Arc::new(Mutex::new(Vec::new()));
         let connections = Arc::clone(&tasks);
         let accepting = actix_rt::spawn(async move {
             let mut connection = 0;
             while let Ok((stream, _)) = listener.accept().await {
-                let (script, records, heads) =
-                    (Arc::clone(&script), Arc::clone(&records), Arc::clone(&heads));
-                let serving = actix_rt::spawn(serve(stream, connection, script, records, heads));
+                let (script, records) = (Arc::clone(&script), Arc::clone(&records));
+                let serving = actix_rt::spawn(serve(stream, connection, script, records, counts.clone()));
                 connections.lock().unwrap().push(serving);
                 connection += 1;
             }
         });
         tasks.lock().unwrap().push(accepting);
-        Self { address, log, begun, tasks }
+        Self { address, log, begun, ended, tasks }
     }
 
     pub fn url(&self) -> String {
@@ -169,6 +171,11 @@ impl Server {
         }
     }
 
+    /// How many endless bodies nobody takes any more.
+    pub fn ended(&self) -> usize {
+        self.ended.load(Ordering::Relaxed)
+    }
+
     /// Waits until a request has come that `wanted` accepts.
     pub async fn until(&self, wanted: impl Fn(&Recorded) -> bool) -> Recorded {
         loop {
@@ -185,7 +192,7 @@ async fn serve(
     connection: usize,
     script: Script,
     log: Arc<Mutex<Vec<Recorded>>>,
-    begun: Arc<AtomicUsize>,
+    (begun, ended): (Arc<AtomicUsize>, Arc<AtomicUsize>),
 ) {
     let mut buffer = Vec::new();
     while let Some(mut request) = head(&mut stream, &mut buffer, connection).await {
@@ -193,14 +200,14 @@ async fn serve(
         let complete = body(&mut stream, &mut buffer, &mut request).await.is_some();
         request.complete = complete;
         log.lock().unwrap().push(request.clone());
-        if !complete || !answer(&mut stream, script(&request)).await {
+        if !complete || !answer(&mut stream, script(&request), &ended).await {
             return;
         }
     }
 }
 
 /// Whether the connection is kept.
-async fn answer(stream: &mut TcpStream, answer: Answer) -> bool {
+async fn answer(stream: &mut TcpStream, answer: Answer, ended: &AtomicUsize) -> bool {
     match answer {
         Answer::Bytes(bytes) => stream.write_all(&bytes).await.is_ok(),
         Answer::BytesThenClose(bytes) => {
@@ -216,6 +223,15 @@ async fn answer(stream: &mut TcpStream, answer: Answer) -> bool {
                 actix_rt::time::sleep(pause).await;
             }
             true
+        }
+        Answer::Endless => {
+            let head = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000000\r\n\r\n";
+            let mut sent = stream.write_all(head).await;
+            while sent.is_ok() {
+                sent = stream.write_all(&[b'x'; 64 * 1024]).await;
+            }
+            ended.fetch_add(1, Ordering::Relaxed);
+            false
         }
         Answer::Silence => std::future::pending().await,
         Answer::Close => false,
