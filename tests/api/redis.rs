@@ -551,9 +551,9 @@ async fn without_redis_each_instance_admits_its_share() {
     assert!((60..=62).contains(&count), "{count}");
 }
 
-/// PUTs 600 KiB as an artifact.
-async fn put_artifact(address: SocketAddr) -> u16 {
-    let body = "x".repeat(600 << 10);
+/// PUTs so many bytes as an artifact.
+async fn put_artifact(address: SocketAddr, bytes: usize) -> u16 {
+    let body = "x".repeat(bytes);
     let put = format!(
         "PUT /api/2.0/mlflow-artifacts/artifacts/a HTTP/1.1\r\nhost: a\r\nauthorization: Bearer the-key\r\n\
          content-length: {}\r\n\r\n{body}",
@@ -568,10 +568,27 @@ async fn three_processes_together_count_artifact_bytes() {
     let limit = ("HOKUSAI__LIMITS__ARTIFACT_BYTES_PER_HOUR", "1MiB");
     let processes = fleet_of_three(&stage, &redis.url(), limit);
     let fleet = addresses(&processes);
-    assert_eq!(put_artifact(fleet[0]).await, 200);
+    assert_eq!(put_artifact(fleet[0], 600 << 10).await, 200);
     until_some_key(&redis, |key| key.starts_with("hokusai:limit:bytes:")).await;
-    assert_eq!(put_artifact(fleet[1]).await, 200);
-    eventually("the third knows what the others moved", async || put_artifact(fleet[2]).await == 429).await;
+    assert_eq!(put_artifact(fleet[1], 600 << 10).await, 200);
+    eventually("the third knows what the others moved", async || {
+        put_artifact(fleet[2], 600 << 10).await == 429
+    })
+    .await;
     let moved = stage.mlflow.requests().len();
     assert!(moved <= 3, "{moved} transfers of 600 KiB under a limit of 1 MiB");
+}
+
+#[actix_web::test]
+async fn bytes_count_for_the_fleet_while_their_transfer_goes_on() {
+    let (stage, redis) = (Stage::set().await, Redis::start(&[]));
+    let limit = ("HOKUSAI__LIMITS__ARTIFACT_BYTES_PER_HOUR", "1MiB");
+    let processes = fleet_of_three(&stage, &redis.url(), limit);
+    let fleet = addresses(&processes);
+    let mut under_way = Connection::open(fleet[0]).await;
+    let body = "x".repeat(2 << 20);
+    let head = "PUT /api/2.0/mlflow-artifacts/artifacts/a HTTP/1.1\r\nhost: a\r\nauthorization: Bearer the-key\r\n\
+                content-length: 10000000\r\n\r\n";
+    under_way.send(format!("{head}{body}")).await;
+    eventually("another instance knows of it", async || put_artifact(fleet[1], 1).await == 429).await;
 }
