@@ -24,10 +24,13 @@ async fn a_truncated_response_is_never_complete() {
         "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n",
         "HTTP/1.0 200 OK\r\ncontent-length: 100\r\n\r\nonly this",
     ] {
-        let mlflow = Server::start(move |_| Answer::bytes_then_close(truncated)).await;
-        let gateway = Gateway::start(&mlflow).await;
-        let response = gateway.get(SEARCH).await;
-        assert!(!response.complete, "{truncated:?} was passed on as whole: {response:?}");
+        for end in [Answer::BytesThenClose, Answer::BytesThenReset] {
+            let answer = end(truncated.as_bytes().to_vec());
+            let mlflow = Server::start(move |_| answer.clone()).await;
+            let gateway = Gateway::start(&mlflow).await;
+            let response = gateway.get(SEARCH).await;
+            assert!(!response.complete, "{truncated:?} was passed on as whole: {response:?}");
+        }
     }
 }
 

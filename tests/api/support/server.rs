@@ -65,6 +65,8 @@ pub enum Answer {
     Bytes(Vec<u8>),
     /// Writes these bytes and closes.
     BytesThenClose(Vec<u8>),
+    /// Writes these bytes and resets the connection.
+    BytesThenReset(Vec<u8>),
     /// Writes pieces with a pause after each, and keeps the connection.
     Pieces(Vec<Vec<u8>>, Duration),
     /// A body of a terabyte, for as long as somebody takes it.
@@ -213,6 +215,13 @@ async fn answer(stream: &mut TcpStream, answer: Answer, ended: &AtomicUsize) -> 
         Answer::BytesThenClose(bytes) => {
             let _ = stream.write_all(&bytes).await;
             let _ = stream.shutdown().await;
+            false
+        }
+        Answer::BytesThenReset(bytes) => {
+            let _ = stream.write_all(&bytes).await;
+            // What was written is to arrive before the reset.
+            actix_rt::time::sleep(Duration::from_millis(20)).await;
+            stream.set_zero_linger().unwrap();
             false
         }
         Answer::Pieces(pieces, pause) => {
