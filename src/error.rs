@@ -255,7 +255,7 @@ pub fn respond(error: &GatewayError, request: &HttpRequest) -> HttpResponse {
     if status == StatusCode::METHOD_NOT_ALLOWED {
         response.insert_header((ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE"));
     }
-    if status.is_client_error() && (is_malformed(reason) || has_body(request.headers())) {
+    if is_malformed(reason) || has_body(request.headers()) {
         // What follows could be this request's body to one reader and a request to another; and no body is waited for
         // that is not wanted.
         response.force_close();

@@ -1,12 +1,7 @@
 //! From settings to a running gateway: opens what they name, and binds first, so that port 0 works and a taken port is
 //! told at once.
 
-use std::{
-    io,
-    net::{SocketAddr, TcpListener},
-    sync::Arc,
-    time::Duration,
-};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use actix_rt::signal::unix::{SignalKind, signal};
 use actix_server::Server;
@@ -60,8 +55,7 @@ impl Application {
     /// An address that is taken, or a machine that lacks what the settings need.
     pub fn build(settings: Settings, resources: Resources) -> Result<Self, StartupError> {
         let bind = settings.server.bind;
-        let listener =
-            TcpListener::bind(bind).map_err(|source| StartupError::Bind { address: bind, source })?;
+        let listener = server::bind(bind).map_err(|source| StartupError::Bind { address: bind, source })?;
         let address = listener.local_addr()?;
         let (usage, reporter) = UsageReports::wanted(&resources).unzip();
         let (limiter, settler) = Limiter::new(&settings.limits, resources.redis.clone());

@@ -89,7 +89,7 @@ impl Upstream {
         self.failures.store(0, Ordering::Relaxed);
     }
 
-    /// It could not be reached, broke off, or took too long.
+    /// It could not be reached, or broke off; or did not answer the prober in time.
     pub(crate) fn failed(&self) {
         if self.failures.fetch_add(1, Ordering::Relaxed) + 1 == FAILURES {
             tracing::warn!(upstream = self.name, "ejected: it gets no requests until it answers the prober");

@@ -66,9 +66,11 @@ enum Expect {
 pub(super) struct Guarded {
     stream: Stream,
     expect: Expect,
-    /// What has come of a response before the end of its request, and awc has not read yet. From then on the rest of the
-    /// request is swallowed: awc reads only when it has written everything, and the server may read no more.
-    early: Option<VecDeque<u8>>,
+    /// What has come of a response before the end of its request, and awc has not read yet.
+    early: VecDeque<u8>,
+    /// Whether its first line was among that. From then on the rest of the request is swallowed: awc reads only when it has
+    /// written everything, and the server may read no more.
+    answered_early: bool,
 }
 
 /// Put behind the first line of an early response: nobody knows where the next request on its connection would begin.
@@ -76,7 +78,7 @@ const CLOSE: &[u8] = b"\r\nconnection: close";
 
 impl Guarded {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, expect: Expect::Nothing, early: None }
+        Self { stream, expect: Expect::Nothing, early: VecDeque::new(), answered_early: false }
     }
 
     /// Whether the response has begun while its request is still being written.
@@ -87,24 +89,31 @@ impl Guarded {
         {
             return false;
         }
-        let (mut first_line, mut piece) = (Vec::new(), [0; 4096]);
-        loop {
+        while self.early.len() < MAX_HEAD {
+            let mut piece = [0; 4096];
             let mut piece = ReadBuf::new(&mut piece);
             match Pin::new(&mut self.stream).poll_read(cx, &mut piece) {
-                Poll::Ready(Ok(())) if !piece.filled().is_empty() => {
-                    first_line.extend_from_slice(piece.filled())
-                }
-                _ => break,
+                Poll::Ready(Ok(())) if !piece.filled().is_empty() => self.early.extend(piece.filled()),
+                _ => return false,
             }
-            if let Some(end) = first_line.windows(2).position(|window| window == b"\r\n") {
-                first_line.splice(end..end, CLOSE.iter().copied());
-                break;
+            let begun = self.early.make_contiguous();
+            if let Some(end) = begun.windows(2).position(|window| window == b"\r\n") {
+                let rest = self.early.split_off(end);
+                self.early.extend(CLOSE.iter().chain(&rest));
+                self.answered_early = true;
+                return true;
             }
         }
-        if !first_line.is_empty() {
-            self.early = Some(first_line.into());
+        false
+    }
+
+    /// A connection that breaks in the middle of a response has begun one.
+    fn broke_off(&self, error: io::Error) -> io::Error {
+        match &self.expect {
+            Expect::Head { seen, .. } if seen.is_empty() => error,
+            Expect::Nothing => error,
+            _ => TransportFault::ClosedInResponse.into(),
         }
-        self.early.is_some()
     }
 
     fn received(&mut self, bytes: &[u8]) -> Result<(), TransportFault> {
@@ -174,13 +183,13 @@ impl AsyncRead for Guarded {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
-        match &mut self.early {
-            Some(early) if !early.is_empty() => {
-                let count = early.len().min(buf.remaining());
-                let bytes: Vec<u8> = early.drain(..count).collect();
-                buf.put_slice(&bytes);
-            }
-            _ => ready!(Pin::new(&mut self.stream).poll_read(cx, buf))?,
+        if self.early.is_empty() {
+            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
+            read.map_err(|error| self.broke_off(error))?;
+        } else {
+            let count = self.early.len().min(buf.remaining());
+            let bytes: Vec<u8> = self.early.drain(..count).collect();
+            buf.put_slice(&bytes);
         }
         self.received(&buf.filled()[before..])?;
         Poll::Ready(Ok(()))
@@ -191,13 +200,13 @@ impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         // awc reads only after it has written the whole request: what is written after a read is a new request.
         if !matches!(self.expect, Expect::Head { .. }) {
-            if self.early.is_some() {
+            if self.answered_early {
                 return Poll::Ready(Err(TransportFault::ClosedBeforeHead.into()));
             }
             self.expect = Expect::Head { seen: Vec::new(), to_head: buf.starts_with(b"HEAD ") };
             return Pin::new(&mut self.stream).poll_write(cx, buf);
         }
-        if self.early.is_some() {
+        if self.answered_early {
             return Poll::Ready(Ok(buf.len()));
         }
         let written = Pin::new(&mut self.stream).poll_write(cx, buf);
@@ -209,7 +218,12 @@ impl AsyncWrite for Guarded {
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        // TLS keeps bytes of its own: it may be here that a server is found to read no more.
+        if !matches!(flushed, Poll::Ready(Ok(()))) && (self.answered_early || self.poll_early(cx)) {
+            return Poll::Ready(Ok(()));
+        }
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

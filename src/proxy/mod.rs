@@ -124,7 +124,7 @@ impl Proxy {
         }
         let forwarded = Forwarded { grant, client, request, framing, meter: &meter };
         let pool =
-            self.artifacts.as_ref().filter(|_| grant.route().moves_artifacts()).unwrap_or(&self.mlflow);
+            self.artifacts.as_ref().filter(|_| grant.route().is_artifact_stores()).unwrap_or(&self.mlflow);
         let body = Rc::new(Cell::new(Some(payload)));
 
         let lease = pool.lease(None).await?;
@@ -241,9 +241,10 @@ fn may_retry(
 }
 
 impl ProxyError {
-    /// Whether it tells something about the server, and not about the client or about us.
+    /// Whether it tells that the server is gone. One that is slow may be so for this request only, and one that answers
+    /// nothing at all is for the prober to find.
     fn is_upstreams(&self) -> bool {
-        matches!(self, Self::Connect(_) | Self::Unanswered(_) | Self::Closed(_) | Self::UpstreamTimeout(_))
+        matches!(self, Self::Connect(_) | Self::Unanswered(_) | Self::Closed(_))
     }
 }
 

@@ -22,16 +22,15 @@ pub struct Route {
     /// The public mount that was cut off.
     mount: &'static str,
     static_prefix: Arc<str>,
+    is_artifact_stores: bool,
     moves_artifacts: bool,
 }
 
-/// What begins with these moves an artifact's bytes.
-const ARTIFACT_TRANSFERS: [&str; 4] = [
-    "/api/2.0/mlflow-artifacts/artifacts",
-    "/ajax-api/2.0/mlflow-artifacts/artifacts",
-    "/get-artifact",
-    "/model-versions/get-artifact",
-];
+/// What begins with these is answered by a server of artifacts alone (mlflow server --artifacts-only).
+const ARTIFACT_STORE: [&str; 2] = ["/api/2.0/mlflow-artifacts/", "/ajax-api/2.0/mlflow-artifacts/"];
+/// What ends with these moves artifacts too, and is answered by the tracking server (mlflow/server/__init__.py).
+const ARTIFACTS_OF_TRACKING: [&str; 4] =
+    ["/get-artifact", "/get-trace-artifact", "/upload-artifact", "/artifacts/files"];
 
 impl Route {
     /// The path and query to send to MLflow: the client's own bytes behind the upstream's prefix.
@@ -42,6 +41,11 @@ impl Route {
     /// The public path of a path at MLflow, by the mount that this request came by.
     pub fn public_path(&self, path: &str) -> String {
         format!("{}{}", self.mount, path.strip_prefix(&*self.static_prefix).unwrap_or(path))
+    }
+
+    /// Whether a server of artifacts alone answers it.
+    pub fn is_artifact_stores(&self) -> bool {
+        self.is_artifact_stores
     }
 
     /// Whether its bodies are artifacts.
@@ -88,7 +92,9 @@ impl Routes {
         }
         let (mount, path) = mounts::path_at_mlflow(uri.path()).ok_or(RouteError::Unknown)?;
         let plain = target::inspect(path).map_err(RouteError::BadPath)?;
-        let moves_artifacts = ARTIFACT_TRANSFERS.iter().any(|transfers| plain.starts_with(transfers));
+        let is_artifact_stores = ARTIFACT_STORE.iter().any(|store| plain.starts_with(store));
+        let of_tracking =
+            ARTIFACTS_OF_TRACKING.iter().any(|moves| plain.trim_end_matches('/').ends_with(moves));
 
         let mut target = String::with_capacity(self.static_prefix.len() + uri.path().len() + 16);
         target.push_str(&self.static_prefix);
@@ -104,7 +110,13 @@ impl Routes {
             target.push_str(query);
         }
         let target = PathAndQuery::try_from(target).map_err(|_| RouteError::BadPath("cannot be sent on"))?;
-        Ok(Route { target, mount, static_prefix: Arc::clone(&self.static_prefix), moves_artifacts })
+        Ok(Route {
+            target,
+            mount,
+            static_prefix: Arc::clone(&self.static_prefix),
+            is_artifact_stores,
+            moves_artifacts: is_artifact_stores || of_tracking,
+        })
     }
 }
 

@@ -20,6 +20,7 @@ use actix_web::{
     dev::{AppConfig, ServiceResponse},
     web::Data,
 };
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{app, expect};
@@ -32,7 +33,25 @@ use crate::{
 
 /// How long a refused client may go on sending its body before its connection is reset.
 const LINGER: Duration = Duration::from_secs(5);
-const BACKLOG: u32 = 2048;
+const BACKLOG: i32 = 2048;
+/// Bytes that the kernel takes of a response before it has sent those before them. By default it takes megabytes, and then
+/// none for so long that a client who reads slowly cannot be told from one who does not read.
+const UNSENT: u32 = 128 * 1024;
+/// Time for a TLS handshake, and how many may be under way at a worker.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
+const HANDSHAKES: usize = 1024;
+
+/// A socket that listens.
+///
+/// # Errors
+/// An address that is taken, or not this machine's.
+pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
 
 /// Builds the server on a socket that is bound already. It stops when `stop` says so.
 ///
@@ -45,7 +64,6 @@ pub fn start(
 ) -> std::io::Result<Server> {
     let settings = &shared.settings.server;
     let mut builder = Server::build()
-        .backlog(BACKLOG)
         .shutdown_timeout(settings.drain_grace.as_millis().div_ceil(1000) as u64)
         .shutdown_signal(stop);
     if settings.workers > 0 {
@@ -56,6 +74,7 @@ pub fn start(
         write: Patience::new(settings.body_idle_timeout, settings.min_body_rate.get()),
     };
     let draining = builder.graceful_shutdown_signal();
+    actix_tls::accept::max_concurrent_tls_connect(HANDSHAKES);
     let identity = shared.resources.identity.as_ref().map(ServerIdentity::config).transpose();
     let builder = match identity.map_err(std::io::Error::other)? {
         None => builder.listen("http", listener, move || {
@@ -67,7 +86,7 @@ pub fn start(
         }),
         Some(config) => builder.listen("https", listener, move || {
             let mut acceptor = Acceptor::new(config.clone());
-            acceptor.set_handshake_timeout(deadlines.head);
+            acceptor.set_handshake_timeout(HANDSHAKE_TIMEOUT);
             let accept = acceptor
                 .map_init_err(|()| ())
                 .map_err(|error| DispatchError::Io(std::io::Error::other(format!("TLS: {error:?}"))))
@@ -84,6 +103,7 @@ pub fn start(
 /// Readies a new connection, and tells whose it is.
 fn accepted(tcp: &TcpStream) -> Result<Option<SocketAddr>, DispatchError> {
     tcp.set_nodelay(true).map_err(DispatchError::Io)?;
+    SockRef::from(tcp).set_tcp_notsent_lowat(UNSENT).map_err(DispatchError::Io)?;
     Ok(tcp.peer_addr().ok())
 }
 

@@ -13,7 +13,7 @@ use actix_web::{
 };
 use tracing_actix_web::TracingLogger;
 
-pub use listener::start;
+pub use listener::{bind, start};
 
 use crate::{
     connection, error,
