@@ -12,6 +12,7 @@ use std::{
 
 use deadpool_redis::redis::Script;
 use quick_cache::sync::Cache;
+use rand::RngExt as _;
 use tokio::sync::mpsc;
 
 use super::{ACCOUNTS, HOUR, get_or_make};
@@ -26,7 +27,7 @@ const MAILBOX: usize = 1024;
 const FRESH: Duration = Duration::from_secs(1);
 
 /// Charges ARGV[3] to a bucket of ARGV[1] that gains ARGV[2] a millisecond; by Redis's own clock. Returns what is left,
-/// which may be less than nothing.
+/// which may be less than nothing. The instance ARGV[4] may say charge number ARGV[5] again, for it may not have heard.
 static CHARGE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -35,8 +36,9 @@ static CHARGE: LazyLock<Script> = LazyLock::new(|| {
         local now = time[1] * 1000 + math.floor(time[2] / 1000)
         local state = redis.call('HMGET', KEYS[1], 'tokens', 'at')
         local tokens, at = tonumber(state[1]) or capacity, tonumber(state[2]) or now
+        if redis.call('HGET', KEYS[1], ARGV[4]) == ARGV[5] then charged = 0 end
         tokens = math.min(capacity, tokens + math.max(0, now - at) * rate) - charged
-        redis.call('HSET', KEYS[1], 'tokens', tokens, 'at', now)
+        redis.call('HSET', KEYS[1], 'tokens', tokens, 'at', now, ARGV[4], ARGV[5])
         redis.call('PEXPIRE', KEYS[1], math.ceil((capacity - tokens) / rate) + 60000)
         return math.floor(tokens)
         ",
@@ -56,6 +58,8 @@ pub(super) struct Accounts {
 struct Fleet {
     redis: Redis,
     instances: u32,
+    /// The name of this one.
+    instance: Arc<str>,
     settler: mpsc::Sender<Arc<Account>>,
 }
 
@@ -83,8 +87,10 @@ struct Account {
 #[derive(Debug)]
 struct State {
     bucket: TokenBucket,
-    /// What passed and the fleet does not know of yet.
+    /// What passed and the fleet was not told of.
     unsettled: u64,
+    /// What it was told of last, and has not confirmed; with the number of the charge.
+    told: (u64, u64),
     /// Whether the settler has it before itself.
     waits: bool,
     settled_at: Option<Instant>,
@@ -116,7 +122,8 @@ impl Accounts {
         let (fleet, settler) = redis
             .map(|redis| {
                 let (settler, accounts) = mpsc::channel(MAILBOX);
-                (Fleet { redis, instances, settler }, Settler(accounts))
+                let instance = format!("of:{:016x}", rand::rng().random::<u64>()).into();
+                (Fleet { redis, instances, instance, settler }, Settler(accounts))
             })
             .unzip();
         (Self { per_hour, accounts: Cache::new(ACCOUNTS), fleet }, settler)
@@ -136,7 +143,13 @@ impl Accounts {
                 owner: owner.to_owned(),
                 per_hour,
                 fleet: self.fleet.clone(),
-                state: Mutex::new(State { bucket, unsettled: 0, waits: false, settled_at: None }),
+                state: Mutex::new(State {
+                    bucket,
+                    unsettled: 0,
+                    told: (0, 0),
+                    waits: false,
+                    settled_at: None,
+                }),
             }
         });
         if account.state().settled_at.is_none_or(|at| at.elapsed() > FRESH) {
@@ -173,26 +186,32 @@ impl Account {
     /// until then this instance has its share.
     async fn settle(&self) {
         let Some(fleet) = &self.fleet else { return };
-        let owed = {
+        let (owed, number) = {
             let mut state = self.state();
             state.waits = false;
-            std::mem::take(&mut state.unsettled)
+            if state.told.0 == 0 {
+                state.told = (std::mem::take(&mut state.unsettled), state.told.1 + 1);
+            }
+            state.told
         };
+        let instance = fleet.instance.clone();
         let (key, capacity) = (format!("hokusai:limit:bytes:{}", self.owner), self.per_hour);
         let charge = move |mut connection: Connection| async move {
             let mut charge = CHARGE.key(key);
-            charge.arg(capacity).arg(capacity / HOUR / 1000.0).arg(owed);
+            charge.arg(capacity).arg(capacity / HOUR / 1000.0).arg(owed).arg(&*instance).arg(number);
             charge.invoke_async::<i64>(&mut connection).await
         };
         let left = fleet.redis.ask(charge).await;
         let mut state = self.state();
         state.settled_at = Some(Instant::now());
         if let Some(left) = left {
-            let since = state.unsettled as f64;
+            if state.told.1 == number {
+                state.told.0 = 0;
+            }
+            let since = (state.unsettled + state.told.0) as f64;
             state.bucket.resize(capacity, capacity / HOUR);
             state.bucket.set(left as f64 - since, Instant::now());
         } else {
-            state.unsettled += owed;
             let share = capacity / f64::from(fleet.instances);
             state.bucket.resize(share, share / HOUR);
         }

@@ -131,9 +131,15 @@ impl Rules {
         &self,
         headers: &HeaderMap,
         from: &Member,
-        route: &Route,
+        (request, route): (&HttpRequest, &Route),
         response: &mut HttpResponseBuilder,
     ) {
+        // What MLflow was told that its host is, it makes its addresses of.
+        let told_host = match &self.host {
+            HostHeader::Fixed(host) => Some(host),
+            HostHeader::Client => request.headers().get(HOST),
+            HostHeader::Upstream => None,
+        };
         let named = named_by_connection(headers);
         for (name, value) in headers {
             let ends_here = is_hop_by_hop(name)
@@ -146,7 +152,8 @@ impl Rules {
             if ends_here {
                 continue;
             }
-            let rewritten = if *name == LOCATION { public_location(value, from, route) } else { None };
+            let rewritten =
+                if *name == LOCATION { public_location(value, from, told_host, route) } else { None };
             response.append_header((name.clone(), rewritten.unwrap_or_else(|| value.clone())));
         }
     }
@@ -154,15 +161,26 @@ impl Rules {
 
 /// Where a response of MLflow's sends a client, as the public sees it: MLflow's own address, with or without a host,
 /// becomes the path below the mount that the request came by; any other address stays.
-fn public_location(location: &HeaderValue, from: &Member, route: &Route) -> Option<HeaderValue> {
-    let uri = Uri::try_from(location.as_bytes()).ok()?;
-    let own_host = |authority: &Authority| authority.as_str().as_bytes() == from.host.as_bytes();
+fn public_location(
+    location: &HeaderValue,
+    from: &Member,
+    told_host: Option<&HeaderValue>,
+    route: &Route,
+) -> Option<HeaderValue> {
+    let location = location.to_str().ok()?;
+    // http::Uri would drop it without a word.
+    let (location, fragment) = location.find('#').map_or((location, ""), |at| location.split_at(at));
+    let uri = Uri::try_from(location).ok()?;
+    let own_host = |authority: &Authority| {
+        let is = |host: &HeaderValue| authority.as_str().as_bytes() == host.as_bytes();
+        is(&from.host) || told_host.is_some_and(is)
+    };
     if !uri.authority().is_none_or(own_host) || !uri.path().starts_with('/') {
         return None;
     }
     let path = uri.path().strip_prefix(&from.prefix).unwrap_or(uri.path());
     let query = uri.query().map_or_else(String::new, |query| format!("?{query}"));
-    HeaderValue::try_from(format!("{}{query}", route.public_path(path))).ok()
+    HeaderValue::try_from(format!("{}{query}{fragment}", route.public_path(path))).ok()
 }
 
 /// The length that a head gives its body. A chunked body has none, whatever else its head says (RFC 9112 §6.3).

@@ -210,7 +210,7 @@ impl Proxy {
         meter: Meter,
     ) -> HttpResponse {
         let mut response = HttpResponse::build(upstream.status());
-        self.headers.to_client(upstream.headers(), lease.member, grant.route(), &mut response);
+        self.headers.to_client(upstream.headers(), lease.member, (request, grant.route()), &mut response);
         let held = (lease.held, Connection::of(request).map(Connection::serve));
         let body = Download::new(upstream.take_payload(), self.limits.upstream_idle, held, meter);
         download::attach(framing, response, body)

@@ -3,8 +3,10 @@
 use std::num::NonZeroU32;
 
 use ipnet::IpNet;
+use secrecy::{ExposeSecret as _, SecretString};
+use sha2::{Digest as _, Sha256};
 
-use super::{Mode, Settings};
+use super::{Mode, Settings, UpstreamAuth};
 
 /// Read again at SIGHUP.
 #[derive(Debug, Clone)]
@@ -36,9 +38,9 @@ impl Settings {
         let sections = |of: &Self| {
             [
                 ("server", format!("{:?}", of.server)),
-                ("mlflow", format!("{:?}", of.mlflow)),
-                ("auth", format!("{:?}", of.auth)),
-                ("redis", format!("{:?}", of.redis)),
+                ("mlflow", format!("{:?} {}", of.mlflow, secret_of(&of.mlflow.auth))),
+                ("auth", format!("{:?} {}", of.auth, digest(of.auth.pepper.as_ref()))),
+                ("redis", format!("{:?} {}", of.redis, digest(of.redis.as_ref().map(|redis| &redis.url)))),
                 ("limits", format!("{:?}", of.limits)),
                 ("telemetry", format!("{:?}", of.telemetry)),
             ]
@@ -46,4 +48,17 @@ impl Settings {
         let (ours, theirs) = (sections(self), sections(&as_if));
         ours.iter().zip(theirs).filter(|(ours, theirs)| ours.1 != theirs.1).map(|(ours, _)| ours.0).collect()
     }
+}
+
+fn secret_of(auth: &UpstreamAuth) -> String {
+    digest(match auth {
+        UpstreamAuth::None => None,
+        UpstreamAuth::Bearer(token) => Some(token),
+        UpstreamAuth::Basic { password, .. } => Some(password),
+    })
+}
+
+/// Tells two secrets apart, which their Debug output does not.
+fn digest(secret: Option<&SecretString>) -> String {
+    secret.map_or_else(String::new, |secret| hex::encode(Sha256::digest(secret.expose_secret())))
 }

@@ -72,6 +72,22 @@ fn elder_variables_work_and_yield_to_the_new_ones() {
 }
 
 #[test]
+fn what_needs_a_restart_is_told_and_a_secret_is_seen_to_change() {
+    let with = |more: &[(&str, &str)]| load(&[&[MLFLOW], more].concat());
+    let token = |token| [("HOKUSAI__MLFLOW__AUTH", "bearer"), ("HOKUSAI__MLFLOW__TOKEN", token)];
+    let before = with(&token("one"));
+    let differs = |more: &[(&str, &str)]| before.differs_beyond_live(&with(more));
+    assert!(differs(&token("one")).is_empty());
+    assert_eq!(differs(&token("two")), ["mlflow"]);
+    let changes = [
+        ("HOKUSAI__LIMITS__PER_HOUR", "5"),
+        ("HOKUSAI__METRICS__ALLOW", "::1"),
+        ("HOKUSAI__SERVER__WORKERS", "3"),
+    ];
+    assert_eq!(differs(&[&token("one")[..], &changes].concat()), ["server"]);
+}
+
+#[test]
 fn an_empty_variable_is_not_set() {
     let settings = load(&[("HOKUSAI__MLFLOW__URL", ""), ("MLFLOW_SERVER_URL", "http://elder:1")]);
     assert_eq!(settings.mlflow.urls[0].as_str(), "http://elder:1/");

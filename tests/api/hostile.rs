@@ -216,6 +216,55 @@ async fn pipelined_requests_are_each_authenticated_for_themselves() {
 }
 
 #[actix_web::test]
+async fn a_response_is_framed_by_its_own_request_whatever_is_pipelined_behind_it() {
+    let mlflow = Server::start(|request| {
+        let slowly = Duration::from_millis(if request.target().contains("slow") { 100 } else { 0 });
+        let (head, body) = (b"HTTP/1.1 200 OK\r\ncontent-length: 8\r\n\r\n", b"the body");
+        let body = if request.line.starts_with("HEAD") { Vec::new() } else { body.to_vec() };
+        Answer::After(slowly, [&head[..], &body].concat())
+    })
+    .await;
+    let gateway = Gateway::start(&mlflow).await;
+    let slow = gateway.request("GET", &format!("{TARGET}?slow"), "");
+    for second in [
+        gateway.request("HEAD", TARGET, ""),
+        gateway.request("GET", TARGET, "connection: close\r\n"),
+        gateway.request("GET", TARGET, "").replace("HTTP/1.1", "HTTP/1.0"),
+        gateway.request("POST", TARGET, "content-length: 2\r\n\r\nhi"),
+    ] {
+        let mut connection = Connection::open(gateway.address).await;
+        connection.send(format!("{slow}{second}")).await;
+        let first = connection.response(false).await;
+        assert_eq!((first.text(), first.complete), ("the body", true), "{second}");
+        assert_eq!(first.header("connection"), None, "{second}");
+        assert_eq!(connection.response(second.starts_with("HEAD")).await.status, 200, "{second}");
+    }
+}
+
+#[actix_web::test]
+async fn a_fragment_is_that_of_its_own_request() {
+    let stage = Stage::set().await;
+    let good = |target: &str| format!("GET {target} HTTP/1.1\r\n{{host}}{{key}}x-issue: #5\r\n\r\n");
+    let request = [good("/live#x"), good(TARGET), good(&format!("{TARGET}#y")), good(TARGET)].concat();
+    let mut connection = stage.connection(&stage.filled(&request)).await;
+    for status in [200, 200, 400] {
+        assert_eq!(connection.response(false).await.status, status);
+    }
+    assert_eq!(stage.mlflow.requests().len(), 1);
+}
+
+#[actix_web::test]
+async fn a_client_that_reads_slowly_and_steadily_gets_everything() {
+    let body = "x".repeat(3 << 20);
+    let mlflow = Server::start(move |_| Answer::ok(&body)).await;
+    let gateway = GatewayBuilder::default().set("SERVER__BODY_IDLE_TIMEOUT", "1s").start(&mlflow).await;
+    let mut connection = Connection::open(gateway.address).await;
+    connection.send(gateway.request("GET", ARTIFACT, "")).await;
+    let response = connection.slow_response(64 * 1024, Duration::from_millis(80)).await;
+    assert!(response.complete && response.body.len() == 3 << 20, "{} bytes", response.body.len());
+}
+
+#[actix_web::test]
 async fn request_lines_that_are_none_are_refused() {
     let stage = Stage::set().await;
     let line = |line: &str| format!("{line}\r\n{{host}}{{key}}\r\n");

@@ -86,10 +86,13 @@ async fn artifact_bytes_are_counted_apart_both_ways_and_the_transfer_after_the_l
         ("GET", "/ajax-api/2.0/mlflow-artifacts/artifacts/1/model.bin"),
         ("GET", "/get-artifact?path=model.bin"),
         ("GET", "/model-versions/get-artifact?path=model.bin"),
+        ("GET", "/ajax-api/3.0/mlflow/get-trace-artifact?path=model.bin"),
+        ("GET", "/ajax-api/2.0/mlflow/logged-models/m-1/artifacts/files?path=model.bin"),
+        ("POST", "/ajax-api/2.0/mlflow/upload-artifact?path=model.bin"),
     ] {
         let gateway =
             GatewayBuilder::default().set("LIMITS__ARTIFACT_BYTES_PER_HOUR", "1KiB").start(&mlflow).await;
-        let sent = if method == "PUT" { &body } else { "" };
+        let sent = if method == "GET" { "" } else { &body };
         let request = format!("content-length: {}\r\n\r\n{sent}", sent.len());
         let mut transfers = 0;
         let refused = loop {
@@ -100,7 +103,7 @@ async fn artifact_bytes_are_counted_apart_both_ways_and_the_transfer_after_the_l
             transfers += 1;
         };
         // Up and down count together; what crosses the limit is finished.
-        assert_eq!(transfers, if method == "PUT" { 1 } else { 2 }, "{method} {target}");
+        assert_eq!(transfers, if method == "GET" { 2 } else { 1 }, "{method} {target}");
         assert_eq!((refused.status, refused.reason().as_str()), (429, "rate_limited"));
         assert!(refused.header("retry-after").unwrap().parse::<u32>().unwrap() > 60);
         assert!(refused.json()["message"].as_str().unwrap().contains("1024 bytes of artifacts"));

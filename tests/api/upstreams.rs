@@ -166,6 +166,7 @@ async fn artifacts_can_be_on_servers_of_their_own() {
         (ARTIFACT, "artifacts"),
         (&format!("/api/mlflow{ARTIFACT}")[..], "artifacts"),
         ("/ajax-api/2.0/mlflow-artifacts/artifacts/1/a", "artifacts"),
+        ("/get-artifact?path=a", "mlflow"),
     ] {
         assert_eq!(gateway.get(target).await.text(), server, "{target}");
     }
@@ -249,6 +250,7 @@ async fn a_location_at_mlflow_becomes_one_below_the_public_mount() {
             "https://bucket.s3.example/key?sig=1",
         ),
         ("/api/mlflow/x", "y".to_owned(), "y"),
+        ("/mlflow/x", "/base/static/#/models".to_owned(), "/mlflow/#/models"),
     ] {
         let response =
             ask(gateway.address, gateway.request("GET", target, &format!("x-location: {location}\r\n")))
@@ -259,6 +261,36 @@ async fn a_location_at_mlflow_becomes_one_below_the_public_mount() {
             "{target} {location}"
         );
     }
+}
+
+#[actix_web::test]
+async fn a_location_at_the_host_that_mlflow_was_told_is_one_at_mlflow() {
+    let mlflow = Server::start(|request| {
+        let host = request.header("host").unwrap();
+        Answer::bytes(&format!("HTTP/1.1 308 X\r\nlocation: http://{host}/y\r\ncontent-length: 0\r\n\r\n"))
+    })
+    .await;
+    for host in ["client", "mlflow.internal:5000"] {
+        let gateway = GatewayBuilder::default().set("MLFLOW__HOST_HEADER", host).start(&mlflow).await;
+        assert_eq!(gateway.get("/mlflow/x").await.header("location"), Some("/mlflow/y"), "{host}");
+    }
+}
+
+#[actix_web::test]
+async fn a_few_requests_that_take_too_long_take_the_server_from_nobody() {
+    let mlflow = named("mlflow").await;
+    let gateway = GatewayBuilder::default()
+        .set("MLFLOW__RESPONSE_TIMEOUT", "200ms")
+        .set("MLFLOW__CONNECT_TIMEOUT", "100ms")
+        .set("MLFLOW__PROBE_INTERVAL", "1h")
+        .start(&mlflow)
+        .await;
+    let hang = gateway.request("GET", &format!("{TARGET}?hang"), "");
+    let hanging: Vec<_> = (0..9).map(|_| actix_rt::spawn(ask(gateway.address, hang.clone()))).collect();
+    for hung in hanging {
+        assert_eq!(hung.await.unwrap().status, 504);
+    }
+    assert_eq!(gateway.get(TARGET).await.status, 200);
 }
 
 #[actix_web::test]

@@ -45,11 +45,17 @@ impl Response {
 pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
+    /// Bytes that are read at once, and the pause before that.
+    pace: (usize, std::time::Duration),
 }
 
 impl Connection {
     pub async fn open(address: SocketAddr) -> Self {
-        Self { stream: TcpStream::connect(address).await.unwrap(), buffer: Vec::new() }
+        Self {
+            stream: TcpStream::connect(address).await.unwrap(),
+            buffer: Vec::new(),
+            pace: (64 * 1024, std::time::Duration::ZERO),
+        }
     }
 
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -69,6 +75,12 @@ impl Connection {
     /// The next response; `to_head` says that it answers a HEAD request.
     pub async fn response(&mut self, to_head: bool) -> Response {
         timeout(PATIENCE, self.read(to_head)).await.expect("no response in time")
+    }
+
+    /// The next response, read at this pace.
+    pub async fn slow_response(&mut self, bytes: usize, pause: std::time::Duration) -> Response {
+        self.pace = (bytes, pause);
+        self.response(false).await
     }
 
     /// The next response, if it comes within this time.
@@ -163,7 +175,11 @@ impl Connection {
     }
 
     async fn more(&mut self) -> bool {
-        let mut piece = vec![0; 64 * 1024];
+        let (size, pause) = self.pace;
+        if !pause.is_zero() {
+            actix_rt::time::sleep(pause).await;
+        }
+        let mut piece = vec![0; size];
         match self.stream.read(&mut piece).await {
             Ok(0) | Err(_) => false,
             Ok(count) => {

@@ -71,6 +71,8 @@ pub enum Answer {
     Pieces(Vec<Vec<u8>>, Duration),
     /// A body of a terabyte, for as long as somebody takes it.
     Endless,
+    /// Writes these bytes after a while, and keeps the connection.
+    After(Duration, Vec<u8>),
     /// Never answers.
     Silence,
     /// Closes without a byte.
@@ -232,6 +234,10 @@ async fn answer(stream: &mut TcpStream, answer: Answer, ended: &AtomicUsize) -> 
                 actix_rt::time::sleep(pause).await;
             }
             true
+        }
+        Answer::After(pause, bytes) => {
+            actix_rt::time::sleep(pause).await;
+            stream.write_all(&bytes).await.is_ok()
         }
         Answer::Endless => {
             let head = b"HTTP/1.1 200 OK\r\ncontent-length: 1000000000000\r\n\r\n";
