@@ -1,6 +1,7 @@
 """The auth service and Redis behind TLS, MLflow without it: each is spoken to as its own address says."""
 
 import json
+import socket
 import ssl
 import subprocess
 import threading
@@ -231,3 +232,84 @@ def test_a_file_that_is_named_and_missing_is_fatal(stack, certificate, tmp_path,
     }
     ended = subprocess.run([str(stack.binary), "serve"], env=environment, capture_output=True, text=True, timeout=30)
     assert ended.returncode == 64 and "nowhere.pem" in ended.stderr, ended.stderr
+
+
+class EndlessMlflow(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        self.send_response(200)
+        self.send_header("Content-Length", "1000000000000" if "endless" in self.path else "0")
+        self.end_headers()
+        try:
+            while "endless" in self.path:
+                self.wfile.write(b"x" * 65536)
+        except OSError:
+            self.close_connection = True
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_client_that_takes_nothing_is_given_up_over_tls_too(stack, second_gateway, certificate):
+    server = ThreadingHTTPServer(("127.0.0.1", 0), EndlessMlflow)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    second_gateway.mlflow_url = f"http://127.0.0.1:{server.server_port}"
+    second_gateway.start_gateway_over_tls(
+        certificate[0],
+        HOKUSAI__AUTH__KEY_FILE__PATH=str(stack.key_file),
+        HOKUSAI__SERVER__TLS__CERT=str(certificate[0]),
+        HOKUSAI__SERVER__TLS__KEY=str(certificate[1]),
+        HOKUSAI__SERVER__WORKERS="1",
+        HOKUSAI__SERVER__BODY_IDLE_TIMEOUT="1s",
+        HOKUSAI__MLFLOW__MAX_CONNECTIONS="2",
+        HOKUSAI__MLFLOW__QUEUE_TIMEOUT="1ms",
+        # What would end such a download as well, by chance.
+        HOKUSAI__MLFLOW__IDLE_TIMEOUT="1h",
+        HOKUSAI__MLFLOW__PROBE_INTERVAL="1h",
+    )
+    host, port = second_gateway.url.removeprefix("http://").split(":")
+    context = ssl.create_default_context(cafile=certificate[0])
+    stuck = []
+    for _ in range(2):
+        connection = context.wrap_socket(socket.create_connection((host, int(port))), server_hostname=host)
+        connection.sendall(f"GET /mlflow/endless HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {stack.key}\r\n\r\n".encode())
+        assert connection.recv(1)
+        stuck.append(connection)
+    url = f"{second_gateway.url.replace('http://', 'https://')}/mlflow/x"
+    headers = {"Authorization": f"Bearer {stack.key}"}
+    ask = lambda: requests.get(url, headers=headers, verify=str(certificate[0]), timeout=30).status_code  # noqa: E731
+    assert ask() == 503
+    eventually(lambda: ask() == 200)
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_answer_in_the_middle_of_an_upload_comes_through_tls(stack, second_gateway, certificate):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(*certificate)
+    listener = socket.create_server(("127.0.0.1", 0))
+    kept = []
+
+    def serve():
+        while True:
+            connection = context.wrap_socket(listener.accept()[0], server_side=True)
+            head = b""
+            while b"\r\n\r\n" not in head:
+                head += connection.recv(4096)
+            status = "200 OK" if head.startswith(b"GET") else "413 X"
+            connection.sendall(f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 8\r\n\r\ntoo much".encode())
+            # It reads no more, and does not close either.
+            kept.append(connection)
+
+    threading.Thread(target=serve, daemon=True).start()
+    second_gateway.mlflow_url = f"https://127.0.0.1:{listener.getsockname()[1]}"
+    second_gateway.start_gateway(
+        HOKUSAI__AUTH__KEY_FILE__PATH=str(stack.key_file),
+        HOKUSAI__MLFLOW__TLS__CA=str(certificate[0]),
+        HOKUSAI__MLFLOW__IDLE_TIMEOUT="5s",
+    )
+    url = f"{second_gateway.url}/api/2.0/mlflow-artifacts/artifacts/a"
+    headers = {"Authorization": f"Bearer {stack.key}"}
+    answer = requests.put(url, data=b"x" * 32_000_000, headers=headers, timeout=60)
+    assert (answer.status_code, answer.text) == (413, "too much")
