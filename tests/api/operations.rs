@@ -119,6 +119,8 @@ async fn sigterm_lets_a_transfer_finish_and_exits_0() {
     assert_eq!(gateway.wait().code(), Some(0));
 }
 
+const VALID: &str = r#"{"is_valid": true, "key_id": "k-1"}"#;
+
 /// The head of an upload of ten bytes, and the first half of it.
 fn half_an_upload(key: &str) -> String {
     format!(
@@ -177,7 +179,12 @@ async fn after_sigterm_everything_goes_on_for_the_settle_time_but_readiness() {
 
 #[actix_web::test]
 async fn usage_is_reported_to_the_last_request_before_the_end() {
-    let auth = Server::start(|_| Answer::ok(r#"{"is_valid": true, "key_id": "k-1"}"#)).await;
+    let auth = Server::start(|request| match (request.target().contains("/usage/"), Answer::ok(VALID)) {
+        // Slowly, so that most of it waits when the end comes.
+        (true, Answer::Bytes(answer)) => Answer::After(std::time::Duration::from_millis(100), answer),
+        (_, answer) => answer,
+    })
+    .await;
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
     let folder = tempfile::tempdir().unwrap();
     let settings = [("MLFLOW_SERVER_URL", &mlflow.url()[..]), ("HOKUSAI_AUTH_SERVICE_URL", &auth.url()[..])];
