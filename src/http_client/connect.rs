@@ -11,7 +11,7 @@ use actix_tls::connect::{
 use actix_web::http::Uri;
 use futures_core::future::LocalBoxFuture;
 
-use super::guard::{Guarded, Stream};
+use super::{guard::Guarded, stream::Stream};
 
 #[derive(Clone)]
 pub(super) struct GuardedConnector {

@@ -6,6 +6,7 @@
 
 mod connect;
 mod guard;
+mod stream;
 
 use std::{fmt, io, time::Duration};
 

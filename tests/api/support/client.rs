@@ -45,17 +45,11 @@ impl Response {
 pub struct Connection {
     stream: TcpStream,
     buffer: Vec<u8>,
-    /// Bytes that are read at once, and the pause before that.
-    pace: (usize, std::time::Duration),
 }
 
 impl Connection {
     pub async fn open(address: SocketAddr) -> Self {
-        Self {
-            stream: TcpStream::connect(address).await.unwrap(),
-            buffer: Vec::new(),
-            pace: (64 * 1024, std::time::Duration::ZERO),
-        }
+        Self { stream: TcpStream::connect(address).await.unwrap(), buffer: Vec::new() }
     }
 
     pub async fn send(&mut self, bytes: impl AsRef<[u8]>) {
@@ -77,10 +71,17 @@ impl Connection {
         timeout(PATIENCE, self.read(to_head)).await.expect("no response in time")
     }
 
-    /// The next response, read at this pace.
-    pub async fn slow_response(&mut self, bytes: usize, pause: std::time::Duration) -> Response {
-        self.pace = (bytes, pause);
-        self.response(false).await
+    /// Reads so many bytes at this pace, and tells how many came.
+    pub async fn receive_slowly(&mut self, bytes: usize, piece: usize, pause: std::time::Duration) -> usize {
+        let (mut received, mut buffer) = (0, vec![0; piece]);
+        while received < bytes {
+            actix_rt::time::sleep(pause).await;
+            match self.stream.read(&mut buffer).await {
+                Ok(0) | Err(_) => break,
+                Ok(count) => received += count,
+            }
+        }
+        received
     }
 
     /// The next response, if it comes within this time.
@@ -175,11 +176,7 @@ impl Connection {
     }
 
     async fn more(&mut self) -> bool {
-        let (size, pause) = self.pace;
-        if !pause.is_zero() {
-            actix_rt::time::sleep(pause).await;
-        }
-        let mut piece = vec![0; size];
+        let mut piece = vec![0; 64 * 1024];
         match self.stream.read(&mut piece).await {
             Ok(0) | Err(_) => false,
             Ok(count) => {

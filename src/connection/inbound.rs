@@ -1,30 +1,18 @@
-//! A client's connection: its bytes as they pass, and what they and the requests on it know of each other.
-//!
-//! actix-http has no deadline for a head after the first, none for a client that reads nothing, no bound on what frames
-//! a body, and drops a raw `#` from a target. It reads pipelined heads ahead, and then frames a response by the head that
-//! was read last; and it serves what was pipelined behind a response that closes. So it is given one head at a time here,
-//! and the next one when that is answered.
+//! The stream of a client's connection, as actix-http reads and writes it.
 
 use std::{
-    cell::{Cell, RefCell},
     future::Future as _,
     io,
     pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker, ready},
+    task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
 use actix_rt::time::{Sleep, sleep, sleep_until};
-use actix_web::{
-    Error, HttpRequest, HttpResponse,
-    body::{EitherBody, MessageBody},
-    dev::{ServiceRequest, ServiceResponse},
-    http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING},
-    middleware::Next,
-};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::Connection;
 use crate::patience::Patience;
 
 /// Bytes that a body's framing may have beyond [`FRAMING_RATIO`] for each byte of the body: what actix buffers, and more
@@ -42,117 +30,6 @@ pub(crate) struct Deadlines {
     pub(crate) head: Duration,
     /// To take a piece of a response.
     pub(crate) write: Patience,
-}
-
-/// What is known of a connection; shared by its stream and the requests on it.
-#[derive(Debug, Default)]
-pub(crate) struct Connection {
-    /// Whether the client speaks TLS to us.
-    secure: bool,
-    /// Requests that were begun so far, and those that are under way.
-    begun: Cell<u64>,
-    under_way: Cell<u32>,
-    /// Bytes of the last request's body that may still come; chunks have no number.
-    body_left: Cell<u64>,
-    /// The head that was read last has a `#` in its target.
-    fragment: Cell<bool>,
-    /// The last response said that it closes: what is read behind that is nobody's request (RFC 9112 §9.6).
-    closing: Cell<bool>,
-    /// Bytes received, and bytes of bodies among them, since an upload began.
-    upload: Cell<Option<(u64, u64)>>,
-    /// Who reads, and waits for one of the above to change.
-    reader: RefCell<Option<Waker>>,
-}
-
-impl Connection {
-    /// That of a request; none in tests without a socket.
-    pub(crate) fn of(request: &HttpRequest) -> Option<&Rc<Self>> {
-        request.conn_data()
-    }
-
-    pub(crate) fn is_secure(&self) -> bool {
-        self.secure
-    }
-
-    /// Nothing more is served on it.
-    pub(crate) fn close(&self) {
-        self.closing.set(true);
-        self.wake_reader();
-    }
-
-    /// Whether the request whose head was read last has a raw `#` in its target.
-    pub(crate) fn had_fragment(&self) -> bool {
-        self.fragment.get()
-    }
-
-    /// Counts a request as under way until the guard is dropped.
-    pub(crate) fn serve(self: &Rc<Self>) -> UnderWay {
-        self.under_way.set(self.under_way.get() + 1);
-        UnderWay(Rc::clone(self))
-    }
-
-    /// An upload begins (`Some(0)`), has brought more, or is over (`None`).
-    pub(crate) fn uploaded(&self, bytes: Option<u64>) {
-        let received = self.upload.get().map_or(0, |(received, _)| received);
-        self.upload.set(bytes.map(|bytes| (received, bytes)));
-    }
-
-    /// The body has come to its end, also where its length was not told.
-    pub(crate) fn body_ended(&self) {
-        self.body_left.set(0);
-    }
-
-    fn wake_reader(&self) {
-        if let Some(reader) = self.reader.take() {
-            reader.wake();
-        }
-    }
-
-    /// Remembers whom to wake.
-    fn wait(&self, cx: &Context<'_>) {
-        self.reader.replace(Some(cx.waker().clone()));
-    }
-}
-
-/// A request that is under way.
-#[derive(Debug)]
-pub(crate) struct UnderWay(Rc<Connection>);
-
-impl Drop for UnderWay {
-    fn drop(&mut self) {
-        self.0.under_way.set(self.0.under_way.get() - 1);
-        self.0.wake_reader();
-    }
-}
-
-/// Tells the connection of every request on it, and serves none behind a response that closes it.
-///
-/// # Errors
-/// Those of the wrapped service.
-pub(crate) async fn count<B: MessageBody>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let Some(connection) = Connection::of(request.request()).cloned() else {
-        return Ok(next.call(request).await?.map_into_left_body());
-    };
-    if connection.closing.get() {
-        let nothing = HttpResponse::BadRequest().force_close().finish();
-        return Ok(request.into_response(nothing).map_into_right_body());
-    }
-    connection.begun.set(connection.begun.get() + 1);
-    connection.body_left.set(body_length(request.headers()));
-    connection.wake_reader();
-    let _under_way = connection.serve();
-    Ok(next.call(request).await?.map_into_left_body())
-}
-
-fn body_length(headers: &HeaderMap) -> u64 {
-    if headers.contains_key(TRANSFER_ENCODING) {
-        return u64::MAX;
-    }
-    let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse().ok());
-    length.unwrap_or(0)
 }
 
 /// A client's stream under actix-http.
