@@ -175,6 +175,11 @@ impl Server {
         }
     }
 
+    /// How many requests have begun to arrive, health probes apart.
+    pub fn begun(&self) -> usize {
+        self.begun.load(Ordering::Relaxed)
+    }
+
     /// How many endless bodies nobody takes any more.
     pub fn ended(&self) -> usize {
         self.ended.load(Ordering::Relaxed)
