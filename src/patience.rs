@@ -23,6 +23,9 @@ impl Patience {
 
     /// So many bytes came after a wait.
     pub(crate) fn rewarded(&mut self, bytes: usize, waited: Duration) {
+        if waited.is_zero() && self.left == self.full {
+            return;
+        }
         let earned = Duration::from_secs_f64(bytes as f64 / self.rate as f64);
         self.left = self.left.saturating_sub(waited).saturating_add(earned).min(self.full);
     }

@@ -12,7 +12,7 @@ use std::{
 use actix_rt::time::{Sleep, sleep, sleep_until};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::Connection;
+use super::{CHUNKED, Connection, chunks::Chunks};
 use crate::patience::Patience;
 
 /// Bytes that a body's framing may have beyond [`FRAMING_RATIO`] for each byte of the body: what actix buffers, and more
@@ -20,6 +20,8 @@ use crate::patience::Patience;
 const FRAMING_SLACK: u64 = 512 * 1024;
 /// A chunk of one byte has five bytes of framing.
 const FRAMING_RATIO: u64 = 8;
+/// How long the rest of a body may come that nobody reads; as long as actix-http waits for one with a length.
+pub(crate) const LINGER: Duration = Duration::from_secs(5);
 /// Bytes of pipelined requests that are kept until they may be read.
 const MAX_AHEAD: usize = 16 * 1024;
 
@@ -44,6 +46,10 @@ pub(crate) struct Inbound<T> {
     head: Option<Head>,
     /// Runs while the rest of a head is waited for.
     head_timer: Option<Pin<Box<Sleep>>>,
+    /// How far a chunked body has been read.
+    chunks: Chunks,
+    /// Runs from the answer on while the rest of a body comes that nobody reads.
+    linger: Option<Pin<Box<Sleep>>>,
     /// Runs while the client takes nothing.
     stall: Option<(Instant, Pin<Box<Sleep>>)>,
 }
@@ -60,8 +66,6 @@ struct Head {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Part {
-    /// Empty lines before the request line (RFC 9112 §2.2).
-    Before,
     RequestLine,
     /// The fields; whether a line has just begun.
     Fields {
@@ -83,7 +87,17 @@ enum Allowed {
 impl<T> Inbound<T> {
     pub(crate) fn new(stream: T, secure: bool, deadlines: Deadlines) -> Self {
         let connection = Rc::new(Connection { secure, ..Connection::default() });
-        Self { stream, connection, deadlines, ahead: Vec::new(), head: None, head_timer: None, stall: None }
+        Self {
+            stream,
+            connection,
+            deadlines,
+            ahead: Vec::new(),
+            head: None,
+            head_timer: None,
+            chunks: Chunks::default(),
+            linger: None,
+            stall: None,
+        }
     }
 
     pub(crate) fn connection(&self) -> &Rc<Connection> {
@@ -91,12 +105,12 @@ impl<T> Inbound<T> {
     }
 
     fn allowed(&self) -> Allowed {
-        let Connection { begun, under_way, body_left, closing, .. } = &*self.connection;
+        let Connection { begun, under_way, body_left, is_last, closing, .. } = &*self.connection;
         match self.head {
             _ if closing.get() => Allowed::All,
             Some(Head { part: Part::Complete, before, .. }) if before == begun.get() => Allowed::Wait,
             Some(Head { part: Part::Complete, .. }) if body_left.get() > 0 => Allowed::Body(body_left.get()),
-            Some(Head { part: Part::Complete, .. }) if under_way.get() > 0 => Allowed::Wait,
+            Some(Head { part: Part::Complete, .. }) if under_way.get() > 0 || is_last.get() => Allowed::Wait,
             _ => Allowed::Head,
         }
     }
@@ -105,11 +119,18 @@ impl<T> Inbound<T> {
     fn take(&mut self, allowed: &Allowed, bytes: &[u8]) -> io::Result<usize> {
         match allowed {
             Allowed::Head => return Ok(self.take_head(bytes)),
+            Allowed::Body(CHUNKED) => {
+                let end = self.chunks.end_in(bytes);
+                if end.is_some() {
+                    self.connection.body_left.set(0);
+                }
+                let count = end.unwrap_or(bytes.len());
+                self.bound_framing(count)?;
+                return Ok(count);
+            }
             Allowed::Body(left) => {
                 let count = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-                if *left < u64::MAX {
-                    self.connection.body_left.set(left - count as u64);
-                }
+                self.connection.body_left.set(left - count as u64);
                 self.bound_framing(count)?;
                 return Ok(count);
             }
@@ -129,24 +150,32 @@ impl<T> Inbound<T> {
         Ok(())
     }
 
+    /// Whether these bytes are an empty line before a request's.
+    fn begins_blank(&self, allowed: &Allowed, bytes: &[u8]) -> bool {
+        let between = self.head.is_none_or(|head| head.part == Part::Complete);
+        matches!(allowed, Allowed::Head)
+            && between
+            && bytes.first().is_some_and(|byte| b"\r\n".contains(byte))
+    }
+
     /// Reads on in the head, or in the next one, up to its end.
     fn take_head(&mut self, bytes: &[u8]) -> usize {
         let mut head = self.head.filter(|head| head.part != Part::Complete).unwrap_or_else(|| {
             self.head_timer = None;
+            self.chunks = Chunks::default();
             self.connection.fragment.set(false);
-            Head { before: self.connection.begun.get(), since: Instant::now(), part: Part::Before }
+            Head { before: self.connection.begun.get(), since: Instant::now(), part: Part::RequestLine }
         });
         let mut end = bytes.len();
         for (at, byte) in bytes.iter().enumerate() {
             head.part = match (head.part, byte) {
-                (Part::Before, b'\r' | b'\n') => Part::Before,
                 // actix-http drops a fragment without a word (RFC 9112 §3.2: a target has none).
                 (Part::RequestLine, b'#') => {
                     self.connection.fragment.set(true);
                     Part::RequestLine
                 }
                 (Part::RequestLine, b'\n') => Part::Fields { at_line_start: true },
-                (Part::Before | Part::RequestLine, _) => Part::RequestLine,
+                (Part::RequestLine, _) => Part::RequestLine,
                 (Part::Fields { at_line_start: true }, b'\n') => {
                     end = at + 1;
                     Part::Complete
@@ -175,6 +204,23 @@ impl<T> Inbound<T> {
         )))
     }
 
+    /// Ends the wait for the rest of a body that nobody reads; what comes of it does not prolong it.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
+        let Connection { begun, under_way, body_left, closing, .. } = &*self.connection;
+        let is_answered = under_way.get() == 0
+            && self.head.is_some_and(|head| head.part == Part::Complete && head.before != begun.get());
+        if !is_answered || (body_left.get() == 0 && !closing.get()) {
+            self.linger = None;
+            return Poll::Pending;
+        }
+        let linger = self.linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
+        ready!(linger.as_mut().poll(cx));
+        Poll::Ready(io::Error::new(
+            io::ErrorKind::TimedOut,
+            "the rest of an unwanted body did not end in time",
+        ))
+    }
+
     /// Ends the wait for a client that takes nothing.
     fn poll_stall<R>(
         &mut self,
@@ -183,8 +229,9 @@ impl<T> Inbound<T> {
         written: impl FnOnce(&R) -> usize,
     ) -> Poll<io::Result<R>> {
         if let Poll::Ready(outcome) = outcome {
-            if let (Ok(result), Some((since, _))) = (&outcome, self.stall.take()) {
-                self.deadlines.write.rewarded(written(result), since.elapsed());
+            if let Ok(result) = &outcome {
+                let waited = self.stall.take().map_or(Duration::ZERO, |(since, _)| since.elapsed());
+                self.deadlines.write.rewarded(written(result), waited);
             }
             return Poll::Ready(outcome);
         }
@@ -219,27 +266,44 @@ impl<T: AsyncRead + Unpin> AsyncRead for Inbound<T> {
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        let allowed = this.allowed();
-        if matches!(allowed, Allowed::Wait) {
-            return this.poll_wait(cx);
+        if let Poll::Ready(error) = this.poll_linger(cx) {
+            return Poll::Ready(Err(error));
         }
-        if !this.ahead.is_empty() {
-            let ahead = std::mem::take(&mut this.ahead);
+        loop {
+            let allowed = this.allowed();
+            if matches!(allowed, Allowed::Wait) {
+                return this.poll_wait(cx);
+            }
+            if this.ahead.is_empty() {
+                let before = buf.filled().len();
+                if Pin::new(&mut this.stream).poll_read(cx, buf)?.is_pending() {
+                    return this.poll_head_deadline(cx);
+                }
+                let bytes = &buf.filled()[before..];
+                if bytes.is_empty() || !this.begins_blank(&allowed, bytes) {
+                    let count = this.take(&allowed, bytes)?;
+                    this.ahead = bytes[count..].to_vec();
+                    buf.set_filled(before + count);
+                    return Poll::Ready(Ok(()));
+                }
+                this.ahead = bytes.to_vec();
+                buf.set_filled(before);
+            }
+            let mut ahead = std::mem::take(&mut this.ahead);
+            if this.begins_blank(&allowed, &ahead) {
+                // Nobody is to wait for what follows an empty line between two requests (RFC 9112 §2.2).
+                let blank = ahead.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or(ahead.len());
+                ahead.drain(..blank);
+            }
+            if ahead.is_empty() {
+                continue;
+            }
             let fits = ahead.len().min(buf.remaining());
             let count = this.take(&allowed, &ahead[..fits])?;
             buf.put_slice(&ahead[..count]);
             this.ahead = ahead[count..].to_vec();
             return Poll::Ready(Ok(()));
         }
-        let before = buf.filled().len();
-        if Pin::new(&mut this.stream).poll_read(cx, buf)?.is_pending() {
-            return this.poll_head_deadline(cx);
-        }
-        let bytes = &buf.filled()[before..];
-        let count = this.take(&allowed, bytes)?;
-        this.ahead = bytes[count..].to_vec();
-        buf.set_filled(before + count);
-        Poll::Ready(Ok(()))
     }
 }
 
@@ -252,7 +316,8 @@ impl<T: AsyncWrite + Unpin> AsyncWrite for Inbound<T> {
     // TLS keeps bytes of its own, and then it is here that the client is waited for.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let outcome = Pin::new(&mut self.stream).poll_flush(cx);
-        self.poll_stall(cx, outcome, |()| TLS_BUFFER)
+        let sent = if self.stall.is_some() { TLS_BUFFER } else { 0 };
+        self.poll_stall(cx, outcome, |()| sent)
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

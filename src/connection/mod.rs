@@ -5,6 +5,7 @@
 //! was read last; and it serves what was pipelined behind a response that closes. So it is given one head at a time here,
 //! and the next one when that is answered.
 
+mod chunks;
 mod inbound;
 
 use std::{
@@ -17,11 +18,12 @@ use actix_web::{
     Error, HttpRequest, HttpResponse,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
+    http::ConnectionType,
     http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING},
     middleware::Next,
 };
 
-pub(crate) use inbound::{Deadlines, Inbound};
+pub(crate) use inbound::{Deadlines, Inbound, LINGER};
 
 /// What is known of a connection; shared by its stream and the requests on it.
 #[derive(Debug, Default)]
@@ -31,8 +33,10 @@ pub(crate) struct Connection {
     /// Requests that were begun so far, and those that are under way.
     begun: Cell<u64>,
     under_way: Cell<u32>,
-    /// Bytes of the last request's body that may still come; chunks have no number.
+    /// Bytes of the last request's body that may still come; chunks have no number ([`CHUNKED`]).
     body_left: Cell<u64>,
+    /// The last request said that there is none behind it.
+    is_last: Cell<bool>,
     /// The head that was read last has a `#` in its target.
     fragment: Cell<bool>,
     /// The last response said that it closes: what is read behind that is nobody's request (RFC 9112 §9.6).
@@ -76,11 +80,6 @@ impl Connection {
         self.upload.set(bytes.map(|bytes| (received, bytes)));
     }
 
-    /// The body has come to its end, also where its length was not told.
-    pub(crate) fn body_ended(&self) {
-        self.body_left.set(0);
-    }
-
     fn wake_reader(&self) {
         if let Some(reader) = self.reader.take() {
             reader.wake();
@@ -121,14 +120,18 @@ pub(crate) async fn count<B: MessageBody>(
     }
     connection.begun.set(connection.begun.get() + 1);
     connection.body_left.set(body_length(request.headers()));
+    connection.is_last.set(request.head().connection_type() == ConnectionType::Close);
     connection.wake_reader();
     let _under_way = connection.serve();
     Ok(next.call(request).await?.map_into_left_body())
 }
 
+/// The length of a body whose end only its chunks tell.
+const CHUNKED: u64 = u64::MAX;
+
 fn body_length(headers: &HeaderMap) -> u64 {
     if headers.contains_key(TRANSFER_ENCODING) {
-        return u64::MAX;
+        return CHUNKED;
     }
     let length = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.trim().parse().ok());
     length.unwrap_or(0)

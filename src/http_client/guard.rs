@@ -98,7 +98,8 @@ impl Guarded {
                 _ => return false,
             }
             let begun = self.early.make_contiguous();
-            if let Some(end) = begun.windows(2).position(|window| window == b"\r\n") {
+            if let Some(line_feed) = begun.iter().position(|byte| *byte == b'\n') {
+                let end = line_feed - usize::from(begun[..line_feed].ends_with(b"\r"));
                 let rest = self.early.split_off(end);
                 self.early.extend(CLOSE.iter().chain(&rest));
                 self.answered_early = true;

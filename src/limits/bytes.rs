@@ -11,6 +11,7 @@ use std::{
 };
 
 use deadpool_redis::redis::Script;
+use jiff::Timestamp;
 use quick_cache::sync::Cache;
 use rand::RngExt as _;
 use tokio::sync::mpsc;
@@ -36,9 +37,13 @@ static CHARGE: LazyLock<Script> = LazyLock::new(|| {
         local now = time[1] * 1000 + math.floor(time[2] / 1000)
         local state = redis.call('HMGET', KEYS[1], 'tokens', 'at')
         local tokens, at = tonumber(state[1]) or capacity, tonumber(state[2]) or now
-        if redis.call('HGET', KEYS[1], ARGV[4]) == ARGV[5] then charged = 0 end
+        if (tonumber(redis.call('HGET', KEYS[1], ARGV[4])) or 0) >= tonumber(ARGV[5]) then
+            charged = 0
+        else
+            redis.call('HSET', KEYS[1], ARGV[4], ARGV[5])
+        end
         tokens = math.min(capacity, tokens + math.max(0, now - at) * rate) - charged
-        redis.call('HSET', KEYS[1], 'tokens', tokens, 'at', now, ARGV[4], ARGV[5])
+        redis.call('HSET', KEYS[1], 'tokens', tokens, 'at', now)
         redis.call('PEXPIRE', KEYS[1], math.ceil((capacity - tokens) / rate) + 60000)
         return math.floor(tokens)
         ",
@@ -146,7 +151,7 @@ impl Accounts {
                 state: Mutex::new(State {
                     bucket,
                     unsettled: 0,
-                    told: (0, 0),
+                    told: (0, first_number()),
                     waits: false,
                     settled_at: None,
                 }),
@@ -220,6 +225,11 @@ impl Account {
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Behind the numbers of every account of this name that was forgotten here.
+fn first_number() -> u64 {
+    Timestamp::now().as_microsecond().unsigned_abs()
 }
 
 #[cfg(test)]

@@ -103,12 +103,7 @@ impl Stream for Upload {
                 self.progress.client_sent(chunk.len());
             }
             Some(Err(_)) => {}
-            None => {
-                if let Some(connection) = &self.connection {
-                    connection.body_ended();
-                }
-                self.progress.restart(Overdue::Response);
-            }
+            None => self.progress.restart(Overdue::Response),
         }
         Poll::Ready(next)
     }

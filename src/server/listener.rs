@@ -25,14 +25,12 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{app, expect};
 use crate::{
-    connection::{Deadlines, Inbound},
+    connection::{Deadlines, Inbound, LINGER},
     gateway::{Gateway, Shared},
     patience::Patience,
     tls::ServerIdentity,
 };
 
-/// How long a refused client may go on sending its body before its connection is reset.
-const LINGER: Duration = Duration::from_secs(5);
 const BACKLOG: i32 = 2048;
 /// Bytes that the kernel takes of a response before it has sent those before them. By default it takes megabytes, and then
 /// none for so long that a client who reads slowly cannot be told from one who does not read.

@@ -226,19 +226,55 @@ async fn a_response_is_framed_by_its_own_request_whatever_is_pipelined_behind_it
     .await;
     let gateway = Gateway::start(&mlflow).await;
     let slow = gateway.request("GET", &format!("{TARGET}?slow"), "");
+    let chunks = "transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n";
+    let slow_chunked = gateway.request("POST", &format!("{TARGET}?slow"), chunks);
     for second in [
         gateway.request("HEAD", TARGET, ""),
         gateway.request("GET", TARGET, "connection: close\r\n"),
         gateway.request("GET", TARGET, "").replace("HTTP/1.1", "HTTP/1.0"),
         gateway.request("POST", TARGET, "content-length: 2\r\n\r\nhi"),
+        gateway.request("POST", TARGET, "transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"),
+        format!("\r\n{}", gateway.request("HEAD", TARGET, "")),
     ] {
-        let mut connection = Connection::open(gateway.address).await;
-        connection.send(format!("{slow}{second}")).await;
-        let first = connection.response(false).await;
-        assert_eq!((first.text(), first.complete), ("the body", true), "{second}");
-        assert_eq!(first.header("connection"), None, "{second}");
-        assert_eq!(connection.response(second.starts_with("HEAD")).await.status, 200, "{second}");
+        for slow in [&slow, &slow_chunked] {
+            let mut connection = Connection::open(gateway.address).await;
+            connection.send(format!("{slow}{second}")).await;
+            let first = connection.response(false).await;
+            assert_eq!((first.text(), first.complete), ("the body", true), "{second}");
+            assert_eq!(first.header("connection"), None, "{second}");
+            assert_eq!(
+                connection.response(second.trim_start().starts_with("HEAD")).await.status,
+                200,
+                "{second}"
+            );
+        }
     }
+}
+
+#[actix_web::test]
+async fn a_body_that_nobody_reads_is_given_up_without_a_key_too() {
+    let stage = Stage::set().await;
+    for (name, head) in [
+        ("an open route", "GET /live HTTP/1.1\r\nhost: a\r\n".to_owned()),
+        ("no key", format!("POST {TARGET} HTTP/1.1\r\nhost: a\r\n")),
+    ] {
+        for framing in ["transfer-encoding: chunked\r\n\r\n1\r\nx\r\n", "content-length: 100\r\n\r\nx"] {
+            let mut connection = stage.connection(format!("{head}{framing}").as_bytes()).await;
+            connection.response(false).await;
+            assert!(connection.is_closed().await, "{name}, {framing}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_request_behind_the_last_one_is_nobodys() {
+    let stage = Stage::set().await;
+    let last = format!("GET {TARGET} HTTP/1.1\r\n{{host}}{{key}}connection: close\r\n\r\n");
+    let behind = format!("GET {TARGET}?behind HTTP/1.1\r\n{{host}}{{key}}\r\n");
+    let mut connection = stage.connection(&stage.filled(&format!("{last}{behind}"))).await;
+    assert_eq!(connection.response(false).await.status, 200);
+    assert!(connection.is_closed().await);
+    assert_eq!(stage.mlflow.requests().len(), 1);
 }
 
 #[actix_web::test]
