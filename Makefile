@@ -26,7 +26,7 @@ test-e2e: $(VENV)/.done ## MLflow's real client and server, with the gateway bet
 	cargo build --locked
 	$(PYTHON) -m pytest tests/e2e
 
-soak: $(VENV)/.done release ## 10 GB up and down through the gateway, with MLflow's client
+soak: $(VENV)/.done release ## 10 GB up and down with MLflow's client (40 GB of disk)
 	HOKUSAI_GATEWAY=target/release/hokusai-gateway SOAK_MIB=10240 \
 		$(PYTHON) -m pytest tests/e2e -k gigabytes -s
 
