@@ -60,6 +60,8 @@ pub enum ProxyError {
     BodyTooLarge,
     #[error("the client's body broke off: {0}")]
     ClientGone(String),
+    #[error("the target is too long behind the path of MLflow's address")]
+    TargetTooLong,
     #[error("the response has no length and the client speaks HTTP/1.0")]
     NeedsHttp11,
     #[error("{0}")]
@@ -161,7 +163,7 @@ impl Proxy {
         let members = self.mlflow.members().iter().chain(self.artifacts.iter().flat_map(Pool::members));
         let member = { members }.find(|member| Arc::ptr_eq(&member.upstream, upstream));
         let member = member.ok_or(ProxyError::Ejected)?;
-        let mut request = member.request(Method::GET, target, false);
+        let mut request = member.request(Method::GET, target, false)?;
         self.headers.of_gateway(&member.host, request.headers_mut());
         let response = request.send_body(body::None::new()).await.map_err(failed)?;
         Ok(response.status())
@@ -177,7 +179,7 @@ impl Proxy {
     ) -> Result<ClientResponse, ProxyError> {
         let Forwarded { grant, client, request, framing, meter } = forwarded;
         let (member, started) = (lease.member, Instant::now());
-        let mut upstream = member.request(request.method().clone(), grant.route().target(), fresh);
+        let mut upstream = member.request(request.method().clone(), grant.route().target(), fresh)?;
         self.headers.to_upstream(request, grant, client, &member.host, upstream.headers_mut());
 
         let progress = Rc::new(Progress::new(Overdue::Response, self.client_patience));

@@ -132,16 +132,25 @@ impl Member {
     }
 
     /// A request to this server; on a connection that nobody used before, if it must be.
-    pub(super) fn request(&self, method: Method, target: &PathAndQuery, fresh: bool) -> ClientRequest {
+    ///
+    /// # Errors
+    /// A target that is none behind the server's own path: without that path it would be another one.
+    pub(super) fn request(
+        &self,
+        method: Method,
+        target: &PathAndQuery,
+        fresh: bool,
+    ) -> Result<ClientRequest, ProxyError> {
         let target = if self.prefix.is_empty() {
             target.clone()
         } else {
-            PathAndQuery::try_from(format!("{}{target}", self.prefix)).unwrap_or_else(|_| target.clone())
+            let target = format!("{}{target}", self.prefix);
+            PathAndQuery::try_from(target).map_err(|_| ProxyError::TargetTooLong)?
         };
-        if fresh {
+        Ok(if fresh {
             self.fresh.request(method, target).force_close()
         } else {
             self.client.request(method, target)
-        }
+        })
     }
 }

@@ -26,9 +26,7 @@ pub struct Route {
     moves_artifacts: bool,
 }
 
-/// What begins with these is answered by a server of artifacts alone (mlflow server --artifacts-only).
-const ARTIFACT_STORE: [&str; 2] = ["/api/2.0/mlflow-artifacts/", "/ajax-api/2.0/mlflow-artifacts/"];
-/// What ends with these moves artifacts too, and is answered by the tracking server (mlflow/server/__init__.py).
+/// What ends with these moves artifacts as the store does, and is answered by the tracking server (mlflow/server/__init__.py).
 const ARTIFACTS_OF_TRACKING: [&str; 4] =
     ["/get-artifact", "/get-trace-artifact", "/upload-artifact", "/artifacts/files"];
 
@@ -92,7 +90,7 @@ impl Routes {
         }
         let (mount, path) = mounts::path_at_mlflow(uri.path()).ok_or(RouteError::Unknown)?;
         let plain = target::inspect(path).map_err(RouteError::BadPath)?;
-        let is_artifact_stores = ARTIFACT_STORE.iter().any(|store| plain.starts_with(store));
+        let is_artifact_stores = target::is_artifact_stores(&plain);
         let of_tracking =
             ARTIFACTS_OF_TRACKING.iter().any(|moves| plain.trim_end_matches('/').ends_with(moves));
 

@@ -7,8 +7,13 @@ use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// What follows these at MLflow is an artifact's name, in which an encoded slash or semicolon is data.
-const ARTIFACT_NAMES: [&str; 2] = ["/api/2.0/mlflow-artifacts/", "/ajax-api/2.0/mlflow-artifacts/"];
+/// What follows these at MLflow is an artifact's name, in which an encoded slash or semicolon is data. A server of artifacts
+/// alone answers all of it, and nothing else (mlflow server --artifacts-only).
+const ARTIFACT_STORE: [&str; 2] = ["/api/2.0/mlflow-artifacts/", "/ajax-api/2.0/mlflow-artifacts/"];
+
+pub(super) fn is_artifact_stores(path: &str) -> bool {
+    ARTIFACT_STORE.iter().any(|store| path.starts_with(store))
+}
 
 /// Inspects a path at MLflow and tells how it reads, decoded once.
 ///
@@ -34,9 +39,8 @@ fn encoded(path: &str) -> Result<Cow<'_, str>, &'static str> {
     let twice = decode(&once)?;
     segments(&twice)?;
 
-    let names_an_artifact = ARTIFACT_NAMES.iter().any(|names| path.starts_with(names));
     let separators = |path: &str| path.matches(['/', ';']).count();
-    if !names_an_artifact && separators(&twice) > separators(path) {
+    if !is_artifact_stores(path) && separators(&twice) > separators(path) {
         return Err("has an encoded separator outside an artifact's name");
     }
     Ok(once)

@@ -264,6 +264,15 @@ async fn a_location_at_mlflow_becomes_one_below_the_public_mount() {
 }
 
 #[actix_web::test]
+async fn the_longest_target_is_whole_behind_mlflows_own_path() {
+    let mlflow = named("mlflow").await;
+    let gateway = GatewayBuilder::default().start_with(&format!("{}/base", mlflow.url())).await;
+    let longest = format!("{TARGET}?{}", "x".repeat(65_530 - TARGET.len() - 1));
+    assert_eq!(gateway.get(&longest).await.status, 200);
+    assert_eq!(mlflow.request().target(), format!("/base{longest}"));
+}
+
+#[actix_web::test]
 async fn a_location_at_the_host_that_mlflow_was_told_is_one_at_mlflow() {
     let mlflow = Server::start(|request| {
         let host = request.header("host").unwrap();
