@@ -10,10 +10,7 @@ use actix_web::{
     HttpRequest, HttpResponse,
     http::{
         StatusCode,
-        header::{
-            ALLOW, CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderName, RETRY_AFTER, TRANSFER_ENCODING,
-            WWW_AUTHENTICATE,
-        },
+        header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE},
     },
 };
 use serde_json::json;
@@ -22,9 +19,9 @@ use crate::{
     auth::AuthError,
     connection::Connection,
     credentials::{CredentialError, Source},
-    head::HeadError,
+    head::{self, HeadError},
     limits::{Allowance, Of, TooMany},
-    policy::Denied,
+    policy::{BodyError, Denied},
     proxy::ProxyError,
     routing::RouteError,
     telemetry::RequestContext,
@@ -58,6 +55,8 @@ pub enum GatewayError {
         sent_as: Source,
     },
     #[error(transparent)]
+    Body(#[from] BodyError),
+    #[error(transparent)]
     Limited(#[from] TooMany),
     #[error(transparent)]
     Proxy(#[from] ProxyError),
@@ -80,6 +79,8 @@ pub enum Reason {
     ExpectationFailed,
     FieldsTooLarge,
     BadPath,
+    AmbiguousBody,
+    ScopeMissing,
     RouteUnknown,
     MethodNotAllowed,
     BodyTimeout,
@@ -107,6 +108,8 @@ impl Reason {
                 ("bad_request", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "BAD_REQUEST")
             }
             Self::BadPath => ("bad_path", StatusCode::BAD_REQUEST, "BAD_REQUEST"),
+            Self::AmbiguousBody => ("ambiguous_body", StatusCode::BAD_REQUEST, "BAD_REQUEST"),
+            Self::ScopeMissing => ("scope_missing", StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
             Self::RouteUnknown => ("route_unknown", StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND"),
             Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "BAD_REQUEST"),
             Self::BodyTimeout => ("body_timeout", StatusCode::REQUEST_TIMEOUT, "BAD_REQUEST"),
@@ -134,7 +137,9 @@ impl GatewayError {
     /// The one reason for this error.
     pub fn reason(&self) -> Reason {
         match self {
-            Self::Head(HeadError::Underscore | HeadError::Host | HeadError::OtherHost) => Reason::BadRequest,
+            Self::Head(HeadError::Underscore | HeadError::Host | HeadError::OtherHost | HeadError::Body) => {
+                Reason::BadRequest
+            }
             Self::Head(HeadError::Method) => Reason::MethodNotAllowed,
             Self::Head(HeadError::TooLarge) => Reason::FieldsTooLarge,
             Self::Head(HeadError::Upgrade) => Reason::UpgradeRefused,
@@ -152,6 +157,13 @@ impl GatewayError {
             }
             Self::Auth { error: AuthError::Unavailable(_), .. } => Reason::AuthUnavailable,
             Self::Denied { error: Denied::Expired, .. } => Reason::CredentialRejected,
+            Self::Denied { error: Denied::Scope(_), .. } | Self::Body(BodyError::Scope(_)) => {
+                Reason::ScopeMissing
+            }
+            Self::Body(BodyError::Ambiguous(_)) => Reason::AmbiguousBody,
+            Self::Body(BodyError::TooLarge) => Reason::BodyTooLarge,
+            Self::Body(BodyError::Stalled) => Reason::BodyTimeout,
+            Self::Body(BodyError::Broken(_)) => Reason::BadRequest,
             Self::Proxy(ProxyError::Busy | ProxyError::Ejected) => Reason::UpstreamBusy,
             Self::Proxy(ProxyError::Connect(_) | ProxyError::Unanswered(_) | ProxyError::Closed(_)) => {
                 Reason::UpstreamUnavailable
@@ -207,6 +219,10 @@ impl GatewayError {
             Self::Auth { error: AuthError::Unavailable(_), .. } => {
                 "API keys cannot be checked at the moment; the key itself may be fine, try again".to_owned()
             }
+            Self::Denied { error: Denied::Scope(missing), .. } | Self::Body(BodyError::Scope(missing)) => {
+                missing.to_string()
+            }
+            Self::Body(error) => error.to_string(),
             Self::Limited(TooMany { of: Of::Requests(limit), .. }) => {
                 format!("this API key may make {limit} requests an hour and has made them")
             }
@@ -257,7 +273,7 @@ pub fn respond(error: &GatewayError, request: &HttpRequest) -> HttpResponse {
     if status == StatusCode::METHOD_NOT_ALLOWED {
         response.insert_header((ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE"));
     }
-    if is_malformed(reason) || has_body(request.headers()) {
+    if is_malformed(reason) || head::has_body(request.headers()) {
         // What follows could be this request's body to one reader and a request to another; and no body is waited for
         // that is not wanted.
         response.force_close();
@@ -302,10 +318,6 @@ fn is_malformed(reason: Reason) -> bool {
             | Reason::MethodNotAllowed
             | Reason::UpgradeRefused
     )
-}
-
-fn has_body(headers: &HeaderMap) -> bool {
-    headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
 
 fn log(error: &GatewayError, status: StatusCode, reason: &str, context: &RequestContext) {

@@ -23,7 +23,8 @@ pub fn target(bytes: &[u8]) {
     let sent = uri.path().to_owned();
     head.uri = uri;
     let Ok(sound) = head::inspect(&head) else { return };
-    let Ok(route) = Routes::new(&settings.mlflow).resolve(sound) else { return };
+    let Ok(routes) = Routes::open(&settings.mlflow) else { return };
+    let Ok(route) = routes.resolve(sound) else { return };
 
     let path = route.target().path();
     assert!(sent.ends_with(path) || path == "/", "{sent} became {path}");

@@ -7,6 +7,7 @@ use std::{
     future::{Ready, ready},
     net::IpAddr,
     panic::AssertUnwindSafe,
+    rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -32,10 +33,11 @@ use crate::{
     head,
     health::Health,
     limits::{Admission, Allowance, Limiter, Meter},
+    patience::Patience,
     policy::{self, Grant},
     proxy::Proxy,
     resources::Resources,
-    routing::{RouteError, Routes},
+    routing::RouteError,
     settings::{Live, Settings},
     telemetry::Metrics,
     upstream::Upstreams,
@@ -48,7 +50,6 @@ pub struct Shared {
     pub(crate) settings: Settings,
     pub(crate) health: Arc<Health>,
     pub(crate) resources: Resources,
-    pub(crate) routes: Routes,
     pub(crate) upstreams: Arc<Upstreams>,
     /// Only where there is an auth service that wants it.
     pub(crate) usage: Option<UsageReports>,
@@ -67,7 +68,6 @@ impl Shared {
     ) -> Self {
         Self {
             health: Arc::default(),
-            routes: Routes::new(&settings.mlflow),
             upstreams: Arc::new(Upstreams::new(&settings.mlflow)),
             limiter,
             resources,
@@ -150,12 +150,21 @@ impl Gateway {
     }
 
     /// The walk of a request, down to the permission to forward it.
-    async fn decide(&self, request: &ServiceRequest) -> Result<(Admitted, Option<Allowance>), GatewayError> {
+    async fn decide(
+        &self,
+        request: &mut ServiceRequest,
+    ) -> Result<(Admitted, Option<Allowance>), GatewayError> {
         if Connection::of(request.request()).is_some_and(|connection| connection.had_fragment()) {
             return Err(RouteError::BadPath("has a fragment").into());
         }
         let grant = self.identify(request.head()).await?;
-        let Admission { allowance, meter } = self.shared.limiter.admit(&grant, request.method()).await?;
+        let Admission { allowance, meter } = self.shared.limiter.admit(&grant).await?;
+        let (live, server) = (self.shared.live.load_full(), &self.shared.settings.server);
+        let patience = Patience::new(server.body_idle_timeout, server.min_body_rate.get());
+        let (payload, connection) = (request.take_payload(), Connection::of(request.request()));
+        let payload =
+            policy::body::check(&live.policy, &grant, payload, connection.map(Rc::as_ref), patience).await?;
+        request.set_payload(payload);
         Ok((Admitted { grant, meter }, allowance))
     }
 
@@ -166,13 +175,14 @@ impl Gateway {
             Span::current().record("client_ip", client_ip.to_string());
         }
         let sound = head::inspect(head)?;
-        let route = self.shared.routes.resolve(sound)?;
+        let route = self.shared.resources.routes.resolve(sound)?;
         let credential = credentials::extract(head.headers())?;
         let sent_as = credential.source();
         let caller = self.authenticator.authenticate(&credential, client_ip).await;
         let caller = caller.map_err(|error| GatewayError::Auth { error, sent_as })?;
         name_caller(&caller);
-        policy::authorize(caller.principal, route).map_err(|error| GatewayError::Denied { error, sent_as })
+        policy::authorize(&self.shared.live.load().policy, caller.principal, route)
+            .map_err(|error| GatewayError::Denied { error, sent_as })
     }
 
     fn report_usage(&self, principal: &Principal, response: &ServiceResponse, elapsed: Duration) {
@@ -196,11 +206,11 @@ const PROXY_HEADERS: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real
 /// Those of the handler; a refusal is a response.
 pub async fn admit(
     gateway: Data<Gateway>,
-    request: ServiceRequest,
+    mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let started = Instant::now();
-    match contained(gateway.metrics(), gateway.decide(&request)).await {
+    match contained(gateway.metrics(), gateway.decide(&mut request)).await {
         Ok((admitted, allowance)) => {
             let principal = Arc::clone(admitted.grant.principal());
             request.extensions_mut().insert(admitted);
@@ -248,7 +258,9 @@ async fn contained<T>(
 pub async fn unrouted(gateway: Data<Gateway>, request: HttpRequest) -> HttpResponse {
     let refusal = match head::inspect(request.head()) {
         Err(error) => error.into(),
-        Ok(sound) => gateway.shared.routes.resolve(sound).err().unwrap_or(RouteError::Unknown).into(),
+        Ok(sound) => {
+            gateway.shared.resources.routes.resolve(sound).err().unwrap_or(RouteError::Unknown).into()
+        }
     };
     error::respond(&refusal, &request)
 }

@@ -7,13 +7,13 @@ use actix_web::{
     dev::RequestHead,
     http::{
         Method, Version,
-        header::{EXPECT, HOST, HeaderMap, UPGRADE},
+        header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap, TRANSFER_ENCODING, UPGRADE},
         uri::Authority,
     },
 };
 
 /// The methods that MLflow's API, its UI and its artifact proxy use.
-const METHODS: [Method; 6] =
+pub(crate) const METHODS: [Method; 6] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 /// The most that a request's fields may come to, in bytes of names, values, colons and line ends.
 const MAX_FIELDS: usize = 32 * 1024;
@@ -37,6 +37,8 @@ pub enum HeadError {
     Underscore,
     #[error("the Host header is not a host")]
     Host,
+    #[error("a GET or HEAD request has a body, which some servers read and some do not")]
+    Body,
     #[error("the target names another host than the Host header")]
     OtherHost,
     #[error("the headers come to more than 32 KiB")]
@@ -55,6 +57,10 @@ pub fn inspect(head: &RequestHead) -> Result<SoundHead<'_>, HeadError> {
     }
     fields(&head.headers)?;
     host(head)?;
+    // MLflow reads the parameters of a GET from its body where it has no query (mlflow/server/handlers.py).
+    if [Method::GET, Method::HEAD].contains(&head.method) && has_body(&head.headers) {
+        return Err(HeadError::Body);
+    }
     // An upgrade to WebSocket would turn the rest of the connection into this request's body. Others are ignored, as
     // RFC 9110 §7.8 allows.
     let websocket = |value: &str| value.to_ascii_lowercase().contains("websocket");
@@ -65,6 +71,11 @@ pub fn inspect(head: &RequestHead) -> Result<SoundHead<'_>, HeadError> {
         return Err(HeadError::Expectation);
     }
     Ok(SoundHead(head))
+}
+
+/// Whether a request's head announces a body of any length but 0.
+pub(crate) fn has_body(headers: &HeaderMap) -> bool {
+    headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
 
 fn fields(headers: &HeaderMap) -> Result<(), HeadError> {

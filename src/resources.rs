@@ -8,6 +8,7 @@ use crate::{
     auth::{KeyFileError, KeySource},
     http_client::Tls,
     redis::{Redis, RedisUrlError},
+    routing::{Routes, TableError},
     settings::{AuthMode, ClientTls, Problem, Problems, Settings},
     telemetry::Metrics,
     tls::{self, ServerIdentity},
@@ -24,6 +25,7 @@ pub struct Resources {
     pub(crate) auth_tls: Option<Tls>,
     /// Only where clients speak TLS to us.
     pub(crate) identity: Option<Arc<ServerIdentity>>,
+    pub(crate) routes: Arc<Routes>,
     pub(crate) metrics: Metrics,
 }
 
@@ -51,9 +53,11 @@ impl Resources {
         );
         let keys = KeySource::open(&settings.auth, redis.clone().flatten(), &metrics);
         let keys = problems.note(keys.map_err(no_keys));
-        match (keys, redis, mlflow_tls, auth_tls, identity) {
-            (Some(keys), Some(redis), Some(mlflow_tls), Some(auth_tls), Some(identity)) => {
-                problems.into_result(Self { keys, redis, mlflow_tls, auth_tls, identity, metrics })
+        let routes = problems.note(Routes::open(mlflow).map_err(bad_routes));
+        match (keys, redis, mlflow_tls, auth_tls, identity, routes) {
+            (Some(keys), Some(redis), Some(mlflow_tls), Some(auth_tls), Some(identity), Some(routes)) => {
+                let routes = Arc::new(routes);
+                problems.into_result(Self { keys, redis, mlflow_tls, auth_tls, identity, routes, metrics })
             }
             _ => Err(problems),
         }
@@ -73,6 +77,14 @@ pub(crate) fn no_keys(error: KeyFileError) -> Problem {
 fn client_tls(section: &str, settings: Option<&ClientTls>) -> Result<Option<Tls>, Problem> {
     let fix = "PEM files that can be read, or for the machine's own authorities the package ca-certificates";
     settings.map(tls::client_config).transpose().map_err(|error| problem(section, error, fix))
+}
+
+fn bad_routes(error: TableError) -> Problem {
+    problem(
+        "mlflow.routes_file",
+        error,
+        "a file like src/routing/mlflow.routes: [class], and below it METHOD /path",
+    )
 }
 
 fn unusable_url(error: RedisUrlError) -> Problem {

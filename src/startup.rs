@@ -102,8 +102,8 @@ fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Set
     let deaths = &shared.health.deaths;
     let mlflow = &shared.settings.mlflow;
     let proxy = Proxy::new(&shared.settings, &shared.upstreams, shared.resources.mlflow_tls.as_ref());
-    let target =
-        PathAndQuery::try_from(shared.routes.health()).unwrap_or(PathAndQuery::from_static("/health"));
+    let target = PathAndQuery::try_from(shared.resources.routes.health())
+        .unwrap_or(PathAndQuery::from_static("/health"));
     let probe = health::probe_upstreams(Arc::clone(&shared.upstreams), proxy, target, mlflow.probe_interval);
     actor::spawn("upstream_prober", deaths, Box::pin(probe));
     if let Some(reporter) = reporter {

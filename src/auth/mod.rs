@@ -20,7 +20,7 @@ use std::{net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 pub use cache::fuzz as fuzz_redis_value;
 pub use decisions::Decisions;
 pub use key_file::{KeyFile, KeyFileError};
-pub use principal::Principal;
+pub use principal::{NotAWorkspace, Principal, Workspace};
 #[cfg(fuzzing)]
 pub use service::fuzz as fuzz_auth_answer;
 pub use service::{ServiceFault, ServiceVerifier};

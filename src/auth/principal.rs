@@ -12,7 +12,48 @@ pub struct Principal {
     pub key_id: Option<String>,
     /// `None` when the verifier says nothing of scopes; an empty list is a key that may do nothing.
     pub scopes: Option<Vec<String>>,
+    /// Whoever vouches for it says that it may do everything.
+    pub is_admin: bool,
+    /// The only workspace of MLflow that it may see; `None`: any.
+    pub workspace: Option<Workspace>,
     pub expires_at: Option<Timestamp>,
     /// `None`: the settings' number.
     pub rate_limit_per_hour: Option<NonZeroU32>,
 }
+
+/// The name of a workspace of MLflow's.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Workspace(String);
+
+impl Workspace {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl TryFrom<String> for Workspace {
+    type Error = NotAWorkspace;
+
+    /// As MLflow names them: 2 to 63 of `a-z`, `0-9` and inner `-` (mlflow/store/workspace/abstract_store.py,
+    /// `WorkspaceNameValidator`).
+    fn try_from(name: String) -> Result<Self, Self::Error> {
+        let plain = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-';
+        let fits = (2..=63).contains(&name.len())
+            && name.bytes().all(plain)
+            && !name.starts_with('-')
+            && !name.ends_with('-');
+        if fits { Ok(Self(name)) } else { Err(NotAWorkspace) }
+    }
+}
+
+impl From<Workspace> for String {
+    fn from(Workspace(name): Workspace) -> Self {
+        name
+    }
+}
+
+/// What is no workspace's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a workspace's name is 2 to 63 lower-case letters, digits and inner hyphens")]
+pub struct NotAWorkspace;

@@ -15,7 +15,7 @@ use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde::{Deserialize, Deserializer, Serialize};
 use tokio::time::timeout;
 
-use super::{AuthError, Principal, Rejection};
+use super::{AuthError, Principal, Rejection, Workspace};
 use crate::{
     http_client::{Connections, HttpClient, Tls},
     settings::AuthService,
@@ -86,6 +86,8 @@ struct Identity {
     user_id: Option<String>,
     key_id: Option<String>,
     scopes: Option<Vec<String>>,
+    is_admin: Option<bool>,
+    workspace: Option<Workspace>,
     #[serde(default, deserialize_with = "expiry")]
     expires_at: Option<Timestamp>,
     #[serde(default)]
@@ -171,6 +173,8 @@ fn verdict(body: &[u8]) -> Result<Principal, AuthError> {
         user_id: identity.user_id,
         key_id: identity.key_id,
         scopes: identity.scopes,
+        is_admin: identity.is_admin.unwrap_or(false),
+        workspace: identity.workspace,
         expires_at: identity.expires_at,
         rate_limit_per_hour: limit(&identity.rate_limit_per_hour),
     })
@@ -227,6 +231,10 @@ mod tests {
             (r#"{"is_valid": true} trailing"#, "unavailable"),
             (r#"{"is_valid": true, "expires_at": "soon"}"#, "unavailable"),
             (r#"{"is_valid": true, "scopes": "mlflow:read"}"#, "unavailable"),
+            (r#"{"is_valid": true, "is_admin": null, "workspace": null}"#, "accepted"),
+            (r#"{"is_valid": true, "is_admin": "false"}"#, "unavailable"),
+            (r#"{"is_valid": true, "workspace": ""}"#, "unavailable"),
+            (r#"{"is_valid": true, "workspace": "a, b"}"#, "unavailable"),
             (r#"{"is_valid": true, "user_id": "a", "user_id": "b"}"#, "unavailable"),
         ] {
             assert_eq!(outcome(body), expected, "{body}");
@@ -236,11 +244,14 @@ mod tests {
     #[test]
     fn the_particulars_of_a_yes_are_read() {
         let body = br#"{"is_valid":true,"user_id":"u-1","key_id":"k-1","scopes":["mlflow:read"],
+                       "is_admin":true,"workspace":"team-a",
                        "expires_at":"2030-01-01T00:00:00"}"#;
         let principal = verdict(body).unwrap();
         assert_eq!(principal.user_id.as_deref(), Some("u-1"));
         assert_eq!(principal.key_id.as_deref(), Some("k-1"));
         assert_eq!(principal.scopes, Some(vec!["mlflow:read".to_owned()]));
+        assert!(principal.is_admin);
+        assert_eq!(principal.workspace.unwrap().as_str(), "team-a");
         assert_eq!(principal.expires_at, "2030-01-01T00:00:00Z".parse().ok());
     }
 }

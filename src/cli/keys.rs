@@ -8,6 +8,7 @@ use secrecy::ExposeSecret as _;
 
 use crate::{
     auth::{
+        NotAWorkspace, Workspace,
         key::Environment,
         key_file::{
             Record,
@@ -43,6 +44,9 @@ enum Command {
         /// A scope that it carries; may be given more than once
         #[arg(long = "scope", value_name = "SCOPE")]
         scopes: Vec<String>,
+        /// The only workspace of MLflow that it may see [default: any]
+        #[arg(long, value_name = "NAME", value_parser = workspace)]
+        workspace: Option<Workspace>,
         /// A key for tests: hk_test_ instead of hk_live_
         #[arg(long)]
         test: bool,
@@ -74,12 +78,13 @@ impl Keys {
             Err(exit) => return exit,
         };
         let done = match self.command {
-            Command::Create { user, expires_in, scopes, test } => {
+            Command::Create { user, expires_in, scopes, workspace, test } => {
+                let environment = if test { Environment::Test } else { Environment::Live };
                 let new = NewKey {
-                    user,
-                    environment: if test { Environment::Test } else { Environment::Live },
                     scopes: if scopes.is_empty() { None } else { Some(scopes) },
+                    workspace,
                     expires_at: expires_in.map(from_now),
+                    ..NewKey::of(&user, environment)
                 };
                 edit::create(&path, &new).map(show)
             }
@@ -137,6 +142,10 @@ fn state(record: &Record) -> String {
 fn fail(error: &EditError) -> ExitCode {
     eprintln!("{error}");
     ExitCode::FAILURE
+}
+
+fn workspace(name: &str) -> Result<Workspace, NotAWorkspace> {
+    Workspace::try_from(name.to_owned())
 }
 
 fn signed(duration: Duration) -> SignedDuration {

@@ -14,7 +14,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_web::http::Method;
 use arc_swap::ArcSwap;
 use quick_cache::sync::Cache;
 
@@ -150,20 +149,20 @@ impl Limiter {
     ///
     /// # Errors
     /// A request that is one too many, in the mode that enforces.
-    pub async fn admit(&self, grant: &Grant, method: &Method) -> Result<Admission, TooMany> {
+    pub async fn admit(&self, grant: &Grant) -> Result<Admission, TooMany> {
         let Rules { mode, per_hour } = **self.rules.load();
         if mode == Mode::Off {
             return Ok(Admission::default());
         }
         let principal = grant.principal();
         let owner = principal.key_id.as_ref().or(principal.user_id.as_ref()).cloned().unwrap_or_default();
-        let kind = if method.is_safe() { Kind::Read } else { Kind::Write };
+        let kind = if grant.route().is_read() { Kind::Read } else { Kind::Write };
         let rate = Rate { per_hour: principal.rate_limit_per_hour.unwrap_or(per_hour).get() };
         let allowance = match self.take(BucketName { owner: owner.clone(), kind }, rate).await {
             Ok(allowance) => allowance,
             Err(too_many) => refuse(mode, too_many, principal)?,
         };
-        let accounts = self.accounts.as_ref().filter(|_| grant.route().moves_artifacts());
+        let accounts = self.accounts.as_ref().filter(|_| grant.route().class().moves_artifacts());
         let Some(accounts) = accounts else {
             return Ok(Admission { allowance: Some(allowance), meter: Meter::default() });
         };
@@ -256,23 +255,28 @@ impl Rate {
 
 #[cfg(test)]
 mod tests {
-    use actix_web::test::TestRequest;
+    use actix_web::{http::Method, test::TestRequest};
 
     use super::*;
     use crate::{auth::Principal, head, policy, routing::Routes, settings::Settings};
 
     fn grant(key_id: Option<&str>, limit: Option<u32>) -> Grant {
+        grant_of((Method::GET, "/api/2.0/mlflow/runs/get"), key_id, limit)
+    }
+
+    fn grant_of((method, path): (Method, &str), key_id: Option<&str>, limit: Option<u32>) -> Grant {
         let environment = [("MLFLOW_SERVER_URL".to_owned(), "http://mlflow".to_owned())];
         let settings = Settings::load(None, environment).unwrap();
-        let request = TestRequest::with_uri("/api/2.0/mlflow/runs/get").insert_header(("host", "a"));
+        let request = TestRequest::with_uri(path).method(method).insert_header(("host", "a"));
         let request = request.to_http_request();
-        let route = Routes::new(&settings.mlflow).resolve(head::inspect(request.head()).unwrap()).unwrap();
+        let route =
+            Routes::open(&settings.mlflow).unwrap().resolve(head::inspect(request.head()).unwrap()).unwrap();
         let principal = Principal {
             key_id: key_id.map(str::to_owned),
             rate_limit_per_hour: limit.and_then(NonZeroU32::new),
             ..Principal::default()
         };
-        policy::authorize(Arc::new(principal), route).unwrap()
+        policy::authorize(&settings.policy, Arc::new(principal), route).unwrap()
     }
 
     fn limiter(mode: Mode, per_hour: u32) -> Limiter {
@@ -282,9 +286,9 @@ mod tests {
         Limiter::new(&settings, None).0
     }
 
-    async fn admitted(limiter: &Limiter, grant: &Grant, method: &Method) -> u32 {
+    async fn admitted(limiter: &Limiter, grant: &Grant) -> u32 {
         let mut count = 0;
-        while count < 100 && limiter.admit(grant, method).await.is_ok() {
+        while count < 100 && limiter.admit(grant).await.is_ok() {
             count += 1;
         }
         count
@@ -293,32 +297,36 @@ mod tests {
     #[actix_rt::test]
     async fn a_key_gets_its_limit_and_no_more_and_others_get_theirs() {
         let limiter = limiter(Mode::Enforce, 5);
-        assert_eq!(admitted(&limiter, &grant(Some("a"), None), &Method::GET).await, 5);
-        assert_eq!(admitted(&limiter, &grant(Some("a"), None), &Method::GET).await, 0);
-        assert_eq!(admitted(&limiter, &grant(Some("b"), None), &Method::GET).await, 5);
+        assert_eq!(admitted(&limiter, &grant(Some("a"), None)).await, 5);
+        assert_eq!(admitted(&limiter, &grant(Some("a"), None)).await, 0);
+        assert_eq!(admitted(&limiter, &grant(Some("b"), None)).await, 5);
     }
 
     #[actix_rt::test]
     async fn the_verifiers_number_comes_before_the_settings_and_may_change() {
         let limiter = limiter(Mode::Enforce, 5);
-        assert_eq!(admitted(&limiter, &grant(Some("a"), Some(9)), &Method::GET).await, 9);
-        let refused = limiter.admit(&grant(Some("a"), Some(3)), &Method::GET).await.unwrap_err();
+        assert_eq!(admitted(&limiter, &grant(Some("a"), Some(9))).await, 9);
+        let refused = limiter.admit(&grant(Some("a"), Some(3))).await.unwrap_err();
         assert_eq!(refused.allowance.limit, 3);
     }
 
     #[actix_rt::test]
     async fn reads_and_writes_are_counted_apart() {
         let limiter = limiter(Mode::Enforce, 5);
-        assert_eq!(admitted(&limiter, &grant(Some("a"), None), &Method::GET).await, 5);
-        assert_eq!(admitted(&limiter, &grant(Some("a"), None), &Method::POST).await, 5);
-        assert_eq!(admitted(&limiter, &grant(Some("a"), None), &Method::HEAD).await, 0);
+        let asking = |method, path| grant_of((method, path), Some("a"), None);
+        let search = asking(Method::POST, "/api/2.0/mlflow/runs/search");
+        assert_eq!(admitted(&limiter, &search).await, 5);
+        assert_eq!(admitted(&limiter, &asking(Method::GET, "/api/2.0/mlflow/runs/get")).await, 0);
+        assert_eq!(admitted(&limiter, &asking(Method::HEAD, "/api/2.0/mlflow/runs/get")).await, 0);
+        assert_eq!(admitted(&limiter, &asking(Method::POST, "/api/2.0/mlflow/runs/create")).await, 5);
+        assert_eq!(admitted(&limiter, &asking(Method::POST, "/v1/traces")).await, 0);
     }
 
     #[actix_rt::test]
     async fn keys_without_a_name_share_one_bucket() {
         let limiter = limiter(Mode::Enforce, 5);
-        assert_eq!(admitted(&limiter, &grant(None, None), &Method::GET).await, 5);
-        assert_eq!(admitted(&limiter, &grant(None, None), &Method::GET).await, 0);
+        assert_eq!(admitted(&limiter, &grant(None, None)).await, 5);
+        assert_eq!(admitted(&limiter, &grant(None, None)).await, 0);
     }
 
     #[test]
@@ -338,18 +346,8 @@ mod tests {
     #[actix_rt::test]
     async fn report_counts_and_lets_through_and_off_does_neither() {
         let report = limiter(Mode::Report, 2);
-        assert_eq!(admitted(&report, &grant(Some("a"), None), &Method::GET).await, 100);
-        assert_eq!(
-            report.admit(&grant(Some("a"), None), &Method::GET).await.unwrap().allowance.unwrap().remaining,
-            0
-        );
-        assert!(
-            limiter(Mode::Off, 2)
-                .admit(&grant(Some("a"), None), &Method::GET)
-                .await
-                .unwrap()
-                .allowance
-                .is_none()
-        );
+        assert_eq!(admitted(&report, &grant(Some("a"), None)).await, 100);
+        assert_eq!(report.admit(&grant(Some("a"), None)).await.unwrap().allowance.unwrap().remaining, 0);
+        assert!(limiter(Mode::Off, 2).admit(&grant(Some("a"), None)).await.unwrap().allowance.is_none());
     }
 }

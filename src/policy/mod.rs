@@ -1,13 +1,23 @@
 //! The fifth step: whether this principal may take this route, now.
 //!
-//! Nothing here is cached: what a verifier said is an identity, and what it allows is decided on every request.
+//! Nothing here is cached: what a verifier said is an identity, and what it allows is decided on every request, by the
+//! route's class and the key's [`scopes`]. Where a body says what the request is about, it is read first ([`body`]).
 
-use std::sync::Arc;
+pub(crate) mod body;
+mod graphql;
+mod json;
+pub mod scopes;
+
+use std::{fmt, sync::Arc};
 
 use jiff::Timestamp;
 
-use crate::{auth::Principal, routing::Route};
-
+use crate::{
+    auth::Principal,
+    routing::{Route, RouteClass, Rule},
+    settings::{Mode, Policy, Scope},
+};
+pub use body::BodyError;
 /// The permission to forward one request along one route. Only [`authorize`] makes one.
 #[derive(Debug, Clone)]
 pub struct Grant {
@@ -26,52 +36,164 @@ impl Grant {
 }
 
 /// Why a principal may not take a route.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     #[error("the key has expired")]
     Expired,
+    #[error(transparent)]
+    Scope(#[from] Box<MissingScope>),
+}
+
+/// A route that none of a key's scopes allows; its Display tells the key's owner what to ask for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub struct MissingScope {
+    rule: Rule,
+    /// What the request turned out to be, which its body may tell.
+    class: RouteClass,
+    /// `None`: the default ones.
+    held: Option<Vec<String>>,
+}
+
+impl fmt::Display for MissingScope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Rule { method, pattern, .. } = &self.rule;
+        let wanted: Vec<_> = scopes::that_allow(self.class).into_iter().map(Scope::word).collect();
+        write!(
+            f,
+            "this API key may not {method} {pattern}: it needs the scope {}, and has ",
+            wanted.join(" or ")
+        )?;
+        match self.held.as_deref() {
+            None => f.write_str("the default ones"),
+            Some([]) => f.write_str("none"),
+            Some(held) => f.write_str(&held.join(", ")),
+        }
+    }
 }
 
 /// # Errors
 /// The rule that denies the request.
-pub fn authorize(principal: Arc<Principal>, route: Route) -> Result<Grant, Denied> {
-    authorize_at(Timestamp::now(), principal, route)
+pub fn authorize(policy: &Policy, principal: Arc<Principal>, route: Route) -> Result<Grant, Denied> {
+    authorize_at(Timestamp::now(), policy, principal, route)
 }
 
-fn authorize_at(now: Timestamp, principal: Arc<Principal>, route: Route) -> Result<Grant, Denied> {
+fn authorize_at(
+    now: Timestamp,
+    policy: &Policy,
+    principal: Arc<Principal>,
+    route: Route,
+) -> Result<Grant, Denied> {
     if principal.expires_at.is_some_and(|at| at <= now) {
         return Err(Denied::Expired);
     }
+    allow(policy, &principal, route.rule(), route.class())?;
     Ok(Grant { principal, route })
+}
+
+/// Whether the principal has a scope for a class of routes, as the mode wants it.
+fn allow(
+    policy: &Policy,
+    principal: &Principal,
+    rule: &Rule,
+    class: RouteClass,
+) -> Result<(), Box<MissingScope>> {
+    if policy.mode == Mode::Off
+        || principal.is_admin
+        || scopes::allowed_to(principal.scopes.as_deref(), policy).contains(class)
+    {
+        return Ok(());
+    }
+    let missing = MissingScope { rule: rule.clone(), class, held: principal.scopes.clone() };
+    if policy.mode == Mode::Enforce {
+        return Err(Box::new(missing));
+    }
+    tracing::info!(
+        key_id = principal.key_id,
+        user_id = principal.user_id,
+        denied = %missing,
+        "the policy would have denied this"
+    );
+    Ok(())
 }
 
 #[cfg(test)]
 mod tests {
-    use actix_web::test::TestRequest;
+    use actix_web::{http::Method, test::TestRequest};
     use jiff::SignedDuration;
 
     use super::*;
     use crate::{head, routing::Routes, settings::Settings};
 
-    fn route() -> Route {
-        let environment = [("MLFLOW_SERVER_URL".to_owned(), "http://mlflow".to_owned())];
-        let settings = Settings::load(None, environment).unwrap();
-        let request = TestRequest::with_uri("/api/2.0/mlflow/runs/get").insert_header(("host", "a"));
-        let request = request.to_http_request();
-        Routes::new(&settings.mlflow).resolve(head::inspect(request.head()).unwrap()).unwrap()
+    fn settings(mode: &str) -> Settings {
+        let pairs = [("MLFLOW_SERVER_URL", "http://mlflow"), ("HOKUSAI__POLICY__MODE", mode)];
+        Settings::load(None, pairs.map(|(name, value)| (name.to_owned(), value.to_owned()))).unwrap()
+    }
+
+    fn route(method: Method, path: &str) -> Route {
+        let request =
+            TestRequest::with_uri(path).method(method).insert_header(("host", "a")).to_http_request();
+        let routes = Routes::open(&settings("enforce").mlflow).unwrap();
+        routes.resolve(head::inspect(request.head()).unwrap()).unwrap()
+    }
+
+    /// Whether a principal may read a run.
+    fn outcome(now: Timestamp, principal: Principal) -> Result<(), Denied> {
+        let route = route(Method::GET, "/api/2.0/mlflow/runs/get");
+        authorize_at(now, &settings("enforce").policy, Arc::new(principal), route).map(drop)
+    }
+
+    fn with_scopes(scopes: &[&str]) -> Principal {
+        Principal {
+            scopes: Some(scopes.iter().map(|&word| word.to_owned()).collect()),
+            ..Principal::default()
+        }
     }
 
     #[test]
     fn a_key_ends_at_the_second_of_its_expiry() {
         let at: Timestamp = "2030-01-01T00:00:00Z".parse().unwrap();
-        let principal = Arc::new(Principal { expires_at: Some(at), ..Principal::default() });
+        let principal = Principal { expires_at: Some(at), ..Principal::default() };
         let before = at - SignedDuration::from_nanos(1);
-        assert!(authorize_at(before, principal.clone(), route()).is_ok());
-        assert_eq!(authorize_at(at, principal, route()).unwrap_err(), Denied::Expired);
+        assert_eq!(outcome(before, principal.clone()), Ok(()));
+        assert_eq!(outcome(at, principal), Err(Denied::Expired));
     }
 
     #[test]
     fn a_key_without_expiry_has_none() {
-        assert!(authorize_at(Timestamp::MAX, Arc::default(), route()).is_ok());
+        assert_eq!(outcome(Timestamp::MAX, Principal::default()), Ok(()));
+    }
+
+    #[test]
+    fn a_denial_says_what_is_missing_and_what_is_there() {
+        let delete = || route(Method::POST, "/ajax-api/2.0/mlflow/runs/delete");
+        let policy = settings("enforce").policy;
+        for (principal, has) in [
+            (Principal::default(), "the default ones"),
+            (with_scopes(&[]), "none"),
+            (with_scopes(&["mlflow:read", "mlflow:raed"]), "mlflow:read, mlflow:raed"),
+        ] {
+            let Err(Denied::Scope(missing)) = authorize(&policy, Arc::new(principal), delete()) else {
+                panic!("not denied")
+            };
+            let expected = format!(
+                "this API key may not POST /ajax-api/2.0/mlflow/runs/delete: it needs the scope mlflow:delete or \
+                 mlflow:admin, and has {has}"
+            );
+            assert_eq!(missing.to_string(), expected);
+        }
+    }
+
+    #[test]
+    fn an_administrator_needs_no_scopes() {
+        assert_eq!(outcome(Timestamp::now(), Principal { is_admin: true, ..with_scopes(&[]) }), Ok(()));
+    }
+
+    #[test]
+    fn scopes_are_asked_for_only_where_the_mode_says_so() {
+        for (mode, allowed) in [("off", true), ("report", true), ("enforce", false)] {
+            let route = route(Method::GET, "/api/2.0/mlflow/runs/get");
+            let outcome = authorize(&settings(mode).policy, Arc::new(with_scopes(&[])), route);
+            assert_eq!(outcome.is_ok(), allowed, "{mode}");
+        }
     }
 }

@@ -1,14 +1,20 @@
 //! The second step: which MLflow path a request asks for.
 //!
-//! A target is read once ([`target`]), found under a public mount ([`mounts`]) and turned into the path and query
-//! that MLflow is sent. The bytes that were inspected are the bytes that are forwarded.
+//! A target is read once ([`target`]), found under a public mount ([`mounts`]) and in the table of MLflow's routes
+//! ([`table`]), and turned into the path and query that MLflow is sent. The bytes that were inspected are the bytes
+//! that are forwarded.
 
+mod class;
 mod mounts;
+mod table;
 mod target;
 
 use std::sync::Arc;
 
 use actix_web::http::uri::PathAndQuery;
+
+pub use class::RouteClass;
+pub use table::{RouteTable, Rule, TableError};
 
 use crate::{
     head::SoundHead,
@@ -23,12 +29,8 @@ pub struct Route {
     mount: &'static str,
     static_prefix: Arc<str>,
     is_artifact_stores: bool,
-    moves_artifacts: bool,
+    rule: Arc<Rule>,
 }
-
-/// What ends with these moves artifacts as the store does, and is answered by the tracking server (mlflow/server/__init__.py).
-const ARTIFACTS_OF_TRACKING: [&str; 4] =
-    ["/get-artifact", "/get-trace-artifact", "/upload-artifact", "/artifacts/files"];
 
 impl Route {
     /// The path and query to send to MLflow: the client's own bytes behind the upstream's prefix.
@@ -46,9 +48,18 @@ impl Route {
         self.is_artifact_stores
     }
 
-    /// Whether its bodies are artifacts.
-    pub fn moves_artifacts(&self) -> bool {
-        self.moves_artifacts
+    /// The row of the table that it was found by.
+    pub fn rule(&self) -> &Rule {
+        &self.rule
+    }
+
+    pub fn class(&self) -> RouteClass {
+        self.rule.class
+    }
+
+    /// Whether nothing is different at MLflow afterwards, whatever the method: its searches are POSTs.
+    pub fn is_read(&self) -> bool {
+        self.rule.class.is_read() || self.rule.method.is_safe()
     }
 }
 
@@ -57,7 +68,7 @@ impl Route {
 pub enum RouteError {
     #[error("the path {0}")]
     BadPath(&'static str),
-    #[error("no route of MLflow is served at this path")]
+    #[error("the gateway knows no route of MLflow with this method and path")]
     Unknown,
 }
 
@@ -67,11 +78,19 @@ pub struct Routes {
     rest: RestPrefix,
     /// MLflow's `--static-prefix`, without a slash at the end.
     static_prefix: Arc<str>,
+    table: RouteTable,
 }
 
 impl Routes {
-    pub fn new(mlflow: &Mlflow) -> Self {
-        Self { rest: mlflow.rest, static_prefix: mlflow.static_prefix.as_str().into() }
+    /// # Errors
+    /// A file of further routes that cannot be used.
+    pub fn open(mlflow: &Mlflow) -> Result<Self, TableError> {
+        let table = RouteTable::open(mlflow.routes_file.as_deref())?;
+        Ok(Self { rest: mlflow.rest, static_prefix: mlflow.static_prefix.as_str().into(), table })
+    }
+
+    pub fn table(&self) -> &RouteTable {
+        &self.table
     }
 
     /// The path of MLflow's own health check, which tells no more than that it runs.
@@ -90,9 +109,7 @@ impl Routes {
         }
         let (mount, path) = mounts::path_at_mlflow(uri.path()).ok_or(RouteError::Unknown)?;
         let plain = target::inspect(path).map_err(RouteError::BadPath)?;
-        let is_artifact_stores = target::is_artifact_stores(&plain);
-        let of_tracking =
-            ARTIFACTS_OF_TRACKING.iter().any(|moves| plain.trim_end_matches('/').ends_with(moves));
+        let rule = self.table.find(&head.get().method, &plain).ok_or(RouteError::Unknown)?;
 
         let mut target = String::with_capacity(self.static_prefix.len() + uri.path().len() + 16);
         target.push_str(&self.static_prefix);
@@ -112,8 +129,8 @@ impl Routes {
             target,
             mount,
             static_prefix: Arc::clone(&self.static_prefix),
-            is_artifact_stores,
-            moves_artifacts: is_artifact_stores || of_tracking,
+            is_artifact_stores: target::is_artifact_stores(&plain),
+            rule: Arc::clone(rule),
         })
     }
 }

@@ -11,8 +11,16 @@ use percent_encoding::percent_decode_str;
 /// alone answers all of it, and nothing else (mlflow server --artifacts-only).
 const ARTIFACT_STORE: [&str; 2] = ["/api/2.0/mlflow-artifacts/", "/ajax-api/2.0/mlflow-artifacts/"];
 
+/// Likewise of a server's name, which has a slash (mlflow/store/tracking/mcp_server_registry/rest_mixin.py).
+const MCP_SERVERS: [&str; 2] = ["/api/3.0/mlflow/mcp-servers/", "/ajax-api/3.0/mlflow/mcp-servers/"];
+
 pub(super) fn is_artifact_stores(path: &str) -> bool {
     ARTIFACT_STORE.iter().any(|store| path.starts_with(store))
+}
+
+/// Whether a name in this path may have encoded separators.
+fn names_have_separators(path: &str) -> bool {
+    is_artifact_stores(path) || MCP_SERVERS.iter().any(|servers| path.starts_with(servers))
 }
 
 /// Inspects a path at MLflow and tells how it reads, decoded once.
@@ -40,8 +48,8 @@ fn encoded(path: &str) -> Result<Cow<'_, str>, &'static str> {
     segments(&twice)?;
 
     let separators = |path: &str| path.matches(['/', ';']).count();
-    if !is_artifact_stores(path) && separators(&twice) > separators(path) {
-        return Err("has an encoded separator outside an artifact's name");
+    if !names_have_separators(path) && separators(&twice) > separators(path) {
+        return Err("has an encoded separator outside a name that may have one");
     }
     Ok(once)
 }

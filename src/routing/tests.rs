@@ -1,14 +1,18 @@
-use actix_web::test::TestRequest;
+use actix_web::{http::Method, test::TestRequest};
 
-use super::{Route, RouteError, Routes};
+use super::{Route, RouteClass, RouteError, RouteTable, Routes};
 use crate::{head, settings::RestPrefix};
 
 fn routes(rest: RestPrefix, prefix: &str) -> Routes {
-    Routes { rest, static_prefix: prefix.into() }
+    Routes { rest, static_prefix: prefix.into(), table: RouteTable::open(None).unwrap() }
 }
 
 fn route(routes: &Routes, target: &str) -> Result<Route, RouteError> {
-    let request = TestRequest::with_uri(target).insert_header(("host", "a"));
+    route_of(routes, Method::GET, target)
+}
+
+fn route_of(routes: &Routes, method: Method, target: &str) -> Result<Route, RouteError> {
+    let request = TestRequest::with_uri(target).method(method).insert_header(("host", "a"));
     routes.resolve(head::inspect(request.to_http_request().head()).unwrap())
 }
 
@@ -25,13 +29,12 @@ fn each_public_path_has_its_path_at_mlflow() {
         ("/mlflow/", "/"),
         ("/mlflow", "/"),
         ("/api/2.0/mlflow/runs/get?a=1&a=2", "/api/2.0/mlflow/runs/get?a=1&a=2"),
-        ("/api/3.0/mlflow/traces", "/api/3.0/mlflow/traces"),
+        ("/api/3.0/mlflow/traces/t-1", "/api/3.0/mlflow/traces/t-1"),
         ("/api/2.0/mlflow-artifacts/artifacts/1/a", "/api/2.0/mlflow-artifacts/artifacts/1/a"),
         ("/ajax-api/2.0/mlflow/runs/get", "/ajax-api/2.0/mlflow/runs/get"),
         ("/graphql", "/graphql"),
         ("/get-artifact?path=a", "/get-artifact?path=a"),
         ("/model-versions/get-artifact", "/model-versions/get-artifact"),
-        ("/v1/traces", "/v1/traces"),
     ] {
         assert_eq!(resolve(public).as_deref(), Ok(upstream), "{public}");
     }
@@ -95,14 +98,14 @@ fn ambiguous_paths_are_refused() {
 
 #[test]
 fn a_target_is_a_path_also_behind_a_host() {
-    assert_eq!(resolve("http://a/api/mlflow/x").as_deref(), Ok("/x"));
+    assert_eq!(resolve("http://a/api/mlflow/version").as_deref(), Ok("/version"));
     assert!(matches!(resolve("*"), Err(RouteError::BadPath(_))));
 }
 
 #[test]
 fn a_query_never_changes_the_route() {
     assert_eq!(resolve("/admin?x=/api/mlflow/"), Err(RouteError::Unknown));
-    assert_eq!(resolve("/api/mlflow/x?y=/../z").as_deref(), Ok("/x?y=/../z"));
+    assert_eq!(resolve("/api/mlflow/version?y=/../z").as_deref(), Ok("/version?y=/../z"));
 }
 
 #[test]
@@ -112,8 +115,88 @@ fn mlflows_prefixes_are_put_before_the_path_and_taken_off_again() {
     assert_eq!(resolve("/api/2.0/mlflow/runs/get"), "/static/ajax-api/2.0/mlflow/runs/get");
     assert_eq!(resolve("/mlflow/"), "/static/");
     let public = |target: &str, path: &str| route(&routes, target).unwrap().public_path(path);
-    assert_eq!(public("/api/mlflow/x", "/static/y"), "/api/mlflow/y");
-    assert_eq!(public("/mlflow/x", "/y"), "/mlflow/y");
-    assert_eq!(public("/ajax-api/x", "/static/ajax-api/y"), "/ajax-api/y");
+    assert_eq!(public("/api/mlflow/version", "/static/y"), "/api/mlflow/y");
+    assert_eq!(public("/mlflow/version", "/y"), "/mlflow/y");
+    assert_eq!(public("/ajax-api/2.0/mlflow/runs/get", "/static/ajax-api/y"), "/ajax-api/y");
     assert_eq!(routes.health(), "/static/health");
+}
+
+/// The class of a method and a path at MLflow.
+fn class(method: Method, path: &str) -> Option<RouteClass> {
+    let routes = routes(RestPrefix::Api, "");
+    route_of(&routes, method, &format!("/mlflow{path}")).ok().map(|route| route.class())
+}
+
+#[test]
+fn a_class_is_told_by_method_and_path() {
+    use RouteClass as Class;
+    for (method, path, expected) in [
+        (Method::GET, "/api/2.0/mlflow/runs/get", Class::Read),
+        (Method::HEAD, "/api/2.0/mlflow/runs/get", Class::Read),
+        (Method::POST, "/api/2.0/mlflow/runs/search", Class::Read),
+        (Method::POST, "/ajax-api/2.0/mlflow/runs/delete", Class::Delete),
+        (Method::PATCH, "/api/2.0/mlflow/model-versions/update", Class::RegistryWrite),
+        (Method::GET, "/api/2.0/mlflow-artifacts/artifacts/1/a/b%2Fc", Class::ArtifactRead),
+        (Method::PUT, "/api/2.0/mlflow-artifacts/artifacts/1", Class::ArtifactWrite),
+        (Method::DELETE, "/ajax-api/2.0/mlflow-artifacts/artifacts/1", Class::Delete),
+        (Method::POST, "/v1/traces", Class::TraceWrite),
+        (Method::GET, "/api/3.0/mlflow/traces/get", Class::Read),
+        (Method::DELETE, "/api/3.0/mlflow/mcp-servers/io.example%2Fa/versions/1", Class::Delete),
+        (Method::POST, "/gateway/my-endpoint/mlflow/invocations", Class::GatewayInvoke),
+        (Method::POST, "/gateway/proxy/my-endpoint/v1/anything", Class::GatewayInvoke),
+        (Method::POST, "/gateway/gemini/v1beta/models/m:generateContent", Class::GatewayInvoke),
+        (Method::GET, "/", Class::Ui),
+        (Method::GET, "/static-files/static/js/main.js", Class::Ui),
+        (Method::POST, "/ajax-api/3.0/mlflow/assistant/message", Class::Admin),
+        (Method::GET, "/api/3.0/mlflow/workspaces", Class::Admin),
+    ] {
+        assert_eq!(class(method.clone(), path), Some(expected), "{method} {path}");
+    }
+}
+
+#[test]
+fn what_is_not_in_the_table_has_no_route() {
+    for (method, path) in [
+        (Method::GET, "/api/2.0/mlflow/runs/delete"),
+        (Method::DELETE, "/api/2.0/mlflow/runs/get"),
+        (Method::POST, "/"),
+        (Method::HEAD, "/api/2.0/mlflow/runs/search"),
+        (Method::GET, "/api/2.0/mlflow/runs/get/"),
+        (Method::GET, "/api/2.0/mlflow/runs/Get"),
+        (Method::GET, "/api/2.0/mlflow/runs"),
+        (Method::GET, "/api/2.0/mlflow-artifacts/artifacts/"),
+        (Method::GET, "/api/4.0/mlflow/runs/get"),
+        (Method::POST, "/gateway/gemini/v1beta/models/m:deleteContent"),
+        (Method::POST, "/api/3.0/mlflow/assistant/message"),
+        (Method::GET, "/metrics"),
+        (Method::GET, "/docs"),
+        (Method::GET, "/openapi.json"),
+    ] {
+        assert_eq!(class(method.clone(), path), None, "{method} {path}");
+    }
+}
+
+#[test]
+fn a_file_adds_rows_and_takes_the_place_of_others() {
+    let open = |text: &str| {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(&file, text).unwrap();
+        RouteTable::open(Some(file.path()))
+    };
+    let table = open("# mine\n[admin]\nGET /api/2.0/mlflow/runs/get\n[ui]\nGET /my-plugin/{page}\n").unwrap();
+    let class = |path: &str| table.find(&Method::GET, path).map(|rule| rule.class);
+    assert_eq!(class("/api/2.0/mlflow/runs/get"), Some(RouteClass::Admin));
+    assert_eq!(class("/ajax-api/2.0/mlflow/runs/get"), Some(RouteClass::Admin));
+    assert_eq!(class("/my-plugin/a"), Some(RouteClass::Ui));
+    for (text, problem) in [
+        ("GET /a", "line 1: a row before the first [class]"),
+        ("[reed]", "line 1: `reed` is no class"),
+        ("[read]\nGTE /a", "line 2: `GTE` is no method"),
+        ("[read]\n/a", "line 2: a row is a method and a path"),
+        ("[read]\nGET /api/2.0/mlflow/runs/{a}\nGET /api/2.0/mlflow/runs/{b}", "cannot be told apart"),
+    ] {
+        let error = open(text).unwrap_err().to_string();
+        assert!(error.contains(problem), "{text}: {error}");
+    }
+    assert!(RouteTable::open(Some(std::path::Path::new("/nowhere"))).is_err());
 }

@@ -6,13 +6,14 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
-use super::{Mode, Settings, UpstreamAuth};
+use super::{Mode, Policy, Settings, UpstreamAuth};
 
 /// Read again at SIGHUP.
 #[derive(Debug, Clone)]
 pub struct Live {
     pub trusted_proxies: Vec<IpNet>,
     pub metrics_allow: Vec<IpNet>,
+    pub policy: Policy,
     pub limits_mode: Mode,
     pub limits_per_hour: NonZeroU32,
 }
@@ -22,6 +23,7 @@ impl Settings {
         Live {
             trusted_proxies: self.server.trusted_proxies.clone(),
             metrics_allow: self.metrics.allow.clone(),
+            policy: self.policy.clone(),
             limits_mode: self.limits.mode,
             limits_per_hour: self.limits.per_hour,
         }
@@ -32,6 +34,7 @@ impl Settings {
         let mut as_if = new.clone();
         as_if.server.trusted_proxies.clone_from(&self.server.trusted_proxies);
         as_if.metrics.clone_from(&self.metrics);
+        as_if.policy.clone_from(&self.policy);
         as_if.limits.mode = self.limits.mode;
         as_if.limits.per_hour = self.limits.per_hour;
         as_if.telemetry.filter.clone_from(&self.telemetry.filter);

@@ -1,6 +1,6 @@
 //! MLflow, the upstream.
 
-use std::{num::NonZeroUsize, time::Duration};
+use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
 
 use actix_web::http::header::HeaderValue;
 use secrecy::SecretString;
@@ -25,6 +25,8 @@ pub struct Mlflow {
     pub rest: RestPrefix,
     /// What MLflow was started with as `--static-prefix`: empty, or `/` and a path without a slash at its end.
     pub static_prefix: String,
+    /// Routes beside those that the gateway was made with.
+    pub routes_file: Option<PathBuf>,
     /// The credentials that MLflow itself wants of us.
     pub auth: UpstreamAuth,
     /// Where it is spoken to over TLS.
@@ -133,6 +135,7 @@ impl Mlflow {
         let host_header = reader.value("mlflow.host_header");
         let rest = reader.value("mlflow.rest");
         let static_prefix = reader.optional::<Prefix>("mlflow.static_prefix");
+        let routes_file = reader.optional("mlflow.routes_file");
         let auth = UpstreamAuth::read(reader);
         let tls = ClientTls::read(reader, ["mlflow.tls.ca", "mlflow.tls.cert", "mlflow.tls.key"]);
         let connect_timeout = reader.value("mlflow.connect_timeout");
@@ -151,6 +154,7 @@ impl Mlflow {
             host_header: host_header?,
             rest: rest?,
             static_prefix: static_prefix?.map_or_else(String::new, |prefix| prefix.0),
+            routes_file: routes_file?,
             auth: auth?,
             tls: tls?,
             connect_timeout: connect_timeout?,

@@ -9,6 +9,7 @@ mod limits;
 mod live;
 mod metrics;
 mod mlflow;
+mod policy;
 mod problem;
 mod reader;
 mod redis;
@@ -26,6 +27,7 @@ pub use limits::{Limits, Mode};
 pub use live::Live;
 pub use metrics::Metrics;
 pub use mlflow::{HostHeader, Mlflow, Passing, RestPrefix, UpstreamAuth};
+pub use policy::{Policy, Scope};
 pub use problem::{Problem, Problems};
 pub use redis::RedisSettings;
 pub(crate) use redis_url::{RedisKind, RedisUrl};
@@ -44,6 +46,7 @@ pub struct Settings {
     pub auth: Auth,
     /// Not set: nothing is shared between instances.
     pub redis: Option<RedisSettings>,
+    pub policy: Policy,
     pub limits: Limits,
     pub metrics: Metrics,
     pub telemetry: Telemetry,
@@ -64,6 +67,7 @@ impl Settings {
         let mlflow = Mlflow::read(&mut reader);
         let auth = Auth::read(&mut reader);
         let redis = RedisSettings::read(&mut reader);
+        let policy = Policy::read(&mut reader);
         let limits = Limits::read(&mut reader);
         let metrics = Metrics::read(&mut reader);
         let telemetry = Telemetry::read(&mut reader);
@@ -75,6 +79,7 @@ impl Settings {
                 mlflow: mlflow?,
                 auth: auth?,
                 redis: redis?,
+                policy: policy?,
                 limits: limits?,
                 metrics: metrics?,
                 telemetry: telemetry?,

@@ -60,6 +60,31 @@ impl Reader {
     /// A list: an array in a file, separated by commas in the environment.
     pub(super) fn list<T: FromText>(&mut self, key: &'static str) -> Option<Vec<T>> {
         let Some(value) = self.take(key) else { return Some(Vec::new()) };
+        self.items(key, value)
+    }
+
+    /// A table of lists, by the names that stand behind `key` and a dot.
+    pub(super) fn table_of_lists<T: FromText>(
+        &mut self,
+        key: &'static str,
+    ) -> Option<BTreeMap<String, Vec<T>>> {
+        self.known.push(key);
+        let prefix = format!("{key}.");
+        let inside = |candidate: &String| candidate.starts_with(&prefix);
+        let keys: Vec<String> = self.values.keys().filter(|key| inside(key)).cloned().collect();
+        let mut table = Some(BTreeMap::new());
+        for key in keys {
+            let items = self.values.remove(&key).and_then(|value| self.items(&key, value));
+            // Every list is tried, so that all wrong ones are named.
+            table = table.zip(items).map(|(mut table, items)| {
+                table.insert(key[prefix.len()..].to_owned(), items);
+                table
+            });
+        }
+        table
+    }
+
+    fn items<T: FromText>(&mut self, key: &str, value: Value) -> Option<Vec<T>> {
         let found = Self::describe(&value);
         let items = match value.kind {
             ValueKind::Array(items) => items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>(),

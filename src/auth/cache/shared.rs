@@ -21,7 +21,7 @@ use crate::{
 };
 
 /// The only version that is read; the first byte of a value.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const MAC_LENGTH: usize = 32;
 /// The longest value that is read, in bytes; longer ones are cut off and therefore not believed.
 const MAX_VALUE: isize = 16 * 1024;
@@ -190,6 +190,8 @@ mod tests {
             user_id: Some("ada".to_owned()),
             key_id: Some("k-1".to_owned()),
             scopes: Some(vec!["mlflow:read".to_owned()]),
+            is_admin: true,
+            workspace: Some("team-a".to_owned().try_into().unwrap()),
             expires_at: "2030-01-01T00:00:00Z".parse().ok(),
             rate_limit_per_hour: std::num::NonZeroU32::new(100),
         };

@@ -8,7 +8,7 @@ use std::{
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use crate::auth::key::KeyDigest;
+use crate::auth::{Workspace, key::KeyDigest};
 
 /// A key file as it is written.
 #[derive(Debug, Deserialize)]
@@ -30,6 +30,8 @@ pub struct Record {
     pub digest: String,
     /// Left out: the key carries no scopes of its own.
     pub scopes: Option<Vec<String>>,
+    /// Left out: any workspace of MLflow's.
+    pub workspace: Option<Workspace>,
     /// Left out: the settings' number.
     pub rate_limit_per_hour: Option<NonZeroU32>,
     pub created_at: Timestamp,

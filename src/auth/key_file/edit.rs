@@ -4,6 +4,7 @@
 use std::{
     fs::{self, File},
     io::{self, Write as _},
+    num::NonZeroU32,
     os::unix::fs::{MetadataExt as _, fchown},
     path::{Path, PathBuf},
 };
@@ -14,7 +15,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 
 use super::{KeyFileError, Record, document::Document};
-use crate::auth::key::{self, Environment, KeyDigest};
+use crate::auth::{
+    Workspace,
+    key::{self, Environment, KeyDigest},
+};
 
 const HEADER: &str = "# Keys of hokusai-gateway: digests only. Written by `hokusai-gateway keys`, and safe to edit: the \
                       gateway takes a\n# change over within a second, as a whole or not at all.\n";
@@ -26,7 +30,25 @@ pub struct NewKey {
     pub environment: Environment,
     /// `None`: no scopes of its own.
     pub scopes: Option<Vec<String>>,
+    /// `None`: any workspace.
+    pub workspace: Option<Workspace>,
+    /// `None`: the settings' number.
+    pub rate_limit_per_hour: Option<NonZeroU32>,
     pub expires_at: Option<Timestamp>,
+}
+
+impl NewKey {
+    /// A key that has nothing of its own but its user.
+    pub fn of(user: &str, environment: Environment) -> Self {
+        Self {
+            user: user.to_owned(),
+            environment,
+            scopes: None,
+            workspace: None,
+            rate_limit_per_hour: None,
+            expires_at: None,
+        }
+    }
 }
 
 /// A key that was made just now: the only time it is known.
@@ -97,7 +119,14 @@ pub fn rotate(path: &Path, id: &str, overlap: SignedDuration) -> Result<CreatedK
             Timestamp::now().saturating_add(lifetime).unwrap_or(Timestamp::MAX)
         });
         let environment = if id.starts_with(TEST_ID) { Environment::Test } else { Environment::Live };
-        let new = NewKey { user: old.user.clone(), environment, scopes: old.scopes.clone(), expires_at };
+        let new = NewKey {
+            user: old.user.clone(),
+            environment,
+            scopes: old.scopes.clone(),
+            workspace: old.workspace.clone(),
+            rate_limit_per_hour: old.rate_limit_per_hour,
+            expires_at,
+        };
         set_time(document, id, "expires_at", old.expires_at.map_or(end, |at| at.min(end)));
         Ok(add(document, &new))
     })
@@ -121,6 +150,12 @@ fn add(document: &mut DocumentMut, new: &NewKey) -> CreatedKey {
     table.insert("digest", value(KeyDigest::of(key.expose_secret()).to_string()));
     if let Some(scopes) = &new.scopes {
         table.insert("scopes", value(scopes.iter().collect::<Array>()));
+    }
+    if let Some(workspace) = &new.workspace {
+        table.insert("workspace", value(workspace.as_str()));
+    }
+    if let Some(limit) = new.rate_limit_per_hour {
+        table.insert("rate_limit_per_hour", value(i64::from(limit.get())));
     }
     table.insert("created_at", time(Timestamp::now()));
     if let Some(at) = new.expires_at {

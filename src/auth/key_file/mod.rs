@@ -82,6 +82,8 @@ impl From<Record> for Key {
             user_id: Some(record.user),
             key_id: Some(record.id),
             scopes: record.scopes,
+            is_admin: false,
+            workspace: record.workspace,
             expires_at: record.expires_at,
             rate_limit_per_hour: record.rate_limit_per_hour,
         };

@@ -1,4 +1,4 @@
-use std::{fs, path::PathBuf};
+use std::{fs, num::NonZeroU32, path::PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret as _;
@@ -23,9 +23,7 @@ impl Fixture {
     }
 
     fn create(&self, user: &str) -> CreatedKey {
-        let new =
-            NewKey { user: user.to_owned(), environment: Environment::Test, scopes: None, expires_at: None };
-        edit::create(&self.path, &new).unwrap()
+        edit::create(&self.path, &NewKey::of(user, Environment::Test)).unwrap()
     }
 
     fn open(&self) -> KeyFile {
@@ -60,19 +58,28 @@ fn one_user_may_have_several_keys() {
 }
 
 #[test]
-fn scopes_and_expiry_are_kept() {
+fn everything_about_a_key_is_kept_and_passed_on_to_its_successor() {
     let fixture = Fixture::new();
     let expires_at: Timestamp = "2030-01-02T03:04:05Z".parse().unwrap();
     let new = NewKey {
-        user: "ada".to_owned(),
-        environment: Environment::Live,
         scopes: Some(vec!["mlflow:read".to_owned()]),
+        workspace: Some("team-a".to_owned().try_into().unwrap()),
+        rate_limit_per_hour: NonZeroU32::new(7),
         expires_at: Some(expires_at),
+        ..NewKey::of("ada", Environment::Live)
     };
     let created = edit::create(&fixture.path, &new).unwrap();
-    let principal = fixture.open().verify(created.key.expose_secret()).unwrap();
-    assert_eq!(principal.scopes, new.scopes);
-    assert_eq!(principal.expires_at, new.expires_at);
+    let successor = edit::rotate(&fixture.path, &created.id, SignedDuration::from_hours(1)).unwrap();
+    let keys = fixture.open();
+    for key in [&created, &successor] {
+        let principal = keys.verify(key.key.expose_secret()).unwrap();
+        assert_eq!(principal.user_id.as_deref(), Some("ada"));
+        assert_eq!(principal.scopes, new.scopes);
+        assert_eq!(principal.workspace, new.workspace);
+        assert_eq!(principal.rate_limit_per_hour, new.rate_limit_per_hour);
+    }
+    let successors = keys.verify(successor.key.expose_secret()).unwrap().expires_at.unwrap();
+    assert!(successors.duration_since(expires_at).abs() < SignedDuration::from_mins(1), "{successors}");
 }
 
 #[test]
@@ -106,10 +113,8 @@ fn an_overlap_never_prolongs_a_key() {
     let fixture = Fixture::new();
     let soon = Timestamp::now().saturating_add(SignedDuration::from_mins(5)).unwrap();
     let new = NewKey {
-        user: "ada".to_owned(),
-        environment: Environment::Test,
-        scopes: None,
         expires_at: Some(soon),
+        ..NewKey::of("ada", Environment::Test)
     };
     let old = edit::create(&fixture.path, &new).unwrap();
     edit::rotate(&fixture.path, &old.id, SignedDuration::from_hours(24)).unwrap();

@@ -1,0 +1,147 @@
+//! JSON that can be read in one way only.
+//!
+//! MLflow reads protobuf's JSON, in which `experiment_id` and `experimentId` are one field and the last one counts
+//! (google/protobuf/json_format.py). Another reader may take the first.
+
+use std::{collections::HashSet, fmt};
+
+use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+/// Reads a body of JSON, in UTF-8.
+///
+/// # Errors
+/// What is not JSON, or has an object that names one field twice; the text says where.
+pub(super) fn read(body: &[u8]) -> Result<Value, serde_json::Error> {
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value = Unambiguous.deserialize(&mut reader)?;
+    reader.end()?;
+    Ok(value)
+}
+
+/// A field's name as protobuf writes it in JSON (google/protobuf/descriptor.cc, `ToJsonName`).
+fn json_name(name: &str) -> String {
+    let mut json = String::with_capacity(name.len());
+    let mut capitalize = false;
+    for character in name.chars() {
+        match character {
+            '_' => capitalize = true,
+            _ if capitalize => {
+                json.push(character.to_ascii_uppercase());
+                capitalize = false;
+            }
+            _ => json.push(character),
+        }
+    }
+    json
+}
+
+struct Unambiguous;
+
+impl<'de> DeserializeSeed<'de> for Unambiguous {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Unambiguous {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, value: &str) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(item) = items.next_element_seed(Self)? {
+            array.push(item);
+        }
+        Ok(array.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
+        let (mut object, mut names) = (Map::new(), HashSet::new());
+        while let Some(name) = fields.next_key::<String>()? {
+            if !names.insert(json_name(&name)) {
+                return Err(A::Error::custom(format_args!(
+                    "the field {name:?} is there twice, in one spelling or in two"
+                )));
+            }
+            let value = fields.next_value_seed(Self)?;
+            object.insert(name, value);
+        }
+        Ok(object.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::read;
+
+    #[test]
+    fn json_is_read_as_it_is() {
+        let text = r#"{"run_id":"a","steps":[1,-2,2.5,1e3],"tags":[{"key":"a"},{"key":"b"}],"ok":true,"none":null,"é":"\u00e9"}"#;
+        assert_eq!(read(text.as_bytes()).unwrap(), serde_json::from_str::<serde_json::Value>(text).unwrap());
+    }
+
+    #[test]
+    fn one_field_named_twice_is_refused() {
+        for text in [
+            r#"{"experiment_id":"1","experiment_id":"2"}"#,
+            r#"{"experiment_id":"1","experimentId":"2"}"#,
+            r#"{"experimentId":"1","experiment_id":"1"}"#,
+            r#"{"experiment\u005fid":"1","experiment_id":"2"}"#,
+            r#"{"experiment_id":"1","experiment__id":"2"}"#,
+            r#"{"name":"a","_name":"a","Name":"b"}"#,
+            r#"{"a":{"b":[{"run_id":1,"runId":2}]}}"#,
+        ] {
+            let error = read(text.as_bytes()).unwrap_err().to_string();
+            assert!(error.contains("is there twice"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_json_is_refused() {
+        for body in [
+            &b""[..],
+            b"{",
+            b"{} {}",
+            b"run_id=1",
+            b"{'run_id': 1}",
+            b"{\"a\": NaN}",
+            b"{\"a\": 1,}",
+            b"\xef\xbb\xbf{}",
+            b"{\"a\": \"\xff\"}",
+            b"{\0\"\0a\0\"\0:\01\0}\0",
+            &[b'['; 100_000],
+        ] {
+            assert!(read(body).is_err(), "{:?}", String::from_utf8_lossy(&body[..body.len().min(40)]));
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What a key may do.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Mode,
+    reader::Reader,
+    value::{FromText, words},
+};
+
+/// `[policy]`
+#[derive(Debug, Clone)]
+pub struct Policy {
+    /// Whether scopes are asked for.
+    pub mode: Mode,
+    /// The scopes of a key of which the verifier names none; not of one that has an empty list.
+    pub default_scopes: Vec<Scope>,
+    /// What other words mean that keys carry as scopes.
+    pub aliases: BTreeMap<String, Vec<Scope>>,
+}
+
+/// A word for what a key may do. What each allows stands in `policy::scopes`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    Read,
+    Write,
+    Delete,
+    Admin,
+    RegistryWrite,
+    ArtifactRead,
+    ArtifactWrite,
+    TraceWrite,
+    GatewayInvoke,
+    Ui,
+}
+
+words!(
+    Scope,
+    "mlflow:read" => Self::Read,
+    "mlflow:write" => Self::Write,
+    "mlflow:delete" => Self::Delete,
+    "mlflow:admin" => Self::Admin,
+    "mlflow:registry_write" => Self::RegistryWrite,
+    "mlflow:artifact_read" => Self::ArtifactRead,
+    "mlflow:artifact_write" => Self::ArtifactWrite,
+    "mlflow:trace_write" => Self::TraceWrite,
+    "mlflow:gateway_invoke" => Self::GatewayInvoke,
+    "mlflow:ui" => Self::Ui
+);
+
+impl Scope {
+    pub const ALL: [Self; 10] = [
+        Self::Read,
+        Self::Write,
+        Self::Delete,
+        Self::Admin,
+        Self::RegistryWrite,
+        Self::ArtifactRead,
+        Self::ArtifactWrite,
+        Self::TraceWrite,
+        Self::GatewayInvoke,
+        Self::Ui,
+    ];
+
+    pub fn from_word(word: &str) -> Option<Self> {
+        Self::from_text(word).ok()
+    }
+
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Read => "mlflow:read",
+            Self::Write => "mlflow:write",
+            Self::Delete => "mlflow:delete",
+            Self::Admin => "mlflow:admin",
+            Self::RegistryWrite => "mlflow:registry_write",
+            Self::ArtifactRead => "mlflow:artifact_read",
+            Self::ArtifactWrite => "mlflow:artifact_write",
+            Self::TraceWrite => "mlflow:trace_write",
+            Self::GatewayInvoke => "mlflow:gateway_invoke",
+            Self::Ui => "mlflow:ui",
+        }
+    }
+}
+
+impl Policy {
+    pub(super) fn read(reader: &mut Reader) -> Option<Self> {
+        let mode = reader.value("policy.mode");
+        let default_scopes = reader.list("policy.default_scopes");
+        let aliases = reader.table_of_lists("policy.aliases");
+        Some(Self { mode: mode?, default_scopes: default_scopes?, aliases: aliases? })
+    }
+}
