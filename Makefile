@@ -6,7 +6,7 @@ CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-unit test-e2e fuzz soak attack lint deny packages clean
+.PHONY: help run demo test test-unit test-e2e test-compat fuzz soak attack lint deny packages clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 14
@@ -25,6 +25,18 @@ test-unit: ## Unit tests, and the gateway on real sockets between recording fake
 test-e2e: $(VENV)/.done ## MLflow's real client and server, with the gateway between them
 	cargo build --locked
 	$(PYTHON) -m pytest tests/e2e
+
+COMPAT := 3.16.1 3.15.2
+
+test-compat: $(VENV)/.done ## Whether the routes of the two minor versions of MLflow before this one are known too
+	cargo build --locked
+	@for version in $(COMPAT); do \
+		test -e $(VENV)/compat/$$version/.done || { \
+			$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
+				--target $(VENV)/compat/$$version -r scripts/compat/mlflow-$$version.txt \
+				&& touch $(VENV)/compat/$$version/.done; } || exit 1; \
+	done
+	MLFLOW_COMPAT=$(subst $() ,:,$(COMPAT:%=$(CURDIR)/$(VENV)/compat/%)) $(PYTHON) -m pytest tests/e2e/test_routes.py
 
 soak: $(VENV)/.done release ## 10 GB up and down with MLflow's client (40 GB of disk)
 	HOKUSAI_GATEWAY=target/release/hokusai-gateway SOAK_MIB=10240 \

@@ -79,7 +79,8 @@ fn client_tls(section: &str, settings: Option<&ClientTls>) -> Result<Option<Tls>
     settings.map(tls::client_config).transpose().map_err(|error| problem(section, error, fix))
 }
 
-fn bad_routes(error: TableError) -> Problem {
+/// The problem of a file of routes that cannot be used.
+pub(crate) fn bad_routes(error: TableError) -> Problem {
     problem(
         "mlflow.routes_file",
         error,

@@ -4,6 +4,7 @@
 mod check;
 mod healthcheck;
 mod keys;
+mod routes;
 mod serve;
 
 use std::{
@@ -38,6 +39,9 @@ enum Command {
     Check(Config),
     /// Manage the key file
     Keys(keys::Keys),
+    /// Print every route of MLflow that is forwarded, with its class and the scopes that allow it
+    #[command(after_help = "Example:\n  hokusai-gateway routes | grep runs/delete")]
+    Routes(routes::Routes),
     /// Ask the local gateway's /live; for containers
     #[command(after_help = "Example:\n  HEALTHCHECK CMD [\"hokusai-gateway\", \"healthcheck\"]")]
     Healthcheck(Config),
@@ -61,6 +65,7 @@ impl Cli {
             Command::Serve(config) => serve::run(config.config.as_deref()),
             Command::Check(config) => check::run(config.config.as_deref()),
             Command::Keys(keys) => keys.run(),
+            Command::Routes(routes) => routes.run(),
             Command::Healthcheck(config) => healthcheck::run(config.config.as_deref()),
         }
     }

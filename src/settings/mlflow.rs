@@ -12,6 +12,9 @@ use super::{
     value::{FromText, words},
 };
 
+/// The key of a setting that a command reads alone.
+pub(super) const ROUTES_FILE: &str = "mlflow.routes_file";
+
 /// `[mlflow]`
 #[derive(Debug, Clone)]
 pub struct Mlflow {
@@ -135,7 +138,7 @@ impl Mlflow {
         let host_header = reader.value("mlflow.host_header");
         let rest = reader.value("mlflow.rest");
         let static_prefix = reader.optional::<Prefix>("mlflow.static_prefix");
-        let routes_file = reader.optional("mlflow.routes_file");
+        let routes_file = reader.optional(ROUTES_FILE);
         let auth = UpstreamAuth::read(reader);
         let tls = ClientTls::read(reader, ["mlflow.tls.ca", "mlflow.tls.cert", "mlflow.tls.key"]);
         let connect_timeout = reader.value("mlflow.connect_timeout");

@@ -20,7 +20,7 @@ mod telemetry;
 mod tls;
 mod value;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 pub use auth::{Auth, AuthCache, AuthMode, AuthService};
 pub use limits::{Limits, Mode};
@@ -35,6 +35,7 @@ pub use server::Server;
 pub use telemetry::{LogFormat, Telemetry};
 pub use tls::{ClientTls, Identity};
 
+use mlflow::ROUTES_FILE;
 use reader::Reader;
 use sha2::{Digest as _, Sha256};
 
@@ -106,6 +107,18 @@ impl Settings {
     ) -> Result<Auth, Problems> {
         let mut reader = Reader::new(sources::collect(file, environment)?);
         Auth::read(&mut reader).ok_or_else(|| reader.into_problems())
+    }
+
+    /// Reads only `mlflow.routes_file`.
+    ///
+    /// # Errors
+    /// The problems of this setting.
+    pub fn load_routes_file(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Option<PathBuf>, Problems> {
+        let mut reader = Reader::new(sources::collect(file, environment)?);
+        reader.optional(ROUTES_FILE).ok_or_else(|| reader.into_problems())
     }
 }
 

@@ -15,19 +15,19 @@ async fn each_refusal_has_its_status_and_reason() {
         ("GET", "/api/mlflow/%252e%252e/admin", "", 400, "bad_path", "BAD_REQUEST"),
         ("GET", "/api/mlflow//api", "", 400, "bad_path", "BAD_REQUEST"),
         ("GET", "/api/mlflow/a;b", "", 400, "bad_path", "BAD_REQUEST"),
-        ("GET", "http://evil/api/mlflow/x", "", 400, "bad_request", "BAD_REQUEST"),
-        ("TRACE", "/api/mlflow/x", "", 405, "method_not_allowed", "BAD_REQUEST"),
+        ("GET", "http://evil/api/mlflow/version", "", 400, "bad_request", "BAD_REQUEST"),
+        ("TRACE", "/api/mlflow/version", "", 405, "method_not_allowed", "BAD_REQUEST"),
         ("OPTIONS", "*", "", 405, "method_not_allowed", "BAD_REQUEST"),
-        ("PROPFIND", "/api/mlflow/x", "", 405, "method_not_allowed", "BAD_REQUEST"),
+        ("PROPFIND", "/api/mlflow/version", "", 405, "method_not_allowed", "BAD_REQUEST"),
         (
             "GET",
-            "/api/mlflow/x",
+            "/api/mlflow/version",
             "connection: upgrade\r\nupgrade: websocket\r\n",
             501,
             "bad_request",
             "BAD_REQUEST",
         ),
-        ("GET", "/api/mlflow/x", "upgrade: WebSocket\r\n", 501, "bad_request", "BAD_REQUEST"),
+        ("GET", "/api/mlflow/version", "upgrade: WebSocket\r\n", 501, "bad_request", "BAD_REQUEST"),
     ] {
         let response = ask(gateway.address, gateway.request(method, target, rest)).await;
         assert_eq!(response.status, status, "{method} {target}");
@@ -45,7 +45,7 @@ async fn what_follows_an_upgrade_or_connect_is_not_a_request() {
     let gateway = Gateway::start(&mlflow).await;
     let behind = gateway.request("GET", "/api/2.0/mlflow/runs/get", "");
     for first in [
-        gateway.request("GET", "/api/mlflow/x", "connection: upgrade\r\nupgrade: websocket\r\n"),
+        gateway.request("GET", "/api/mlflow/version", "connection: upgrade\r\nupgrade: websocket\r\n"),
         gateway.request("CONNECT", "mlflow:80", ""),
     ] {
         let mut connection = Connection::open(gateway.address).await;

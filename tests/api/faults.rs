@@ -221,7 +221,7 @@ async fn expect_is_answered_by_the_gateway_and_never_passed_on() {
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
     let gateway = Gateway::start(&mlflow).await;
     let mut connection = Connection::open(gateway.address).await;
-    connection.send(gateway.request("PUT", SEARCH, "expect: 100-continue\r\ncontent-length: 5\r\n")).await;
+    connection.send(gateway.request("POST", SEARCH, "expect: 100-continue\r\ncontent-length: 5\r\n")).await;
     assert_eq!(connection.response(false).await.status, 100);
     connection.send("hello").await;
     assert_eq!(connection.response(false).await.status, 200);

@@ -1,6 +1,8 @@
 //! What reaches MLflow, and what comes back.
 
-use crate::support::{Gateway, GatewayBuilder, Server, ask, client::Connection, server::Answer};
+use crate::support::{
+    Gateway, GatewayBuilder, Server, ask, client::Connection, gateway::path_for, server::Answer,
+};
 
 const SEARCH: &str = "/api/mlflow/api/2.0/mlflow/experiments/search";
 
@@ -16,7 +18,7 @@ async fn every_mount_leads_to_its_path_at_mlflow() {
         ("/mlflow/api/2.0/mlflow/runs/get", "/api/2.0/mlflow/runs/get"),
         ("/mlflow/", "/"),
         ("/api/2.0/mlflow/runs/get", "/api/2.0/mlflow/runs/get"),
-        ("/api/3.0/mlflow/traces", "/api/3.0/mlflow/traces"),
+        ("/api/3.0/mlflow/traces/t-1", "/api/3.0/mlflow/traces/t-1"),
         (
             "/api/2.0/mlflow-artifacts/artifacts/1/%23%20%25%2B%C3%A9",
             "/api/2.0/mlflow-artifacts/artifacts/1/%23%20%25%2B%C3%A9",
@@ -25,7 +27,6 @@ async fn every_mount_leads_to_its_path_at_mlflow() {
         ("/graphql", "/graphql"),
         ("/get-artifact?path=a%20b", "/get-artifact?path=a%20b"),
         ("/model-versions/get-artifact", "/model-versions/get-artifact"),
-        ("/v1/traces", "/v1/traces"),
     ] {
         let response = gateway.get(public).await;
         assert_eq!(response.status, 200, "{public}");
@@ -155,7 +156,7 @@ async fn a_bodys_length_stays_and_chunks_stay_chunks() {
         ("PUT", "transfer-encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", None, true, "hello"),
         ("GET", "", None, false, ""),
     ] {
-        let response = ask(gateway.address, gateway.request(method, SEARCH, rest)).await;
+        let response = ask(gateway.address, gateway.request(method, path_for(method), rest)).await;
         assert_eq!(response.status, 200, "{method} {rest}");
         let seen = mlflow.requests().pop().unwrap();
         assert!(seen.line.starts_with(&format!("{method} ")), "{}", seen.line);
@@ -170,7 +171,7 @@ async fn an_empty_file_reaches_mlflow_as_one() {
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
     let gateway = Gateway::start(&mlflow).await;
     // As MLflow's client sends it: chunks, and none of them.
-    let request = gateway.request("PUT", SEARCH, "transfer-encoding: chunked\r\n\r\n0\r\n\r\n");
+    let request = gateway.request("PUT", path_for("PUT"), "transfer-encoding: chunked\r\n\r\n0\r\n\r\n");
     assert_eq!(ask(gateway.address, request).await.status, 200);
     let seen = mlflow.request();
     assert!(seen.complete && seen.body.is_empty());
@@ -279,7 +280,7 @@ async fn a_redirect_is_the_clients_to_follow() {
     .await;
     let gateway = Gateway::start(&mlflow).await;
     let response =
-        ask(gateway.address, gateway.request("PUT", SEARCH, "content-length: 5\r\n\r\nhello")).await;
+        ask(gateway.address, gateway.request("PUT", path_for("PUT"), "content-length: 5\r\n\r\nhello")).await;
     assert_eq!(response.status, 307);
     assert_eq!(mlflow.request().body, b"hello");
 }

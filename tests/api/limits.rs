@@ -2,7 +2,7 @@
 
 use crate::support::{GatewayBuilder, Server, ask, server::Answer};
 
-const TARGET: &str = "/api/2.0/mlflow/runs/get";
+const TARGET: &str = "/api/2.0/mlflow/experiments/search";
 
 #[actix_web::test]
 async fn a_key_is_told_what_is_left_and_refused_when_nothing_is() {
@@ -26,7 +26,8 @@ async fn a_key_is_told_what_is_left_and_refused_when_nothing_is() {
     assert!((1..=1201).contains(&refused.header("retry-after").unwrap().parse::<u32>().unwrap()));
     assert_eq!(mlflow.requests().len(), 3);
 
-    let write = ask(gateway.address, gateway.request("POST", TARGET, "content-length: 0\r\n")).await;
+    let create = gateway.request("POST", "/api/2.0/mlflow/runs/create", "content-length: 0\r\n");
+    let write = ask(gateway.address, create).await;
     assert_eq!(write.status, 200, "writes are counted apart");
 }
 

@@ -33,7 +33,9 @@ async fn every_lookup_of_a_key_and_every_validation_is_counted() {
         .start(&mlflow)
         .await;
     for key in ["good", "good", "good", "bad", "bad", "unlucky"] {
-        let get = format!("GET /api/2.0/mlflow/x HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n\r\n");
+        let get = format!(
+            "GET /api/2.0/mlflow/runs/get HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n\r\n"
+        );
         ask(gateway.address, get).await;
     }
     for (name, expected) in [

@@ -152,7 +152,8 @@ async fn after_sigterm_everything_goes_on_for_the_settle_time_but_readiness() {
     gateway.terminate();
     eventually("it is not ready", async || ready().await.status == 503).await;
     assert_eq!(ready().await.json()["reasons"][0], "draining");
-    let get = format!("GET /api/2.0/mlflow/x HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n\r\n");
+    let get =
+        format!("GET /api/2.0/mlflow/runs/get HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n\r\n");
     assert_eq!(ask(gateway.address, get).await.status, 200);
     // Whoever says it twice does not want to wait.
     gateway.terminate();
@@ -172,7 +173,7 @@ async fn usage_is_reported_to_the_last_request_before_the_end() {
     let settings = [("MLFLOW_SERVER_URL", &mlflow.url()[..]), ("HOKUSAI_AUTH_SERVICE_URL", &auth.url()[..])];
     let mut gateway = Process::serve(folder.path(), &settings);
     for _ in 0..50 {
-        let get = "GET /api/2.0/mlflow/x HTTP/1.1\r\nhost: a\r\nauthorization: Bearer the-key\r\n\r\n";
+        let get = "GET /api/2.0/mlflow/runs/get HTTP/1.1\r\nhost: a\r\nauthorization: Bearer the-key\r\n\r\n";
         assert_eq!(ask(gateway.address, get).await.status, 200);
     }
     gateway.terminate();
@@ -192,7 +193,8 @@ async fn sighup_takes_over_what_can_change_and_nothing_of_a_bad_file() {
     };
     write("per_hour = 100");
     let gateway = Process::serve_with(folder.path(), &["--config", "gateway.toml"], &[]);
-    let get = format!("GET /api/2.0/mlflow/x HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n\r\n");
+    let get =
+        format!("GET /api/2.0/mlflow/runs/get HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n\r\n");
     let limit = || async {
         let response = ask(gateway.address, &get).await;
         (response.status, response.header("ratelimit-limit").map(str::to_owned))
@@ -242,7 +244,7 @@ async fn each_request_leaves_one_line_that_names_the_caller_and_never_the_key() 
     let address = gateway.address;
     let good = format!("authorization: Bearer {key}\r\n");
     for headers in [good.as_str(), "authorization: Bearer not-a-good-key\r\n"] {
-        let target = format!("/api/2.0/mlflow/runs/get?token={key}");
+        let target = format!("/api/2.0/mlflow/runs/log-batch?token={key}");
         ask(address, format!("POST {target} HTTP/1.1\r\nhost: a\r\n{headers}content-length: 3\r\n\r\nabc"))
             .await;
     }
@@ -263,7 +265,7 @@ async fn each_request_leaves_one_line_that_names_the_caller_and_never_the_key() 
     assert_eq!(lines[0]["status"], 200);
     assert_eq!(lines[0]["user_id"], "ada");
     assert_eq!(lines[0]["method"], "POST");
-    assert_eq!(lines[0]["path"], "/api/2.0/mlflow/runs/get");
+    assert_eq!(lines[0]["path"], "/api/2.0/mlflow/runs/log-batch");
     assert_eq!(lines[0]["client_ip"], "127.0.0.1");
     assert_eq!(lines[0]["bytes_in"], 3);
     assert_eq!(lines[0]["bytes_out"], 4);

@@ -8,9 +8,11 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{Gateway, GatewayBuilder, Server, ask, client::Connection, eventually, server::Answer};
+use crate::support::{
+    Gateway, GatewayBuilder, Server, ask, client::Connection, eventually, gateway::path_for, server::Answer,
+};
 
-const TARGET: &str = "/api/2.0/mlflow/runs/get";
+const TARGET: &str = "/api/2.0/mlflow/experiments/search";
 const ARTIFACT: &str = "/api/2.0/mlflow-artifacts/artifacts/1/a";
 /// Nobody listens there.
 const NOBODY: &str = "http://127.0.0.1:1";
@@ -208,9 +210,9 @@ async fn what_may_not_be_repeated_is_sent_once() {
         ("GET", "", 2),
         ("HEAD", "", 2),
         ("DELETE", "", 2),
-        ("DELETE", "content-length: 5\r\n\r\nhello", 1),
+        ("DELETE", "content-length: 5\r\n\r\n[1,2]", 1),
     ] {
-        let target = format!("{TARGET}?{method}{}", rest.len());
+        let target = format!("{}?{method}{}", path_for(method), rest.len());
         // A new one each time: one that has failed is soon left alone.
         let gateway = GatewayBuilder::default().set("MLFLOW__PROBE_INTERVAL", "1h").start(&mlflow).await;
         let response = ask(gateway.address, gateway.request(method, &target, rest)).await;
@@ -241,16 +243,16 @@ async fn a_location_at_mlflow_becomes_one_below_the_public_mount() {
         .await;
     let own = mlflow.url();
     for (target, location, public) in [
-        ("/api/mlflow/x", format!("{own}/base/static/api/y?z=1"), "/api/mlflow/api/y?z=1"),
-        ("/mlflow/x", "/base/static/y".to_owned(), "/mlflow/y"),
-        ("/ajax-api/x", format!("{own}/base/static/ajax-api/y"), "/ajax-api/y"),
+        ("/api/mlflow/version", format!("{own}/base/static/api/y?z=1"), "/api/mlflow/api/y?z=1"),
+        ("/mlflow/version", "/base/static/y".to_owned(), "/mlflow/y"),
+        ("/ajax-api/2.0/mlflow/runs/get", format!("{own}/base/static/ajax-api/y"), "/ajax-api/y"),
         (
-            "/api/mlflow/x",
+            "/api/mlflow/version",
             "https://bucket.s3.example/key?sig=1".to_owned(),
             "https://bucket.s3.example/key?sig=1",
         ),
-        ("/api/mlflow/x", "y".to_owned(), "y"),
-        ("/mlflow/x", "/base/static/#/models".to_owned(), "/mlflow/#/models"),
+        ("/api/mlflow/version", "y".to_owned(), "y"),
+        ("/mlflow/version", "/base/static/#/models".to_owned(), "/mlflow/#/models"),
     ] {
         let response =
             ask(gateway.address, gateway.request("GET", target, &format!("x-location: {location}\r\n")))
@@ -281,7 +283,7 @@ async fn a_location_at_the_host_that_mlflow_was_told_is_one_at_mlflow() {
     .await;
     for host in ["client", "mlflow.internal:5000"] {
         let gateway = GatewayBuilder::default().set("MLFLOW__HOST_HEADER", host).start(&mlflow).await;
-        assert_eq!(gateway.get("/mlflow/x").await.header("location"), Some("/mlflow/y"), "{host}");
+        assert_eq!(gateway.get("/mlflow/version").await.header("location"), Some("/mlflow/y"), "{host}");
     }
 }
 

@@ -55,17 +55,17 @@ async fn a_report_that_meets_an_outage_is_sent_again_and_one_that_is_refused_is_
             count.fetch_add(1, Ordering::Relaxed);
             // The path of the second request tells that the first one's report is done with.
             Answer::json(
-                if String::from_utf8_lossy(&request.body).contains("second") { 200 } else { status },
+                if String::from_utf8_lossy(&request.body).contains("get-by-name") { 200 } else { status },
                 "{}",
             )
         })
         .await;
         let mlflow = Server::start(|_| Answer::ok("{}")).await;
         let gateway = gateway(&auth, &mlflow).await;
-        assert_eq!(ask(gateway.address, get("/api/2.0/mlflow/first")).await.status, 200);
+        assert_eq!(ask(gateway.address, get("/api/2.0/mlflow/experiments/get")).await.status, 200);
         auth.until(is_usage).await;
-        assert_eq!(ask(gateway.address, get("/api/2.0/mlflow/second")).await.status, 200);
-        auth.until(|request| String::from_utf8_lossy(&request.body).contains("second")).await;
+        assert_eq!(ask(gateway.address, get("/api/2.0/mlflow/experiments/get-by-name")).await.status, 200);
+        auth.until(|request| String::from_utf8_lossy(&request.body).contains("get-by-name")).await;
         assert_eq!(tries.load(Ordering::Relaxed), expected + 1, "{status}");
     }
 }

@@ -112,10 +112,7 @@ fn a_rotated_key_and_its_successor_work_side_by_side_until_the_overlap_ends() {
 fn an_overlap_never_prolongs_a_key() {
     let fixture = Fixture::new();
     let soon = Timestamp::now().saturating_add(SignedDuration::from_mins(5)).unwrap();
-    let new = NewKey {
-        expires_at: Some(soon),
-        ..NewKey::of("ada", Environment::Test)
-    };
+    let new = NewKey { expires_at: Some(soon), ..NewKey::of("ada", Environment::Test) };
     let old = edit::create(&fixture.path, &new).unwrap();
     edit::rotate(&fixture.path, &old.id, SignedDuration::from_hours(24)).unwrap();
     let expires_at = fixture.open().verify(old.key.expose_secret()).unwrap().expires_at.unwrap();

@@ -73,8 +73,28 @@ impl GatewayBuilder {
 
 /// Adds a key to a key file.
 pub fn create_key(path: &std::path::Path, user: &str, expires_at: Option<Timestamp>) -> CreatedKey {
-    let new = NewKey { user: user.to_owned(), environment: Environment::Test, scopes: None, expires_at };
+    create_key_with(path, user, expires_at, &["mlflow:read", "mlflow:write", "mlflow:delete"])
+}
+
+/// The same with these scopes.
+pub fn create_key_with(
+    path: &std::path::Path,
+    user: &str,
+    expires_at: Option<Timestamp>,
+    scopes: &[&str],
+) -> CreatedKey {
+    let scopes = Some(scopes.iter().map(|&scope| scope.to_owned()).collect());
+    let new = NewKey { scopes, expires_at, ..NewKey::of(user, Environment::Test) };
     edit::create(path, &new).unwrap()
+}
+
+/// A path of MLflow's that takes this method.
+pub fn path_for(method: &str) -> &'static str {
+    match method {
+        "PUT" | "DELETE" => "/api/2.0/mlflow-artifacts/artifacts/1/a",
+        "PATCH" => "/api/2.0/mlflow/logged-models/m-1",
+        _ => "/api/2.0/mlflow/experiments/search",
+    }
 }
 
 impl Gateway {
