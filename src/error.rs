@@ -157,9 +157,9 @@ impl GatewayError {
             }
             Self::Auth { error: AuthError::Unavailable(_), .. } => Reason::AuthUnavailable,
             Self::Denied { error: Denied::Expired, .. } => Reason::CredentialRejected,
-            Self::Denied { error: Denied::Scope(_), .. } | Self::Body(BodyError::Scope(_)) => {
-                Reason::ScopeMissing
-            }
+            Self::Denied { error: Denied::Scope(_) | Denied::Workspace(_), .. }
+            | Self::Body(BodyError::Scope(_) | BodyError::Workspace(_))
+            | Self::Proxy(ProxyError::Outside(_)) => Reason::ScopeMissing,
             Self::Body(BodyError::Ambiguous(_)) => Reason::AmbiguousBody,
             Self::Body(BodyError::TooLarge) => Reason::BodyTooLarge,
             Self::Body(BodyError::Stalled) => Reason::BodyTimeout,
@@ -221,6 +221,9 @@ impl GatewayError {
             }
             Self::Denied { error: Denied::Scope(missing), .. } | Self::Body(BodyError::Scope(missing)) => {
                 missing.to_string()
+            }
+            Self::Denied { error: Denied::Workspace(outside), .. } | Self::Proxy(ProxyError::Outside(outside)) => {
+                outside.to_string()
             }
             Self::Body(error) => error.to_string(),
             Self::Limited(TooMany { of: Of::Requests(limit), .. }) => {

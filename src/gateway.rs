@@ -34,7 +34,7 @@ use crate::{
     health::Health,
     limits::{Admission, Allowance, Limiter, Meter},
     patience::Patience,
-    policy::{self, Grant},
+    policy::{self, Grant, body::Checked},
     proxy::Proxy,
     resources::Resources,
     routing::RouteError,
@@ -162,8 +162,10 @@ impl Gateway {
         let (live, server) = (self.shared.live.load_full(), &self.shared.settings.server);
         let patience = Patience::new(server.body_idle_timeout, server.min_body_rate.get());
         let (payload, connection) = (request.take_payload(), Connection::of(request.request()));
-        let payload =
-            policy::body::check(&live.policy, &grant, payload, connection.map(Rc::as_ref), patience).await?;
+        let connection = connection.map(Rc::as_ref);
+        let Checked { payload, mentions } =
+            policy::body::check(&live.policy, &grant, request.head(), payload, connection, patience).await?;
+        self.proxy.look_up(&grant, &mentions).await?;
         request.set_payload(payload);
         Ok((Admitted { grant, meter }, allowance))
     }

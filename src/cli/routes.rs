@@ -67,6 +67,7 @@ fn describe(rule: &Rule) -> Value {
         "method": rule.method.as_str(),
         "path": rule.pattern,
         "class": rule.class.word(),
+        "every_workspace": rule.every_workspace,
         "scopes": scopes_of(rule),
     })
 }

@@ -1,16 +1,21 @@
 //! Bodies that say what a request is about: read before it is decided, in one way only, and sent on as they came.
 
+use std::time::Instant;
+
 use actix_web::{
-    dev::Payload,
+    dev::{Payload, RequestHead},
     error::PayloadError,
+    http::header::{CONTENT_ENCODING, CONTENT_TYPE},
     web::{Bytes, BytesMut},
 };
 use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
-use std::time::Instant;
 use tokio::time::timeout;
 
-use super::{Grant, MissingScope, graphql, json};
+use super::{
+    Grant, MissingScope, graphql, json,
+    workspace::{self, Mentions, Outside},
+};
 use crate::{connection::Connection, patience::Patience, routing::RouteClass, settings::Policy};
 
 /// The largest body that is read, in bytes.
@@ -21,32 +26,47 @@ const MAX_BODY: usize = 1024 * 1024;
 pub enum BodyError {
     #[error("the body {0}")]
     Ambiguous(String),
-    #[error("the body is larger than 1 MiB")]
+    #[error("the body is larger than 1 MiB, the most that is read of a request like this one")]
     TooLarge,
     #[error("the client stalled in the middle of its body")]
     Stalled,
-    #[error("the client's body broke off: {0}")]
-    Broken(PayloadError),
+    #[error("the request's body broke off")]
+    Broken(#[source] PayloadError),
     #[error(transparent)]
     Scope(#[from] Box<MissingScope>),
+    #[error(transparent)]
+    Workspace(#[from] Outside),
 }
 
-/// What a body is read for.
+/// What a body is looked at for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Guard {
-    /// The subject of a deletion, of a change to the registry, of administration.
+    /// The subject of a deletion, of a change to the registry, of administration; and for a key that is bound to a
+    /// workspace what else could lead out of it.
     Json,
     /// The operation.
     GraphQl,
+    /// Whatever could lead out of a workspace, as the body passes.
+    Spans,
 }
 
 fn guard(grant: &Grant) -> Option<Guard> {
     let rule = grant.route().rule();
+    let is_bound = grant.principal().workspace.is_some();
     match rule.class {
         RouteClass::Delete | RouteClass::RegistryWrite | RouteClass::Admin => Some(Guard::Json),
         _ if rule.pattern == "/graphql" => Some(Guard::GraphQl),
+        _ if is_bound && rule.pattern == "/v1/traces" => Some(Guard::Spans),
+        RouteClass::TraceWrite if is_bound => Some(Guard::Json),
+        _ if is_bound && workspace::names_models(rule) => Some(Guard::Json),
         _ => None,
     }
+}
+
+/// A body that may be sent on.
+pub(crate) struct Checked {
+    pub(crate) payload: Payload,
+    pub(crate) mentions: Mentions,
 }
 
 /// Reads the body where the route wants it, and gives it back; others are not touched.
@@ -56,26 +76,49 @@ fn guard(grant: &Grant) -> Option<Guard> {
 pub(crate) async fn check(
     policy: &Policy,
     grant: &Grant,
+    head: &RequestHead,
     payload: Payload,
     connection: Option<&Connection>,
     patience: Patience,
-) -> Result<Payload, BodyError> {
-    let Some(guard) = guard(grant) else { return Ok(payload) };
+) -> Result<Checked, BodyError> {
+    let mut mentions = Mentions::default();
+    let (principal, route) = (grant.principal(), grant.route());
+    let guard = match (guard(grant), &principal.workspace) {
+        (None, _) => return Ok(Checked { payload, mentions }),
+        (Some(Guard::Spans), Some(workspace)) => {
+            can_be_scanned(head)?;
+            let payload = workspace::scan(workspace, payload);
+            return Ok(Checked { payload, mentions });
+        }
+        (Some(guard), _) => guard,
+    };
     let body = read(payload, connection, patience).await;
     if let Some(connection) = connection {
         connection.uploaded(None);
     }
     let body = body?;
-    match guard {
-        Guard::Json if body.is_empty() => {}
-        Guard::Json => drop(parse(&body)?),
-        Guard::GraphQl => {
-            if !only_reads(&body)? {
-                super::allow(policy, grant.principal(), grant.route().rule(), RouteClass::Write)?;
-            }
+    if guard == Guard::GraphQl {
+        if !only_reads(&body)? {
+            super::allow(policy, principal, route.rule(), RouteClass::Write)?;
+        }
+    } else if !body.is_empty() {
+        let value = parse(&body)?;
+        if let Some(workspace) = &principal.workspace {
+            mentions = workspace::check_body(workspace, route, &value)?;
         }
     }
-    Ok(Payload::Stream { payload: stream::iter([Ok(body)]).boxed_local() })
+    let payload = Payload::Stream { payload: stream::iter([Ok(body)]).boxed_local() };
+    Ok(Checked { payload, mentions })
+}
+
+/// Spans are looked at as bytes, which protobuf leaves as they are, and JSON and compression do not.
+fn can_be_scanned(head: &RequestHead) -> Result<(), BodyError> {
+    let is_protobuf = head.headers.get_all(CONTENT_TYPE).eq(["application/x-protobuf"]);
+    if is_protobuf && !head.headers.contains_key(CONTENT_ENCODING) {
+        return Ok(());
+    }
+    let what = "is not plain application/x-protobuf, the one form in which a key that is bound to a workspace may send spans";
+    Err(BodyError::Ambiguous(what.to_owned()))
 }
 
 async fn read(
@@ -100,9 +143,15 @@ async fn read(
     Ok(body.freeze())
 }
 
+/// An object: MLflow would decode a text a second time (mlflow/server/handlers.py, `_get_normalized_request_json`).
 fn parse(body: &[u8]) -> Result<Value, BodyError> {
-    let only = |error| BodyError::Ambiguous(format!("is not JSON that can be read in one way only: {error}"));
-    json::read(body).map_err(only)
+    let refuse =
+        |what: String| BodyError::Ambiguous(format!("cannot be read as JSON in one way only: {what}"));
+    match json::read(body) {
+        Ok(value @ Value::Object(_)) => Ok(value),
+        Ok(_) => Err(refuse("it is not an object".to_owned())),
+        Err(error) => Err(refuse(error.to_string())),
+    }
 }
 
 fn only_reads(body: &[u8]) -> Result<bool, BodyError> {

@@ -7,6 +7,7 @@ pub(crate) mod body;
 mod graphql;
 mod json;
 pub mod scopes;
+mod workspace;
 
 use std::{fmt, sync::Arc};
 
@@ -18,6 +19,8 @@ use crate::{
     settings::{Mode, Policy, Scope},
 };
 pub use body::BodyError;
+pub(crate) use workspace::Mentions;
+pub use workspace::Outside;
 /// The permission to forward one request along one route. Only [`authorize`] makes one.
 #[derive(Debug, Clone)]
 pub struct Grant {
@@ -42,6 +45,8 @@ pub enum Denied {
     Expired,
     #[error(transparent)]
     Scope(#[from] Box<MissingScope>),
+    #[error(transparent)]
+    Workspace(#[from] Outside),
 }
 
 /// A route that none of a key's scopes allows; its Display tells the key's owner what to ask for.
@@ -85,6 +90,9 @@ fn authorize_at(
 ) -> Result<Grant, Denied> {
     if principal.expires_at.is_some_and(|at| at <= now) {
         return Err(Denied::Expired);
+    }
+    if let Some(workspace) = &principal.workspace {
+        workspace::check_route(workspace, &route)?;
     }
     allow(policy, &principal, route.rule(), route.class())?;
     Ok(Grant { principal, route })

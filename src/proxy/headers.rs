@@ -30,6 +30,8 @@ const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host")
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const USER_ID: HeaderName = HeaderName::from_static("x-hokusai-user-id");
+/// Chooses a workspace of MLflow's; the first of several counts (mlflow/server/workspace_helpers.py).
+const WORKSPACE: &str = "x-mlflow-workspace";
 const KEY_ID: HeaderName = HeaderName::from_static("x-hokusai-key-id");
 
 /// Names that only the gateway may say to MLflow, whatever follows them.
@@ -93,8 +95,10 @@ impl Rules {
     ) {
         let from = request.headers();
         let named = named_by_connection(from);
+        let is_bound = grant.principal().workspace.is_some();
         for (name, value) in from {
             if may_pass_to_upstream(name)
+                && !(is_bound && name.as_str() == WORKSPACE)
                 && (self.passes_cookies || *name != COOKIE)
                 && !named.iter().any(|named| name.as_str().eq_ignore_ascii_case(named))
             {
@@ -103,6 +107,7 @@ impl Rules {
         }
 
         self.of_gateway(upstream_host, to);
+        set_workspace(grant, to);
         if self.host == HostHeader::Client {
             insert(to, HOST, from.get(HOST).cloned());
         }
@@ -213,6 +218,13 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<&str> {
         .flat_map(|value| value.split(','))
         .map(str::trim)
         .collect()
+}
+
+/// The workspace that the key is bound to, if it is.
+pub(super) fn set_workspace(grant: &Grant, to: &mut HeaderMap) {
+    let workspace = grant.principal().workspace.as_ref();
+    let value = workspace.and_then(|workspace| HeaderValue::from_str(workspace.as_str()).ok());
+    insert(to, HeaderName::from_static(WORKSPACE), value);
 }
 
 fn insert(to: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {

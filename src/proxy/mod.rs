@@ -3,6 +3,7 @@
 mod deadlines;
 mod download;
 mod headers;
+mod lookup;
 mod pool;
 mod upload;
 
@@ -26,7 +27,7 @@ use crate::{
     http_client::{Tls, TransportFault, transport_fault},
     limits::Meter,
     patience::Patience,
-    policy::Grant,
+    policy::{Grant, Outside},
     settings::Settings,
     telemetry,
     upstream::{Upstream, Upstreams},
@@ -64,6 +65,8 @@ pub enum ProxyError {
     TargetTooLong,
     #[error("the response has no length and the client speaks HTTP/1.0")]
     NeedsHttp11,
+    #[error(transparent)]
+    Outside(#[from] Outside),
     #[error("{0}")]
     Internal(String),
 }
@@ -276,6 +279,12 @@ fn failed(error: SendRequestError) -> ProxyError {
         SendRequestError::Response(error) => ProxyError::Protocol(format!("sent a bad response: {error}")),
         SendRequestError::Body(error) => match error.downcast_ref() {
             Some(PayloadError::Overflow) => ProxyError::BodyTooLarge,
+            Some(PayloadError::Io(io)) => {
+                match io.get_ref().and_then(|refusal| refusal.downcast_ref::<Outside>()) {
+                    Some(outside) => ProxyError::Outside(outside.clone()),
+                    None => ProxyError::ClientGone(error.to_string()),
+                }
+            }
             _ => ProxyError::ClientGone(error.to_string()),
         },
         error => ProxyError::Internal(error.to_string()),

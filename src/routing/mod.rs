@@ -38,6 +38,12 @@ impl Route {
         &self.target
     }
 
+    /// The path at MLflow, as it is sent, without the static prefix.
+    pub fn path(&self) -> &str {
+        let path = self.target.path();
+        path.strip_prefix(&*self.static_prefix).unwrap_or(path)
+    }
+
     /// The public path of a path at MLflow, by the mount that this request came by.
     pub fn public_path(&self, path: &str) -> String {
         format!("{}{}", self.mount, path.strip_prefix(&*self.static_prefix).unwrap_or(path))

@@ -19,6 +19,8 @@ const MLFLOW: &str = include_str!("mlflow.routes");
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     pub class: RouteClass,
+    /// Whether it reaches beyond the workspace that it is asked for.
+    pub every_workspace: bool,
     pub method: Method,
     /// Its path: `{name}` is a segment, `{*name}` the rest.
     pub pattern: String,
@@ -34,6 +36,9 @@ pub enum TableError {
     #[error("two rows cannot be told apart: {0}")]
     Conflict(String),
 }
+
+/// What stands behind a class whose routes reach beyond the workspace that they are asked for.
+const EVERY_WORKSPACE: &str = ", every workspace";
 
 /// Every route that is forwarded.
 #[derive(Debug, Clone)]
@@ -83,19 +88,22 @@ impl RouteTable {
 }
 
 fn read(file: &Path, text: &str, rows: &mut Rows) -> Result<(), TableError> {
-    let mut class = None;
+    let mut section = None;
     for (at, row) in text.lines().enumerate() {
         let wrong = |what: String| TableError::Row { file: file.to_owned(), line: at + 1, what };
         let row = row.trim();
         if row.is_empty() || row.starts_with('#') {
             continue;
         }
-        if let Some(word) = row.strip_prefix('[').and_then(|row| row.strip_suffix(']')) {
-            class = RouteClass::from_word(word);
-            class.ok_or_else(|| wrong(format!("`{word}` is no class")))?;
+        if let Some(head) = row.strip_prefix('[').and_then(|row| row.strip_suffix(']')) {
+            let (word, every_workspace) =
+                head.strip_suffix(EVERY_WORKSPACE).map_or((head, false), |word| (word, true));
+            let known = RouteClass::from_word(word).ok_or_else(|| wrong(format!("`{word}` is no class")))?;
+            section = Some((known, every_workspace));
             continue;
         }
-        let class = class.ok_or_else(|| wrong("a row before the first [class]".to_owned()))?;
+        let (class, every_workspace) =
+            section.ok_or_else(|| wrong("a row before the first [class]".to_owned()))?;
         let (method, path) =
             row.split_once(' ').ok_or_else(|| wrong("a row is a method and a path".to_owned()))?;
         let method = head::METHODS
@@ -106,7 +114,7 @@ fn read(file: &Path, text: &str, rows: &mut Rows) -> Result<(), TableError> {
         // The twin for MLflow's UI (mlflow/server/handlers.py, _get_paths).
         let twin = path.strip_prefix("/api/").map(|rest| format!("/ajax-api/{rest}"));
         for pattern in [Some(path.to_owned()), twin].into_iter().flatten() {
-            let rule = Rule { class, method: method.clone(), pattern: pattern.clone() };
+            let rule = Rule { class, every_workspace, method: method.clone(), pattern: pattern.clone() };
             rows.entry(pattern).or_default().insert(method.to_string(), rule);
         }
     }

@@ -9,6 +9,7 @@
 
 mod support;
 
+mod access;
 mod auth_service;
 mod credentials;
 mod docs;

@@ -34,12 +34,25 @@ pub struct Gateway {
 #[derive(Default)]
 pub struct GatewayBuilder {
     settings: Vec<(String, String)>,
+    key: Option<NewKey>,
 }
 
 impl GatewayBuilder {
     pub fn set(mut self, variable: &str, value: &str) -> Self {
         self.settings.push((format!("HOKUSAI__{variable}"), value.to_owned()));
         self
+    }
+
+    /// The key is this one.
+    pub fn key(mut self, key: NewKey) -> Self {
+        self.key = Some(key);
+        self
+    }
+
+    /// The key has these scopes.
+    pub fn scopes(self, scopes: &[&str]) -> Self {
+        let scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
+        self.key(NewKey { scopes: Some(scopes), ..new_key("ada") })
     }
 
     pub async fn start(self, mlflow: &Server) -> Gateway {
@@ -49,7 +62,8 @@ impl GatewayBuilder {
     pub async fn start_with(mut self, mlflow: &str) -> Gateway {
         let folder = tempfile::tempdir().unwrap();
         let key_file = folder.path().join("keys.toml");
-        let created = create_key(&key_file, "ada", None);
+        let key = self.key.take().unwrap_or_else(|| new_key("ada"));
+        let created = edit::create(&key_file, &key).unwrap();
         // One worker, unless the test says otherwise.
         self.settings.insert(0, ("HOKUSAI__SERVER__WORKERS".to_owned(), "1".to_owned()));
         self = self
@@ -73,19 +87,13 @@ impl GatewayBuilder {
 
 /// Adds a key to a key file.
 pub fn create_key(path: &std::path::Path, user: &str, expires_at: Option<Timestamp>) -> CreatedKey {
-    create_key_with(path, user, expires_at, &["mlflow:read", "mlflow:write", "mlflow:delete"])
+    edit::create(path, &NewKey { expires_at, ..new_key(user) }).unwrap()
 }
 
-/// The same with these scopes.
-pub fn create_key_with(
-    path: &std::path::Path,
-    user: &str,
-    expires_at: Option<Timestamp>,
-    scopes: &[&str],
-) -> CreatedKey {
-    let scopes = Some(scopes.iter().map(|&scope| scope.to_owned()).collect());
-    let new = NewKey { scopes, expires_at, ..NewKey::of(user, Environment::Test) };
-    edit::create(path, &new).unwrap()
+/// A key that may do what people do; the tests of access take others.
+fn new_key(user: &str) -> NewKey {
+    let scopes = ["mlflow:read", "mlflow:write", "mlflow:delete"].map(str::to_owned);
+    NewKey { scopes: Some(scopes.to_vec()), ..NewKey::of(user, Environment::Test) }
 }
 
 /// A path of MLflow's that takes this method.

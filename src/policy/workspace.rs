@@ -1,0 +1,304 @@
+//! Keeps a key that is bound to one workspace of MLflow's inside it.
+//!
+//! MLflow separates the data of workspaces by a header, which [`crate::proxy`] sets; it checks no more than that. What is
+//! here are the ways around it, each tried on MLflow 3.17.2: docs/ACCESS.md tells them.
+
+use std::{borrow::Cow, io};
+
+use actix_web::{dev::Payload, error::PayloadError};
+use futures_util::StreamExt as _;
+use memchr::memmem;
+use percent_encoding::percent_decode_str;
+use serde_json::Value;
+use url::form_urlencoded;
+
+use crate::{
+    auth::{Principal, Workspace},
+    routing::{Route, Rule},
+};
+
+/// The tags of a trace from which MLflow takes where its data is, and opens it with rights of its own
+/// (mlflow/tracing/constant.py).
+const TAGS_OF_PLACES: [&str; 3] =
+    ["mlflow.artifactlocation", "mlflow.trace.archivelocation", "mlflow.trace.spanslocation"];
+/// Bytes of the longest of them.
+const LONGEST_TAG: usize = 28;
+/// Where a model version's files may be: addresses that MLflow resolves inside the workspace, and the words for versions
+/// without files.
+const SOURCES: [&str; 5] = ["runs:/", "models:/", "mlflow-artifacts:/", "dummy-source", "prompt-template"];
+/// How often a name may be encoded before it is refused.
+const MAX_DECODINGS: usize = 4;
+
+/// A request by which one workspace could reach another.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("this API key is bound to the workspace `{workspace}`, and {what}")]
+pub struct Outside {
+    workspace: String,
+    what: &'static str,
+}
+
+/// What a body names that MLflow does not look for in the workspace itself.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Mentions {
+    /// Logged models that metrics are written to.
+    pub(crate) model_ids: Vec<String>,
+}
+
+/// More models than one request of MLflow's client ever writes metrics of.
+const MAX_MODELS: usize = 16;
+
+impl Outside {
+    /// A logged model that is not in the workspace of its writer.
+    pub(crate) fn model(writer: &Principal) -> Self {
+        let workspace = writer.workspace.as_ref().map(|workspace| workspace.as_str().to_owned());
+        Self { workspace: workspace.unwrap_or_default(), what: "the logged model is not in it" }
+    }
+}
+
+fn outside(workspace: &Workspace, what: &'static str) -> Outside {
+    Outside { workspace: workspace.as_str().to_owned(), what }
+}
+
+/// # Errors
+/// A route or a path that leads out of the workspace.
+pub(super) fn check_route(workspace: &Workspace, route: &Route) -> Result<(), Outside> {
+    let refuse = |what| Err(outside(workspace, what));
+    if route.rule().every_workspace {
+        return refuse("this route reaches every workspace");
+    }
+    // MLflow sets no workspace at all for a path that ends like this one (mlflow/server/workspace_helpers.py).
+    if route.path().ends_with("/mlflow/server-info") && !route.rule().pattern.ends_with("/mlflow/server-info")
+    {
+        return refuse("this path would be served without one");
+    }
+    let Some((_, of_store)) = route.path().split_once("/mlflow-artifacts/") else { return Ok(()) };
+    let in_path = of_store
+        .strip_prefix("artifacts/")
+        .or_else(|| of_store.strip_prefix("presigned/"))
+        .or_else(|| of_store.strip_prefix("mpu/")?.split_once('/').map(|(_, name)| name));
+    let query = route.target().query().unwrap_or_default();
+    let in_query: Vec<_> = form_urlencoded::parse(query.as_bytes())
+        .filter(|(name, _)| name == "path")
+        .map(|(_, path)| path)
+        .collect();
+    if in_query.len() > 1 {
+        return refuse("the path of an artifact is there twice");
+    }
+    let listed = in_query.first().map(AsRef::as_ref);
+    let is_inside = match (in_path, listed) {
+        (None, None) => root_is_inside(workspace),
+        (in_path, listed) => in_path.into_iter().chain(listed).all(|name| is_inside(workspace, name)),
+    };
+    if is_inside { Ok(()) } else { refuse("this artifact is not in it") }
+}
+
+/// MLflow puts a workspace's paths below `workspaces/NAME/`; the default one's it takes from the root, where all are.
+fn root_is_inside(workspace: &Workspace) -> bool {
+    workspace.as_str() != "default"
+}
+
+/// Whether an artifact's name stays in the workspace, however often it is decoded
+/// (mlflow/server/handlers.py, `_get_workspace_scoped_repo_path_if_enabled`).
+fn is_inside(workspace: &Workspace, name: &str) -> bool {
+    let mut name = Cow::Borrowed(name);
+    let mut decodings = 0;
+    loop {
+        let Ok(decoded) = percent_decode_str(&name).decode_utf8() else { return false };
+        if decoded == name {
+            break;
+        }
+        decodings += 1;
+        if decodings > MAX_DECODINGS {
+            return false;
+        }
+        name = Cow::Owned(decoded.into_owned());
+    }
+    let name = name.trim_end_matches('/');
+    if name.is_empty() {
+        return root_is_inside(workspace);
+    }
+    let odd = |segment: &str| segment.is_empty() || segment == "." || segment == "..";
+    if name.split('/').any(odd) || name.contains(['\\', '?', '#', ':', ';']) {
+        return false;
+    }
+    let mut segments = name.split('/');
+    if segments.next().is_some_and(|first| first.eq_ignore_ascii_case("workspaces")) {
+        return segments.next() == Some(workspace.as_str());
+    }
+    true
+}
+
+/// Whether a route's body may name logged models that are not looked for in the workspace.
+pub(super) fn names_models(rule: &Rule) -> bool {
+    rule.pattern.ends_with("/runs/log-metric") || rule.pattern.ends_with("/runs/log-batch")
+}
+
+/// # Errors
+/// A body that names what is not the workspace's.
+pub(super) fn check_body(workspace: &Workspace, route: &Route, body: &Value) -> Result<Mentions, Outside> {
+    let refuse = |what| Err(outside(workspace, what));
+    if has_tag_of_place(body) {
+        return refuse("a trace's tags may not say where its data is");
+    }
+    let pattern = route.rule().pattern.as_str();
+    if pattern.ends_with("/mlflow/model-versions/create") {
+        let source = body["source"].as_str().unwrap_or_default();
+        if !SOURCES.iter().any(|allowed| source.starts_with(allowed)) {
+            return refuse("a model version's source may be runs:/…, models:/… or mlflow-artifacts:/… only");
+        }
+    }
+    if pattern.ends_with("/3.0/mlflow/traces") && has_field(body, &["assessmentid", "overrides"]) {
+        return refuse("the assessments of a new trace may not name others");
+    }
+    let mut mentions = Mentions::default();
+    if names_models(route.rule()) {
+        models(body, &mut mentions.model_ids);
+        if mentions.model_ids.len() > MAX_MODELS {
+            return refuse("a request may write metrics of 16 models at once");
+        }
+    }
+    Ok(mentions)
+}
+
+/// Any text of the body, a field's name or a value: in a trace of version 2 tags are a list, in one of version 3 an object.
+fn has_tag_of_place(value: &Value) -> bool {
+    let is_one = |text: &str| TAGS_OF_PLACES.contains(&text.trim().to_lowercase().as_str());
+    match value {
+        Value::String(text) => is_one(text),
+        Value::Array(items) => items.iter().any(has_tag_of_place),
+        Value::Object(fields) => fields.iter().any(|(name, value)| is_one(name) || has_tag_of_place(value)),
+        _ => false,
+    }
+}
+
+/// Breaks a body of spans off where it holds a [tag of a place](TAGS_OF_PLACES): an attribute of a root span or of a
+/// resource becomes a trace's tag (mlflow/store/tracking/sqlalchemy_store.py, `log_spans`).
+pub(super) fn scan(workspace: &Workspace, payload: Payload) -> Payload {
+    let outside = outside(workspace, "spans may not say where a trace's data is");
+    // What is kept of one piece for the next: a name may be cut in two.
+    let mut window = Vec::new();
+    let scanned = payload.map(move |chunk| {
+        let chunk = chunk?;
+        window.extend(chunk.iter().map(u8::to_ascii_lowercase));
+        if TAGS_OF_PLACES.iter().any(|tag| memmem::find(&window, tag.as_bytes()).is_some()) {
+            return Err(PayloadError::Io(io::Error::other(outside.clone())));
+        }
+        window.drain(..window.len().saturating_sub(LONGEST_TAG - 1));
+        Ok(chunk)
+    });
+    Payload::Stream { payload: scanned.boxed_local() }
+}
+
+/// A field's name without what tells its spellings apart.
+fn plain(name: &str) -> String {
+    name.replace('_', "").to_lowercase()
+}
+
+fn has_field(value: &Value, names: &[&str]) -> bool {
+    match value {
+        Value::Array(items) => items.iter().any(|item| has_field(item, names)),
+        Value::Object(fields) => fields
+            .iter()
+            .any(|(name, value)| names.contains(&plain(name).as_str()) || has_field(value, names)),
+        _ => false,
+    }
+}
+
+fn models(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Array(items) => items.iter().for_each(|item| models(item, found)),
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value {
+                    Value::String(id)
+                        if plain(name) == "modelid" && !id.is_empty() && !found.contains(id) =>
+                    {
+                        found.push(id.clone());
+                    }
+                    _ => models(value, found),
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn workspace(name: &str) -> Workspace {
+        name.to_owned().try_into().unwrap()
+    }
+
+    #[test]
+    fn an_artifacts_name_stays_in_its_workspace() {
+        for (name, inside) in [
+            ("1/run/artifacts/model.pkl", true),
+            ("workspaces/team-a/1/run/artifacts/model.pkl", true),
+            ("workspaces%2Fteam-a/1", true),
+            ("1/workspaces/team-b/x", true),
+            ("100%25/x", true),
+            ("workspaces/team-b/1/run/artifacts/model.pkl", false),
+            ("workspaces", false),
+            ("workspaces/", false),
+            ("workspaces/team-a-b/x", false),
+            ("workspaces/Team-a/x", false),
+            ("Workspaces/team-b/x", false),
+            ("workspaces%2Fteam-b/x", false),
+            ("workspaces%252Fteam-b/x", false),
+            ("w%6frkspaces/team-b/x", false),
+            ("./workspaces/team-b/x", false),
+            ("%2e/workspaces/team-b/x", false),
+            ("%25252e/workspaces/team-b/x", false),
+            ("a/../workspaces/team-b/x", false),
+            ("/workspaces/team-b/x", false),
+            ("%2Fworkspaces/team-b/x", false),
+            ("workspaces//team-b/x", false),
+            ("workspaces\\team-b", false),
+            ("workspaces%3F/team-a", false),
+            ("workspaces%23", false),
+            ("file:/workspaces/team-b", false),
+            ("%25252525252e/x", false),
+            ("%ff", false),
+        ] {
+            assert_eq!(is_inside(&workspace("team-a"), name), inside, "{name}");
+        }
+    }
+
+    #[test]
+    fn the_default_workspaces_root_is_everybodys() {
+        assert!(is_inside(&workspace("team-a"), ""));
+        assert!(!is_inside(&workspace("default"), ""));
+        assert!(!is_inside(&workspace("default"), "%2f"));
+        assert!(is_inside(&workspace("default"), "1/run/artifacts"));
+        assert!(is_inside(&workspace("default"), "workspaces/default/1"));
+    }
+
+    #[test]
+    fn a_tag_of_a_place_is_found_wherever_it_stands() {
+        for (body, found) in [
+            (r#"{"key": "mlflow.artifactLocation", "value": "file:///"}"#, true),
+            (r#"{"tags": [{"key": "mlflow.trace.spansLocation"}]}"#, true),
+            (r#"{"trace": {"trace_info": {"tags": {" MLFLOW.trace.ArchiveLocation": "x"}}}}"#, true),
+            (r#"{"key": "mlflow.artifact\u004cocation"}"#, true),
+            (r#"{"key": "note", "value": "about mlflow.artifactLocation"}"#, false),
+            (r#"{"tags": {"mlflow.traceName": "x"}}"#, false),
+        ] {
+            assert_eq!(has_tag_of_place(&serde_json::from_str(body).unwrap()), found, "{body}");
+        }
+    }
+
+    #[test]
+    fn every_model_of_a_batch_is_found_once() {
+        let body = r#"{"metrics": [{"model_id": "m-1"}, {"modelId": "m-2"}, {"model_id": "m-1"}, {"model_id": ""}]}"#;
+        let mut found = Vec::new();
+        models(&serde_json::from_str(body).unwrap(), &mut found);
+        assert_eq!(found, ["m-1", "m-2"]);
+    }
+
+    #[test]
+    fn the_longest_tag_is_as_long_as_is_said() {
+        assert_eq!(TAGS_OF_PLACES.iter().map(|tag| tag.len()).max(), Some(LONGEST_TAG));
+    }
+}

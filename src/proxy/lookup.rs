@@ -1,0 +1,53 @@
+//! Questions to MLflow before a request: whether what it names is in the key's workspace.
+
+use actix_web::http::{Method, StatusCode, uri::PathAndQuery};
+use awc::body;
+use tokio::time::timeout;
+
+use super::{Proxy, ProxyError, failed, headers};
+use crate::policy::{Grant, Mentions, Outside};
+
+/// The largest answer that is read, in bytes; what is in it does not matter.
+const MAX_ANSWER: usize = 1024 * 1024;
+
+impl Proxy {
+    /// Looks for every logged model that a request names, in the workspace of its key.
+    ///
+    /// # Errors
+    /// One that is not there, or no answer.
+    pub(crate) async fn look_up(&self, grant: &Grant, mentions: &Mentions) -> Result<(), ProxyError> {
+        for model_id in &mentions.model_ids {
+            let found = timeout(self.limits.response, self.has_model(grant, model_id));
+            let found = found.await.map_err(|_| ProxyError::UpstreamTimeout("to answer"))??;
+            if !found {
+                return Err(Outside::model(grant.principal()).into());
+            }
+        }
+        Ok(())
+    }
+
+    async fn has_model(&self, grant: &Grant, model_id: &str) -> Result<bool, ProxyError> {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
+        if !model_id.bytes().all(plain) {
+            return Ok(false);
+        }
+        // Beside the route that was asked for, whatever it stands behind.
+        let asked = grant.route().target().path();
+        let (before, _) = asked.split_once("/2.0/mlflow/").unwrap_or((asked, ""));
+        let target = PathAndQuery::try_from(format!("{before}/2.0/mlflow/logged-models/{model_id}"))
+            .map_err(|error| ProxyError::Internal(error.to_string()))?;
+
+        let lease = self.mlflow.lease(None).await?;
+        let mut request = lease.member.request(Method::GET, &target, false)?;
+        self.headers.of_gateway(&lease.member.host, request.headers_mut());
+        headers::set_workspace(grant, request.headers_mut());
+        let mut response = request.send_body(body::None::new()).await.map_err(failed)?;
+        // Read to its end, so that the connection can be used again.
+        let _ = response.body().limit(MAX_ANSWER).await;
+        match response.status() {
+            StatusCode::OK => Ok(true),
+            StatusCode::NOT_FOUND => Ok(false),
+            status => Err(ProxyError::Unanswered(format!("answered {status} when asked for a logged model"))),
+        }
+    }
+}
