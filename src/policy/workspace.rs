@@ -118,14 +118,15 @@ fn is_inside(workspace: &Workspace, name: &str) -> bool {
         return root_is_inside(workspace);
     }
     let odd = |segment: &str| segment.is_empty() || segment == "." || segment == "..";
-    if name.split('/').any(odd) || name.contains(['\\', '?', '#', ':', ';']) {
+    if name.split('/').any(odd) || name.contains(['\\', '?', '#', ';']) {
         return false;
     }
-    let mut segments = name.split('/');
-    if segments.next().is_some_and(|first| first.eq_ignore_ascii_case("workspaces")) {
-        return segments.next() == Some(workspace.as_str());
+    let (first, rest) = name.split_once('/').unwrap_or((name, ""));
+    if first.eq_ignore_ascii_case("workspaces") {
+        return rest.split('/').next() == Some(workspace.as_str());
     }
-    true
+    // No other scheme's address.
+    !first.contains(':')
 }
 
 /// Whether a route's body may name logged models that are not looked for in the workspace.
@@ -239,6 +240,7 @@ mod tests {
             ("workspaces%2Fteam-a/1", true),
             ("1/workspaces/team-b/x", true),
             ("100%25/x", true),
+            ("1/at 12:00.png", true),
             ("workspaces/team-b/1/run/artifacts/model.pkl", false),
             ("workspaces", false),
             ("workspaces/", false),

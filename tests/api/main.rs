@@ -27,3 +27,4 @@ mod redis;
 mod upstreams;
 mod usage;
 mod verdicts;
+mod workspaces;
