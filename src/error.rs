@@ -87,6 +87,7 @@ pub enum Reason {
     BodyTooLarge,
     RateLimited,
     AuthUnavailable,
+    DirectTransfer,
     UpstreamUnavailable,
     UpstreamBusy,
     UpstreamProtocol,
@@ -123,6 +124,9 @@ impl Reason {
             }
             Self::UpstreamBusy => {
                 ("upstream_unavailable", StatusCode::SERVICE_UNAVAILABLE, "TEMPORARILY_UNAVAILABLE")
+            }
+            Self::DirectTransfer => {
+                ("direct_transfer_denied", StatusCode::NOT_IMPLEMENTED, "NOT_IMPLEMENTED")
             }
             Self::UpstreamProtocol => ("upstream_protocol", StatusCode::BAD_GATEWAY, "INTERNAL_ERROR"),
             Self::UpstreamTimeout => {
@@ -168,6 +172,7 @@ impl GatewayError {
             Self::Proxy(ProxyError::Connect(_) | ProxyError::Unanswered(_) | ProxyError::Closed(_)) => {
                 Reason::UpstreamUnavailable
             }
+            Self::Proxy(ProxyError::Direct(_)) => Reason::DirectTransfer,
             Self::Proxy(ProxyError::Protocol(_)) => Reason::UpstreamProtocol,
             Self::Proxy(ProxyError::UpstreamTimeout(_)) => Reason::UpstreamTimeout,
             Self::Proxy(ProxyError::ClientStalled) => Reason::BodyTimeout,
@@ -232,6 +237,7 @@ impl GatewayError {
             Self::Limited(TooMany { of: Of::ArtifactBytes(limit), .. }) => {
                 format!("this API key may move {limit} bytes of artifacts an hour and has moved them")
             }
+            Self::Proxy(ProxyError::Direct(words)) => (*words).to_owned(),
             Self::Proxy(ProxyError::Busy) => "too many requests are under way to MLflow; try again".to_owned(),
             Self::Proxy(
                 ProxyError::Ejected

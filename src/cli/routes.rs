@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::{
     policy::scopes,
     resources,
-    routing::{RouteTable, Rule},
+    routing::{Reach, RouteTable, Rule},
     settings::{Problems, Scope, Settings},
 };
 
@@ -67,7 +67,11 @@ fn describe(rule: &Rule) -> Value {
         "method": rule.method.as_str(),
         "path": rule.pattern,
         "class": rule.class.word(),
-        "every_workspace": rule.every_workspace,
+        "reach": match rule.reach {
+            Reach::Workspace => "workspace",
+            Reach::EveryWorkspace => "every workspace",
+            Reach::PastGateway => "direct",
+        },
         "scopes": scopes_of(rule),
     })
 }

@@ -14,7 +14,7 @@ use url::form_urlencoded;
 
 use crate::{
     auth::{Principal, Workspace},
-    routing::{Route, Rule},
+    routing::{Reach, Route, Rule},
 };
 
 /// The tags of a trace from which MLflow takes where its data is, and opens it with rights of its own
@@ -63,7 +63,7 @@ fn outside(workspace: &Workspace, what: &'static str) -> Outside {
 /// A route or a path that leads out of the workspace.
 pub(super) fn check_route(workspace: &Workspace, route: &Route) -> Result<(), Outside> {
     let refuse = |what| Err(outside(workspace, what));
-    if route.rule().every_workspace {
+    if route.rule().reach == Reach::EveryWorkspace {
         return refuse("this route reaches every workspace");
     }
     // MLflow sets no workspace at all for a path that ends like this one (mlflow/server/workspace_helpers.py).

@@ -4,7 +4,7 @@ use actix_web::http::{Method, StatusCode, uri::PathAndQuery};
 use awc::body;
 use tokio::time::timeout;
 
-use super::{Proxy, ProxyError, failed, headers};
+use super::{Proxy, ProxyError, error::failed, headers};
 use crate::policy::{Grant, Mentions, Outside};
 
 /// The largest answer that is read, in bytes; what is in it does not matter.

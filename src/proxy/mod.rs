@@ -1,7 +1,9 @@
 //! The last step: the request to MLflow and its response back, both streamed, neither held.
 
 mod deadlines;
+mod direct;
 mod download;
+mod error;
 mod headers;
 mod lookup;
 mod pool;
@@ -11,65 +13,36 @@ use std::{cell::Cell, num::NonZeroU64, rc::Rc, sync::Arc, time::Instant};
 
 use actix_web::{
     HttpMessage as _, HttpRequest, HttpResponse,
-    error::{ParseError, PayloadError},
-    http::{Method, StatusCode, Version, uri::PathAndQuery},
+    http::{
+        Method, StatusCode, Version,
+        header::{ACCEPT_ENCODING, RANGE},
+        uri::PathAndQuery,
+    },
     web::Payload,
 };
 use awc::{
     ClientResponse,
     body::{self, BodyStream, SizedStream},
-    error::{ConnectError, SendRequestError},
 };
+use tokio::time::timeout;
 
 use crate::{
     client_ip::Client,
     connection::Connection,
-    http_client::{Tls, TransportFault, transport_fault},
+    http_client::Tls,
     limits::Meter,
     patience::Patience,
-    policy::{Grant, Outside},
-    settings::Settings,
+    policy::Grant,
+    settings::{DirectArtifacts, Settings},
     telemetry,
     upstream::{Upstream, Upstreams},
 };
 use deadlines::{Limits, Overdue, Progress, within};
 use download::Download;
+pub use error::ProxyError;
+use error::{failed, overdue};
 use pool::{Lease, Pool};
 use upload::{Framing, Upload};
-
-/// Why MLflow's response could not be had.
-#[derive(Debug, thiserror::Error)]
-pub enum ProxyError {
-    #[error("no connection to MLflow became free in time")]
-    Busy,
-    #[error("MLflow has not answered for a while")]
-    Ejected,
-    #[error("MLflow could not be connected to: {0}")]
-    Connect(String),
-    /// Not a byte of a response came.
-    #[error("MLflow {0}")]
-    Unanswered(String),
-    #[error("MLflow {0}")]
-    Closed(String),
-    #[error("MLflow {0}")]
-    Protocol(String),
-    #[error("MLflow took too long {0}")]
-    UpstreamTimeout(&'static str),
-    #[error("the client stalled in the middle of its body")]
-    ClientStalled,
-    #[error("the client's body is larger than server.max_body")]
-    BodyTooLarge,
-    #[error("the client's body broke off: {0}")]
-    ClientGone(String),
-    #[error("the target is too long behind the path of MLflow's address")]
-    TargetTooLong,
-    #[error("the response has no length and the client speaks HTTP/1.0")]
-    NeedsHttp11,
-    #[error(transparent)]
-    Outside(#[from] Outside),
-    #[error("{0}")]
-    Internal(String),
-}
 
 /// The way to MLflow, one for each worker.
 #[derive(Debug)]
@@ -78,6 +51,7 @@ pub struct Proxy {
     /// Only where artifacts are apart.
     artifacts: Option<Pool>,
     headers: headers::Rules,
+    denies_direct: bool,
     limits: Limits,
     client_patience: Patience,
     max_body: u64,
@@ -101,6 +75,7 @@ impl Proxy {
             mlflow: Pool::new(&upstreams.mlflow, mlflow, tls),
             artifacts: apart.then(|| Pool::new(&upstreams.artifacts, mlflow, tls)),
             headers: headers::Rules::new(mlflow),
+            denies_direct: mlflow.direct_artifacts == DirectArtifacts::Deny,
             limits: Limits {
                 upstream_idle: mlflow.idle_timeout,
                 response: mlflow.connect_timeout + mlflow.response_timeout,
@@ -123,6 +98,12 @@ impl Proxy {
         request: &HttpRequest,
         payload: Payload,
     ) -> Result<HttpResponse, ProxyError> {
+        let rule = grant.route().rule();
+        if self.denies_direct
+            && let Some(answer) = direct::answer(rule)
+        {
+            return answer;
+        }
         let framing = upload::framing(request);
         if matches!(framing, Framing::Length(length) if length > self.max_body) {
             return Err(ProxyError::BodyTooLarge);
@@ -146,6 +127,13 @@ impl Proxy {
             Err(error) => return Err(error),
         };
 
+        let has_body = request.method() != Method::HEAD && response.status().is_success();
+        if self.denies_direct && has_body && direct::is_advertised_by(rule) {
+            let mut head = HttpResponse::build(response.status());
+            self.headers.to_client(response.headers(), lease.member, (request, grant.route()), &mut head);
+            let rewriting = timeout(self.limits.upstream_idle, direct::unadvertised(response, head));
+            return rewriting.await.map_err(|_| ProxyError::UpstreamTimeout("to tell of itself"))?;
+        }
         let framing = download::framing(request.method(), &response);
         if framing == download::Framing::Chunked && request.version() < Version::HTTP_11 {
             // HTTP/1.0 would end the body with the connection, and a truncated one would look whole.
@@ -184,6 +172,11 @@ impl Proxy {
         let (member, started) = (lease.member, Instant::now());
         let mut upstream = member.request(request.method().clone(), grant.route().target(), fresh)?;
         self.headers.to_upstream(request, grant, client, &member.host, upstream.headers_mut());
+        if self.denies_direct && direct::is_advertised_by(grant.route().rule()) {
+            // The answer is read here, whole and plain.
+            upstream.headers_mut().remove(ACCEPT_ENCODING);
+            upstream.headers_mut().remove(RANGE);
+        }
 
         let progress = Rc::new(Progress::new(Overdue::Response, self.client_patience));
         let connection = Connection::of(request).cloned();
@@ -242,51 +235,5 @@ fn may_retry(
         }
         ProxyError::Unanswered(_) => no_body && forwarded.request.method().is_idempotent(),
         _ => false,
-    }
-}
-
-impl ProxyError {
-    /// Whether it tells that the server is gone. One that is slow may be so for this request only, and one that answers
-    /// nothing at all is for the prober to find.
-    fn is_upstreams(&self) -> bool {
-        matches!(self, Self::Connect(_) | Self::Unanswered(_) | Self::Closed(_))
-    }
-}
-
-fn overdue(awaited: Overdue) -> ProxyError {
-    match awaited {
-        Overdue::Client => ProxyError::ClientStalled,
-        Overdue::UpstreamWrite => ProxyError::UpstreamTimeout("to take the request's body"),
-        Overdue::Response => ProxyError::UpstreamTimeout("to answer"),
-    }
-}
-
-fn failed(error: SendRequestError) -> ProxyError {
-    match transport_fault(&error) {
-        Some(fault @ TransportFault::ClosedBeforeHead) => return ProxyError::Unanswered(fault.to_string()),
-        Some(fault @ TransportFault::ClosedInResponse) => return ProxyError::Closed(fault.to_string()),
-        Some(fault) => return ProxyError::Protocol(fault.to_string()),
-        None => {}
-    }
-    match error {
-        SendRequestError::Connect(ConnectError::Disconnected) => {
-            ProxyError::Unanswered("closed the connection".to_owned())
-        }
-        SendRequestError::Connect(error) => ProxyError::Connect(error.to_string()),
-        SendRequestError::Send(error) | SendRequestError::Response(ParseError::Io(error)) => {
-            ProxyError::Unanswered(format!("broke the connection: {error}"))
-        }
-        SendRequestError::Response(error) => ProxyError::Protocol(format!("sent a bad response: {error}")),
-        SendRequestError::Body(error) => match error.downcast_ref() {
-            Some(PayloadError::Overflow) => ProxyError::BodyTooLarge,
-            Some(PayloadError::Io(io)) => {
-                match io.get_ref().and_then(|refusal| refusal.downcast_ref::<Outside>()) {
-                    Some(outside) => ProxyError::Outside(outside.clone()),
-                    None => ProxyError::ClientGone(error.to_string()),
-                }
-            }
-            _ => ProxyError::ClientGone(error.to_string()),
-        },
-        error => ProxyError::Internal(error.to_string()),
     }
 }

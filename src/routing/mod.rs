@@ -14,7 +14,7 @@ use std::sync::Arc;
 use actix_web::http::uri::PathAndQuery;
 
 pub use class::RouteClass;
-pub use table::{RouteTable, Rule, TableError};
+pub use table::{Reach, RouteTable, Rule, TableError};
 
 use crate::{
     head::SoundHead,

@@ -19,11 +19,21 @@ const MLFLOW: &str = include_str!("mlflow.routes");
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     pub class: RouteClass,
-    /// Whether it reaches beyond the workspace that it is asked for.
-    pub every_workspace: bool,
+    pub reach: Reach,
     pub method: Method,
     /// Its path: `{name}` is a segment, `{*name}` the rest.
     pub pattern: String,
+}
+
+/// How far a route leads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// No further than the workspace that it is asked for.
+    Workspace,
+    /// `every workspace`: beyond it.
+    EveryWorkspace,
+    /// `direct`: to the artifact store itself.
+    PastGateway,
 }
 
 /// Why there is no table.
@@ -36,9 +46,6 @@ pub enum TableError {
     #[error("two rows cannot be told apart: {0}")]
     Conflict(String),
 }
-
-/// What stands behind a class whose routes reach beyond the workspace that they are asked for.
-const EVERY_WORKSPACE: &str = ", every workspace";
 
 /// Every route that is forwarded.
 #[derive(Debug, Clone)]
@@ -96,14 +103,19 @@ fn read(file: &Path, text: &str, rows: &mut Rows) -> Result<(), TableError> {
             continue;
         }
         if let Some(head) = row.strip_prefix('[').and_then(|row| row.strip_suffix(']')) {
-            let (word, every_workspace) =
-                head.strip_suffix(EVERY_WORKSPACE).map_or((head, false), |word| (word, true));
-            let known = RouteClass::from_word(word).ok_or_else(|| wrong(format!("`{word}` is no class")))?;
-            section = Some((known, every_workspace));
+            let (word, reach) =
+                head.split_once(", ").map_or((head, None), |(word, reach)| (word, Some(reach)));
+            let class = RouteClass::from_word(word).ok_or_else(|| wrong(format!("`{word}` is no class")))?;
+            let reach = match reach {
+                None => Reach::Workspace,
+                Some("every workspace") => Reach::EveryWorkspace,
+                Some("direct") => Reach::PastGateway,
+                Some(other) => return Err(wrong(format!("`{other}` is nothing that is known of a route"))),
+            };
+            section = Some((class, reach));
             continue;
         }
-        let (class, every_workspace) =
-            section.ok_or_else(|| wrong("a row before the first [class]".to_owned()))?;
+        let (class, reach) = section.ok_or_else(|| wrong("a row before the first [class]".to_owned()))?;
         let (method, path) =
             row.split_once(' ').ok_or_else(|| wrong("a row is a method and a path".to_owned()))?;
         let method = head::METHODS
@@ -114,7 +126,7 @@ fn read(file: &Path, text: &str, rows: &mut Rows) -> Result<(), TableError> {
         // The twin for MLflow's UI (mlflow/server/handlers.py, _get_paths).
         let twin = path.strip_prefix("/api/").map(|rest| format!("/ajax-api/{rest}"));
         for pattern in [Some(path.to_owned()), twin].into_iter().flatten() {
-            let rule = Rule { class, every_workspace, method: method.clone(), pattern: pattern.clone() };
+            let rule = Rule { class, reach, method: method.clone(), pattern: pattern.clone() };
             rows.entry(pattern).or_default().insert(method.to_string(), rule);
         }
     }

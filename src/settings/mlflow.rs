@@ -28,6 +28,8 @@ pub struct Mlflow {
     pub rest: RestPrefix,
     /// What MLflow was started with as `--static-prefix`: empty, or `/` and a path without a slash at its end.
     pub static_prefix: String,
+    /// Whether artifacts may be moved past the gateway.
+    pub direct_artifacts: DirectArtifacts,
     /// Routes beside those that the gateway was made with.
     pub routes_file: Option<PathBuf>,
     /// The credentials that MLflow itself wants of us.
@@ -74,6 +76,13 @@ pub enum Passing {
     Drop,
 }
 
+/// What becomes of transfers between clients and the artifact store itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DirectArtifacts {
+    Deny,
+    Allow,
+}
+
 /// The prefix under which MLflow answers REST calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum RestPrefix {
@@ -97,6 +106,7 @@ enum AuthKind {
 }
 
 words!(Passing, "pass" => Self::Pass, "drop" => Self::Drop);
+words!(DirectArtifacts, "deny" => Self::Deny, "allow" => Self::Allow);
 words!(RestPrefix, "api" => Self::Api, "ajax-api" => Self::AjaxApi);
 words!(AuthKind, "none" => Self::None, "bearer" => Self::Bearer, "basic" => Self::Basic);
 
@@ -138,6 +148,7 @@ impl Mlflow {
         let host_header = reader.value("mlflow.host_header");
         let rest = reader.value("mlflow.rest");
         let static_prefix = reader.optional::<Prefix>("mlflow.static_prefix");
+        let direct_artifacts = reader.value("mlflow.direct_artifacts");
         let routes_file = reader.optional(ROUTES_FILE);
         let auth = UpstreamAuth::read(reader);
         let tls = ClientTls::read(reader, ["mlflow.tls.ca", "mlflow.tls.cert", "mlflow.tls.key"]);
@@ -157,6 +168,7 @@ impl Mlflow {
             host_header: host_header?,
             rest: rest?,
             static_prefix: static_prefix?.map_or_else(String::new, |prefix| prefix.0),
+            direct_artifacts: direct_artifacts?,
             routes_file: routes_file?,
             auth: auth?,
             tls: tls?,

@@ -26,7 +26,7 @@ pub use auth::{Auth, AuthCache, AuthMode, AuthService};
 pub use limits::{Limits, Mode};
 pub use live::Live;
 pub use metrics::Metrics;
-pub use mlflow::{HostHeader, Mlflow, Passing, RestPrefix, UpstreamAuth};
+pub use mlflow::{DirectArtifacts, HostHeader, Mlflow, Passing, RestPrefix, UpstreamAuth};
 pub use policy::{Policy, Scope};
 pub use problem::{Problem, Problems};
 pub use redis::RedisSettings;

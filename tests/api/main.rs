@@ -12,6 +12,7 @@ mod support;
 mod access;
 mod auth_service;
 mod credentials;
+mod direct;
 mod docs;
 mod errors;
 mod faults;

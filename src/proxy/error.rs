@@ -1,0 +1,93 @@
+//! Why there is no response of MLflow's, and whose fault it is.
+
+use actix_web::error::{ParseError, PayloadError};
+use awc::error::{ConnectError, SendRequestError};
+
+use super::deadlines::Overdue;
+use crate::{
+    http_client::{TransportFault, transport_fault},
+    policy::Outside,
+};
+
+/// Why MLflow's response could not be had.
+#[derive(Debug, thiserror::Error)]
+pub enum ProxyError {
+    #[error("no connection to MLflow became free in time")]
+    Busy,
+    #[error("MLflow has not answered for a while")]
+    Ejected,
+    #[error("MLflow could not be connected to: {0}")]
+    Connect(String),
+    /// Not a byte of a response came.
+    #[error("MLflow {0}")]
+    Unanswered(String),
+    #[error("MLflow {0}")]
+    Closed(String),
+    #[error("MLflow {0}")]
+    Protocol(String),
+    #[error("MLflow took too long {0}")]
+    UpstreamTimeout(&'static str),
+    #[error("the client stalled in the middle of its body")]
+    ClientStalled,
+    #[error("the client's body is larger than server.max_body")]
+    BodyTooLarge,
+    #[error("the client's body broke off: {0}")]
+    ClientGone(String),
+    #[error("the target is too long behind the path of MLflow's address")]
+    TargetTooLong,
+    #[error("the response has no length and the client speaks HTTP/1.0")]
+    NeedsHttp11,
+    /// With the words that make MLflow's client fall back.
+    #[error("{0}")]
+    Direct(&'static str),
+    #[error(transparent)]
+    Outside(#[from] Outside),
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl ProxyError {
+    /// Whether it tells that the server is gone. One that is slow may be so for this request only, and one that answers
+    /// nothing at all is for the prober to find.
+    pub(super) fn is_upstreams(&self) -> bool {
+        matches!(self, Self::Connect(_) | Self::Unanswered(_) | Self::Closed(_))
+    }
+}
+
+pub(super) fn overdue(awaited: Overdue) -> ProxyError {
+    match awaited {
+        Overdue::Client => ProxyError::ClientStalled,
+        Overdue::UpstreamWrite => ProxyError::UpstreamTimeout("to take the request's body"),
+        Overdue::Response => ProxyError::UpstreamTimeout("to answer"),
+    }
+}
+
+pub(super) fn failed(error: SendRequestError) -> ProxyError {
+    match transport_fault(&error) {
+        Some(fault @ TransportFault::ClosedBeforeHead) => return ProxyError::Unanswered(fault.to_string()),
+        Some(fault @ TransportFault::ClosedInResponse) => return ProxyError::Closed(fault.to_string()),
+        Some(fault) => return ProxyError::Protocol(fault.to_string()),
+        None => {}
+    }
+    match error {
+        SendRequestError::Connect(ConnectError::Disconnected) => {
+            ProxyError::Unanswered("closed the connection".to_owned())
+        }
+        SendRequestError::Connect(error) => ProxyError::Connect(error.to_string()),
+        SendRequestError::Send(error) | SendRequestError::Response(ParseError::Io(error)) => {
+            ProxyError::Unanswered(format!("broke the connection: {error}"))
+        }
+        SendRequestError::Response(error) => ProxyError::Protocol(format!("sent a bad response: {error}")),
+        SendRequestError::Body(error) => match error.downcast_ref() {
+            Some(PayloadError::Overflow) => ProxyError::BodyTooLarge,
+            Some(PayloadError::Io(io)) => {
+                match io.get_ref().and_then(|refusal| refusal.downcast_ref::<Outside>()) {
+                    Some(outside) => ProxyError::Outside(outside.clone()),
+                    None => ProxyError::ClientGone(error.to_string()),
+                }
+            }
+            _ => ProxyError::ClientGone(error.to_string()),
+        },
+        error => ProxyError::Internal(error.to_string()),
+    }
+}

@@ -1,0 +1,90 @@
+//! Transfers past the gateway: not offered, and answered so that MLflow's client needs none.
+
+use crate::support::{GatewayBuilder, Server, ask, server::Answer};
+
+const INFO: &str = r#"{"store_type":"SqlStore","multipart_uploads_enabled":true,"multipart_downloads_enabled":true,"presigned_upload_run_id_supported":true,"features_enabled":{"gateway":true}}"#;
+const SERVER_INFO: &str = "/api/mlflow/ajax-api/3.0/mlflow/server-info";
+
+/// The routes that lead to the store, and the words on which MLflow's client falls back.
+const DIRECT: [(&str, &str, &str); 6] = [
+    ("POST", "/api/2.0/mlflow-artifacts/mpu/create/1/a", "Multipart upload is not supported"),
+    ("POST", "/ajax-api/2.0/mlflow-artifacts/mpu/complete/1/a", "Multipart upload is not supported"),
+    ("POST", "/api/2.0/mlflow-artifacts/mpu/abort/1/a", "Multipart upload is not supported"),
+    ("POST", "/api/2.0/mlflow/artifacts/presigned-download-url", "Presigned download is not supported"),
+    ("POST", "/api/2.0/mlflow/artifacts/presigned-upload-url", "Presigned upload is not supported"),
+    ("GET", "/api/2.0/mlflow-artifacts/%70resigned/1/a", ""),
+];
+
+#[actix_web::test]
+async fn they_are_answered_here_so_that_clients_fall_back() {
+    let mlflow = Server::start(|_| Answer::ok(r#"{"url": "http://store/"}"#)).await;
+    let gateway = GatewayBuilder::default().start(&mlflow).await;
+    for (method, target, words) in DIRECT {
+        let response = ask(gateway.address, gateway.request(method, target, "")).await;
+        if words.is_empty() {
+            assert_eq!((response.status, response.text()), (200, r#"{"url":"","headers":{}}"#));
+            continue;
+        }
+        assert_eq!(
+            (response.status, response.reason().as_str()),
+            (501, "direct_transfer_denied"),
+            "{target}"
+        );
+        let told = response.json();
+        assert_eq!(told["error_code"], "NOT_IMPLEMENTED");
+        assert!(told["message"].as_str().unwrap().starts_with(words), "{told}");
+    }
+    assert!(mlflow.requests().is_empty());
+}
+
+#[actix_web::test]
+async fn they_want_their_scope_all_the_same() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = GatewayBuilder::default().scopes(&["mlflow:ui"]).start(&mlflow).await;
+    for (method, target, _) in DIRECT {
+        let response = ask(gateway.address, gateway.request(method, target, "")).await;
+        assert_eq!(response.reason(), "scope_missing", "{target}");
+    }
+}
+
+#[actix_web::test]
+async fn they_pass_where_they_are_allowed() {
+    let mlflow = Server::start(|_| Answer::ok(INFO)).await;
+    let gateway = GatewayBuilder::default().set("MLFLOW__DIRECT_ARTIFACTS", "allow").start(&mlflow).await;
+    for (method, target, _) in DIRECT {
+        assert_eq!(ask(gateway.address, gateway.request(method, target, "")).await.text(), INFO, "{target}");
+    }
+    assert_eq!(gateway.get(SERVER_INFO).await.text(), INFO);
+}
+
+#[actix_web::test]
+async fn the_server_does_not_tell_of_them() {
+    let mlflow = Server::start(|_| Answer::ok(INFO)).await;
+    let gateway = GatewayBuilder::default().start(&mlflow).await;
+    let rest = "accept-encoding: gzip\r\nrange: bytes=0-9\r\n";
+    let told = ask(gateway.address, gateway.request("GET", SERVER_INFO, rest)).await;
+    assert_eq!(
+        told.text(),
+        INFO.replace("enabled\":true", "enabled\":false").replace("supported\":true", "supported\":false")
+    );
+    assert_eq!(told.header("content-type"), Some("application/json"));
+    let seen = mlflow.request();
+    assert!(seen.header("accept-encoding").is_none() && seen.header("range").is_none());
+    let head = gateway.request("HEAD", SERVER_INFO, "connection: close\r\n");
+    assert_eq!(ask(gateway.address, head).await.status, 200);
+}
+
+#[actix_web::test]
+async fn what_cannot_be_read_of_the_server_is_not_passed_on() {
+    for (answer, status) in [
+        (Answer::ok("[true]"), 502),
+        (Answer::ok("<html>"), 502),
+        (Answer::json(206, INFO), 502),
+        (Answer::ok(&format!(r#"{{"a": "{}"}}"#, "x".repeat(70_000))), 502),
+        (Answer::json(404, r#"{"error_code": "RESOURCE_DOES_NOT_EXIST"}"#), 404),
+    ] {
+        let mlflow = Server::start(move |_| answer.clone()).await;
+        let gateway = GatewayBuilder::default().start(&mlflow).await;
+        assert_eq!(gateway.get(SERVER_INFO).await.status, status);
+    }
+}
