@@ -185,6 +185,12 @@ impl GatewayError {
         }
     }
 
+    /// Its status, its reason, and what the client is told.
+    pub(crate) fn told(&self) -> (StatusCode, &'static str, String) {
+        let (word, status, _) = self.reason().parts();
+        (status, word, self.message())
+    }
+
     /// When to come again, in whole seconds, at least 1.
     fn retry_after(&self, status: StatusCode) -> Option<u64> {
         match self {

@@ -2,6 +2,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
 
 mod check;
+mod explain;
 mod healthcheck;
 mod keys;
 mod routes;
@@ -39,6 +40,12 @@ enum Command {
     Check(Config),
     /// Manage the key file
     Keys(keys::Keys),
+    /// Tell what would become of a request, and why: its route, the scopes that it wants and the key has, the verdict.
+    /// The key is read from HOKUSAI_API_KEY, if it is set
+    #[command(
+        after_help = "Example:\n  hokusai-gateway explain --method POST --path /api/mlflow/api/2.0/mlflow/runs/delete"
+    )]
+    Explain(explain::Explain),
     /// Print every route of MLflow that is forwarded, with its class and the scopes that allow it
     #[command(after_help = "Example:\n  hokusai-gateway routes | grep runs/delete")]
     Routes(routes::Routes),
@@ -65,6 +72,7 @@ impl Cli {
             Command::Serve(config) => serve::run(config.config.as_deref()),
             Command::Check(config) => check::run(config.config.as_deref()),
             Command::Keys(keys) => keys.run(),
+            Command::Explain(explain) => explain.run(),
             Command::Routes(routes) => routes.run(),
             Command::Healthcheck(config) => healthcheck::run(config.config.as_deref()),
         }

@@ -5,7 +5,10 @@ use std::time::Instant;
 use actix_web::{
     dev::{Payload, RequestHead},
     error::PayloadError,
-    http::header::{CONTENT_ENCODING, CONTENT_TYPE},
+    http::{
+        Method,
+        header::{CONTENT_ENCODING, CONTENT_TYPE},
+    },
     web::{Bytes, BytesMut},
 };
 use futures_util::{StreamExt as _, stream};
@@ -16,7 +19,12 @@ use super::{
     Grant, MissingScope, graphql, json,
     workspace::{self, Mentions, Outside},
 };
-use crate::{connection::Connection, patience::Patience, routing::RouteClass, settings::Policy};
+use crate::{
+    connection::Connection,
+    patience::Patience,
+    routing::{RouteClass, Rule},
+    settings::Policy,
+};
 
 /// The largest body that is read, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
@@ -50,9 +58,7 @@ enum Guard {
     Spans,
 }
 
-fn guard(grant: &Grant) -> Option<Guard> {
-    let rule = grant.route().rule();
-    let is_bound = grant.principal().workspace.is_some();
+fn guard(rule: &Rule, is_bound: bool) -> Option<Guard> {
     match rule.class {
         RouteClass::Delete | RouteClass::RegistryWrite | RouteClass::Admin => Some(Guard::Json),
         _ if rule.pattern == "/graphql" => Some(Guard::GraphQl),
@@ -60,6 +66,19 @@ fn guard(grant: &Grant) -> Option<Guard> {
         RouteClass::TraceWrite if is_bound => Some(Guard::Json),
         _ if is_bound && workspace::names_models(rule) => Some(Guard::Json),
         _ => None,
+    }
+}
+
+/// What becomes of the bodies of a route, for a person.
+pub(crate) fn treatment(rule: &Rule) -> &'static str {
+    if rule.method == Method::GET {
+        return "none: a GET that has one is refused";
+    }
+    match (guard(rule, false), guard(rule, true)) {
+        (Some(Guard::GraphQl), _) => "read first: a GraphQL mutation wants the scopes of the class write",
+        (Some(_), _) => "read first: JSON that can be read in one way only, up to 1 MiB",
+        (None, Some(_)) => "passed on as it comes; read first for a key that is bound to a workspace",
+        (None, None) => "passed on as it comes",
     }
 }
 
@@ -83,7 +102,7 @@ pub(crate) async fn check(
 ) -> Result<Checked, BodyError> {
     let mut mentions = Mentions::default();
     let (principal, route) = (grant.principal(), grant.route());
-    let guard = match (guard(grant), &principal.workspace) {
+    let guard = match (guard(route.rule(), principal.workspace.is_some()), &principal.workspace) {
         (None, _) => return Ok(Checked { payload, mentions }),
         (Some(Guard::Spans), Some(workspace)) => {
             can_be_scanned(head)?;

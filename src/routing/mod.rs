@@ -38,6 +38,11 @@ impl Route {
         &self.target
     }
 
+    /// The public mount that it was asked under; empty at the root.
+    pub fn mount(&self) -> &'static str {
+        self.mount
+    }
+
     /// The path at MLflow, as it is sent, without the static prefix.
     pub fn path(&self) -> &str {
         let path = self.target.path();

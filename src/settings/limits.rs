@@ -29,6 +29,16 @@ pub enum Mode {
     Enforce,
 }
 
+impl Mode {
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Report => "report",
+            Self::Enforce => "enforce",
+        }
+    }
+}
+
 words!(Mode, "off" => Self::Off, "report" => Self::Report, "enforce" => Self::Enforce);
 
 impl Limits {

@@ -15,6 +15,7 @@ mod credentials;
 mod direct;
 mod docs;
 mod errors;
+mod explain;
 mod faults;
 mod forwarding;
 mod health;

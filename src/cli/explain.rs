@@ -1,0 +1,162 @@
+//! `explain`: what would become of a request, and why. Nothing is sent to MLflow, and nothing is counted.
+
+use std::{
+    env,
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use actix_web::{
+    dev::RequestHead,
+    http::{
+        Method,
+        header::{AUTHORIZATION, HOST, HeaderValue},
+        uri::Uri,
+    },
+};
+use clap::Args;
+use serde_json::{Map, Value, json};
+
+use super::routes::Format;
+use crate::{
+    auth::{Authenticated, Authenticator, Principal},
+    credentials,
+    error::GatewayError,
+    head,
+    policy::{self, scopes},
+    resources::Resources,
+    routing::{Reach, Route},
+    settings::{DirectArtifacts, Scope, Settings},
+};
+
+/// Holds the key; a key is never an argument.
+const KEY: &str = "HOKUSAI_API_KEY";
+
+#[derive(Debug, Args)]
+pub(super) struct Explain {
+    /// The request's method
+    #[arg(long, default_value = "GET")]
+    method: Method,
+    /// Its path, and its query if it has one, as a client sends them to the gateway
+    #[arg(long)]
+    path: Uri,
+    #[command(flatten)]
+    config: super::Config,
+    /// How it is written
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    format: Format,
+}
+
+impl Explain {
+    /// 0 for a request that is allowed, 1 for one that is not.
+    pub(super) fn run(self) -> ExitCode {
+        let (settings, resources) = match super::load(self.config.config.as_deref()) {
+            Ok(loaded) => loaded,
+            Err(problems) => return super::bad_settings(&problems),
+        };
+        let mut told = Map::new();
+        let walk = walk(self.head(), &settings, &resources, &mut told);
+        let outcome = actix_rt::System::new().block_on(walk);
+        let verdict = match &outcome {
+            Ok(()) => json!({ "allowed": true }),
+            Err(error) => {
+                let (status, reason, message) = error.told();
+                json!({ "allowed": false, "status": status.as_u16(), "reason": reason, "message": message })
+            }
+        };
+        told.insert("verdict".to_owned(), verdict);
+        let text = match self.format {
+            Format::Json => format!("{:#}\n", Value::Object(told)),
+            Format::Text => {
+                told.iter().map(|(name, value)| format!("{name:<14} {}\n", words(value))).collect()
+            }
+        };
+        let _ = io::stdout().write_all(text.as_bytes());
+        if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+
+    /// The head of the request, as a client with the key would send it.
+    fn head(&self) -> RequestHead {
+        let mut head = RequestHead::default();
+        head.method = self.method.clone();
+        head.uri = self.path.clone();
+        head.headers.insert(HOST, HeaderValue::from_static("gateway"));
+        let key =
+            env::var(KEY).ok().and_then(|key| HeaderValue::try_from(format!("Bearer {}", key.trim())).ok());
+        if let Some(key) = key {
+            head.headers.insert(AUTHORIZATION, key);
+        }
+        head
+    }
+}
+
+/// The walk of [`crate::gateway`], which tells what it learns.
+async fn walk(
+    head: RequestHead,
+    settings: &Settings,
+    resources: &Resources,
+    told: &mut Map<String, Value>,
+) -> Result<(), GatewayError> {
+    let mut tell = |name: &str, value: Value| told.insert(name.to_owned(), value);
+    tell("request", format!("{} {}", head.method, head.uri).into());
+    let sound = head::inspect(&head)?;
+    let route = resources.routes.resolve(sound)?;
+    let rule = route.rule();
+    tell("mount", if route.mount().is_empty() { "/" } else { route.mount() }.into());
+    tell("upstream", route.target().as_str().into());
+    tell("class", rule.class.word().into());
+    tell("rule", format!("{} {}", rule.method, rule.pattern).into());
+    tell("body", policy::body::treatment(rule).into());
+    if rule.reach == Reach::PastGateway && settings.mlflow.direct_artifacts == DirectArtifacts::Deny {
+        tell("answered", "by the gateway, in MLflow's place (mlflow.direct_artifacts)".into());
+    }
+    tell("policy", settings.policy.mode.word().into());
+    tell("scopes_wanted", scopes::that_allow(rule.class).into_iter().map(Scope::word).collect());
+
+    let credential = credentials::extract(&head.headers)?;
+    let sent_as = credential.source();
+    let authenticator = Authenticator::new(&resources.keys, resources.auth_tls.as_ref());
+    let caller = authenticator.authenticate(&credential, None).await;
+    let Authenticated { principal, answered } =
+        caller.map_err(|error| GatewayError::Auth { error, sent_as })?;
+    tell("cache", answered.word().into());
+    tell(
+        "key",
+        json!({ "key_id": principal.key_id, "user_id": principal.user_id, "expires_at": principal.expires_at }),
+    );
+    let held = match &principal.scopes {
+        _ if principal.is_admin => vec![Scope::Admin.word()],
+        Some(scopes) => scopes.iter().map(String::as_str).collect(),
+        None => settings.policy.default_scopes.iter().map(|scope| scope.word()).collect(),
+    };
+    tell("scopes_held", held.into());
+    tell("workspace", principal.workspace.as_ref().map_or("any", |workspace| workspace.as_str()).into());
+    tell("limits", limits(settings, &principal, &route));
+    policy::authorize(&settings.policy, principal, route)
+        .map(drop)
+        .map_err(|error| GatewayError::Denied { error, sent_as })
+}
+
+fn limits(settings: &Settings, principal: &Principal, route: &Route) -> Value {
+    let limits = &settings.limits;
+    json!({
+        "mode": limits.mode.word(),
+        "requests_per_hour": principal.rate_limit_per_hour.unwrap_or(limits.per_hour),
+        "counted_as": if route.is_read() { "read" } else { "write" },
+        "artifact_bytes_per_hour": limits.artifact_bytes_per_hour.filter(|_| route.class().moves_artifacts()),
+    })
+}
+
+/// A value for a person.
+fn words(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Array(items) if items.is_empty() => "none".to_owned(),
+        Value::Array(items) => items.iter().map(words).collect::<Vec<_>>().join(" "),
+        Value::Object(fields) => {
+            let known = fields.iter().filter(|(_, value)| !value.is_null());
+            known.map(|(name, value)| format!("{name}={}", words(value))).collect::<Vec<_>>().join(" ")
+        }
+        other => other.to_string(),
+    }
+}

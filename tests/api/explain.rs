@@ -1,0 +1,164 @@
+//! What `explain` and `routes` tell an operator.
+
+use std::process::Output;
+
+use hokusai_gateway::auth::{
+    key::Environment,
+    key_file::edit::{self, NewKey},
+};
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{Server, process::command, server::Answer};
+
+const DELETE_RUN: &str = "/api/mlflow/api/2.0/mlflow/runs/delete?x=1";
+
+/// A key file with one key.
+struct Keys {
+    folder: TempDir,
+    key: String,
+}
+
+impl Keys {
+    fn with(scopes: Option<&[&str]>, workspace: Option<&str>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let new = NewKey {
+            scopes: scopes.map(|scopes| scopes.iter().map(|&scope| scope.to_owned()).collect()),
+            workspace: workspace.map(|name| name.to_owned().try_into().unwrap()),
+            ..NewKey::of("ada", Environment::Test)
+        };
+        let created = edit::create(&folder.path().join("keys.toml"), &new).unwrap();
+        Self { folder, key: created.key.expose_secret().to_owned() }
+    }
+
+    fn explain(&self, method: &str, path: &str, settings: &[(&str, &str)]) -> (Option<i32>, Value) {
+        let output = self.run(&["--format", "json", "--method", method, "--path", path], settings);
+        (output.status.code(), serde_json::from_slice(&output.stdout).unwrap())
+    }
+
+    fn run(&self, arguments: &[&str], settings: &[(&str, &str)]) -> Output {
+        let output = command(self.folder.path())
+            .arg("explain")
+            .args(arguments)
+            .env("MLFLOW_SERVER_URL", "http://127.0.0.1:1")
+            .env("HOKUSAI_API_KEY", &self.key)
+            .envs(settings.iter().copied())
+            .output()
+            .unwrap();
+        let printed = [&output.stdout[..], &output.stderr].concat();
+        let key = self.key.as_bytes();
+        assert!(key.is_empty() || !printed.windows(key.len()).any(|part| part == key), "the key is printed");
+        output
+    }
+}
+
+#[test]
+fn a_denial_is_explained_with_all_that_led_to_it() {
+    let keys = Keys::with(Some(&["mlflow:read", "model:write"]), None);
+    let (code, told) = keys.explain("POST", DELETE_RUN, &[]);
+    assert_eq!(code, Some(1));
+    for (name, expected) in [
+        ("mount", "/api/mlflow"),
+        ("upstream", "/api/2.0/mlflow/runs/delete?x=1"),
+        ("class", "delete"),
+        ("rule", "POST /api/2.0/mlflow/runs/delete"),
+        ("policy", "enforce"),
+        ("cache", "none"),
+        ("workspace", "any"),
+    ] {
+        assert_eq!(told[name], expected, "{name}");
+    }
+    assert_eq!(told["scopes_wanted"], serde_json::json!(["mlflow:delete", "mlflow:admin"]));
+    assert_eq!(told["scopes_held"], serde_json::json!(["mlflow:read", "model:write"]));
+    assert_eq!(told["limits"]["requests_per_hour"], 36000);
+    assert_eq!(told["limits"]["counted_as"], "write");
+    assert_eq!(told["verdict"]["status"], 403);
+    assert_eq!(told["verdict"]["reason"], "scope_missing");
+}
+
+#[test]
+fn the_verdict_is_the_gateways_own_at_every_step() {
+    for (scopes, workspace, method, path, expected) in [
+        (None, None, "GET", "/api/2.0/mlflow/runs/get?run_id=1", Value::Null),
+        (Some(&["mlflow:delete"][..]), None, "POST", DELETE_RUN, Value::Null),
+        (
+            Some(&["mlflow:admin"]),
+            Some("team-a"),
+            "GET",
+            "/api/3.0/mlflow/workspaces",
+            "scope_missing".into(),
+        ),
+        (None, None, "GET", "/api/2.0/mlflow/runs/delete", "route_unknown".into()),
+        (None, None, "GET", "/api/mlflow/../x", "bad_path".into()),
+        (None, None, "TRACE", "/mlflow/", "method_not_allowed".into()),
+    ] {
+        let (code, told) = Keys::with(scopes, workspace).explain(method, path, &[]);
+        assert_eq!(told["verdict"]["reason"], expected, "{method} {path}");
+        assert_eq!(code, Some(i32::from(!expected.is_null())), "{method} {path}");
+        assert_eq!(told["verdict"]["allowed"], expected.is_null());
+    }
+}
+
+#[test]
+fn without_a_key_the_route_is_explained_all_the_same() {
+    let mut keys = Keys::with(None, None);
+    keys.key.clear();
+    let (code, told) = keys.explain("POST", DELETE_RUN, &[]);
+    assert_eq!((code, &told["class"]), (Some(1), &"delete".into()));
+    assert_eq!(told["verdict"]["reason"], "credential_missing");
+}
+
+#[actix_web::test]
+async fn the_auth_service_is_asked_where_it_verifies_the_keys() {
+    let auth =
+        Server::start(|_| Answer::ok(r#"{"is_valid": true, "key_id": "k-7", "is_admin": true}"#)).await;
+    let (url, keys) = (auth.url(), Keys::with(None, None));
+    let told = actix_web::web::block(move || {
+        keys.explain("POST", DELETE_RUN, &[("HOKUSAI_AUTH_SERVICE_URL", &url)])
+    });
+    let (code, told) = told.await.unwrap();
+    assert_eq!(code, Some(0), "{told}");
+    assert_eq!((&told["cache"], &told["key"]["key_id"]), (&"service".into(), &"k-7".into()));
+    assert_eq!(told["scopes_held"], serde_json::json!(["mlflow:admin"]));
+}
+
+#[test]
+fn a_person_reads_it_line_by_line() {
+    let output = Keys::with(None, None).run(&["--path", "/mlflow/"], &[]);
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("class          ui\n"), "{text}");
+    assert!(text.contains("verdict        allowed=true\n"), "{text}");
+}
+
+#[test]
+fn routes_prints_every_route_with_its_class_and_scopes() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = command(folder.path()).arg("routes").output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let row = text.lines().find(|line| line.contains(" /api/2.0/mlflow/registered-models/create ")).unwrap();
+    let words: Vec<_> = row.split_whitespace().collect();
+    assert_eq!(words[0], "POST");
+    assert_eq!(words[2..], ["registry_write", "mlflow:registry_write", "mlflow:write", "mlflow:admin"]);
+    let json = command(folder.path()).args(["routes", "--format", "json"]).output().unwrap();
+    let rows: Vec<Value> = serde_json::from_slice(&json.stdout).unwrap();
+    assert_eq!(rows.len(), text.lines().count());
+}
+
+#[test]
+fn routes_of_a_file_are_printed_too_and_a_bad_one_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("more.routes");
+    std::fs::write(&file, "[ui]\nGET /my-plugin/{page}\n").unwrap();
+    let routes =
+        || command(folder.path()).arg("routes").env("HOKUSAI__MLFLOW__ROUTES_FILE", &file).output().unwrap();
+    assert!(String::from_utf8(routes().stdout).unwrap().contains("/my-plugin/{page}"));
+    std::fs::write(&file, "[ui]\nGTE /my-plugin\n").unwrap();
+    let output = routes();
+    assert_eq!(output.status.code(), Some(64));
+    let text = String::from_utf8(output.stderr).unwrap();
+    assert!(
+        text.contains("mlflow.routes_file (HOKUSAI__MLFLOW__ROUTES_FILE)") && text.contains("line 2"),
+        "{text}"
+    );
+}
