@@ -39,6 +39,9 @@ def free_port(wanted: int = 0) -> int:
 class Stack:
     """MLflow and the gateway as processes; a context manager."""
 
+    # What a key of the stack's own may do.
+    scopes = ("mlflow:read", "mlflow:write", "mlflow:delete")
+
     def __init__(self, folder: Path, gateway: Path, mlflow_port: int = 0, gateway_port: int = 0) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
@@ -52,7 +55,7 @@ class Stack:
     def __enter__(self) -> Stack:
         try:
             self.start_mlflow()
-            self.key = self.create_key("--user", "developer", "--test")
+            self.key = self.create_key("--user", "developer", "--test", *(f"--scope={scope}" for scope in self.scopes))
             self.gateway = self.start_gateway()
         except BaseException:
             self.stop()
@@ -62,15 +65,16 @@ class Stack:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def start_mlflow(self) -> None:
+    def start_mlflow(self, *arguments: str, artifacts: str | None = None, **environment: str) -> None:
         """Starts MLflow. One worker and no job runner: it would take seven more processes of 240 MB each."""
         command = [sys.executable, "-m", "mlflow", "server"]
         command += ["--host", "127.0.0.1", "--port", self.mlflow_url.rsplit(":", 1)[1], "--workers", "1"]
         command += ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"]
-        command += ["--serve-artifacts", "--artifacts-destination", f"file://{self.folder}/artifacts"]
+        artifacts = artifacts or f"file://{self.folder}/artifacts"
+        command += ["--serve-artifacts", "--artifacts-destination", artifacts, *arguments]
         quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-        process = self._start("mlflow", command, quiet)
-        self._wait(process, "mlflow", f"{self.mlflow_url}/health")
+        process = self.start("mlflow", command, quiet | environment)
+        self.wait(process, "mlflow", f"{self.mlflow_url}/health")
 
     def start_gateway_over_tls(self, ca: Path, **settings: str) -> subprocess.Popen:
         """The same for a gateway that speaks TLS to its clients."""
@@ -85,9 +89,9 @@ class Stack:
             "HOKUSAI__SERVER__SETTLE_TIME": "0s",
             **settings,
         }
-        process = self._start("gateway", [str(self.binary), "serve"], environment)
+        process = self.start("gateway", [str(self.binary), "serve"], environment)
         url = self.url.replace("http://", "https://") if tls else self.url
-        self._wait(process, "gateway", f"{url}/ready", tls)
+        self.wait(process, "gateway", f"{url}/ready", tls)
         return process
 
     def create_key(self, *arguments: str) -> str:
@@ -97,6 +101,9 @@ class Stack:
 
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
+
+    def close(self) -> None:
+        self.stop()
 
     def stop(self) -> None:
         """Stops the gateway before MLflow, each with all that it has started."""
@@ -110,7 +117,7 @@ class Stack:
             process.wait()
         self.processes.clear()
 
-    def _start(self, name: str, command: list[str], environment: dict[str, str]) -> subprocess.Popen:
+    def start(self, name: str, command: list[str], environment: dict[str, str]) -> subprocess.Popen:
         with self.log(name).open("ab") as log:
             process = subprocess.Popen(
                 command,
@@ -124,7 +131,7 @@ class Stack:
         self.processes.append(process)
         return process
 
-    def _wait(self, process: subprocess.Popen, name: str, url: str, tls: ssl.SSLContext | None = None) -> None:
+    def wait(self, process: subprocess.Popen, name: str, url: str, tls: ssl.SSLContext | None = None) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             if process.poll() is not None:

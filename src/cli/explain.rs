@@ -81,8 +81,8 @@ impl Explain {
         head.method = self.method.clone();
         head.uri = self.path.clone();
         head.headers.insert(HOST, HeaderValue::from_static("gateway"));
-        let key =
-            env::var(KEY).ok().and_then(|key| HeaderValue::try_from(format!("Bearer {}", key.trim())).ok());
+        let key = env::var(KEY).ok().filter(|key| !key.is_empty());
+        let key = key.and_then(|key| HeaderValue::try_from(format!("Bearer {}", key.trim())).ok());
         if let Some(key) = key {
             head.headers.insert(AUTHORIZATION, key);
         }
