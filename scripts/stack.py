@@ -108,14 +108,22 @@ class Stack:
     def stop(self) -> None:
         """Stops the gateway before MLflow, each with all that it has started."""
         for process in reversed(self.processes):
-            signal_group(process, signal.SIGTERM)
-            try:
-                process.wait(timeout=40)
-            except subprocess.TimeoutExpired:
-                pass
-            signal_group(process, signal.SIGKILL)
-            process.wait()
+            self._stop(process)
         self.processes.clear()
+
+    def halt(self, process: subprocess.Popen) -> None:
+        """Stops one of them."""
+        self.processes.remove(process)
+        self._stop(process)
+
+    def _stop(self, process: subprocess.Popen) -> None:
+        signal_group(process, signal.SIGTERM)
+        try:
+            process.wait(timeout=40)
+        except subprocess.TimeoutExpired:
+            pass
+        signal_group(process, signal.SIGKILL)
+        process.wait()
 
     def start(self, name: str, command: list[str], environment: dict[str, str]) -> subprocess.Popen:
         with self.log(name).open("ab") as log:

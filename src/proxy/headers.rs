@@ -95,10 +95,8 @@ impl Rules {
     ) {
         let from = request.headers();
         let named = named_by_connection(from);
-        let is_bound = grant.principal().workspace.is_some();
         for (name, value) in from {
             if may_pass_to_upstream(name)
-                && !(is_bound && name.as_str() == WORKSPACE)
                 && (self.passes_cookies || *name != COOKIE)
                 && !named.iter().any(|named| name.as_str().eq_ignore_ascii_case(named))
             {

@@ -200,16 +200,30 @@ def test_a_wrong_password_is_told_apart_from_a_wrong_token(client, stack, monkey
     assert "sent as the password of a user name (MLFLOW_TRACKING_USERNAME" in refusal(client)
 
 
+def until_it_works(client):
+    """Waits until the gateway has seen a new key."""
+    for _ in range(20):
+        try:
+            return client.search_experiments()
+        except MlflowException:
+            time.sleep(0.1)
+    pytest.fail("the key never worked")
+
+
 def test_an_expired_key_is_told_in_mlflows_own_exception(client, stack, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", stack.create_key("--user", "ada", "--test", "--expires-in", "3s"))
     # It works until it ends: the refusal below is for its age.
-    for _ in range(20):
-        try:
-            client.search_experiments()
-            break
-        except MlflowException:
-            time.sleep(0.1)
-    else:
-        pytest.fail("the key never worked")
+    until_it_works(client)
     time.sleep(3.5)
     assert "is not valid: it is unknown, expired or revoked" in refusal(client)
+
+
+def test_the_client_prints_what_a_key_may_not_do_and_what_it_lacks(client, stack, monkeypatch):
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", stack.create_key("--user", "ada", "--test", "--scope", "mlflow:read"))
+    until_it_works(client)
+    with pytest.raises(MlflowException) as error:
+        client.create_experiment(unique("forbidden"))
+    assert str(error.value) == (
+        "PERMISSION_DENIED: this API key may not POST /api/2.0/mlflow/experiments/create: it needs the scope mlflow:write "
+        "or mlflow:admin, and has mlflow:read"
+    )

@@ -216,7 +216,7 @@ def test_mlflow_is_known_by_an_authority_of_its_own_and_shown_our_certificate(st
         HOKUSAI__MLFLOW__TLS__KEY=str(our_key),
     )
     headers = {"Authorization": f"Bearer {stack.key}"}
-    answer = requests.get(f"{second_gateway.tracking_uri}/api/2.0/mlflow/x", headers=headers, timeout=30).json()
+    answer = requests.get(f"{second_gateway.tracking_uri}/api/2.0/mlflow/runs/get", headers=headers, timeout=30).json()
     assert "auth.example" in answer["shown"] and answer["proto"] == "http"
     server.shutdown()
     server.server_close()
@@ -273,10 +273,10 @@ def test_a_client_that_takes_nothing_is_given_up_over_tls_too(stack, second_gate
     stuck = []
     for _ in range(2):
         connection = context.wrap_socket(socket.create_connection((host, int(port))), server_hostname=host)
-        connection.sendall(f"GET /mlflow/endless HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {stack.key}\r\n\r\n".encode())
+        connection.sendall(f"GET /mlflow/static-files/endless HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {stack.key}\r\n\r\n".encode())
         assert connection.recv(1)
         stuck.append(connection)
-    url = f"{second_gateway.url.replace('http://', 'https://')}/mlflow/x"
+    url = f"{second_gateway.url.replace('http://', 'https://')}/mlflow/version"
     headers = {"Authorization": f"Bearer {stack.key}"}
     ask = lambda: requests.get(url, headers=headers, verify=str(certificate[0]), timeout=30).status_code  # noqa: E731
     assert ask() == 503
