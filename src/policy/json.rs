@@ -138,7 +138,7 @@ mod tests {
             b"{\"a\": 1,}",
             b"\xef\xbb\xbf{}",
             b"{\"a\": \"\xff\"}",
-            b"{\0\"\0a\0\"\0:\01\0}\0",
+            b"{\x00\"\x00a\x00\"\x00:\x001\x00}\x00",
             &[b'['; 100_000],
         ] {
             assert!(read(body).is_err(), "{:?}", String::from_utf8_lossy(&body[..body.len().min(40)]));

@@ -1,6 +1,6 @@
 //! Keeps a key that is bound to one workspace of MLflow's inside it.
 //!
-//! MLflow separates the data of workspaces by a header, which [`crate::proxy`] sets; it checks no more than that. What is
+//! MLflow separates the data of workspaces by a header, which the last step sets; it checks no more than that. What is
 //! here are the ways around it, each tried on MLflow 3.17.2: docs/ACCESS.md tells them.
 
 use std::{borrow::Cow, io};

@@ -24,7 +24,6 @@ async fn every_mount_leads_to_its_path_at_mlflow() {
             "/api/2.0/mlflow-artifacts/artifacts/1/%23%20%25%2B%C3%A9",
         ),
         ("/ajax-api/2.0/mlflow/runs/get", "/ajax-api/2.0/mlflow/runs/get"),
-        ("/graphql", "/graphql"),
         ("/get-artifact?path=a%20b", "/get-artifact?path=a%20b"),
         ("/model-versions/get-artifact", "/model-versions/get-artifact"),
     ] {

@@ -210,7 +210,7 @@ async fn what_may_not_be_repeated_is_sent_once() {
         ("GET", "", 2),
         ("HEAD", "", 2),
         ("DELETE", "", 2),
-        ("DELETE", "content-length: 5\r\n\r\n[1,2]", 1),
+        ("DELETE", "content-length: 7\r\n\r\n{\"a\":1}", 1),
     ] {
         let target = format!("{}?{method}{}", path_for(method), rest.len());
         // A new one each time: one that has failed is soon left alone.
