@@ -15,7 +15,7 @@ use crate::{
             edit::{self, CreatedKey, EditError, NewKey},
         },
     },
-    settings::{AuthMode, Settings},
+    settings::{AuthMode, Scope, Settings},
 };
 
 #[derive(Debug, Args)]
@@ -41,7 +41,7 @@ enum Command {
         /// How long it is valid, such as 90d [default: until it is revoked]
         #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
         expires_in: Option<Duration>,
-        /// A scope that it carries; may be given more than once
+        /// A scope that it carries, such as mlflow:read; may be given more than once [default: policy.default_scopes]
         #[arg(long = "scope", value_name = "SCOPE")]
         scopes: Vec<String>,
         /// The only workspace of MLflow that it may see [default: any]
@@ -51,7 +51,7 @@ enum Command {
         #[arg(long)]
         test: bool,
     },
-    /// Show every key's id, user, state and scopes
+    /// Show every key's id, user, state, workspace and scopes
     #[command(after_help = "Example:\n  hokusai-gateway keys list")]
     List,
     /// End a key at once
@@ -79,6 +79,11 @@ impl Keys {
         };
         let done = match self.command {
             Command::Create { user, expires_in, scopes, workspace, test } => {
+                for scope in scopes.iter().filter(|scope| Scope::from_word(scope).is_none()) {
+                    eprintln!(
+                        "note: {scope} is no scope of the gateway's own; policy.aliases must say what it allows"
+                    );
+                }
                 let environment = if test { Environment::Test } else { Environment::Live };
                 let new = NewKey {
                     scopes: if scopes.is_empty() { None } else { Some(scopes) },
@@ -122,11 +127,13 @@ fn show(created: CreatedKey) {
 }
 
 fn list(records: &[Record]) {
-    println!("{:<20} {:<24} {:<32} {:<21} scopes", "id", "user", "state", "created");
+    println!("{:<20} {:<24} {:<32} {:<21} {:<16} scopes", "id", "user", "state", "created", "workspace");
     for record in records {
         let scopes = record.scopes.as_ref().map_or_else(|| "-".to_owned(), |scopes| scopes.join(","));
         let created = record.created_at.to_string();
-        println!("{:<20} {:<24} {:<32} {created:<21} {scopes}", record.id, record.user, state(record));
+        let workspace = record.workspace.as_ref().map_or("-", Workspace::as_str);
+        let (id, user, state) = (&record.id, &record.user, state(record));
+        println!("{id:<20} {user:<24} {state:<32} {created:<21} {workspace:<16} {scopes}");
     }
 }
 

@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use clap::Parser as _;
 use hokusai_gateway::{auth::KeyFile, cli::Cli};
 
-const DOCUMENTS: [&str; 3] = ["README.md", "docs/KEYS.md", "docs/OPERATING.md"];
+const DOCUMENTS: [&str; 4] = ["README.md", "docs/ACCESS.md", "docs/KEYS.md", "docs/OPERATING.md"];
 
 /// The fenced blocks of a language in all documents.
 fn blocks(language: &str) -> Vec<String> {
