@@ -80,8 +80,6 @@ enum Allowed {
     Body(u64),
     /// Nothing, until a request is begun or answered.
     Wait,
-    /// Whatever comes: it is thrown away.
-    All,
 }
 
 impl<T> Inbound<T> {
@@ -107,10 +105,13 @@ impl<T> Inbound<T> {
     fn allowed(&self) -> Allowed {
         let Connection { begun, under_way, body_left, is_last, closing, .. } = &*self.connection;
         match self.head {
-            _ if closing.get() => Allowed::All,
             Some(Head { part: Part::Complete, before, .. }) if before == begun.get() => Allowed::Wait,
             Some(Head { part: Part::Complete, .. }) if body_left.get() > 0 => Allowed::Body(body_left.get()),
-            Some(Head { part: Part::Complete, .. }) if under_way.get() > 0 || is_last.get() => Allowed::Wait,
+            Some(Head { part: Part::Complete, .. })
+                if under_way.get() > 0 || is_last.get() || closing.get() =>
+            {
+                Allowed::Wait
+            }
             _ => Allowed::Head,
         }
     }
@@ -134,7 +135,7 @@ impl<T> Inbound<T> {
                 self.bound_framing(count)?;
                 return Ok(count);
             }
-            Allowed::Wait | Allowed::All => {}
+            Allowed::Wait => {}
         }
         Ok(bytes.len())
     }

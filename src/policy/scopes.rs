@@ -123,8 +123,10 @@ mod tests {
 
     #[test]
     fn an_alias_may_be_made_and_narrowed() {
-        let policy = policy(&[("HOKUSAI__POLICY__ALIASES__ADMIN", "mlflow:ui,mlflow:delete")]);
+        let mut policy = policy(&[("HOKUSAI__POLICY__ALIASES__ADMIN", "mlflow:ui,mlflow:delete")]);
         assert_eq!(allowed(Some(&["admin"]), &policy), ["delete", "ui"]);
+        policy.aliases.insert("mlflow:write".to_owned(), vec![Scope::TraceWrite]);
+        assert_eq!(allowed(Some(&["mlflow:write"]), &policy), ["trace_write"]);
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl Stage {
     /// The request has one of these statuses, its connection is closed, and MLflow hears nothing.
     async fn refuses(&self, name: &str, statuses: &[u16], request: &[u8]) {
         let mut connection = self.connection(request).await;
-        let response = connection.response(false).await;
+        let response = connection.response(request.starts_with(b"HEAD ")).await;
         assert!(statuses.contains(&response.status), "{name}: {response:?}");
         assert!(connection.is_closed().await, "{name}: the connection is kept");
         self.was_not_asked(name);
@@ -194,6 +194,11 @@ async fn a_body_on_a_get_never_becomes_a_request() {
         "GET {TARGET} HTTP/1.1\r\n{{host}}{{key}}content-length: {inner_length}\r\n\r\n{inner}{behind}"
     );
     stage.refuses("a body on a GET", &[400], &stage.filled(&request)).await;
+    for method in ["GET", "HEAD"] {
+        let chunks = "transfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n";
+        let request = format!("{method} {TARGET} HTTP/1.1\r\n{{host}}{{key}}{chunks}{behind}");
+        stage.refuses("chunks on a GET", &[400], &stage.filled(&request)).await;
+    }
 }
 
 #[actix_web::test]
