@@ -185,6 +185,11 @@ impl GatewayError {
         }
     }
 
+    /// The stable word for what it is.
+    pub fn word(&self) -> &'static str {
+        self.reason().parts().0
+    }
+
     /// Its status, its reason, and what the client is told.
     pub(crate) fn told(&self) -> (StatusCode, &'static str, String) {
         let (word, status, _) = self.reason().parts();
@@ -272,7 +277,6 @@ pub fn respond(error: &GatewayError, request: &HttpRequest) -> HttpResponse {
     let reason = error.reason();
     let (word, status, error_code) = reason.parts();
     let context = RequestContext::of(request);
-    tracing::Span::current().record("reason", word);
     log(error, status, word, &context);
 
     let message = error.message();

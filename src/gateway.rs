@@ -39,7 +39,7 @@ use crate::{
     resources::Resources,
     routing::RouteError,
     settings::{Live, Settings},
-    telemetry::Metrics,
+    telemetry::{Exchange, Metrics},
     upstream::Upstreams,
     usage::{Usage, UsageReports},
 };
@@ -78,6 +78,15 @@ impl Shared {
         }
     }
 
+    /// Whether a request may read the metrics: it comes from an allowed network, and not through a proxy, which would
+    /// lend it its own address.
+    pub(crate) fn may_read_metrics(&self, head: &RequestHead) -> bool {
+        let peer = head.peer_addr.map(|peer| peer.ip().to_canonical());
+        let allowed = &self.live.load().metrics_allow;
+        let direct = !PROXY_HEADERS.iter().any(|name| head.headers().contains_key(*name));
+        direct && peer.is_some_and(|peer| allowed.iter().any(|network| network.contains(&peer)))
+    }
+
     /// Takes over what can change while the gateway runs.
     pub(crate) fn follow(&self, settings: &Settings) {
         let live = settings.live();
@@ -91,6 +100,7 @@ impl Shared {
 pub struct Admitted {
     grant: Grant,
     meter: Meter,
+    exchange: Exchange,
 }
 
 /// What a worker has: the shared state, and clients of its own. The only application data.
@@ -109,6 +119,10 @@ impl Gateway {
         Self { shared, authenticator, proxy }
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     pub(crate) fn health(&self) -> &Health {
         &self.shared.health
     }
@@ -119,15 +133,6 @@ impl Gateway {
 
     pub(crate) fn metrics(&self) -> &Metrics {
         &self.shared.resources.metrics
-    }
-
-    /// Whether a request may read the metrics: it comes from an allowed network, and not through a proxy, which would
-    /// lend it its own address.
-    pub(crate) fn may_read_metrics(&self, head: &RequestHead) -> bool {
-        let peer = head.peer_addr.map(|peer| peer.ip().to_canonical());
-        let allowed = &self.shared.live.load().metrics_allow;
-        let direct = !PROXY_HEADERS.iter().any(|name| head.headers().contains_key(*name));
-        direct && peer.is_some_and(|peer| allowed.iter().any(|network| network.contains(&peer)))
     }
 
     /// Differs between two processes whose settings, secrets apart, differ.
@@ -153,12 +158,14 @@ impl Gateway {
     async fn decide(
         &self,
         request: &mut ServiceRequest,
+        exchange: &Exchange,
     ) -> Result<(Admitted, Option<Allowance>), GatewayError> {
         if Connection::of(request.request()).is_some_and(|connection| connection.had_fragment()) {
             return Err(RouteError::BadPath("has a fragment").into());
         }
-        let grant = self.identify(request.head()).await?;
+        let grant = self.identify(request.head(), Some(exchange)).await?;
         let Admission { allowance, meter } = self.shared.limiter.admit(&grant).await?;
+        let began = Instant::now();
         let (live, server) = (self.shared.live.load_full(), &self.shared.settings.server);
         let patience = Patience::new(server.body_idle_timeout, server.min_body_rate.get());
         let (payload, connection) = (request.take_payload(), Connection::of(request.request()));
@@ -167,20 +174,33 @@ impl Gateway {
             policy::body::check(&live.policy, &grant, request.head(), payload, connection, patience).await?;
         self.proxy.look_up(&grant, &mentions).await?;
         request.set_payload(payload);
-        Ok((Admitted { grant, meter }, allowance))
+        exchange.waited(began.elapsed());
+        Ok((Admitted { grant, meter, exchange: exchange.clone() }, allowance))
     }
 
-    /// All of it that can be done twice.
-    pub(crate) async fn identify(&self, head: &RequestHead) -> Result<Grant, GatewayError> {
+    /// All of it that can be done twice; what is learned goes into the exchange, if there is one yet.
+    pub(crate) async fn identify(
+        &self,
+        head: &RequestHead,
+        exchange: Option<&Exchange>,
+    ) -> Result<Grant, GatewayError> {
         let client_ip = self.client_ip(head);
         if let Some(client_ip) = client_ip {
             Span::current().record("client_ip", client_ip.to_string());
         }
         let sound = head::inspect(head)?;
         let route = self.shared.resources.routes.resolve(sound)?;
+        if let Some(exchange) = exchange {
+            exchange.routed(route.class().word());
+        }
         let credential = credentials::extract(head.headers())?;
         let sent_as = credential.source();
+        let began = Instant::now();
         let caller = self.authenticator.authenticate(&credential, client_ip).await;
+        let was_remembered = caller.as_ref().is_ok_and(|caller| caller.answered.is_local());
+        if let Some(exchange) = exchange.filter(|_| !was_remembered) {
+            exchange.waited(began.elapsed());
+        }
         let caller = caller.map_err(|error| GatewayError::Auth { error, sent_as })?;
         name_caller(&caller);
         policy::authorize(&self.shared.live.load().policy, caller.principal, route)
@@ -211,8 +231,8 @@ pub async fn admit(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let started = Instant::now();
-    match contained(gateway.metrics(), gateway.decide(&mut request)).await {
+    let exchange = Exchange::begin(gateway.metrics(), request.method());
+    match contained(gateway.metrics(), gateway.decide(&mut request, &exchange)).await {
         Ok((admitted, allowance)) => {
             let principal = Arc::clone(admitted.grant.principal());
             request.extensions_mut().insert(admitted);
@@ -220,11 +240,13 @@ pub async fn admit(
             if let Some(allowance) = allowance {
                 error::tell_allowance(allowance, response.headers_mut());
             }
-            gateway.report_usage(&principal, &response, started.elapsed());
+            exchange.answered(response.status());
+            gateway.report_usage(&principal, &response, exchange.started().elapsed());
             Ok(response)
         }
         Err(refusal) => {
-            let response = error::respond(&refusal, request.request());
+            let response = refuse(&refusal, request.request(), &exchange);
+            exchange.answered(response.status());
             Ok(request.into_response(response))
         }
     }
@@ -232,17 +254,22 @@ pub async fn admit(
 
 /// The handler behind [`admit`]: forwards, and answers with what MLflow answers.
 pub async fn forward(
-    Admitted { grant, meter }: Admitted,
+    Admitted { grant, meter, exchange }: Admitted,
     gateway: Data<Gateway>,
     request: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
     let client = Client { ip: gateway.client_ip(request.head()), secure: gateway.is_secure(&request) };
-    let forwarding = gateway.proxy.forward(&grant, meter, client, &request, payload);
+    let forwarding = gateway.proxy.forward(&grant, meter, &exchange, client, &request, payload);
     match contained(gateway.metrics(), forwarding.map_err(GatewayError::from)).await {
         Ok(response) => response,
-        Err(error) => error::respond(&error, &request),
+        Err(error) => refuse(&error, &request, &exchange),
     }
+}
+
+fn refuse(error: &GatewayError, request: &HttpRequest, exchange: &Exchange) -> HttpResponse {
+    exchange.ended_for(error.word());
+    error::respond(error, request)
 }
 
 /// A panic is an error like others, and a count: without this the client would get no response at all.
@@ -258,13 +285,31 @@ async fn contained<T>(
 
 /// The handler for what is no path at all, such as `OPTIONS *`: no scope of actix's ever matches it.
 pub async fn unrouted(gateway: Data<Gateway>, request: HttpRequest) -> HttpResponse {
+    let exchange = Exchange::begin(gateway.metrics(), request.method());
     let refusal = match head::inspect(request.head()) {
         Err(error) => error.into(),
         Ok(sound) => {
             gateway.shared.resources.routes.resolve(sound).err().unwrap_or(RouteError::Unknown).into()
         }
     };
-    error::respond(&refusal, &request)
+    let response = refuse(&refusal, &request, &exchange);
+    exchange.answered(response.status());
+    response
+}
+
+/// Around what the gateway answers by itself.
+///
+/// # Errors
+/// Those of the handler.
+pub async fn measure(
+    gateway: Data<Gateway>,
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, Error> {
+    let exchange = Exchange::open(gateway.metrics(), request.method());
+    let response = next.call(request).await?;
+    exchange.answered(response.status());
+    Ok(response)
 }
 
 /// What [`admit`] left for this request, taken away.

@@ -24,6 +24,7 @@ use crate::{
     actor::Deaths,
     gateway::Gateway,
     proxy::Proxy,
+    telemetry::{Dependency, Metrics},
     upstream::{Look, Upstream, Upstreams},
 };
 
@@ -64,18 +65,25 @@ fn unreachable(group: &[Arc<Upstream>]) -> Option<String> {
     outcomes.all(|outcome| outcome.is_err()).then_some(first)
 }
 
+/// Whether MLflow, all that it is made of, can be reached.
+fn are_reachable(upstreams: &Upstreams) -> bool {
+    unreachable(&upstreams.mlflow).is_none() && unreachable(&upstreams.artifacts).is_none()
+}
+
 /// The actor that looks at MLflow's servers, at their own `/health`, once every `every`. Never returns.
 pub(crate) async fn probe_upstreams(
     upstreams: Arc<Upstreams>,
     proxy: Proxy,
     target: PathAndQuery,
     every: Duration,
+    metrics: Metrics,
 ) {
     let mut ticks = interval(every);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         ticks.tick().await;
         join_all(upstreams.all().map(|upstream| look_at(upstream, &proxy, &target, every))).await;
+        metrics.found(Dependency::Upstream, are_reachable(&upstreams));
     }
 }
 
@@ -125,9 +133,11 @@ pub async fn ready(gateway: Data<Gateway>) -> HttpResponse {
 /// `GET /health/mlflow`: the last look at MLflow.
 pub async fn mlflow(gateway: Data<Gateway>) -> HttpResponse {
     let upstreams = gateway.upstreams();
-    let healthy = unreachable(&upstreams.mlflow).is_none() && unreachable(&upstreams.artifacts).is_none();
-    let (status, word) =
-        if healthy { (StatusCode::OK, "healthy") } else { (StatusCode::SERVICE_UNAVAILABLE, "unhealthy") };
+    let (status, word) = if are_reachable(upstreams) {
+        (StatusCode::OK, "healthy")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "unhealthy")
+    };
     let checks: Map<String, Value> = upstreams
         .all()
         .map(|upstream| {

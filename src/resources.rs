@@ -36,7 +36,7 @@ impl Resources {
         let mut problems = Problems::default();
         let metrics =
             Metrics::new().map_err(|error| problem("metrics", error, "nothing: this is a defect"))?;
-        let redis = settings.redis.as_ref().map(Redis::new).transpose();
+        let redis = settings.redis.as_ref().map(|redis| Redis::new(redis, metrics.clone())).transpose();
         let redis = problems.note(redis.map_err(unusable_url));
         let Settings { mlflow, server, auth, .. } = settings;
         let is_https = |url: &Url| url.scheme() == "https";

@@ -1,7 +1,12 @@
 //! From settings to a running gateway: opens what they name, and binds first, so that port 0 works and a taken port is
 //! told at once.
 
-use std::{io, net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    io,
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
 
 use actix_rt::signal::unix::{SignalKind, signal};
 use actix_server::Server;
@@ -27,6 +32,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Application {
     address: SocketAddr,
+    metrics_address: Option<SocketAddr>,
     server: RunningServer,
     shared: Arc<Shared>,
 }
@@ -44,6 +50,8 @@ impl std::fmt::Debug for RunningServer {
 pub enum StartupError {
     #[error("cannot listen on {address} (server.bind): {source}")]
     Bind { address: SocketAddr, source: io::Error },
+    #[error("cannot listen on {address} (metrics.bind): {source}")]
+    BindMetrics { address: SocketAddr, source: io::Error },
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -57,13 +65,21 @@ impl Application {
         let bind = settings.server.bind;
         let listener = server::bind(bind).map_err(|source| StartupError::Bind { address: bind, source })?;
         let address = listener.local_addr()?;
+        let of_metrics = settings.metrics.bind.map(|bind| {
+            server::bind(bind).map_err(|source| StartupError::BindMetrics { address: bind, source })
+        });
+        let of_metrics = of_metrics.transpose()?;
         let (usage, reporter) = UsageReports::wanted(&resources).unzip();
         let (limiter, settler) = Limiter::new(&settings.limits, resources.redis.clone());
         let shared = Arc::new(Shared::new(settings, resources, limiter, usage));
         start_actors(&shared, reporter, settler);
         let stop = stop_signal(Arc::clone(&shared.health), shared.settings.server.settle_time)?;
         let server = server::start(listener, Arc::clone(&shared), stop)?;
-        Ok(Self { address, server: RunningServer(server), shared })
+        let metrics_address = of_metrics.as_ref().map(TcpListener::local_addr).transpose()?;
+        if let Some(listener) = of_metrics {
+            actix_rt::spawn(server::start_metrics(listener, Arc::clone(&shared))?);
+        }
+        Ok(Self { address, metrics_address, server: RunningServer(server), shared })
     }
 
     /// Reads the settings again at SIGHUP.
@@ -80,6 +96,11 @@ impl Application {
     /// Where it listens: the port that was taken, if the settings said 0.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where the metrics are, if on a listener of their own.
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
     }
 
     /// Serves until SIGTERM and the settle time after it, or SIGINT; then until transfers in flight have ended or the
@@ -104,7 +125,9 @@ fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Set
     let proxy = Proxy::new(&shared.settings, &shared.upstreams, shared.resources.mlflow_tls.as_ref());
     let target = PathAndQuery::try_from(shared.resources.routes.health())
         .unwrap_or(PathAndQuery::from_static("/health"));
-    let probe = health::probe_upstreams(Arc::clone(&shared.upstreams), proxy, target, mlflow.probe_interval);
+    let metrics = shared.resources.metrics.clone();
+    let probe =
+        health::probe_upstreams(Arc::clone(&shared.upstreams), proxy, target, mlflow.probe_interval, metrics);
     actor::spawn("upstream_prober", deaths, Box::pin(probe));
     if let Some(reporter) = reporter {
         actor::spawn("usage_reporter", deaths, Box::pin(reporter.run()));

@@ -83,6 +83,11 @@ pub enum Answered {
 }
 
 impl Answered {
+    /// Whether nobody had to be asked.
+    pub const fn is_local(self) -> bool {
+        matches!(self, Self::Memory | Self::KeyFile)
+    }
+
     pub const fn word(self) -> &'static str {
         match self {
             Self::Memory => "memory",

@@ -19,10 +19,14 @@ use actix_web::{
 use awc::ClientResponse;
 use futures_core::Stream;
 use tokio::sync::OwnedSemaphorePermit;
-use tracing::Span;
 
 use super::headers;
-use crate::{connection::UnderWay, limits::Meter, upstream::Occupied};
+use crate::{
+    connection::UnderWay,
+    limits::Meter,
+    telemetry::{Call, Exchange},
+    upstream::Occupied,
+};
 
 /// Why a response's body broke off. The client's connection is then closed without the end of the body.
 #[derive(Debug, thiserror::Error)]
@@ -46,28 +50,40 @@ pub(super) struct Download {
     /// Runs while MLflow is waited for. Made at the first wait, for most bodies arrive with their head.
     silence: Option<Pin<Box<Sleep>>>,
     waiting: bool,
-    span: Span,
-    bytes: u64,
     meter: Meter,
+    exchange: Exchange,
+    /// Bytes that are to come; `None`: until it ends.
+    left: Option<u64>,
+    ended: bool,
 }
 
 impl Download {
-    pub(super) fn new(payload: Payload, idle: Duration, held: Held, meter: Meter) -> Self {
+    pub(super) fn new(
+        payload: Payload,
+        idle: Duration,
+        held: Held,
+        meter: Meter,
+        exchange: Exchange,
+        expected: Option<u64>,
+    ) -> Self {
         Self {
             payload,
             _held: held,
             idle,
             silence: None,
             waiting: false,
-            span: Span::current(),
-            bytes: 0,
             meter,
+            exchange,
+            left: expected,
+            ended: false,
         }
     }
 
     /// The status is sent already; the request's line still says what became of the body.
-    fn broke_off(&self, reason: &'static str) {
-        self.span.record("reason", reason);
+    fn broke_off(&mut self, reason: &'static str, outcome: Call) {
+        self.ended = true;
+        self.exchange.ended_for(reason);
+        self.exchange.broke_off(outcome);
     }
 
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -89,17 +105,18 @@ impl Stream for Download {
                 self.waiting = false;
                 match &next {
                     Some(Ok(chunk)) => {
-                        self.bytes += chunk.len() as u64;
                         self.meter.count(chunk.len());
+                        self.left = self.left.map(|left| left.saturating_sub(chunk.len() as u64));
+                        self.exchange.sent(chunk.len() as u64);
                     }
-                    Some(Err(_)) => self.broke_off("upstream_unavailable"),
-                    None => {}
+                    Some(Err(_)) => self.broke_off("upstream_unavailable", Call::Reset),
+                    None => self.ended = true,
                 }
                 Poll::Ready(next.map(|chunk| chunk.map_err(BodyFault::from)))
             }
             Poll::Pending => {
                 ready!(self.poll_silence(cx));
-                self.broke_off("upstream_timeout");
+                self.broke_off("upstream_timeout", Call::Timeout);
                 Poll::Ready(Some(Err(BodyFault::Silent(self.idle))))
             }
         }
@@ -108,7 +125,9 @@ impl Stream for Download {
 
 impl Drop for Download {
     fn drop(&mut self) {
-        self.span.record("bytes_out", self.bytes);
+        if !self.ended && self.left != Some(0) {
+            self.exchange.broke_off(Call::ClientAborted);
+        }
     }
 }
 
@@ -132,6 +151,15 @@ pub(super) fn framing(method: &Method, upstream: &ClientResponse) -> Framing {
         (_, Some(length)) => Framing::Length(length),
         (_, None) if method == Method::HEAD => Framing::None,
         (_, None) => Framing::Chunked,
+    }
+}
+
+/// How many bytes of a body the client is to take; `None`: as many as come.
+pub(super) fn expected(framing: Framing, method: &Method) -> Option<u64> {
+    match framing {
+        Framing::Length(length) if method != Method::HEAD => Some(length),
+        Framing::Chunked => None,
+        Framing::None | Framing::Declared(_) | Framing::Length(_) => Some(0),
     }
 }
 

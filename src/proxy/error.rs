@@ -7,6 +7,7 @@ use super::deadlines::Overdue;
 use crate::{
     http_client::{TransportFault, transport_fault},
     policy::Outside,
+    telemetry::Call,
 };
 
 /// Why MLflow's response could not be had.
@@ -47,6 +48,19 @@ pub enum ProxyError {
 }
 
 impl ProxyError {
+    /// How the call ended that ended like this.
+    pub(super) fn call(&self) -> Call {
+        match self {
+            Self::Connect(_) => Call::Connect,
+            Self::Unanswered(_) | Self::Closed(_) => Call::Reset,
+            Self::UpstreamTimeout(_) => Call::Timeout,
+            Self::ClientStalled | Self::ClientGone(_) | Self::BodyTooLarge | Self::Outside(_) => {
+                Call::ClientAborted
+            }
+            _ => Call::Protocol,
+        }
+    }
+
     /// Whether it tells that the server is gone. One that is slow may be so for this request only, and one that answers
     /// nothing at all is for the prober to find.
     pub(super) fn is_upstreams(&self) -> bool {

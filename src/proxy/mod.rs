@@ -34,7 +34,7 @@ use crate::{
     patience::Patience,
     policy::Grant,
     settings::{DirectArtifacts, Settings},
-    telemetry,
+    telemetry::{Call, Exchange},
     upstream::{Upstream, Upstreams},
 };
 use deadlines::{Limits, Overdue, Progress, within};
@@ -65,6 +65,7 @@ struct Forwarded<'a> {
     request: &'a HttpRequest,
     framing: Framing,
     meter: &'a Meter,
+    exchange: &'a Exchange,
 }
 
 impl Proxy {
@@ -94,6 +95,7 @@ impl Proxy {
         &self,
         grant: &Grant,
         meter: Meter,
+        exchange: &Exchange,
         client: Client,
         request: &HttpRequest,
         payload: Payload,
@@ -108,7 +110,7 @@ impl Proxy {
         if matches!(framing, Framing::Length(length) if length > self.max_body) {
             return Err(ProxyError::BodyTooLarge);
         }
-        let forwarded = Forwarded { grant, client, request, framing, meter: &meter };
+        let forwarded = Forwarded { grant, client, request, framing, meter: &meter, exchange };
         let pool =
             self.artifacts.as_ref().filter(|_| grant.route().is_artifact_stores()).unwrap_or(&self.mlflow);
         let body = Rc::new(Cell::new(Some(payload)));
@@ -139,7 +141,7 @@ impl Proxy {
             // HTTP/1.0 would end the body with the connection, and a truncated one would look whole.
             return Err(ProxyError::NeedsHttp11);
         }
-        Ok(self.response(framing, response, lease, request, grant, meter))
+        Ok(self.response(framing, response, lease, forwarded))
     }
 
     /// Asks a server for `target` on the gateway's own account, as requests go; the response's body is not read.
@@ -168,7 +170,7 @@ impl Proxy {
         body: &Rc<Cell<Option<Payload>>>,
         fresh: bool,
     ) -> Result<ClientResponse, ProxyError> {
-        let Forwarded { grant, client, request, framing, meter } = forwarded;
+        let Forwarded { grant, client, request, framing, meter, exchange } = forwarded;
         let (member, started) = (lease.member, Instant::now());
         let mut upstream = member.request(request.method().clone(), grant.route().target(), fresh)?;
         self.headers.to_upstream(request, grant, client, &member.host, upstream.headers_mut());
@@ -180,8 +182,14 @@ impl Proxy {
 
         let progress = Rc::new(Progress::new(Overdue::Response, self.client_patience));
         let connection = Connection::of(request).cloned();
-        let upload =
-            Upload::new(Rc::clone(body), Rc::clone(&progress), connection, self.max_body, meter.clone());
+        let upload = Upload::new(
+            Rc::clone(body),
+            Rc::clone(&progress),
+            connection,
+            self.max_body,
+            meter.clone(),
+            exchange.clone(),
+        );
         let sending = match framing {
             Framing::None => upstream.send_body(body::None::new()),
             Framing::Length(length) => upstream.send_body(SizedStream::new(length, upload)),
@@ -189,12 +197,17 @@ impl Proxy {
         };
         let outcome = within(self.limits, &progress, sending).await;
         let outcome = outcome.map_err(overdue).and_then(|sent| sent.map_err(failed));
+        let how = match &outcome {
+            Ok(response) if response.status().is_server_error() => Call::ErrorStatus,
+            Ok(_) => Call::Ok,
+            Err(error) => error.call(),
+        };
+        exchange.called(how, started.elapsed());
         match &outcome {
             Ok(_) => member.upstream.answered(),
             Err(error) if error.is_upstreams() => member.upstream.failed(),
             Err(_) => {}
         }
-        tracing::Span::current().record("upstream_ms", telemetry::milliseconds(started));
         outcome
     }
 
@@ -203,14 +216,20 @@ impl Proxy {
         framing: download::Framing,
         mut upstream: ClientResponse,
         lease: Lease<'_>,
-        request: &HttpRequest,
-        grant: &Grant,
-        meter: Meter,
+        Forwarded { grant, request, meter, exchange, .. }: Forwarded<'_>,
     ) -> HttpResponse {
         let mut response = HttpResponse::build(upstream.status());
         self.headers.to_client(upstream.headers(), lease.member, (request, grant.route()), &mut response);
+        let expected = download::expected(framing, request.method());
         let held = (lease.held, Connection::of(request).map(Connection::serve));
-        let body = Download::new(upstream.take_payload(), self.limits.upstream_idle, held, meter);
+        let body = Download::new(
+            upstream.take_payload(),
+            self.limits.upstream_idle,
+            held,
+            meter.clone(),
+            exchange.clone(),
+            expected,
+        );
         download::attach(framing, response, body)
     }
 }

@@ -14,13 +14,12 @@ use actix_web::{
     web::{Bytes, Payload},
 };
 use futures_core::Stream;
-use tracing::Span;
 
 use super::{
     deadlines::{Overdue, Progress},
     headers,
 };
-use crate::{connection::Connection, limits::Meter};
+use crate::{connection::Connection, limits::Meter, telemetry::Exchange};
 
 /// How the request's body is framed, and how it is therefore sent on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,10 +46,10 @@ pub(super) struct Upload {
     payload: Option<Payload>,
     progress: Rc<Progress>,
     connection: Option<Rc<Connection>>,
-    span: Span,
     bytes: u64,
     max_bytes: u64,
     meter: Meter,
+    exchange: Exchange,
 }
 
 impl Upload {
@@ -60,17 +59,10 @@ impl Upload {
         connection: Option<Rc<Connection>>,
         max_bytes: u64,
         meter: Meter,
+        exchange: Exchange,
     ) -> Self {
-        let upload = Self {
-            unsent,
-            payload: None,
-            progress,
-            connection,
-            span: Span::current(),
-            bytes: 0,
-            max_bytes,
-            meter,
-        };
+        let upload =
+            Self { unsent, payload: None, progress, connection, bytes: 0, max_bytes, meter, exchange };
         upload.tell_connection(Some(0));
         upload
     }
@@ -99,6 +91,7 @@ impl Stream for Upload {
                     return Poll::Ready(Some(Err(PayloadError::Overflow)));
                 }
                 self.meter.count(chunk.len());
+                self.exchange.received(chunk.len() as u64);
                 self.tell_connection(Some(self.bytes));
                 self.progress.client_sent(chunk.len());
             }
@@ -112,6 +105,5 @@ impl Stream for Upload {
 impl Drop for Upload {
     fn drop(&mut self) {
         self.tell_connection(None);
-        self.span.record("bytes_in", self.bytes);
     }
 }

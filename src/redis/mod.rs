@@ -11,6 +11,7 @@ use tokio::{sync::Semaphore, time::timeout};
 use crate::{
     breaker::Breaker,
     settings::{RedisSettings, RedisUrl},
+    telemetry::{Dependency, Metrics},
 };
 use backend::Backend;
 pub(crate) use backend::Connection;
@@ -37,6 +38,7 @@ pub(crate) struct Redis {
     backend: Backend,
     calls: Arc<Semaphore>,
     breaker: Arc<Breaker>,
+    metrics: Metrics,
 }
 
 impl Redis {
@@ -44,13 +46,14 @@ impl Redis {
     ///
     /// # Errors
     /// A URL that the client does not understand.
-    pub(crate) fn new(settings: &RedisSettings) -> Result<Self, RedisUrlError> {
+    pub(crate) fn new(settings: &RedisSettings, metrics: Metrics) -> Result<Self, RedisUrlError> {
         let unusable = |what: &str| RedisUrlError(what.to_owned());
         let url =
             RedisUrl::parse(settings.url.expose_secret()).ok_or_else(|| unusable("has none of its forms"))?;
         let backend =
             Backend::new(&url, settings.pool_size.get(), DEADLINE).map_err(|error| unusable(&error))?;
-        Ok(Self { backend, calls: Arc::new(Semaphore::new(CALLS)), breaker: Breaker::new(FAILURES, PAUSE) })
+        let (calls, breaker) = (Arc::new(Semaphore::new(CALLS)), Breaker::new(FAILURES, PAUSE));
+        Ok(Self { backend, calls, breaker, metrics })
     }
 
     /// What `work` finds out, if it does within the time that a request may wait. It runs on behind that, so that a
@@ -74,6 +77,7 @@ impl Redis {
         };
         let answers = outcome.as_ref().map_or_else(is_a_refusal, |_| true);
         attempt.ended(answers);
+        self.metrics.found(Dependency::Redis, answers);
         outcome.inspect_err(|error| tracing::debug!(%error, "Redis did not help")).ok()
     }
 

@@ -38,7 +38,7 @@ where
             Ok(fn_service(move |request: Request| {
                 let (app, gateway) = (Rc::clone(&app), gateway.clone());
                 async move {
-                    match gateway.identify(request.head()).await {
+                    match gateway.identify(request.head(), None).await {
                         Ok(_) => Ok(request),
                         Err(_) => Err(app.call(request).await?.map_into_boxed_body().into()),
                     }

@@ -2,26 +2,26 @@
 
 mod expect;
 mod listener;
+mod metrics;
 
 use actix_service::ServiceFactory;
 use actix_web::{
-    App, Error, FromRequest, Handler, HttpRequest, HttpResponse, Resource,
+    App, Error, FromRequest, Handler, HttpRequest, HttpResponse,
     body::MessageBody,
-    dev::{ServiceRequest, ServiceResponse},
+    dev::{HttpServiceFactory, ServiceRequest, ServiceResponse},
     middleware::from_fn,
     web::{self, Data, ServiceConfig},
 };
 use tracing_actix_web::TracingLogger;
 
 pub use listener::{bind, start};
+pub use metrics::start_metrics;
 
 use crate::{
     connection, error,
-    gateway::{Gateway, admit, forward, unrouted},
+    gateway::{Gateway, admit, forward, measure, unrouted},
     head::HeadError,
-    health,
-    routing::RouteError,
-    telemetry,
+    health, telemetry,
 };
 
 /// Every route, open ones first; whatever is not open is MLflow's, and goes through [`admit`].
@@ -30,7 +30,7 @@ fn routes(app: &mut ServiceConfig) {
         .service(open("/health", health::health))
         .service(open("/ready", health::ready))
         .service(open("/version", health::version))
-        .service(open("/metrics", metrics));
+        .service(open("/metrics", metrics::beside_the_rest));
     for path in ["/health/mlflow", "/api/mlflow/health/mlflow", "/mlflow/health/mlflow"] {
         app.service(open(path, health::mlflow));
     }
@@ -39,7 +39,7 @@ fn routes(app: &mut ServiceConfig) {
 }
 
 /// A route without a key, for GET and HEAD.
-fn open<F, Args>(path: &str, handler: F) -> Resource
+fn open<F, Args>(path: &str, handler: F) -> impl HttpServiceFactory + use<F, Args>
 where
     F: Handler<Args, Output = HttpResponse>,
     Args: FromRequest + 'static,
@@ -48,17 +48,7 @@ where
         .route(web::get().to(handler.clone()))
         .route(web::head().to(handler))
         .default_service(web::to(method_not_allowed))
-}
-
-/// `GET /metrics`: Prometheus's text format. Whoever may not read it is not told that it is there.
-async fn metrics(request: HttpRequest, gateway: Data<Gateway>) -> HttpResponse {
-    if !gateway.may_read_metrics(request.head()) {
-        return error::respond(&RouteError::Unknown.into(), &request);
-    }
-    match gateway.metrics().encode() {
-        Ok(text) => HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(text),
-        Err(error) => error::respond(&error.into(), &request),
-    }
+        .wrap(from_fn(measure))
 }
 
 async fn method_not_allowed(request: HttpRequest) -> HttpResponse {

@@ -33,7 +33,7 @@ impl Settings {
     pub fn differs_beyond_live(&self, new: &Self) -> Vec<&'static str> {
         let mut as_if = new.clone();
         as_if.server.trusted_proxies.clone_from(&self.server.trusted_proxies);
-        as_if.metrics.clone_from(&self.metrics);
+        as_if.metrics.allow.clone_from(&self.metrics.allow);
         as_if.policy.clone_from(&self.policy);
         as_if.limits.mode = self.limits.mode;
         as_if.limits.per_hour = self.limits.per_hour;
@@ -45,6 +45,7 @@ impl Settings {
                 ("auth", format!("{:?} {}", of.auth, digest(of.auth.pepper.as_ref()))),
                 ("redis", format!("{:?} {}", of.redis, digest(of.redis.as_ref().map(|redis| &redis.url)))),
                 ("limits", format!("{:?}", of.limits)),
+                ("metrics", format!("{:?}", of.metrics)),
                 ("telemetry", format!("{:?}", of.telemetry)),
             ]
         };

@@ -1,4 +1,6 @@
-//! Who may read the metrics.
+//! Who may read the metrics, and where.
+
+use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
@@ -9,10 +11,14 @@ use super::reader::Reader;
 pub struct Metrics {
     /// Peers that may; everybody else is told that there is no such route.
     pub allow: Vec<IpNet>,
+    /// A listener of their own; `None`: the main one.
+    pub bind: Option<SocketAddr>,
 }
 
 impl Metrics {
     pub(super) fn read(reader: &mut Reader) -> Option<Self> {
-        Some(Self { allow: reader.list("metrics.allow")? })
+        let allow = reader.list("metrics.allow");
+        let bind = reader.optional("metrics.bind");
+        Some(Self { allow: allow?, bind: bind? })
     }
 }

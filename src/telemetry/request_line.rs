@@ -15,6 +15,8 @@ use tracing::{
 };
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
+use super::exchange::GONE;
+
 /// The target of request spans, by which this layer knows them.
 pub(super) const TARGET: &str = "hokusai_gateway::request";
 
@@ -75,8 +77,7 @@ where
             return;
         };
         if !fields.contains_key("status") {
-            // The client was gone before there was a response; nginx's word for it.
-            fields.insert("status".to_owned(), 499.into());
+            fields.insert("status".to_owned(), GONE.into());
         }
         fields.insert("latency_ms".to_owned(), milliseconds(started).into());
         let line = if self.json { json(fields) } else { text(&fields) };
@@ -86,7 +87,7 @@ where
 }
 
 /// Milliseconds since `started`, to three places.
-pub(crate) fn milliseconds(started: Instant) -> f64 {
+fn milliseconds(started: Instant) -> f64 {
     (started.elapsed().as_secs_f64() * 1e6).round() / 1e3
 }
 

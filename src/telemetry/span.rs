@@ -25,6 +25,7 @@ impl RootSpanBuilder for GatewayRootSpan {
             request_id = context.request_id,
             trace_id = context.trace_id,
             method = request.method().as_str(),
+            route = Empty,
             path = request.path(),
             client_ip = peer,
             status = Empty,

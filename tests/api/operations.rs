@@ -265,6 +265,7 @@ async fn each_request_leaves_one_line_that_names_the_caller_and_never_the_key() 
     assert_eq!(lines[0]["status"], 200);
     assert_eq!(lines[0]["user_id"], "ada");
     assert_eq!(lines[0]["method"], "POST");
+    assert_eq!(lines[0]["route"], "write");
     assert_eq!(lines[0]["path"], "/api/2.0/mlflow/runs/log-batch");
     assert_eq!(lines[0]["client_ip"], "127.0.0.1");
     assert_eq!(lines[0]["bytes_in"], 3);

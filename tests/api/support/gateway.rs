@@ -23,6 +23,8 @@ use super::{
 /// A gateway that runs until its test ends.
 pub struct Gateway {
     pub address: SocketAddr,
+    /// Where the metrics are, if apart.
+    pub metrics_address: Option<SocketAddr>,
     /// A key that is good.
     pub key: String,
     pub key_id: String,
@@ -73,10 +75,11 @@ impl GatewayBuilder {
         let settings = Settings::load(None, self.settings).unwrap();
         let resources = Resources::open(&settings).unwrap();
         let application = Application::build(settings, resources).unwrap();
-        let address = application.address();
+        let (address, metrics_address) = (application.address(), application.metrics_address());
         actix_rt::spawn(application.run_until_stopped());
         Gateway {
             address,
+            metrics_address,
             key: created.key.expose_secret().to_owned(),
             key_id: created.id,
             key_file,

@@ -1,0 +1,210 @@
+//! What Prometheus is told. Every label's value is a word of ours, never a client's, so that their number is bounded.
+
+mod labels;
+
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use prometheus::{
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    TextEncoder, core::Collector,
+};
+
+use crate::{GIT_SHA, VERSION};
+pub use labels::{Call, Delivery, Dependency, Lookup, Tier, Validation};
+
+/// The counters of one gateway; a clone counts into the same ones.
+#[derive(Debug, Clone)]
+pub struct Metrics {
+    registry: Registry,
+    http_requests: IntCounterVec,
+    http_requests_duration: HistogramVec,
+    overhead: HistogramVec,
+    in_flight_requests: IntGauge,
+    denied: IntCounterVec,
+    upstream_requests: IntCounterVec,
+    upstream_duration: HistogramVec,
+    upstream_up: IntGaugeVec,
+    auth_service_up: IntGaugeVec,
+    redis_up: IntGaugeVec,
+    bytes: IntCounterVec,
+    auth_cache_requests: IntCounterVec,
+    auth_validations: IntCounterVec,
+    auth_validation_duration: HistogramVec,
+    usage_reports: IntCounterVec,
+    panics: IntCounter,
+}
+
+/// Seconds: 2 ms for metadata, minutes for artifacts.
+const REQUEST_BUCKETS: &[f64] = &[
+    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0,
+    600.0, 1800.0,
+];
+/// Seconds: the gateway's own part is below a millisecond.
+const OVERHEAD_BUCKETS: &[f64] =
+    &[0.000_05, 0.000_1, 0.000_25, 0.000_5, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.5, 1.0];
+/// Seconds; the auth service is given 2 s by default.
+const VALIDATION_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0];
+
+impl Metrics {
+    /// # Errors
+    /// None that does not show at the first start: a name that Prometheus does not allow, or one given twice.
+    pub fn new() -> Result<Self, prometheus::Error> {
+        let registry = Registry::new_custom(Some("hokusai_gateway".to_owned()), None)?;
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            registered(&registry, IntCounterVec::new(Opts::new(name, help), labels)?)
+        };
+        let duration = |name: &str, help: &str, labels: &[&str], buckets: &[f64]| {
+            let options = HistogramOpts::new(name, help).buckets(buckets.to_vec());
+            registered(&registry, HistogramVec::new(options, labels)?)
+        };
+        let gauge = |name: &str, help: &str, labels: &[&str]| {
+            registered(&registry, IntGaugeVec::new(Opts::new(name, help), labels)?)
+        };
+        gauge("build_info", "What is running.", &["version", "git_sha"])?
+            .with_label_values(&[VERSION, GIT_SHA])
+            .set(1);
+        Ok(Self {
+            http_requests: counter(
+                "http_requests_total",
+                "Requests, by the class of their route.",
+                &["route", "method", "status"],
+            )?,
+            http_requests_duration: duration(
+                "http_requests_duration_seconds",
+                "Time from a request's head to its response's last byte.",
+                &["route", "method", "status"],
+                REQUEST_BUCKETS,
+            )?,
+            overhead: duration(
+                "overhead_seconds",
+                "Time that the gateway itself took until the response's head, without MLflow, the auth service and the client.",
+                &["route"],
+                OVERHEAD_BUCKETS,
+            )?,
+            in_flight_requests: registered(
+                &registry,
+                IntGauge::new("in_flight_requests", "Requests that are under way.")?,
+            )?,
+            denied: counter(
+                "denied_total",
+                "Requests that the gateway refused, or could not have answered.",
+                &["reason"],
+            )?,
+            upstream_requests: counter("upstream_requests_total", "Calls to MLflow.", &["outcome"])?,
+            upstream_duration: duration(
+                "upstream_duration_seconds",
+                "Time from the call of MLflow to the head of its response.",
+                &["outcome"],
+                REQUEST_BUCKETS,
+            )?,
+            upstream_up: gauge("upstream_up", "Whether MLflow answered when it was last looked at.", &[])?,
+            auth_service_up: gauge(
+                "auth_service_up",
+                "Whether the auth service gave a verdict when it was last asked.",
+                &[],
+            )?,
+            redis_up: gauge("redis_up", "Whether Redis answered when it was last asked.", &[])?,
+            bytes: counter("bytes_total", "Bytes of bodies.", &["direction"])?,
+            auth_cache_requests: counter(
+                "auth_cache_requests_total",
+                "Lookups of keys in what is remembered of the auth service's verdicts.",
+                &["tier", "result"],
+            )?,
+            auth_validations: counter("auth_validations_total", "Calls to the auth service.", &["outcome"])?,
+            auth_validation_duration: duration(
+                "auth_validation_duration_seconds",
+                "Time that calls to the auth service took.",
+                &["outcome"],
+                VALIDATION_BUCKETS,
+            )?,
+            usage_reports: counter(
+                "usage_reports_total",
+                "Requests that the auth service was to be told of.",
+                &["outcome"],
+            )?,
+            panics: registered(
+                &registry,
+                IntCounter::new("panics_total", "Requests that ended in a panic of the gateway's.")?,
+            )?,
+            registry,
+        })
+    }
+
+    pub fn request_began(&self) {
+        self.in_flight_requests.inc();
+    }
+
+    /// A response's head is there; `overhead` is the gateway's own part of the time until then.
+    pub fn answered(&self, route: &str, overhead: Duration) {
+        self.overhead.with_label_values(&[route]).observe(overhead.as_secs_f64());
+    }
+
+    pub fn request_ended(&self, route: &str, method: &str, status: StatusCode, took: Duration) {
+        let labels = [route, method, status.as_str()];
+        self.http_requests.with_label_values(&labels).inc();
+        self.http_requests_duration.with_label_values(&labels).observe(took.as_secs_f64());
+        self.in_flight_requests.dec();
+    }
+
+    pub fn denied(&self, reason: &str) {
+        self.denied.with_label_values(&[reason]).inc();
+    }
+
+    pub fn upstream_called(&self, outcome: Call, took: Duration) {
+        self.upstream_requests.with_label_values(&[outcome.word()]).inc();
+        self.upstream_duration.with_label_values(&[outcome.word()]).observe(took.as_secs_f64());
+    }
+
+    /// What was last found out about something that the gateway needs; one that it does not use has no gauge.
+    pub fn found(&self, dependency: Dependency, up: bool) {
+        let gauge = match dependency {
+            Dependency::Upstream => &self.upstream_up,
+            Dependency::AuthService => &self.auth_service_up,
+            Dependency::Redis => &self.redis_up,
+        };
+        gauge.with_label_values::<&str>(&[]).set(up.into());
+    }
+
+    pub fn received(&self, bytes: u64) {
+        self.bytes.with_label_values(&["in"]).inc_by(bytes);
+    }
+
+    pub fn sent(&self, bytes: u64) {
+        self.bytes.with_label_values(&["out"]).inc_by(bytes);
+    }
+
+    pub fn key_looked_up(&self, tier: Tier, result: Lookup) {
+        self.auth_cache_requests.with_label_values(&[tier.word(), result.word()]).inc();
+    }
+
+    pub fn key_validated(&self, outcome: Validation, took: Duration) {
+        self.found(Dependency::AuthService, outcome != Validation::Unavailable);
+        self.auth_validations.with_label_values(&[outcome.word()]).inc();
+        self.auth_validation_duration.with_label_values(&[outcome.word()]).observe(took.as_secs_f64());
+    }
+
+    pub fn usage_reported(&self, outcome: Delivery, count: u64) {
+        self.usage_reports.with_label_values(&[outcome.word()]).inc_by(count);
+    }
+
+    pub fn panicked(&self) {
+        self.panics.inc();
+    }
+
+    /// All of it in Prometheus's text format.
+    ///
+    /// # Errors
+    /// What cannot be written in it.
+    pub fn encode(&self) -> Result<String, prometheus::Error> {
+        TextEncoder::new().encode_to_string(&self.registry.gather())
+    }
+}
+
+fn registered<T: Collector + Clone + 'static>(
+    registry: &Registry,
+    metric: T,
+) -> Result<T, prometheus::Error> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
+}
