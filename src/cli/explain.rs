@@ -24,6 +24,7 @@ use crate::{
     error::GatewayError,
     head,
     policy::{self, scopes},
+    proxy,
     resources::Resources,
     routing::{Reach, Route},
     settings::{DirectArtifacts, Scope, Settings},
@@ -38,7 +39,7 @@ pub(super) struct Explain {
     #[arg(long, default_value = "GET")]
     method: Method,
     /// Its path, and its query if it has one, as a client sends them to the gateway
-    #[arg(long)]
+    #[arg(long, value_parser = target)]
     path: Uri,
     #[command(flatten)]
     config: super::Config,
@@ -132,9 +133,12 @@ async fn walk(
     tell("scopes_held", held.into());
     tell("workspace", principal.workspace.as_ref().map_or("any", |workspace| workspace.as_str()).into());
     tell("limits", limits(settings, &principal, &route));
+    let denies_direct = settings.mlflow.direct_artifacts == DirectArtifacts::Deny;
+    let in_mlflows_place = proxy::direct_answer(route.rule()).filter(|_| denies_direct);
     policy::authorize(&settings.policy, principal, route)
-        .map(drop)
-        .map_err(|error| GatewayError::Denied { error, sent_as })
+        .map_err(|error| GatewayError::Denied { error, sent_as })?;
+    in_mlflows_place.transpose()?;
+    Ok(())
 }
 
 fn limits(settings: &Settings, principal: &Principal, route: &Route) -> Value {
@@ -145,6 +149,14 @@ fn limits(settings: &Settings, principal: &Principal, route: &Route) -> Value {
         "counted_as": if route.is_read() { "read" } else { "write" },
         "artifact_bytes_per_hour": limits.artifact_bytes_per_hour.filter(|_| route.class().moves_artifacts()),
     })
+}
+
+/// A fragment is never sent.
+fn target(text: &str) -> Result<Uri, String> {
+    if text.contains('#') {
+        return Err("has a fragment, which the gateway refuses".to_owned());
+    }
+    text.parse().map_err(|error| format!("{error}"))
 }
 
 /// A value for a person.

@@ -71,7 +71,7 @@ fn guard(rule: &Rule, is_bound: bool) -> Option<Guard> {
 
 /// What becomes of the bodies of a route, for a person.
 pub(crate) fn treatment(rule: &Rule) -> &'static str {
-    if rule.method == Method::GET {
+    if rule.method == Method::GET && guard(rule, false) != Some(Guard::GraphQl) {
         return "none: a GET that has one is refused";
     }
     match (guard(rule, false), guard(rule, true)) {
@@ -85,6 +85,8 @@ pub(crate) fn treatment(rule: &Rule) -> &'static str {
 /// A body that may be sent on.
 pub(crate) struct Checked {
     pub(crate) payload: Payload,
+    /// Its length in bytes, if it was read.
+    pub(crate) length: Option<usize>,
     pub(crate) mentions: Mentions,
 }
 
@@ -103,11 +105,11 @@ pub(crate) async fn check(
     let mut mentions = Mentions::default();
     let (principal, route) = (grant.principal(), grant.route());
     let guard = match (guard(route.rule(), principal.workspace.is_some()), &principal.workspace) {
-        (None, _) => return Ok(Checked { payload, mentions }),
+        (None, _) => return Ok(Checked { payload, length: None, mentions }),
         (Some(Guard::Spans), Some(workspace)) => {
             can_be_scanned(head)?;
             let payload = workspace::scan(workspace, payload);
-            return Ok(Checked { payload, mentions });
+            return Ok(Checked { payload, length: None, mentions });
         }
         (Some(guard), _) => guard,
     };
@@ -126,8 +128,9 @@ pub(crate) async fn check(
             mentions = workspace::check_body(workspace, route, &value)?;
         }
     }
+    let length = Some(body.len());
     let payload = Payload::Stream { payload: stream::iter([Ok(body)]).boxed_local() };
-    Ok(Checked { payload, mentions })
+    Ok(Checked { payload, length, mentions })
 }
 
 /// Spans are looked at as bytes, which protobuf leaves as they are, and JSON and compression do not.

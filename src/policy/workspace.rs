@@ -67,7 +67,8 @@ pub(super) fn check_route(workspace: &Workspace, route: &Route) -> Result<(), Ou
         return refuse("this route reaches every workspace");
     }
     // MLflow sets no workspace at all for a path that ends like this one (mlflow/server/workspace_helpers.py).
-    if route.path().ends_with("/mlflow/server-info") && !route.rule().pattern.ends_with("/mlflow/server-info")
+    if route.path().trim_end_matches('/').ends_with("/mlflow/server-info")
+        && !route.rule().pattern.ends_with("/mlflow/server-info")
     {
         return refuse("this path would be served without one");
     }
@@ -211,10 +212,12 @@ fn models(value: &Value, found: &mut Vec<String>) {
         Value::Object(fields) => {
             for (name, value) in fields {
                 match value {
-                    Value::String(id)
-                        if plain(name) == "modelid" && !id.is_empty() && !found.contains(id) =>
-                    {
-                        found.push(id.clone());
+                    // One too many is enough to know.
+                    _ if found.len() > MAX_MODELS => return,
+                    Value::String(id) if plain(name) == "modelid" && !id.is_empty() => {
+                        if !found.contains(id) {
+                            found.push(id.clone());
+                        }
                     }
                     _ => models(value, found),
                 }

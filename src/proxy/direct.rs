@@ -17,11 +17,8 @@ use crate::routing::{Reach, Rule};
 /// The largest answer that is rewritten, in bytes; MLflow's has a few hundred.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// What is answered in MLflow's place, if it is not to be asked.
-///
-/// # Errors
-/// A transfer that the client makes through here once it is refused.
-pub(super) fn answer(rule: &Rule) -> Option<Result<HttpResponse, ProxyError>> {
+/// What is answered in MLflow's place, if it is not to be asked; an error makes the client move the bytes through here.
+pub(crate) fn answer(rule: &Rule) -> Option<Result<HttpResponse, ProxyError>> {
     if rule.reach != Reach::PastGateway {
         return None;
     }

@@ -38,6 +38,7 @@ use crate::{
     upstream::{Upstream, Upstreams},
 };
 use deadlines::{Limits, Overdue, Progress, within};
+pub(crate) use direct::answer as direct_answer;
 use download::Download;
 pub use error::ProxyError;
 use error::{failed, overdue};

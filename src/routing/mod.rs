@@ -9,7 +9,7 @@ mod mounts;
 mod table;
 mod target;
 
-use std::sync::Arc;
+use std::{borrow::Cow, sync::Arc};
 
 use actix_web::http::uri::PathAndQuery;
 
@@ -30,6 +30,8 @@ pub struct Route {
     static_prefix: Arc<str>,
     is_artifact_stores: bool,
     rule: Arc<Rule>,
+    /// The path at MLflow decoded once, where that is another one than it came as.
+    decoded: Option<Box<str>>,
 }
 
 impl Route {
@@ -43,10 +45,10 @@ impl Route {
         self.mount
     }
 
-    /// The path at MLflow, as it is sent, without the static prefix.
+    /// The path at MLflow as its routes are found by: decoded once, without the static prefix.
     pub fn path(&self) -> &str {
         let path = self.target.path();
-        path.strip_prefix(&*self.static_prefix).unwrap_or(path)
+        self.decoded.as_deref().unwrap_or_else(|| path.strip_prefix(&*self.static_prefix).unwrap_or(path))
     }
 
     /// The public path of a path at MLflow, by the mount that this request came by.
@@ -142,6 +144,7 @@ impl Routes {
             static_prefix: Arc::clone(&self.static_prefix),
             is_artifact_stores: target::is_artifact_stores(&plain),
             rule: Arc::clone(rule),
+            decoded: matches!(plain, Cow::Owned(_)).then(|| plain.into()),
         })
     }
 }

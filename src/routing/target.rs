@@ -11,6 +11,8 @@ use percent_encoding::percent_decode_str;
 /// alone answers all of it, and nothing else (mlflow server --artifacts-only).
 const ARTIFACT_STORE: [&str; 2] = ["/api/2.0/mlflow-artifacts/", "/ajax-api/2.0/mlflow-artifacts/"];
 
+/// Behind which of its routes the name begins.
+const ARTIFACT_NAMES: [&str; 5] = ["artifacts/", "presigned/", "mpu/create/", "mpu/complete/", "mpu/abort/"];
 /// Likewise of a server's name, which has a slash (mlflow/store/tracking/mcp_server_registry/rest_mixin.py).
 const MCP_SERVERS: [&str; 2] = ["/api/3.0/mlflow/mcp-servers/", "/ajax-api/3.0/mlflow/mcp-servers/"];
 
@@ -18,9 +20,12 @@ pub(super) fn is_artifact_stores(path: &str) -> bool {
     ARTIFACT_STORE.iter().any(|store| path.starts_with(store))
 }
 
-/// Whether a name in this path may have encoded separators.
+/// Whether this path, as it came, ends in a name that may have encoded separators. Before it none is encoded.
 fn names_have_separators(path: &str) -> bool {
-    is_artifact_stores(path) || MCP_SERVERS.iter().any(|servers| path.starts_with(servers))
+    let below = |prefix: &&str| path.strip_prefix(*prefix);
+    let artifact = ARTIFACT_STORE.iter().find_map(below);
+    artifact.is_some_and(|route| ARTIFACT_NAMES.iter().any(|names| route.starts_with(names)))
+        || MCP_SERVERS.iter().any(|servers| path.starts_with(servers))
 }
 
 /// Inspects a path at MLflow and tells how it reads, decoded once.

@@ -81,6 +81,7 @@ fn names(rest: &str) -> Vec<String> {
             _ => {}
         }
     }
-    items.retain(|item| !item.is_empty());
+    // Constants of the crate itself are no room.
+    items.retain(|item| !item.is_empty() && item.chars().any(char::is_lowercase));
     items
 }

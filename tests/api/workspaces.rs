@@ -105,9 +105,20 @@ async fn no_route_and_no_path_leads_out_of_the_workspace() {
         ("POST", "/api/2.0/mlflow-artifacts/mpu/create/workspaces/team-b/1/a"),
         ("GET", "/api/2.0/mlflow-artifacts/presigned/workspaces/team-b/1/a"),
         ("GET", "/api/2.0/mlflow-artifacts/artifacts/1/mlflow/server-info"),
+        ("GET", "/api/2.0/mlflow-artifacts/artifacts/1/mlflow/server-info/"),
+        ("GET", "/api/2.0/mlflow-artifacts/artifacts/1/mlflow/server-inf%6f"),
+        ("GET", "/api/3.0/mlflow/mcp-servers/mlflow/server-info/"),
+        ("GET", "/api/2.0/mlflow-artifacts/art%69facts/workspaces/team-b/1/a"),
+        ("GET", "/api/2.0/mlflow-artifacts/art%69facts/workspaces/team-b/1/a?path=1"),
+        ("DELETE", "/api/2.0/mlflow-artifacts/artifacts/%25252e/workspaces/team-b/1/a?path=1"),
     ] {
         let response = ask(gateway.address, gateway.request(method, target, "")).await;
         assert!(is_refused(&response), "{method} {target}: {response:?}");
+    }
+    assert!(mlflow.requests().is_empty());
+    for encoded in ["artifacts%2Fworkspaces/team-b/1/a?path=1", "presigned%2fworkspaces/team-b/1/a"] {
+        let response = gateway.get(&format!("/api/2.0/mlflow-artifacts/{encoded}")).await;
+        assert_eq!((response.status, response.reason().as_str()), (400, "bad_path"), "{encoded}");
     }
     assert!(mlflow.requests().is_empty());
     for target in [

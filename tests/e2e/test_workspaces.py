@@ -29,7 +29,7 @@ def stack(tmp_path_factory, stack):
         # An administrator's scope: what keeps them apart is the workspace alone.
         running.keys = {
             name: running.create_key("--user", name, "--test", "--workspace", name, "--scope", "mlflow:admin")
-            for name in ("ours", "theirs")
+            for name in ("ours", "theirs", "default")
         }
         running.start_gateway(HOKUSAI__LIMITS__MODE="off")
         yield running
@@ -50,6 +50,15 @@ class Team:
     def ask(self, method, path, headers=None, **parts) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.key}"} | (headers or {})
         return requests.request(method, self.stack.tracking_uri + path, headers=headers, timeout=60, **parts)
+
+
+def as_written(team, method, path, body=None) -> requests.Response:
+    """Sent with the path as it is written, which requests by itself would not do."""
+    url = team.stack.tracking_uri + path
+    prepared = requests.Request(method, url, headers={"Authorization": f"Bearer {team.key}"}, data=body).prepare()
+    prepared.url = url
+    with requests.Session() as session:
+        return session.send(prepared, timeout=60)
 
 
 @pytest.fixture
@@ -211,20 +220,41 @@ def test_artifacts_of_theirs_are_out_of_reach_by_any_path(ours, theirs, untouche
         theirs_at.removeprefix("workspaces/theirs/"),
     ]:
         for prefix in ("/api", "/ajax-api"):
-            url = f"{ours.stack.tracking_uri}{prefix}/2.0/mlflow-artifacts/artifacts/{path}"
+            url = f"{prefix}/2.0/mlflow-artifacts/artifacts/{path}"
             for method in ("GET", "PUT", "DELETE"):
-                # Sent as it is written here, which requests would not do.
-                request = requests.Request(method, url, headers={"Authorization": f"Bearer {ours.key}"}, data=b"changed")
-                prepared = request.prepare()
-                prepared.url = url
-                if method == "GET":
-                    prepared.body = None
-                    del prepared.headers["Content-Length"]
-                with requests.Session() as session:
-                    assert SECRET not in session.send(prepared, timeout=60).text, (method, url)
+                body = None if method == "GET" else b"changed"
+                assert SECRET not in as_written(ours, method, url, body).text, (method, url)
     for listed in ("workspaces", "workspaces/theirs", "./workspaces/theirs", "workspaces%2Ftheirs", "", "../theirs"):
         answer = ours.ask("GET", "/api/2.0/mlflow-artifacts/artifacts", params={"path": listed})
         assert theirs["run_id"] not in answer.text and "theirs" not in answer.text.replace("`ours`", ""), listed
+
+
+def test_a_key_of_the_default_workspace_does_not_see_the_others_below_its_root(stack, theirs, untouched, monkeypatch):
+    default = Team(stack, "default", monkeypatch)
+    theirs_at = f"workspaces/theirs/{theirs['experiment_id']}/{theirs['run_id']}/artifacts/model/secret.txt"
+    for path in [
+        f"artifacts/{theirs_at}",
+        f"artifacts/./{theirs_at}",
+        f"artifacts/%2e/{theirs_at}",
+        f"artifacts/%252e/{theirs_at}",
+        f"artifacts/%25252e/{theirs_at}",
+        f"artifacts%2F{theirs_at}?path=x",
+        f"artifacts%2F%25252e/{theirs_at}?path=x",
+        f"art%69facts/%25252e/{theirs_at}?path=x",
+        f"presigned%2F{theirs_at}",
+        "artifacts/workspaces",
+        "artifacts?path=workspaces/theirs",
+        "artifacts?path=.%2Fworkspaces",
+        "artifacts?path=",
+        "artifacts",
+    ]:
+        for method in ("GET", "DELETE"):
+            answer = as_written(default, method, f"/api/2.0/mlflow-artifacts/{path}")
+            assert answer.status_code in (400, 403, 404), (method, path)
+            assert SECRET not in answer.text and theirs["run_id"] not in answer.text, (method, path)
+    made = default.ask("PUT", "/api/2.0/mlflow-artifacts/artifacts/0/mine.txt", data=b"mine")
+    assert made.status_code == 200, made.text
+    assert default.ask("GET", "/api/2.0/mlflow-artifacts/artifacts/0/mine.txt").text == "mine"
 
 
 def test_graphql_and_batches_find_nothing_of_theirs(ours, theirs, untouched):
