@@ -9,10 +9,10 @@ pub(super) fn run(config: Option<&Path>) -> ExitCode {
         Ok(loaded) => loaded,
         Err(problems) => return super::bad_settings(&problems),
     };
-    let log_filter = telemetry::init(&settings.telemetry);
+    let log = telemetry::init(&settings.telemetry, &resources.metrics);
     let config = config.map(Path::to_owned);
     let load = Box::new(move || Settings::load(config.as_deref(), super::environment()));
-    let reload = Reload { load, log_filter };
+    let reload = Reload { load, log };
     match actix_rt::System::new().block_on(serve(settings, resources, reload)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

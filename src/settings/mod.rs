@@ -32,7 +32,7 @@ pub use problem::{Problem, Problems};
 pub use redis::RedisSettings;
 pub(crate) use redis_url::{RedisKind, RedisUrl};
 pub use server::Server;
-pub use telemetry::{LogFormat, Telemetry};
+pub use telemetry::{LogFormat, Share, Telemetry};
 pub use tls::{ClientTls, Identity};
 
 use mlflow::ROUTES_FILE;

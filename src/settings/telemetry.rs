@@ -11,6 +11,8 @@ use super::{
 #[derive(Debug, Clone)]
 pub struct Telemetry {
     pub log: LogFormat,
+    /// The share of successful reads that get a line of their own.
+    pub sample_reads: Share,
     /// Directives as in `RUST_LOG`, known to parse.
     pub filter: String,
 }
@@ -26,6 +28,19 @@ pub enum LogFormat {
 
 words!(LogFormat, "auto" => Self::Auto, "json" => Self::Json, "text" => Self::Text);
 
+/// A share of many: 0 is none, 1 is all.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Share(pub f64);
+
+impl FromText for Share {
+    const FORM: &'static str = "a number from 0 to 1, such as 0.1";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        let share: f64 = text.parse().map_err(|error| format!("is not a number: {error}"))?;
+        if (0.0..=1.0).contains(&share) { Ok(Self(share)) } else { Err("is not from 0 to 1".to_owned()) }
+    }
+}
+
 struct Directives(String);
 
 impl FromText for Directives {
@@ -40,7 +55,8 @@ impl FromText for Directives {
 impl Telemetry {
     pub(super) fn read(reader: &mut Reader) -> Option<Self> {
         let log = reader.value("telemetry.log");
+        let sample_reads = reader.value("telemetry.sample_reads");
         let filter = reader.value::<Directives>("telemetry.filter");
-        Some(Self { log: log?, filter: filter?.0 })
+        Some(Self { log: log?, sample_reads: sample_reads?, filter: filter?.0 })
     }
 }

@@ -1,14 +1,29 @@
-//! Where events go: standard output, as JSON lines or as text.
+//! Where events go: standard output, as JSON lines or as text, by a thread of its own. Whoever logs never waits for it.
 
 use std::io::{self, IsTerminal as _};
+
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 
 use tracing_subscriber::{
     EnvFilter, Layer as _, filter::filter_fn, fmt, layer::SubscriberExt as _, reload,
     util::SubscriberInitExt as _,
 };
 
-use super::request_line::{RequestLines, TARGET};
+use super::{
+    Metrics,
+    request_line::{RequestLines, TARGET},
+};
 use crate::settings::{LogFormat, Telemetry};
+
+/// Lines that may wait for standard output to take them; what is more is dropped, and counted.
+const WAITING: usize = 16 * 1024;
+
+/// The log of the process: what is still to be written is, when it is dropped.
+#[derive(Debug)]
+pub struct Log {
+    pub filter: LogFilter,
+    _writer: WorkerGuard,
+}
 
 /// Changes what is logged.
 pub struct LogFilter(Box<dyn Fn(EnvFilter)>);
@@ -27,28 +42,33 @@ impl std::fmt::Debug for LogFilter {
 }
 
 /// Starts logging for the whole process. A second call changes nothing.
-pub fn init(settings: &Telemetry) -> LogFilter {
+pub fn init(settings: &Telemetry, metrics: &Metrics) -> Log {
     let json = match settings.log {
         LogFormat::Json => true,
         LogFormat::Text => false,
         LogFormat::Auto => !io::stdout().is_terminal(),
     };
+    let (out, writer) =
+        NonBlockingBuilder::default().buffered_lines_limit(WAITING).thread_name("log").finish(io::stdout());
+    let dropped = out.error_counter();
+    metrics.count_dropped_lines(move || dropped.dropped_lines());
     let events = filter_fn(|metadata| metadata.is_event());
     let requests = filter_fn(|metadata| metadata.is_span() && metadata.target() == TARGET);
     let (filter, handle) = reload::Layer::new(EnvFilter::new(&settings.filter));
-    let registry =
-        tracing_subscriber::registry().with(filter).with(RequestLines { json }.with_filter(requests));
+    let lines = RequestLines { json, reads: settings.sample_reads, out: out.clone() };
+    let registry = tracing_subscriber::registry().with(filter).with(lines.with_filter(requests));
     let done = if json {
-        registry.with(fmt::layer().json().flatten_event(true).with_filter(events)).try_init()
+        registry.with(fmt::layer().json().flatten_event(true).with_writer(out).with_filter(events)).try_init()
     } else {
-        registry.with(fmt::layer().with_target(false).with_filter(events)).try_init()
+        registry.with(fmt::layer().with_target(false).with_writer(out).with_filter(events)).try_init()
     };
     if let Err(error) = done {
         tracing::debug!(%error, "logging was started before");
     }
-    LogFilter(Box::new(move |filter| {
+    let filter = LogFilter(Box::new(move |filter| {
         if let Err(error) = handle.reload(filter) {
             tracing::error!(%error, "what is logged cannot be changed");
         }
-    }))
+    }));
+    Log { filter, _writer: writer }
 }

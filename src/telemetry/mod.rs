@@ -9,6 +9,6 @@ mod span;
 
 pub use context::{RequestContext, X_REQUEST_ID, stamp_request_id};
 pub use exchange::Exchange;
-pub use logs::{LogFilter, init};
+pub use logs::{Log, LogFilter, init};
 pub use metrics::{Call, Delivery, Dependency, Lookup, Metrics, Tier, Validation};
 pub use span::GatewayRootSpan;

@@ -1,10 +1,6 @@
 //! Writes the one line of a request when its span closes, which is after the last byte of its response.
 
-use std::{
-    fmt,
-    io::{self, Write as _},
-    time::Instant,
-};
+use std::{fmt, io::Write as _, time::Instant};
 
 use jiff::Timestamp;
 use serde_json::{Map, Value};
@@ -13,9 +9,11 @@ use tracing::{
     field::{Field, Visit},
     span::{Attributes, Id, Record},
 };
+use tracing_appender::non_blocking::NonBlocking;
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
 use super::exchange::GONE;
+use crate::settings::Share;
 
 /// The target of request spans, by which this layer knows them.
 pub(super) const TARGET: &str = "hokusai_gateway::request";
@@ -24,6 +22,9 @@ pub(super) const TARGET: &str = "hokusai_gateway::request";
 #[derive(Debug)]
 pub(super) struct RequestLines {
     pub(super) json: bool,
+    /// The share of successful reads that get a line.
+    pub(super) reads: Share,
+    pub(super) out: NonBlocking,
 }
 
 struct Line {
@@ -80,9 +81,31 @@ where
             fields.insert("status".to_owned(), GONE.into());
         }
         fields.insert("latency_ms".to_owned(), milliseconds(started).into());
+        if is_successful_read(&fields) && !self.reads.includes(&fields) {
+            return;
+        }
         let line = if self.json { json(fields) } else { text(&fields) };
         // A log that cannot be written is no reason to fail a request.
-        let _ = io::stdout().lock().write_all(line.as_bytes());
+        let _ = self.out.clone().write_all(line.as_bytes());
+    }
+}
+
+/// What sampling may leave out: never an error, and nothing that changed anything.
+fn is_successful_read(fields: &Map<String, Value>) -> bool {
+    let route = fields.get("route").and_then(Value::as_str).unwrap_or_default();
+    let status = fields.get("status").and_then(Value::as_u64).unwrap_or_default();
+    ["read", "artifact_read", "ui", "open"].contains(&route)
+        && (200..400).contains(&status)
+        && !fields.contains_key("reason")
+}
+
+impl Share {
+    /// By the trace's id, so that every service that samples like this keeps the same traces.
+    fn includes(self, fields: &Map<String, Value>) -> bool {
+        let id = fields.get("trace_id").and_then(Value::as_str).unwrap_or_default();
+        let last =
+            id.get(id.len().saturating_sub(8)..).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        f64::from(last.unwrap_or_default()) < self.0 * (f64::from(u32::MAX) + 1.0)
     }
 }
 

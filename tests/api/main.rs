@@ -23,6 +23,7 @@ mod hostile;
 mod key_file;
 mod layout;
 mod limits;
+mod logs;
 mod metrics;
 mod operations;
 mod redis;

@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use prometheus::{
-    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
-    TextEncoder, core::Collector,
+    HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, PullingGauge,
+    Registry, TextEncoder, core::Collector,
 };
 
 use crate::{GIT_SHA, VERSION};
@@ -129,6 +129,14 @@ impl Metrics {
             )?,
             registry,
         })
+    }
+
+    /// Asks `dropped` from now on how many lines of the log were dropped.
+    pub fn count_dropped_lines(&self, dropped: impl Fn() -> usize + Send + Sync + 'static) {
+        let dropped = Box::new(move || dropped() as f64);
+        let gauge = PullingGauge::new("log_lines_dropped", "Lines that the log had no room for.", dropped);
+        // A second one in a process is a test's.
+        let _ = gauge.map(|gauge| self.registry.register(Box::new(gauge)));
     }
 
     pub fn request_began(&self) {

@@ -1,0 +1,122 @@
+//! The log of a process: what it holds of each request, and that nobody waits for it.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    net::SocketAddr,
+    path::Path,
+    process::Stdio,
+};
+
+use hokusai_gateway::auth::{
+    key::Environment,
+    key_file::edit::{self, NewKey},
+};
+use secrecy::ExposeSecret as _;
+use serde_json::Value;
+
+use crate::support::{
+    Server, ask, eventually,
+    process::{Process, command},
+    server::Answer,
+};
+
+fn create_key(folder: &Path) -> String {
+    let created = edit::create(&folder.join("keys.toml"), &NewKey::of("ada", Environment::Test)).unwrap();
+    created.key.expose_secret().to_owned()
+}
+
+fn request(key: &str, line: &str, trace: &str) -> String {
+    format!(
+        "{line} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n\
+         traceparent: 00-{trace}-00f067aa0ba902b7-01\r\ncontent-length: 0\r\n\r\n"
+    )
+}
+
+/// The request lines of a process that has ended.
+fn lines(folder: &Path) -> Vec<Value> {
+    let log = fs::read_to_string(folder.join("log")).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    lines.filter(|line| line["message"] == "request").collect()
+}
+
+#[actix_web::test]
+async fn sampling_leaves_out_successful_reads_and_nothing_else() {
+    let mlflow = Server::start(|request| match request.target() {
+        "/api/2.0/mlflow/runs/get?fail" => Answer::json(500, "{}"),
+        _ => Answer::ok("{}"),
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let key = create_key(folder.path());
+    let settings = [("MLFLOW_SERVER_URL", &*mlflow.url()), ("HOKUSAI__TELEMETRY__SAMPLE_READS", "0.5")];
+    let mut gateway = Process::serve(folder.path(), &settings);
+    let (kept, dropped) = ("0af7651916cd43dd8448eb2100000000", "0af7651916cd43dd8448eb21ffffffff");
+    for (line, trace) in [
+        ("GET /api/2.0/mlflow/runs/get?dropped", dropped),
+        ("POST /api/2.0/mlflow/runs/search", dropped),
+        ("GET /live", dropped),
+        ("GET /api/2.0/mlflow/experiments/get", kept),
+        ("POST /api/2.0/mlflow/runs/create", dropped),
+        ("GET /api/2.0/mlflow/runs/get?fail", dropped),
+        ("GET /nowhere", dropped),
+        ("GET /api/3.0/mlflow/workspaces", dropped),
+    ] {
+        ask(gateway.address, request(&key, line, trace)).await;
+    }
+    gateway.terminate();
+    gateway.wait();
+    eventually("the log is read", async || lines(folder.path()).len() >= 5).await;
+    let told: Vec<String> = lines(folder.path())
+        .iter()
+        .map(|line| {
+            format!(
+                "{} {} {}",
+                line["path"].as_str().unwrap(),
+                line["route"].as_str().unwrap(),
+                line["status"]
+            )
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            "/api/2.0/mlflow/experiments/get read 200",
+            "/api/2.0/mlflow/runs/create write 200",
+            "/api/2.0/mlflow/runs/get read 500",
+            "/nowhere unknown 404",
+            "/api/3.0/mlflow/workspaces admin 403",
+        ]
+    );
+}
+
+#[actix_web::test]
+async fn a_log_that_nobody_reads_holds_no_request_up() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let key = create_key(folder.path());
+    let mut child = command(folder.path())
+        .arg("serve")
+        .env("MLFLOW_SERVER_URL", mlflow.url())
+        .env("HOKUSAI__SERVER__BIND", "127.0.0.1:0")
+        .env("HOKUSAI__SERVER__WORKERS", "1")
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(child.stdout.take().unwrap());
+    let address: SocketAddr = loop {
+        let mut line = String::new();
+        out.read_line(&mut line).unwrap();
+        let line: Value = serde_json::from_str(&line).unwrap();
+        if let Some(address) = line["address"].as_str() {
+            break address.parse().unwrap();
+        }
+    };
+    // A pipe holds 64 KiB, and each line has a few hundred bytes.
+    for _ in 0..1000 {
+        let get = request(&key, "GET /api/2.0/mlflow/runs/get", "0af7651916cd43dd8448eb211c80319c");
+        assert_eq!(ask(address, get).await.status, 200);
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+}
