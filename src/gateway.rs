@@ -23,10 +23,12 @@ use actix_web::{
 };
 use arc_swap::ArcSwap;
 use futures_util::{FutureExt as _, TryFutureExt as _};
+use serde_json::Value;
 use tracing::Span;
 
 use crate::{
-    auth::{Authenticated, Authenticator, Principal},
+    audit::{AuditTrail, Record},
+    auth::{Authenticated, Authenticator, Principal, Workspace},
     client_ip::{self, Client},
     connection::Connection,
     credentials,
@@ -38,7 +40,7 @@ use crate::{
     policy::{self, Grant, body::Checked},
     proxy::Proxy,
     resources::Resources,
-    routing::RouteError,
+    routing::{Reach, Route, RouteError},
     settings::{Live, Settings},
     telemetry::{Exchange, Metrics},
     upstream::Upstreams,
@@ -54,6 +56,7 @@ pub struct Shared {
     pub(crate) upstreams: Arc<Upstreams>,
     /// Only where there is an auth service that wants it.
     pub(crate) usage: Option<UsageReports>,
+    pub(crate) audit: AuditTrail,
     /// What has changed of the settings since.
     live: ArcSwap<Live>,
     limiter: Limiter,
@@ -66,6 +69,7 @@ impl Shared {
         resources: Resources,
         limiter: Limiter,
         usage: Option<UsageReports>,
+        audit: AuditTrail,
     ) -> Self {
         Self {
             health: Arc::default(),
@@ -73,6 +77,7 @@ impl Shared {
             limiter,
             resources,
             usage,
+            audit,
             config_hash: settings.fingerprint(),
             live: ArcSwap::from_pointee(settings.live()),
             settings,
@@ -171,7 +176,7 @@ impl Gateway {
         let patience = Patience::new(server.body_idle_timeout, server.min_body_rate.get());
         let (payload, connection) = (request.take_payload(), Connection::of(request.request()));
         let connection = connection.map(Rc::as_ref);
-        let Checked { payload, length, mentions } =
+        let Checked { payload, length, class, value, mentions } =
             policy::body::check(&live.policy, &grant, request.head(), payload, connection, patience).await?;
         self.proxy.look_up(&grant, &mentions).await?;
         if let (Some(length), true) = (length, request.headers().contains_key(TRANSFER_ENCODING)) {
@@ -181,6 +186,12 @@ impl Gateway {
         }
         request.set_payload(payload);
         exchange.waited(began.elapsed());
+        let rule = grant.route().rule();
+        let class = class.unwrap_or(rule.class);
+        exchange.routed(class.word());
+        if !class.is_read() || rule.reach == Reach::PastGateway {
+            self.audit(request.request(), exchange, Some(grant.route()), value.as_ref());
+        }
         Ok((Admitted { grant, meter, exchange: exchange.clone() }, allowance))
     }
 
@@ -209,8 +220,26 @@ impl Gateway {
         }
         let caller = caller.map_err(|error| GatewayError::Auth { error, sent_as })?;
         name_caller(&caller);
+        if let Some(exchange) = exchange {
+            let Principal { key_id, user_id, workspace, .. } = &*caller.principal;
+            exchange.called_by(
+                key_id.as_deref(),
+                user_id.as_deref(),
+                workspace.as_ref().map(Workspace::as_str),
+            );
+        }
         policy::authorize(&self.shared.live.load().policy, caller.principal, route)
             .map_err(|error| GatewayError::Denied { error, sent_as })
+    }
+
+    /// Leaves a record of the request, to be completed when it is over.
+    fn audit(&self, request: &HttpRequest, exchange: &Exchange, route: Option<&Route>, body: Option<&Value>) {
+        let trail = &self.shared.audit;
+        if trail.is_kept() {
+            let client_ip = self.client_ip(request.head());
+            let route = route.map(|route| (&*route.rule().pattern, route.path(), route.target().query()));
+            exchange.leave(trail, Record::begin(request, client_ip, route, body));
+        }
     }
 
     fn report_usage(&self, principal: &Principal, response: &ServiceResponse, elapsed: Duration) {
@@ -251,7 +280,7 @@ pub async fn admit(
             Ok(response)
         }
         Err(refusal) => {
-            let response = refuse(&refusal, request.request(), &exchange);
+            let response = refuse(&gateway, &refusal, request.request(), &exchange);
             exchange.answered(response.status());
             Ok(request.into_response(response))
         }
@@ -269,12 +298,22 @@ pub async fn forward(
     let forwarding = gateway.proxy.forward(&grant, meter, &exchange, client, &request, payload);
     match contained(gateway.metrics(), forwarding.map_err(GatewayError::from)).await {
         Ok(response) => response,
-        Err(error) => refuse(&error, &request, &exchange),
+        Err(error) => refuse(&gateway, &error, &request, &exchange),
     }
 }
 
-fn refuse(error: &GatewayError, request: &HttpRequest, exchange: &Exchange) -> HttpResponse {
+fn refuse(
+    gateway: &Gateway,
+    error: &GatewayError,
+    request: &HttpRequest,
+    exchange: &Exchange,
+) -> HttpResponse {
     exchange.ended_for(error.word());
+    if !exchange.has_record() {
+        let sound = head::inspect(request.head()).ok();
+        let route = sound.and_then(|sound| gateway.shared.resources.routes.resolve(sound).ok());
+        gateway.audit(request, exchange, route.as_ref(), None);
+    }
     error::respond(error, request)
 }
 
@@ -298,7 +337,7 @@ pub async fn unrouted(gateway: Data<Gateway>, request: HttpRequest) -> HttpRespo
             gateway.shared.resources.routes.resolve(sound).err().unwrap_or(RouteError::Unknown).into()
         }
     };
-    let response = refuse(&refusal, &request, &exchange);
+    let response = refuse(&gateway, &refusal, &request, &exchange);
     exchange.answered(response.status());
     response
 }

@@ -17,6 +17,7 @@ pub mod routing;
 pub mod server;
 
 // What the walk stands on.
+pub mod audit;
 mod breaker;
 mod connection;
 pub mod error;

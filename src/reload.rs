@@ -7,13 +7,13 @@ use actix_rt::signal::unix::Signal;
 use crate::{
     gateway::Shared,
     settings::{Problems, Settings},
-    telemetry::Log,
+    telemetry::LogFilter,
 };
 
 /// Where settings come from, and what follows them beside the gateway.
 pub struct Reload {
     pub load: Box<dyn Fn() -> Result<Settings, Problems>>,
-    pub log: Log,
+    pub log_filter: LogFilter,
 }
 
 impl std::fmt::Debug for Reload {
@@ -28,7 +28,7 @@ pub(crate) async fn run(reload: Reload, shared: Arc<Shared>, mut hangup: Signal)
         match (reload.load)() {
             Ok(settings) => {
                 let needs_restart = shared.settings.differs_beyond_live(&settings);
-                reload.log.filter.set(&settings.telemetry.filter);
+                reload.log_filter.set(&settings.telemetry.filter);
                 shared.follow(&settings);
                 if needs_restart.is_empty() {
                     tracing::info!("settings taken over");

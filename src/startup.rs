@@ -15,6 +15,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::{
     actor,
+    audit::{AuditError, AuditTrail},
     auth::{KeySource, key_file, revocation},
     gateway::Shared,
     health::{self, Health},
@@ -52,6 +53,8 @@ pub enum StartupError {
     Bind { address: SocketAddr, source: io::Error },
     #[error("cannot listen on {address} (metrics.bind): {source}")]
     BindMetrics { address: SocketAddr, source: io::Error },
+    #[error("no audit stream (audit.output): {0}")]
+    Audit(#[from] AuditError),
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -70,8 +73,10 @@ impl Application {
         });
         let of_metrics = of_metrics.transpose()?;
         let (usage, reporter) = UsageReports::wanted(&resources).unzip();
+        let audit =
+            AuditTrail::open(&settings.audit.output, settings.audit.max_size.get(), &resources.metrics)?;
         let (limiter, settler) = Limiter::new(&settings.limits, resources.redis.clone());
-        let shared = Arc::new(Shared::new(settings, resources, limiter, usage));
+        let shared = Arc::new(Shared::new(settings, resources, limiter, usage, audit));
         start_actors(&shared, reporter, settler);
         let stop = stop_signal(Arc::clone(&shared.health), shared.settings.server.settle_time)?;
         let server = server::start(listener, Arc::clone(&shared), stop)?;
@@ -115,6 +120,9 @@ impl Application {
         {
             tracing::warn!("not all usage was reported");
         }
+        if timeout(FLUSH, self.shared.audit.flush()).await.is_err() {
+            tracing::warn!("not all audit records were written");
+        }
         Ok(())
     }
 }
@@ -156,7 +164,7 @@ fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Set
     }
 }
 
-/// Time for what the auth service has yet to be told at the end.
+/// Time at the end for what the auth service has yet to be told, and for what is yet to be written.
 const FLUSH: Duration = Duration::from_secs(2);
 
 fn stop_signal(

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. Only here is anything printed.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
 
+mod audit;
 mod check;
 mod explain;
 mod healthcheck;
@@ -49,6 +50,8 @@ enum Command {
     /// Print every route of MLflow that is forwarded, with its class and the scopes that allow it
     #[command(after_help = "Example:\n  hokusai-gateway routes | grep runs/delete")]
     Routes(routes::Routes),
+    /// Look after the audit stream
+    Audit(audit::Audit),
     /// Ask the local gateway's /live; for containers
     #[command(after_help = "Example:\n  HEALTHCHECK CMD [\"hokusai-gateway\", \"healthcheck\"]")]
     Healthcheck(Config),
@@ -73,6 +76,7 @@ impl Cli {
             Command::Check(config) => check::run(config.config.as_deref()),
             Command::Keys(keys) => keys.run(),
             Command::Explain(explain) => explain.run(),
+            Command::Audit(audit) => audit.run(),
             Command::Routes(routes) => routes.run(),
             Command::Healthcheck(config) => healthcheck::run(config.config.as_deref()),
         }

@@ -2,17 +2,23 @@
 
 use std::{path::Path, process::ExitCode};
 
-use crate::{reload::Reload, resources::Resources, settings::Settings, startup::Application, telemetry};
+use crate::{
+    reload::Reload,
+    resources::Resources,
+    settings::Settings,
+    startup::Application,
+    telemetry::{self, Log},
+};
 
 pub(super) fn run(config: Option<&Path>) -> ExitCode {
     let (settings, resources) = match super::load(config) {
         Ok(loaded) => loaded,
         Err(problems) => return super::bad_settings(&problems),
     };
-    let log = telemetry::init(&settings.telemetry, &resources.metrics);
+    let Log { filter, writer: _writer } = telemetry::init(&settings.telemetry, &resources.metrics);
     let config = config.map(Path::to_owned);
     let load = Box::new(move || Settings::load(config.as_deref(), super::environment()));
-    let reload = Reload { load, log };
+    let reload = Reload { load, log_filter: filter };
     match actix_rt::System::new().block_on(serve(settings, resources, reload)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {

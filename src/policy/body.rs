@@ -87,6 +87,10 @@ pub(crate) struct Checked {
     pub(crate) payload: Payload,
     /// Its length in bytes, if it was read.
     pub(crate) length: Option<usize>,
+    /// The class of what it asks for, if that is another than its route's: a GraphQL mutation.
+    pub(crate) class: Option<RouteClass>,
+    /// What it says, where that was read.
+    pub(crate) value: Option<Value>,
     pub(crate) mentions: Mentions,
 }
 
@@ -105,11 +109,11 @@ pub(crate) async fn check(
     let mut mentions = Mentions::default();
     let (principal, route) = (grant.principal(), grant.route());
     let guard = match (guard(route.rule(), principal.workspace.is_some()), &principal.workspace) {
-        (None, _) => return Ok(Checked { payload, length: None, mentions }),
+        (None, _) => return Ok(Checked { payload, length: None, class: None, value: None, mentions }),
         (Some(Guard::Spans), Some(workspace)) => {
             can_be_scanned(head)?;
             let payload = workspace::scan(workspace, payload);
-            return Ok(Checked { payload, length: None, mentions });
+            return Ok(Checked { payload, length: None, class: None, value: None, mentions });
         }
         (Some(guard), _) => guard,
     };
@@ -117,20 +121,22 @@ pub(crate) async fn check(
     if let Some(connection) = connection {
         connection.uploaded(None);
     }
-    let body = body?;
+    let (body, mut class, mut value) = (body?, None, None);
     if guard == Guard::GraphQl {
         if !only_reads(&body)? {
             super::allow(policy, principal, route.rule(), RouteClass::Write)?;
+            class = Some(RouteClass::Write);
         }
     } else if !body.is_empty() {
-        let value = parse(&body)?;
+        let parsed = parse(&body)?;
         if let Some(workspace) = &principal.workspace {
-            mentions = workspace::check_body(workspace, route, &value)?;
+            mentions = workspace::check_body(workspace, route, &parsed)?;
         }
+        value = Some(parsed);
     }
     let length = Some(body.len());
     let payload = Payload::Stream { payload: stream::iter([Ok(body)]).boxed_local() };
-    Ok(Checked { payload, length, mentions })
+    Ok(Checked { payload, length, class, value, mentions })
 }
 
 /// Spans are looked at as bytes, which protobuf leaves as they are, and JSON and compression do not.

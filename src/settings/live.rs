@@ -45,6 +45,7 @@ impl Settings {
                 ("auth", format!("{:?} {}", of.auth, digest(of.auth.pepper.as_ref()))),
                 ("redis", format!("{:?} {}", of.redis, digest(of.redis.as_ref().map(|redis| &redis.url)))),
                 ("limits", format!("{:?}", of.limits)),
+                ("audit", format!("{:?}", of.audit)),
                 ("metrics", format!("{:?}", of.metrics)),
                 ("telemetry", format!("{:?}", of.telemetry)),
             ]

@@ -3,6 +3,7 @@
 //! One struct and one file a concern. Reading never stops at the first mistake: every problem is collected and
 //! reported at once, each with its key, its variable and what to write instead. Nothing else of ours is imported here.
 
+mod audit;
 mod auth;
 mod check;
 mod limits;
@@ -22,6 +23,7 @@ mod value;
 
 use std::path::{Path, PathBuf};
 
+pub use audit::{Audit, AuditOutput};
 pub use auth::{Auth, AuthCache, AuthMode, AuthService};
 pub use limits::{Limits, Mode};
 pub use live::Live;
@@ -50,6 +52,7 @@ pub struct Settings {
     pub policy: Policy,
     pub limits: Limits,
     pub metrics: Metrics,
+    pub audit: Audit,
     pub telemetry: Telemetry,
 }
 
@@ -71,6 +74,7 @@ impl Settings {
         let policy = Policy::read(&mut reader);
         let limits = Limits::read(&mut reader);
         let metrics = Metrics::read(&mut reader);
+        let audit = Audit::read(&mut reader);
         let telemetry = Telemetry::read(&mut reader);
         let mut problems = reader.finish();
 
@@ -83,6 +87,7 @@ impl Settings {
                 policy: policy?,
                 limits: limits?,
                 metrics: metrics?,
+                audit: audit?,
                 telemetry: telemetry?,
             })
         })();

@@ -1,15 +1,17 @@
 //! One request and its response: what the steps learn of it, gathered until the last byte, and told once.
 
 use std::{
-    cell::Cell,
+    cell::{Cell, RefCell},
     rc::Rc,
     time::{Duration, Instant},
 };
 
 use actix_web::http::{Method, StatusCode};
+use jiff::Timestamp;
 use tracing::Span;
 
 use super::metrics::{Call, Metrics};
+use crate::audit::{AuditTrail, Record};
 
 /// A handle; what it stands for is told when the last one is dropped, which is behind the response's last byte.
 #[derive(Debug, Clone)]
@@ -30,6 +32,16 @@ struct Account {
     call: Cell<Option<(Call, Duration)>>,
     bytes_in: Cell<u64>,
     bytes_out: Cell<u64>,
+    caller: RefCell<Caller>,
+    record: RefCell<Option<(AuditTrail, Record)>>,
+}
+
+/// Whose key it is.
+#[derive(Debug, Default)]
+struct Caller {
+    key_id: Option<String>,
+    user_id: Option<String>,
+    workspace: Option<String>,
 }
 
 /// The route of a request for which none was found.
@@ -55,6 +67,8 @@ impl Exchange {
             call: Cell::new(None),
             bytes_in: Cell::default(),
             bytes_out: Cell::default(),
+            caller: RefCell::default(),
+            record: RefCell::default(),
         }))
     }
 
@@ -72,6 +86,21 @@ impl Exchange {
     /// The class of its route.
     pub fn routed(&self, class: &'static str) {
         self.0.route.set(class);
+    }
+
+    pub fn called_by(&self, key_id: Option<&str>, user_id: Option<&str>, workspace: Option<&str>) {
+        let owned = |text: Option<&str>| text.map(str::to_owned);
+        let caller = Caller { key_id: owned(key_id), user_id: owned(user_id), workspace: owned(workspace) };
+        self.0.caller.replace(caller);
+    }
+
+    /// This record is to be left of it.
+    pub(crate) fn leave(&self, trail: &AuditTrail, record: Record) {
+        self.0.record.replace(Some((trail.clone(), record)));
+    }
+
+    pub(crate) fn has_record(&self) -> bool {
+        self.0.record.borrow().is_some()
     }
 
     /// Somebody else took this long.
@@ -133,6 +162,36 @@ impl Drop for Account {
         self.span.record("bytes_in", self.bytes_in.get());
         self.span.record("bytes_out", self.bytes_out.get());
         self.metrics.request_ended(route, self.method, status, self.started.elapsed());
+        if let Some((trail, record)) = self.record.take() {
+            trail.add(self.complete(record, status));
+        }
+    }
+}
+
+impl Account {
+    fn complete(&self, record: Record, status: StatusCode) -> Record {
+        let (Caller { key_id, user_id, workspace }, reason) = (self.caller.take(), self.reason.get());
+        let outcome = match (reason, self.call.get()) {
+            (_, Some((Call::ClientAborted, _))) => "aborted",
+            _ if status.as_u16() == GONE => "aborted",
+            (Some(_), _) if status.is_client_error() => "denied",
+            _ if status.is_client_error() || status.is_server_error() || reason.is_some() => "failed",
+            _ => "ok",
+        };
+        Record {
+            time: Timestamp::now(),
+            key_id,
+            user_id,
+            workspace,
+            route: self.route.get(),
+            method: self.method,
+            outcome,
+            status: status.as_u16(),
+            reason,
+            bytes_in: self.bytes_in.get(),
+            bytes_out: self.bytes_out.get(),
+            ..record
+        }
     }
 }
 

@@ -18,11 +18,12 @@ use crate::settings::{LogFormat, Telemetry};
 /// Lines that may wait for standard output to take them; what is more is dropped, and counted.
 const WAITING: usize = 16 * 1024;
 
-/// The log of the process: what is still to be written is, when it is dropped.
+/// The log of the process.
 #[derive(Debug)]
 pub struct Log {
     pub filter: LogFilter,
-    _writer: WorkerGuard,
+    /// Kept until the end of the process, behind its last line.
+    pub writer: WorkerGuard,
 }
 
 /// Changes what is logged.
@@ -70,5 +71,5 @@ pub fn init(settings: &Telemetry, metrics: &Metrics) -> Log {
             tracing::error!(%error, "what is logged cannot be changed");
         }
     }));
-    Log { filter, _writer: writer }
+    Log { filter, writer }
 }

@@ -5,7 +5,8 @@ use std::{fs, path::Path};
 /// The walk of a request, in order.
 const STEPS: [&str; 8] = ["client_ip", "head", "routing", "credentials", "auth", "policy", "limits", "proxy"];
 /// What any step may know.
-const GROUND: [&str; 11] = [
+const GROUND: [&str; 12] = [
+    "audit",
     "settings",
     "telemetry",
     "http_client",

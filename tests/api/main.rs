@@ -10,6 +10,7 @@
 mod support;
 
 mod access;
+mod audit;
 mod auth_service;
 mod credentials;
 mod direct;

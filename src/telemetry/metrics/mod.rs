@@ -32,6 +32,7 @@ pub struct Metrics {
     auth_validations: IntCounterVec,
     auth_validation_duration: HistogramVec,
     usage_reports: IntCounterVec,
+    audit_records: IntCounterVec,
     panics: IntCounter,
 }
 
@@ -123,6 +124,7 @@ impl Metrics {
                 "Requests that the auth service was to be told of.",
                 &["outcome"],
             )?,
+            audit_records: counter("audit_records_total", "Records of the audit stream.", &["outcome"])?,
             panics: registered(
                 &registry,
                 IntCounter::new("panics_total", "Requests that ended in a panic of the gateway's.")?,
@@ -194,6 +196,10 @@ impl Metrics {
 
     pub fn usage_reported(&self, outcome: Delivery, count: u64) {
         self.usage_reports.with_label_values(&[outcome.word()]).inc_by(count);
+    }
+
+    pub fn audited(&self, outcome: Delivery, count: u64) {
+        self.audit_records.with_label_values(&[outcome.word()]).inc_by(count);
     }
 
     pub fn panicked(&self) {

@@ -67,6 +67,8 @@ impl GatewayBuilder {
         let key = self.key.take().unwrap_or_else(|| new_key("ada"));
         let created = edit::create(&key_file, &key).unwrap();
         // One worker, unless the test says otherwise.
+        // Nor a record among the output of tests.
+        self.settings.insert(0, ("HOKUSAI__AUDIT__OUTPUT".to_owned(), "off".to_owned()));
         self.settings.insert(0, ("HOKUSAI__SERVER__WORKERS".to_owned(), "1".to_owned()));
         self = self
             .set("SERVER__BIND", "127.0.0.1:0")
