@@ -12,6 +12,7 @@ use actix_rt::signal::unix::{SignalKind, signal};
 use actix_server::Server;
 use actix_web::http::uri::PathAndQuery;
 use tokio::time::{sleep, timeout};
+use tracing_appender::non_blocking::NonBlocking;
 
 use crate::{
     actor,
@@ -25,6 +26,7 @@ use crate::{
     resources::Resources,
     server,
     settings::Settings,
+    telemetry::emf,
     tls,
     usage::{Reporter, UsageReports},
 };
@@ -96,6 +98,16 @@ impl Application {
         let following = reload::run(reload, Arc::clone(&self.shared), hangup);
         actor::spawn("settings_reloader", &self.shared.health.deaths, Box::pin(following));
         Ok(self)
+    }
+
+    /// Writes metrics for CloudWatch among the lines of the log, where the settings want it.
+    pub fn telling_cloudwatch(self, lines: NonBlocking) -> Self {
+        let settings = &self.shared.settings.telemetry;
+        if settings.emf {
+            let telling = emf::run(settings.clone(), self.shared.resources.metrics.clone(), lines);
+            actor::spawn("emf_writer", &self.shared.health.deaths, Box::pin(telling));
+        }
+        self
     }
 
     /// Where it listens: the port that was taken, if the settings said 0.

@@ -2,6 +2,8 @@
 
 use std::{path::Path, process::ExitCode};
 
+use tracing_appender::non_blocking::NonBlocking;
+
 use crate::{
     reload::Reload,
     resources::Resources,
@@ -15,11 +17,11 @@ pub(super) fn run(config: Option<&Path>) -> ExitCode {
         Ok(loaded) => loaded,
         Err(problems) => return super::bad_settings(&problems),
     };
-    let Log { filter, writer: _writer } = telemetry::init(&settings.telemetry, &resources.metrics);
+    let Log { filter, lines, writer: _writer } = telemetry::init(&settings.telemetry, &resources.metrics);
     let config = config.map(Path::to_owned);
     let load = Box::new(move || Settings::load(config.as_deref(), super::environment()));
     let reload = Reload { load, log_filter: filter };
-    match actix_rt::System::new().block_on(serve(settings, resources, reload)) {
+    match actix_rt::System::new().block_on(serve(settings, resources, reload, lines)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!(%error, "the gateway ended");
@@ -32,12 +34,13 @@ async fn serve(
     settings: Settings,
     resources: Resources,
     reload: Reload,
+    lines: NonBlocking,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let (mlflow, config_hash) = (
         settings.mlflow.urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
         settings.fingerprint(),
     );
-    let application = Application::build(settings, resources)?.reloading(reload)?;
+    let application = Application::build(settings, resources)?.reloading(reload)?.telling_cloudwatch(lines);
     tracing::info!(
         address = %application.address(),
         mlflow,

@@ -1,5 +1,7 @@
 //! What is told to the outside.
 
+use std::time::Duration;
+
 use tracing_subscriber::EnvFilter;
 
 use super::{
@@ -13,6 +15,12 @@ pub struct Telemetry {
     pub log: LogFormat,
     /// The share of successful reads that get a line of their own.
     pub sample_reads: Share,
+    /// Whether CloudWatch's metrics are written among the lines of the log, and how often.
+    pub emf: bool,
+    pub emf_interval: Duration,
+    /// What they are of: the dimensions `Service` and `Env`.
+    pub service: String,
+    pub env: String,
     /// Directives as in `RUST_LOG`, known to parse.
     pub filter: String,
 }
@@ -56,7 +64,19 @@ impl Telemetry {
     pub(super) fn read(reader: &mut Reader) -> Option<Self> {
         let log = reader.value("telemetry.log");
         let sample_reads = reader.value("telemetry.sample_reads");
+        let emf = reader.value("telemetry.emf");
+        let emf_interval = reader.value("telemetry.emf_interval");
+        let service = reader.value("telemetry.service");
+        let env = reader.value("telemetry.env");
         let filter = reader.value::<Directives>("telemetry.filter");
-        Some(Self { log: log?, sample_reads: sample_reads?, filter: filter?.0 })
+        Some(Self {
+            log: log?,
+            sample_reads: sample_reads?,
+            emf: emf?,
+            emf_interval: emf_interval?,
+            service: service?,
+            env: env?,
+            filter: filter?.0,
+        })
     }
 }

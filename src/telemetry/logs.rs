@@ -2,7 +2,7 @@
 
 use std::io::{self, IsTerminal as _};
 
-use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
+use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
 use tracing_subscriber::{
     EnvFilter, Layer as _, filter::filter_fn, fmt, layer::SubscriberExt as _, reload,
@@ -22,6 +22,8 @@ const WAITING: usize = 16 * 1024;
 #[derive(Debug)]
 pub struct Log {
     pub filter: LogFilter,
+    /// Where its lines go, for others that write whole lines.
+    pub lines: NonBlocking,
     /// Kept until the end of the process, behind its last line.
     pub writer: WorkerGuard,
 }
@@ -56,8 +58,9 @@ pub fn init(settings: &Telemetry, metrics: &Metrics) -> Log {
     let events = filter_fn(|metadata| metadata.is_event());
     let requests = filter_fn(|metadata| metadata.is_span() && metadata.target() == TARGET);
     let (filter, handle) = reload::Layer::new(EnvFilter::new(&settings.filter));
-    let lines = RequestLines { json, reads: settings.sample_reads, out: out.clone() };
-    let registry = tracing_subscriber::registry().with(filter).with(lines.with_filter(requests));
+    let (lines, requests_out) = (out.clone(), out.clone());
+    let request_lines = RequestLines { json, reads: settings.sample_reads, out: requests_out };
+    let registry = tracing_subscriber::registry().with(filter).with(request_lines.with_filter(requests));
     let done = if json {
         registry.with(fmt::layer().json().flatten_event(true).with_writer(out).with_filter(events)).try_init()
     } else {
@@ -71,5 +74,5 @@ pub fn init(settings: &Telemetry, metrics: &Metrics) -> Log {
             tracing::error!(%error, "what is logged cannot be changed");
         }
     }));
-    Log { filter, writer }
+    Log { filter, lines, writer }
 }

@@ -1,6 +1,7 @@
 //! What the gateway tells of itself: log lines, and one `request` line for each request.
 
 mod context;
+pub(crate) mod emf;
 mod exchange;
 mod logs;
 mod metrics;
