@@ -3,6 +3,7 @@
 
 mod bytes;
 mod lease;
+mod rate;
 
 use std::{
     borrow::Borrow,
@@ -28,12 +29,12 @@ use bytes::Accounts;
 pub use bytes::Meter;
 pub(crate) use bytes::Settler;
 use lease::Lease;
+use rate::{HOUR, Rate};
 
 /// How many buckets there are room for; of a key that has not been heard of for longest, the full one is forgotten.
 const BUCKETS: usize = 100_000;
 /// Likewise of artifact bytes.
 const ACCOUNTS: usize = 10_000;
-const HOUR: f64 = 3600.0;
 
 /// The buckets of every key.
 #[derive(Debug)]
@@ -221,38 +222,6 @@ impl Kind {
     }
 }
 
-/// How fast a key may go.
-#[derive(Debug, Clone, Copy)]
-struct Rate {
-    per_hour: u32,
-}
-
-impl Rate {
-    fn bucket(self, now: Instant) -> TokenBucket {
-        TokenBucket::new(f64::from(self.per_hour), f64::from(self.per_hour) / HOUR, now)
-    }
-
-    fn take(self, bucket: &mut TokenBucket, now: Instant) -> Result<Allowance, TooMany> {
-        bucket.resize(f64::from(self.per_hour), f64::from(self.per_hour) / HOUR);
-        let taken = bucket.take(now);
-        let allowance = self.allowance(bucket.tokens());
-        let of = Of::Requests(self.per_hour);
-        taken.map(|()| allowance).map_err(|retry_after| TooMany { of, allowance, retry_after })
-    }
-
-    /// What a bucket of this rate with so many tokens says.
-    fn allowance(self, tokens: f64) -> Allowance {
-        let missing = (f64::from(self.per_hour) - tokens).max(0.0);
-        let reset = (missing * HOUR / f64::from(self.per_hour)).ceil() as u64;
-        Allowance { limit: self.per_hour, remaining: tokens as u32, reset }
-    }
-
-    /// How long one token takes to come.
-    fn until_one(self) -> Duration {
-        Duration::from_secs_f64(HOUR / f64::from(self.per_hour))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use actix_web::{http::Method, test::TestRequest};
@@ -327,20 +296,6 @@ mod tests {
         let limiter = limiter(Mode::Enforce, 5);
         assert_eq!(admitted(&limiter, &grant(None, None)).await, 5);
         assert_eq!(admitted(&limiter, &grant(None, None)).await, 0);
-    }
-
-    #[test]
-    fn an_hours_requests_come_back_in_an_hour() {
-        let (rate, start) = (Rate { per_hour: 60 }, Instant::now());
-        let mut bucket = rate.bucket(start);
-        for _ in 0..60 {
-            rate.take(&mut bucket, start).unwrap();
-        }
-        let refused = rate.take(&mut bucket, start).unwrap_err();
-        assert_eq!(refused.retry_after.as_secs_f64().round(), 60.0);
-        assert_eq!(refused.allowance, Allowance { limit: 60, remaining: 0, reset: 3600 });
-        let later = rate.take(&mut bucket, start + Duration::from_secs(600)).unwrap();
-        assert_eq!((later.remaining, later.reset), (9, 3060));
     }
 
     #[actix_rt::test]

@@ -3,6 +3,8 @@
 //! [`admit`] is the only middleware that decides, [`forward`] the only handler behind it. A step that is left out
 //! does not compile, for the next one has nothing to work on.
 
+mod shared;
+
 use std::{
     future::{Ready, ready},
     net::IpAddr,
@@ -21,13 +23,14 @@ use actix_web::{
     middleware::Next,
     web::{Data, Payload},
 };
-use arc_swap::ArcSwap;
 use futures_util::{FutureExt as _, TryFutureExt as _};
 use serde_json::Value;
 use tracing::Span;
 
+pub use shared::Shared;
+
 use crate::{
-    audit::{AuditTrail, Record},
+    audit::Record,
     auth::{Authenticated, Authenticator, Principal, Workspace},
     client_ip::{self, Client},
     connection::Connection,
@@ -35,71 +38,15 @@ use crate::{
     error::{self, GatewayError},
     head,
     health::Health,
-    limits::{Admission, Allowance, Limiter, Meter},
+    limits::{Admission, Allowance, Meter},
     patience::Patience,
     policy::{self, Grant, body::Checked},
     proxy::Proxy,
-    resources::Resources,
     routing::{Reach, Route, RouteError},
-    settings::{Live, Settings},
     telemetry::{Exchange, Metrics},
     upstream::Upstreams,
-    usage::{Usage, UsageReports},
+    usage::Usage,
 };
-
-/// What all workers share; built once.
-#[derive(Debug)]
-pub struct Shared {
-    pub(crate) settings: Settings,
-    pub(crate) health: Arc<Health>,
-    pub(crate) resources: Resources,
-    pub(crate) upstreams: Arc<Upstreams>,
-    /// Only where there is an auth service that wants it.
-    pub(crate) usage: Option<UsageReports>,
-    pub(crate) audit: AuditTrail,
-    /// What has changed of the settings since.
-    live: ArcSwap<Live>,
-    limiter: Limiter,
-    config_hash: String,
-}
-
-impl Shared {
-    pub(crate) fn new(
-        settings: Settings,
-        resources: Resources,
-        limiter: Limiter,
-        usage: Option<UsageReports>,
-        audit: AuditTrail,
-    ) -> Self {
-        Self {
-            health: Arc::default(),
-            upstreams: Arc::new(Upstreams::new(&settings.mlflow)),
-            limiter,
-            resources,
-            usage,
-            audit,
-            config_hash: settings.fingerprint(),
-            live: ArcSwap::from_pointee(settings.live()),
-            settings,
-        }
-    }
-
-    /// Whether a request may read the metrics: it comes from an allowed network, and not through a proxy, which would
-    /// lend it its own address.
-    pub(crate) fn may_read_metrics(&self, head: &RequestHead) -> bool {
-        let peer = head.peer_addr.map(|peer| peer.ip().to_canonical());
-        let allowed = &self.live.load().metrics_allow;
-        let direct = !PROXY_HEADERS.iter().any(|name| head.headers().contains_key(*name));
-        direct && peer.is_some_and(|peer| allowed.iter().any(|network| network.contains(&peer)))
-    }
-
-    /// Takes over what can change while the gateway runs.
-    pub(crate) fn follow(&self, settings: &Settings) {
-        let live = settings.live();
-        self.limiter.follow(&live);
-        self.live.store(Arc::new(live));
-    }
-}
 
 /// What the walk ends with, for [`forward`] to use once.
 #[derive(Debug)]
@@ -253,9 +200,6 @@ impl Gateway {
         }
     }
 }
-
-/// Set by what stands between a client and us.
-const PROXY_HEADERS: [&str; 4] = ["forwarded", "via", "x-forwarded-for", "x-real-ip"];
 
 /// The middleware around everything that is MLflow's: hands what is [`Admitted`] to [`forward`], or answers itself.
 ///

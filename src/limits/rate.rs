@@ -1,0 +1,59 @@
+//! So many requests in an hour, evenly.
+
+use std::time::{Duration, Instant};
+
+use super::{Allowance, Of, TooMany};
+use crate::token_bucket::TokenBucket;
+
+pub(super) const HOUR: f64 = 3600.0;
+
+/// How fast a key may go.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Rate {
+    pub(super) per_hour: u32,
+}
+
+impl Rate {
+    pub(super) fn bucket(self, now: Instant) -> TokenBucket {
+        TokenBucket::new(f64::from(self.per_hour), f64::from(self.per_hour) / HOUR, now)
+    }
+
+    pub(super) fn take(self, bucket: &mut TokenBucket, now: Instant) -> Result<Allowance, TooMany> {
+        bucket.resize(f64::from(self.per_hour), f64::from(self.per_hour) / HOUR);
+        let taken = bucket.take(now);
+        let allowance = self.allowance(bucket.tokens());
+        let of = Of::Requests(self.per_hour);
+        taken.map(|()| allowance).map_err(|retry_after| TooMany { of, allowance, retry_after })
+    }
+
+    /// What a bucket of this rate with so many tokens says.
+    pub(super) fn allowance(self, tokens: f64) -> Allowance {
+        let missing = (f64::from(self.per_hour) - tokens).max(0.0);
+        let reset = (missing * HOUR / f64::from(self.per_hour)).ceil() as u64;
+        Allowance { limit: self.per_hour, remaining: tokens as u32, reset }
+    }
+
+    /// How long one token takes to come.
+    pub(super) fn until_one(self) -> Duration {
+        Duration::from_secs_f64(HOUR / f64::from(self.per_hour))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_hours_requests_come_back_in_an_hour() {
+        let (rate, start) = (Rate { per_hour: 60 }, Instant::now());
+        let mut bucket = rate.bucket(start);
+        for _ in 0..60 {
+            rate.take(&mut bucket, start).unwrap();
+        }
+        let refused = rate.take(&mut bucket, start).unwrap_err();
+        assert_eq!(refused.retry_after.as_secs_f64().round(), 60.0);
+        assert_eq!(refused.allowance, Allowance { limit: 60, remaining: 0, reset: 3600 });
+        let later = rate.take(&mut bucket, start + Duration::from_secs(600)).unwrap();
+        assert_eq!((later.remaining, later.reset), (9, 3060));
+    }
+}
