@@ -23,6 +23,7 @@ pub struct Resources {
     /// Only where they are spoken to over TLS.
     pub(crate) mlflow_tls: Option<Tls>,
     pub(crate) auth_tls: Option<Tls>,
+    pub(crate) otlp_tls: Option<Tls>,
     /// Only where clients speak TLS to us.
     pub(crate) identity: Option<Arc<ServerIdentity>>,
     pub(crate) routes: Arc<Routes>,
@@ -47,6 +48,10 @@ impl Resources {
             _ => None,
         };
         let auth_tls = problems.note(client_tls("auth.service.tls", service));
+        let collector = settings.telemetry.otlp_endpoint.as_ref().filter(|url| is_https(url));
+        let of_this_machine = ClientTls::default();
+        let otlp_tls = client_tls("telemetry.otlp_endpoint", collector.map(|_| &of_this_machine));
+        let otlp_tls = problems.note(otlp_tls);
         let identity = server.tls.as_ref().map(ServerIdentity::open).transpose();
         let identity = problems.note(
             identity.map_err(|error| problem("server.tls.cert", error, "a certificate and its key, PEM")),
@@ -54,10 +59,27 @@ impl Resources {
         let keys = KeySource::open(&settings.auth, redis.clone().flatten(), &metrics);
         let keys = problems.note(keys.map_err(no_keys));
         let routes = problems.note(Routes::open(mlflow).map_err(bad_routes));
-        match (keys, redis, mlflow_tls, auth_tls, identity, routes) {
-            (Some(keys), Some(redis), Some(mlflow_tls), Some(auth_tls), Some(identity), Some(routes)) => {
+        match (keys, redis, mlflow_tls, auth_tls, otlp_tls, identity, routes) {
+            (
+                Some(keys),
+                Some(redis),
+                Some(mlflow_tls),
+                Some(auth_tls),
+                Some(otlp_tls),
+                Some(identity),
+                Some(routes),
+            ) => {
                 let routes = Arc::new(routes);
-                problems.into_result(Self { keys, redis, mlflow_tls, auth_tls, identity, routes, metrics })
+                problems.into_result(Self {
+                    keys,
+                    redis,
+                    mlflow_tls,
+                    auth_tls,
+                    otlp_tls,
+                    identity,
+                    routes,
+                    metrics,
+                })
             }
             _ => Err(problems),
         }

@@ -26,7 +26,7 @@ use crate::{
     resources::Resources,
     server,
     settings::Settings,
-    telemetry::emf,
+    telemetry::{emf, otlp::Traces},
     tls,
     usage::{Reporter, UsageReports},
 };
@@ -77,9 +77,21 @@ impl Application {
         let (usage, reporter) = UsageReports::wanted(&resources).unzip();
         let audit =
             AuditTrail::open(&settings.audit.output, settings.audit.max_size.get(), &resources.metrics)?;
+        let telemetry = &settings.telemetry;
+        let (traces, exporter) = telemetry
+            .otlp_endpoint
+            .as_ref()
+            .map(|endpoint| {
+                let of = (&*telemetry.service, &*telemetry.env);
+                Traces::new(endpoint, resources.otlp_tls.as_ref(), of, &resources.metrics)
+            })
+            .unzip();
         let (limiter, settler) = Limiter::new(&settings.limits, resources.redis.clone());
-        let shared = Arc::new(Shared::new(settings, resources, limiter, usage, audit));
+        let shared = Arc::new(Shared::new(settings, resources, limiter, usage, audit, traces));
         start_actors(&shared, reporter, settler);
+        if let Some(exporter) = exporter {
+            actor::spawn("trace_exporter", &shared.health.deaths, Box::pin(exporter.run()));
+        }
         let stop = stop_signal(Arc::clone(&shared.health), shared.settings.server.settle_time)?;
         let server = server::start(listener, Arc::clone(&shared), stop)?;
         let metrics_address = of_metrics.as_ref().map(TcpListener::local_addr).transpose()?;

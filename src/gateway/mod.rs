@@ -43,7 +43,7 @@ use crate::{
     policy::{self, Grant, body::Checked},
     proxy::Proxy,
     routing::{Reach, Route, RouteError},
-    telemetry::{Exchange, Metrics},
+    telemetry::{Exchange, Metrics, RequestContext},
     upstream::Upstreams,
     usage::Usage,
 };
@@ -211,6 +211,9 @@ pub async fn admit(
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let exchange = Exchange::begin(gateway.metrics(), request.method());
+    if let Some(traces) = &gateway.shared.traces {
+        exchange.trace(traces, RequestContext::of(request.request()));
+    }
     match contained(gateway.metrics(), gateway.decide(&mut request, &exchange)).await {
         Ok((admitted, allowance)) => {
             let principal = Arc::clone(admitted.grant.principal());

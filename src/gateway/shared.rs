@@ -11,6 +11,7 @@ use crate::{
     limits::Limiter,
     resources::Resources,
     settings::{Live, Settings},
+    telemetry::otlp::Traces,
     upstream::Upstreams,
     usage::UsageReports,
 };
@@ -25,6 +26,8 @@ pub struct Shared {
     /// Only where there is an auth service that wants it.
     pub(crate) usage: Option<UsageReports>,
     pub(crate) audit: AuditTrail,
+    /// Only where there is a collector.
+    pub(crate) traces: Option<Traces>,
     /// What has changed of the settings since.
     pub(super) live: ArcSwap<Live>,
     pub(super) limiter: Limiter,
@@ -38,6 +41,7 @@ impl Shared {
         limiter: Limiter,
         usage: Option<UsageReports>,
         audit: AuditTrail,
+        traces: Option<Traces>,
     ) -> Self {
         Self {
             health: Arc::default(),
@@ -46,6 +50,7 @@ impl Shared {
             resources,
             usage,
             audit,
+            traces,
             config_hash: settings.fingerprint(),
             live: ArcSwap::from_pointee(settings.live()),
             settings,

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
+use url::Url;
 
 use super::{
     reader::Reader,
@@ -18,6 +19,8 @@ pub struct Telemetry {
     /// Whether CloudWatch's metrics are written among the lines of the log, and how often.
     pub emf: bool,
     pub emf_interval: Duration,
+    /// The collector of traces, if there is one.
+    pub otlp_endpoint: Option<Url>,
     /// What they are of: the dimensions `Service` and `Env`.
     pub service: String,
     pub env: String,
@@ -66,6 +69,7 @@ impl Telemetry {
         let sample_reads = reader.value("telemetry.sample_reads");
         let emf = reader.value("telemetry.emf");
         let emf_interval = reader.value("telemetry.emf_interval");
+        let otlp_endpoint = reader.optional("telemetry.otlp_endpoint");
         let service = reader.value("telemetry.service");
         let env = reader.value("telemetry.env");
         let filter = reader.value::<Directives>("telemetry.filter");
@@ -74,6 +78,7 @@ impl Telemetry {
             sample_reads: sample_reads?,
             emf: emf?,
             emf_interval: emf_interval?,
+            otlp_endpoint: otlp_endpoint?,
             service: service?,
             env: env?,
             filter: filter?.0,

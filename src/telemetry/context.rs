@@ -22,6 +22,8 @@ pub struct RequestContext {
     pub request_id: String,
     /// 32 hexadecimal digits: the client's trace, else a new one.
     pub trace_id: String,
+    /// 16 hexadecimal digits: the client's own span, if it has one.
+    pub(super) parent_id: Option<String>,
     span_id: u64,
     flags: String,
 }
@@ -32,13 +34,14 @@ impl RequestContext {
         let generated = request.extensions().get::<RequestId>().map(|id| **id).unwrap_or_default();
         let (high, low) = generated.as_u64_pair();
         let headers = request.headers();
-        let (trace_id, flags) = client_trace(headers).map_or_else(
-            || (generated.simple().to_string(), "01".to_owned()),
-            |(id, flags)| (id.into(), flags.into()),
+        let (trace_id, parent_id, flags) = client_trace(headers).map_or_else(
+            || (generated.simple().to_string(), None, "01".to_owned()),
+            |(id, parent, flags)| (id.into(), Some(parent.into()), flags.into()),
         );
         Self {
             request_id: client_request_id(headers).map_or_else(|| generated.to_string(), str::to_owned),
             trace_id,
+            parent_id,
             span_id: (high ^ low).max(1),
             flags,
         }
@@ -47,7 +50,17 @@ impl RequestContext {
     /// The `traceparent` for MLflow: the same trace, with the gateway's own span as the parent
     /// (W3C Trace Context, §3.2).
     pub fn traceparent(&self) -> String {
-        format!("00-{}-{:016x}-{}", self.trace_id, self.span_id, self.flags)
+        format!("00-{}-{}-{}", self.trace_id, self.span_id(), self.flags)
+    }
+
+    /// The gateway's own span: 16 hexadecimal digits.
+    pub(super) fn span_id(&self) -> String {
+        format!("{:016x}", self.span_id)
+    }
+
+    /// Whether whoever began the trace wants it kept (W3C Trace Context, §3.2.2.5.1).
+    pub(super) fn is_sampled(&self) -> bool {
+        u8::from_str_radix(&self.flags, 16).is_ok_and(|flags| flags & 1 == 1)
     }
 }
 
@@ -58,8 +71,8 @@ fn client_request_id(headers: &HeaderMap) -> Option<&str> {
     usable.then_some(id)
 }
 
-/// The trace id and the flags of a valid `traceparent`: `00-<32 hex>-<16 hex>-<2 hex>`, lower case, ids not zero.
-fn client_trace(headers: &HeaderMap) -> Option<(&str, &str)> {
+/// The trace id, the parent's id and the flags of a valid `traceparent`: `00-<32 hex>-<16 hex>-<2 hex>`, lower case, ids not zero.
+fn client_trace(headers: &HeaderMap) -> Option<(&str, &str, &str)> {
     let value = headers.get(TRACEPARENT)?.to_str().ok()?;
     let mut parts = value.split('-');
     let (version, trace, parent, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
@@ -74,7 +87,7 @@ fn client_trace(headers: &HeaderMap) -> Option<(&str, &str)> {
         && hex(flags, 2)
         && not_zero(trace)
         && not_zero(parent);
-    valid.then_some((trace, flags))
+    valid.then_some((trace, parent, flags))
 }
 
 /// Puts `X-Request-Id` on every response.

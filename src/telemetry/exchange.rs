@@ -7,10 +7,14 @@ use std::{
 };
 
 use actix_web::http::{Method, StatusCode};
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use tracing::Span;
 
-use super::metrics::{Call, Metrics};
+use super::{
+    RequestContext,
+    metrics::{Call, Metrics},
+    otlp::{RequestSpan, Traces},
+};
 use crate::audit::{AuditTrail, Record};
 
 /// A handle; what it stands for is told when the last one is dropped, which is behind the response's last byte.
@@ -34,6 +38,7 @@ struct Account {
     bytes_out: Cell<u64>,
     caller: RefCell<Caller>,
     record: RefCell<Option<(AuditTrail, Record)>>,
+    trace: RefCell<Option<(Traces, RequestContext)>>,
 }
 
 /// Whose key it is.
@@ -69,6 +74,7 @@ impl Exchange {
             bytes_out: Cell::default(),
             caller: RefCell::default(),
             record: RefCell::default(),
+            trace: RefCell::default(),
         }))
     }
 
@@ -97,6 +103,11 @@ impl Exchange {
     /// This record is to be left of it.
     pub(crate) fn leave(&self, trail: &AuditTrail, record: Record) {
         self.0.record.replace(Some((trail.clone(), record)));
+    }
+
+    /// A span is to be left of it.
+    pub(crate) fn trace(&self, traces: &Traces, context: RequestContext) {
+        self.0.trace.replace(Some((traces.clone(), context)));
     }
 
     pub(crate) fn has_record(&self) -> bool {
@@ -162,6 +173,12 @@ impl Drop for Account {
         self.span.record("bytes_in", self.bytes_in.get());
         self.span.record("bytes_out", self.bytes_out.get());
         self.metrics.request_ended(route, self.method, status, self.started.elapsed());
+        if let Some((traces, context)) = self.trace.take() {
+            let took = self.started.elapsed();
+            let started = Timestamp::now() - SignedDuration::try_from(took).unwrap_or_default();
+            let (method, status) = (self.method, status.as_u16());
+            traces.add(RequestSpan { context, started, took, method, route, status, reason });
+        }
         if let Some((trail, record)) = self.record.take() {
             trail.add(self.complete(record, status));
         }

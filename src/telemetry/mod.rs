@@ -5,6 +5,7 @@ pub(crate) mod emf;
 mod exchange;
 mod logs;
 mod metrics;
+pub(crate) mod otlp;
 mod request_line;
 mod span;
 

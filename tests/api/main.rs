@@ -28,6 +28,7 @@ mod logs;
 mod metrics;
 mod operations;
 mod redis;
+mod traces;
 mod upstreams;
 mod usage;
 mod verdicts;

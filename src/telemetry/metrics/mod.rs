@@ -33,6 +33,7 @@ pub struct Metrics {
     auth_validation_duration: HistogramVec,
     usage_reports: IntCounterVec,
     audit_records: IntCounterVec,
+    trace_spans: IntCounterVec,
     panics: IntCounter,
 }
 
@@ -124,6 +125,7 @@ impl Metrics {
                 "Requests that the auth service was to be told of.",
                 &["outcome"],
             )?,
+            trace_spans: counter("trace_spans_total", "Spans for the collector of traces.", &["outcome"])?,
             audit_records: counter("audit_records_total", "Records of the audit stream.", &["outcome"])?,
             panics: registered(
                 &registry,
@@ -200,6 +202,10 @@ impl Metrics {
 
     pub fn audited(&self, outcome: Delivery, count: u64) {
         self.audit_records.with_label_values(&[outcome.word()]).inc_by(count);
+    }
+
+    pub fn traced(&self, outcome: Delivery, count: u64) {
+        self.trace_spans.with_label_values(&[outcome.word()]).inc_by(count);
     }
 
     pub fn panicked(&self) {
