@@ -40,6 +40,10 @@ impl Tip {
             .map(|(link, hash)| Self { number: link.number, hash })
     }
 
+    pub(super) fn number(&self) -> u64 {
+        self.number
+    }
+
     /// The next line, with its line end.
     pub(super) fn seal(&mut self, record: &Record) -> Result<String, serde_json::Error> {
         let record = serde_json::to_string(record)?;
@@ -67,29 +71,30 @@ impl fmt::Display for Fault {
     }
 }
 
-/// Looks at every line of a stream; tells how many there are.
+/// Looks at every line of a stream, and tells the numbers of the first and the last one; `None` if there is none. It is for
+/// the reader to know whether the first should be 1.
 ///
 /// # Errors
 /// The first line that was changed, or before which one is missing or stands elsewhere. That lines are missing at the end
 /// nothing in the file can tell.
-pub fn verify(text: &str) -> Result<usize, Fault> {
-    let mut tip: Option<Tip> = None;
-    let mut count = 0;
+pub fn verify(text: &str) -> Result<Option<(u64, u64)>, Fault> {
+    let (mut tip, mut first): (Option<Tip>, _) = (None, None);
     for (at, line) in text.lines().enumerate() {
         let fault = |what| Fault { line: at + 1, what };
         let (link, hash) = read(line).map_err(fault)?;
-        // The first line of a file continues the file before it.
-        if let Some(tip) = tip
-            && (link.previous != tip.hash || link.number != tip.number + 1)
-        {
+        let follows = match &tip {
+            Some(tip) => link.previous == tip.hash && link.number == tip.number + 1,
+            None => link.number > 1 || link.previous == NOTHING,
+        };
+        if !follows {
             return Err(fault(
                 "does not follow the line before it: one is missing, or they were put in another order",
             ));
         }
+        first.get_or_insert(link.number);
         tip = Some(Tip { number: link.number, hash });
-        count += 1;
     }
-    Ok(count)
+    Ok(first.zip(tip.map(|tip| tip.number)))
 }
 
 fn read(line: &str) -> Result<(Link, String), &'static str> {
@@ -135,12 +140,12 @@ mod tests {
     #[test]
     fn a_stream_as_it_was_written_is_whole_and_goes_on_behind_its_end() {
         let text = stream(3).concat();
-        assert_eq!(verify(&text), Ok(3));
+        assert_eq!(verify(&text), Ok(Some((1, 3))));
         let next = Tip::of(&text).unwrap().seal(&record("/next")).unwrap();
-        assert_eq!(verify(&format!("{text}{next}")), Ok(4));
-        assert_eq!(verify(&next), Ok(1), "the first line of the file behind a rotation");
+        assert_eq!(verify(&format!("{text}{next}")), Ok(Some((1, 4))));
+        assert_eq!(verify(&next), Ok(Some((4, 4))), "the first line of the file behind a rotation");
         assert_eq!(Tip::of(&format!("{text}{{\"number\":4,\"prev")), Tip::of(&text), "a line that broke off");
-        assert_eq!(verify(""), Ok(0));
+        assert_eq!(verify(""), Ok(None));
     }
 
     #[test]

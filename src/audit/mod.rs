@@ -10,13 +10,14 @@ use std::{
         Arc,
         mpsc::{SyncSender, TrySendError},
     },
+    time::Duration,
 };
 
 use actix_web::HttpRequest;
 use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
-use tokio::sync::oneshot;
+use tokio::{sync::oneshot, time::sleep};
 
 pub use chain::{Fault, verify};
 pub use writer::AuditError;
@@ -26,6 +27,9 @@ use crate::{
     telemetry::{Delivery, Metrics, RequestContext},
 };
 use subject::subject;
+
+/// The longest path that is kept, in characters.
+const LONGEST_PATH: usize = 2048;
 
 /// One request and its outcome.
 #[derive(Debug, Clone, Serialize)]
@@ -73,7 +77,7 @@ impl Record {
             route: "",
             operation: route.map(|(pattern, ..)| pattern.to_owned()),
             method: "",
-            path: request.path().to_owned(),
+            path: request.path().chars().take(LONGEST_PATH).collect(),
             subject: route
                 .map(|(pattern, path, query)| subject(pattern, path, query.unwrap_or_default(), body))
                 .unwrap_or_default(),
@@ -126,11 +130,13 @@ impl AuditTrail {
 
     /// Waits until all that was added is written.
     pub(crate) async fn flush(&self) {
+        let Some(mailbox) = &self.mailbox else { return };
         let (done, written) = oneshot::channel();
-        if let Some(mailbox) = &self.mailbox
-            && mailbox.try_send(Message::Flush(done)).is_ok()
-        {
-            let _ = written.await;
+        let mut message = Message::Flush(done);
+        while let Err(TrySendError::Full(back)) = mailbox.try_send(message) {
+            message = back;
+            sleep(Duration::from_millis(10)).await;
         }
+        let _ = written.await;
     }
 }

@@ -20,55 +20,90 @@ const NAMES: [&str; 14] = [
     "secret_name",
     "rest",
 ];
-/// The longest value that is kept, and the most of a list.
+/// In a query this is what some clients send their API key as.
+const NOT_IN_QUERY: &str = "key";
+/// What a key of ours begins with, wherever somebody put it.
+const KEYS: [&str; 2] = ["hk_live_", "hk_test_"];
+/// Characters of a name and of a value, items of a list, and bytes of all that are kept.
+const LONGEST_NAME: usize = 64;
 const LONGEST: usize = 512;
-const MOST: usize = 100;
+const MOST: usize = 32;
+const ROOM: usize = 8 * 1024;
 
-/// Takes the names out of a path at MLflow that fits `pattern`, out of its query, and out of its body where that was read.
-/// Where one is there twice the body counts, as it does to MLflow.
-pub(crate) fn subject(pattern: &str, path: &str, query: &str, body: Option<&Value>) -> Map<String, Value> {
-    let mut subject = Map::new();
+/// Takes the names out of a path at MLflow that fits `pattern`, out of its body where that was read, and out of its query.
+/// The first one of a name counts: MLflow takes a parameter of the path from there, and the first of a query.
+pub(super) fn subject(pattern: &str, path: &str, query: &str, body: Option<&Value>) -> Map<String, Value> {
+    let mut subject = Subject { kept: Map::new(), room: ROOM };
     let mut rest = path;
     for segment in pattern.split('/').skip(1) {
         rest = rest.strip_prefix('/').unwrap_or(rest);
         let (value, behind) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
         if let Some(name) = segment.strip_prefix("{*").and_then(|name| name.strip_suffix('}')) {
-            keep(&mut subject, name, &rest.into());
+            subject.keep(name.to_owned(), &rest.into());
         } else if let Some(name) = segment.strip_prefix('{').and_then(|name| name.split('}').next()) {
-            keep(&mut subject, name, &value.into());
+            subject.keep(name.to_owned(), &value.into());
         }
         rest = behind;
     }
-    for (name, value) in form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| names_something(name)) {
-        keep(&mut subject, &name, &value.as_ref().into());
-    }
     for (name, value) in body.and_then(Value::as_object).into_iter().flatten() {
-        if names_something(name) {
-            keep(&mut subject, name, value);
+        let name = snake_case(name);
+        if names_something(&name) {
+            subject.keep(name, value);
         }
     }
-    subject
+    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
+        if names_something(&name) && name != NOT_IN_QUERY {
+            subject.keep(name.into_owned(), &value.as_ref().into());
+        }
+    }
+    subject.kept
 }
 
 fn names_something(name: &str) -> bool {
-    let name = snake_case(name);
-    name.ends_with("_id") || name.ends_with("_ids") || NAMES.contains(&name.as_str())
+    name.len() <= LONGEST_NAME && (name.ends_with("_id") || name.ends_with("_ids") || NAMES.contains(&name))
 }
 
-fn keep(subject: &mut Map<String, Value>, name: &str, value: &Value) {
-    if let Some(value) = short(value) {
-        subject.insert(snake_case(name), value);
+/// What is kept, and room for more.
+struct Subject {
+    kept: Map<String, Value>,
+    room: usize,
+}
+
+impl Subject {
+    fn keep(&mut self, name: String, value: &Value) {
+        let short = match value {
+            Value::Array(items) => Some(items.iter().take(MOST).filter_map(short).collect()),
+            value => short(value),
+        };
+        let Some(value) = short.filter(|_| !self.kept.contains_key(&name)) else { return };
+        let size = name.len() + value.to_string().len();
+        if size <= self.room {
+            self.room -= size;
+            self.kept.insert(name, value);
+        }
     }
 }
 
-/// A value that names one thing, or a few; nothing that holds more.
+/// A value that names one thing, without what could be a secret in it.
 fn short(value: &Value) -> Option<Value> {
     match value {
-        Value::String(text) => Some(text.chars().take(LONGEST).collect::<String>().into()),
+        Value::String(text) if KEYS.iter().any(|key| text.contains(key)) => None,
+        Value::String(text) => {
+            let plain = without_credentials(text);
+            Some(plain.chars().take(LONGEST).collect::<String>().into())
+        }
         Value::Number(_) | Value::Bool(_) => Some(value.clone()),
-        Value::Array(items) => Some(items.iter().take(MOST).filter_map(short).collect()),
-        Value::Null | Value::Object(_) => None,
+        Value::Null | Value::Object(_) | Value::Array(_) => None,
     }
+}
+
+/// An address may carry a password or a signature.
+fn without_credentials(text: &str) -> String {
+    let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
+    let rest = rest.split(['?', '#']).next().unwrap_or_default();
+    let host = rest.find('/').unwrap_or(rest.len());
+    let host = rest[..host].rfind('@').map_or(0, |at| at + 1);
+    format!("{scheme}://{}", &rest[host..])
 }
 
 /// protobuf's JSON has two spellings of a name; here there is one.
@@ -141,10 +176,14 @@ mod tests {
     }
 
     #[test]
-    fn what_is_long_is_cut() {
-        let body = json!({"name": "x".repeat(1000), "run_ids": vec!["r"; 1000]});
-        let subject = subject("/a", "/a", "", Some(&body));
-        assert_eq!(subject["name"].as_str().unwrap().len(), LONGEST);
-        assert_eq!(subject["run_ids"].as_array().unwrap().len(), MOST);
+    fn what_is_long_is_cut_and_what_is_much_is_left_out() {
+        let body = json!({"name": "x".repeat(1000), "run_ids": vec!["r"; 1000], "trace_ids": [["a"]]});
+        let kept = subject("/a", "/a", "", Some(&body));
+        assert_eq!(kept["name"].as_str().unwrap().len(), LONGEST);
+        assert_eq!(kept["run_ids"].as_array().unwrap().len(), MOST);
+        assert_eq!(kept["trace_ids"], json!([]));
+        let names = (0..1000).map(|number| (format!("a{number}_id"), "x".repeat(600).into()));
+        let kept = subject("/a", "/a", "", Some(&Value::Object(names.collect())));
+        assert!(Value::Object(kept).to_string().len() < ROOM + 1024);
     }
 }

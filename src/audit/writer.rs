@@ -3,12 +3,11 @@
 use std::{
     fs::{self, File, OpenOptions},
     io::{self, Read as _, Seek as _, SeekFrom, Write},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     sync::mpsc::{Receiver, SyncSender, sync_channel},
     thread,
 };
-
-use jiff::Timestamp;
 
 use super::{Message, chain::Tip};
 use crate::{
@@ -92,12 +91,12 @@ impl Writer {
     fn write(&mut self, line: &str) -> io::Result<()> {
         match &mut self.out {
             Out::Stdout => io::stdout().lock().write_all(line.as_bytes()),
-            Out::File(file) => file.write(line),
+            Out::File(file) => file.write(line, &self.tip),
         }
     }
 }
 
-/// A file that is put aside under the time of its end when it has reached a size.
+/// A file that is put aside under the number of its last line when it has reached a size.
 struct Rotated {
     path: PathBuf,
     file: File,
@@ -106,39 +105,83 @@ struct Rotated {
 }
 
 impl Rotated {
-    /// And the end of the chain in it.
+    /// And the end of the chain: in it, else in the file that was put aside last.
     fn open(path: &Path, max_size: u64) -> io::Result<(Self, Tip)> {
         let mut file = lone(path)?;
-        let size = file.metadata()?.len();
-        file.seek(SeekFrom::Start(size.saturating_sub(TAIL)))?;
-        let mut tail = Vec::new();
-        file.read_to_end(&mut tail)?;
-        let tail = String::from_utf8_lossy(&tail);
+        let mut tail = tail(&mut file)?;
+        let tip = match aside(path).pop() {
+            _ if !tail.is_empty() => Tip::of(&tail),
+            Some(elder) => {
+                tail.clear();
+                Tip::of(&self::tail(&mut File::open(elder)?)?)
+            }
+            None => Some(Tip::default()),
+        };
+        let tip = tip.ok_or_else(|| io::Error::other("its end is no audit stream: put it aside"))?;
         if !tail.is_empty() && !tail.ends_with('\n') {
             // What a crash broke off stays, for `audit verify` to find, and nothing is written behind it.
             file.write_all(b"\n")?;
         }
-        let tip = Tip::of(&tail).unwrap_or_default();
+        let size = file.metadata()?.len();
         Ok((Self { path: path.to_owned(), file, size, max_size }, tip))
     }
 
-    fn write(&mut self, line: &str) -> io::Result<()> {
+    /// Writes a line, of which `tip` is the end before it; all of it, or nothing.
+    fn write(&mut self, line: &str, tip: &Tip) -> io::Result<()> {
         if self.size > 0 && self.size + line.len() as u64 > self.max_size {
-            let mut aside = self.path.clone().into_os_string();
-            aside.push(format!(".{}", Timestamp::now().strftime("%Y%m%dT%H%M%S.%fZ")));
-            fs::rename(&self.path, aside)?;
-            self.file = lone(&self.path)?;
-            self.size = 0;
+            // A file that cannot be put aside goes on growing: its records count more than its size.
+            if let Err(error) = self.rotate(tip) {
+                tracing::error!(%error, "the audit file could not be put aside");
+            }
         }
-        self.file.write_all(line.as_bytes())?;
-        self.size += line.len() as u64;
+        let written = self.file.write_all(line.as_bytes());
+        match written {
+            Ok(()) => self.size += line.len() as u64,
+            Err(_) => self.file.set_len(self.size)?,
+        }
+        written
+    }
+
+    fn rotate(&mut self, tip: &Tip) -> io::Result<()> {
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".{:012}", tip.number()));
+        match fs::rename(&self.path, name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        self.file = lone(&self.path)?;
+        self.size = self.file.metadata()?.len();
         Ok(())
     }
 }
 
-/// A file that no other process writes.
+/// A file that no other process writes, and that only its owner and group read.
 fn lone(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).append(true).create(true).open(path)?;
+    let file = OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(path)?;
     file.try_lock().map_err(|error| io::Error::other(format!("another process writes it: {error}")))?;
     Ok(file)
+}
+
+/// The end of a file, as far as it is text.
+fn tail(file: &mut File) -> io::Result<String> {
+    let size = file.metadata()?.len();
+    file.seek(SeekFrom::Start(size.saturating_sub(TAIL)))?;
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail)?;
+    Ok(String::from_utf8_lossy(&tail).into_owned())
+}
+
+/// The files that were put aside, the newest last.
+fn aside(path: &Path) -> Vec<PathBuf> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Vec::new() };
+    let prefix = format!("{}.", name.to_string_lossy());
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = entries
+        .filter(|file| {
+            let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            name.strip_prefix(&prefix).is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+        })
+        .collect();
+    files.sort();
+    files
 }

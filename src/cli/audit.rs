@@ -17,6 +17,9 @@ enum Command {
     /// Find a changed, missing or moved line; files that were put aside are given in their order, the newest last
     #[command(after_help = "Example:\n  hokusai-gateway audit verify /var/log/hokusai/audit.jsonl")]
     Verify {
+        /// The files before the first of these are elsewhere
+        #[arg(long)]
+        continued: bool,
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
@@ -25,13 +28,16 @@ enum Command {
 impl Audit {
     /// 0 for a stream that is whole, 1 for one that is not.
     pub(super) fn run(self) -> ExitCode {
-        let Command::Verify { files } = self.command;
+        let Command::Verify { files, continued } = self.command;
         let (mut stream, mut starts) = (String::new(), Vec::new());
         for file in &files {
             match fs::read_to_string(file) {
                 Ok(text) => {
                     starts.push((stream.lines().count(), file));
                     stream.push_str(&text);
+                    if !text.is_empty() && !text.ends_with('\n') {
+                        stream.push('\n');
+                    }
                 }
                 Err(error) => {
                     eprintln!("{}: {error}", file.display());
@@ -40,8 +46,20 @@ impl Audit {
             }
         }
         match audit::verify(&stream) {
-            Ok(count) => {
-                println!("{count} records, each as it was written");
+            Ok(Some((first, _))) if first > 1 && !continued => {
+                eprintln!(
+                    "{}: begins with record {first}: those before it are missing, or in files to be named before it \
+                     (--continued if they are elsewhere)",
+                    files[0].display()
+                );
+                ExitCode::FAILURE
+            }
+            Ok(Some((first, last))) => {
+                println!("records {first} to {last}, each as it was written");
+                ExitCode::SUCCESS
+            }
+            Ok(None) => {
+                println!("no records");
                 ExitCode::SUCCESS
             }
             Err(fault) => {

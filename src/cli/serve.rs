@@ -1,8 +1,8 @@
 //! `serve`: runs the gateway.
 
-use std::{path::Path, process::ExitCode};
+use std::{path::Path, process::ExitCode, sync::mpsc, thread, time::Duration};
 
-use tracing_appender::non_blocking::NonBlocking;
+use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
 
 use crate::{
     reload::Reload,
@@ -17,17 +17,28 @@ pub(super) fn run(config: Option<&Path>) -> ExitCode {
         Ok(loaded) => loaded,
         Err(problems) => return super::bad_settings(&problems),
     };
-    let Log { filter, lines, writer: _writer } = telemetry::init(&settings.telemetry, &resources.metrics);
+    let Log { filter, lines, writer } = telemetry::init(&settings.telemetry, &resources.metrics);
     let config = config.map(Path::to_owned);
     let load = Box::new(move || Settings::load(config.as_deref(), super::environment()));
     let reload = Reload { load, log_filter: filter };
-    match actix_rt::System::new().block_on(serve(settings, resources, reload, lines)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!(%error, "the gateway ended");
-            ExitCode::FAILURE
-        }
+    let outcome = actix_rt::System::new().block_on(serve(settings, resources, reload, lines));
+    if let Err(error) = &outcome {
+        tracing::error!(%error, "the gateway ended");
     }
+    finish(writer);
+    if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Time for the log's last lines. Where nobody reads them, waiting for the writer could last for ever.
+const LAST_LINES: Duration = Duration::from_millis(1500);
+
+fn finish(writer: WorkerGuard) {
+    let (done, written) = mpsc::channel();
+    thread::spawn(move || {
+        drop(writer);
+        let _ = done.send(());
+    });
+    let _ = written.recv_timeout(LAST_LINES);
 }
 
 async fn serve(

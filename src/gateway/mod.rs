@@ -256,7 +256,10 @@ fn refuse(
     exchange: &Exchange,
 ) -> HttpResponse {
     exchange.ended_for(error.word());
-    if !exchange.has_record() {
+    // An outage in which nothing was to be changed is no refusal, and there can be many.
+    let is_outage =
+        ["auth_unavailable", "internal"].contains(&error.word()) || error.word().starts_with("upstream_");
+    if !exchange.has_record() && !is_outage {
         let sound = head::inspect(request.head()).ok();
         let route = sound.and_then(|sound| gateway.shared.resources.routes.resolve(sound).ok());
         gateway.audit(request, exchange, route.as_ref(), None);

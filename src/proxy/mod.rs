@@ -196,14 +196,15 @@ impl Proxy {
             Framing::Length(length) => upstream.send_body(SizedStream::new(length, upload)),
             Framing::Chunked => upstream.send_body(BodyStream::new(upload)),
         };
+        let mut call = Calling { exchange, started, outcome: Call::ClientAborted };
         let outcome = within(self.limits, &progress, sending).await;
         let outcome = outcome.map_err(overdue).and_then(|sent| sent.map_err(failed));
-        let how = match &outcome {
+        call.outcome = match &outcome {
             Ok(response) if response.status().is_server_error() => Call::ErrorStatus,
             Ok(_) => Call::Ok,
             Err(error) => error.call(),
         };
-        exchange.called(how, started.elapsed());
+        drop(call);
         match &outcome {
             Ok(_) => member.upstream.answered(),
             Err(error) if error.is_upstreams() => member.upstream.failed(),
@@ -232,6 +233,19 @@ impl Proxy {
             expected,
         );
         download::attach(framing, response, body)
+    }
+}
+
+/// A call that is told however it ends: where it is dropped, the client was gone.
+struct Calling<'a> {
+    exchange: &'a Exchange,
+    started: Instant,
+    outcome: Call,
+}
+
+impl Drop for Calling<'_> {
+    fn drop(&mut self) {
+        self.exchange.called(self.outcome, self.started.elapsed());
     }
 }
 

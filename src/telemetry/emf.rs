@@ -136,6 +136,7 @@ impl Totals {
             "AuthServiceErrors",
             "ProxyAttempts",
             "ProxyFailures",
+            "AuditLost",
         ] {
             totals.counts.insert(name, 0.0);
         }
@@ -184,6 +185,7 @@ impl Totals {
                     *self.errors.entry("mlflow_error_status".to_owned()).or_default() += count;
                 }
             }
+            "audit_records_total" if label("outcome") != "ok" => self.count("AuditLost", count),
             "denied_total" => *self.errors.entry(label("reason").to_owned()).or_default() += count,
             "upstream_up" => self.gauge("UpstreamUp", metric),
             "auth_service_up" => self.gauge("AuthUp", metric),

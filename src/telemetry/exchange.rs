@@ -166,6 +166,9 @@ impl Drop for Account {
             self.span.record("reason", reason);
             self.metrics.denied(reason);
         }
+        if let (None, Some((Call::ClientAborted, _))) = (reason, self.call.get()) {
+            self.span.record("reason", "client_aborted");
+        }
         if let Some((outcome, took)) = self.call.get() {
             self.span.record("upstream_ms", milliseconds(took));
             self.metrics.upstream_called(outcome, took);
@@ -188,12 +191,15 @@ impl Drop for Account {
 impl Account {
     fn complete(&self, record: Record, status: StatusCode) -> Record {
         let (Caller { key_id, user_id, workspace }, reason) = (self.caller.take(), self.reason.get());
-        let outcome = match (reason, self.call.get()) {
-            (_, Some((Call::ClientAborted, _))) => "aborted",
-            _ if status.as_u16() == GONE => "aborted",
-            (Some(_), _) if status.is_client_error() => "denied",
-            _ if status.is_client_error() || status.is_server_error() || reason.is_some() => "failed",
-            _ => "ok",
+        let aborted = matches!(self.call.get(), Some((Call::ClientAborted, _))) || status.as_u16() == GONE;
+        let outcome = match reason {
+            Some("auth_unavailable" | "internal") => "failed",
+            Some(reason) if reason.starts_with("upstream_") => "failed",
+            Some("bad_request") if aborted => "aborted",
+            Some(_) => "denied",
+            None if aborted => "aborted",
+            None if status.is_client_error() || status.is_server_error() => "failed",
+            None => "ok",
         };
         Record {
             time: Timestamp::now(),

@@ -10,6 +10,9 @@ use tracing_actix_web::RootSpanBuilder;
 
 use super::context::RequestContext;
 
+/// The longest path that a line has, in bytes.
+const LONGEST_PATH: usize = 2048;
+
 /// Builds the span without what a stranger can put into a log: no query, no credential, no address that is only
 /// claimed.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ impl RootSpanBuilder for GatewayRootSpan {
             trace_id = context.trace_id,
             method = request.method().as_str(),
             route = Empty,
-            path = request.path(),
+            path = &request.path()[..request.path().floor_char_boundary(LONGEST_PATH)],
             client_ip = peer,
             status = Empty,
             reason = Empty,

@@ -126,7 +126,7 @@ async fn every_change_and_every_refusal_leaves_a_record_and_a_read_leaves_none()
         ]
     );
     assert_eq!(metric(stage.gateway.address, r#"audit_records_total{outcome="ok"}"#).await, 8.0);
-    assert_eq!(audit::verify(&stage.text()), Ok(8));
+    assert_eq!(audit::verify(&stage.text()), Ok(Some((1, 8))));
 }
 
 #[actix_web::test]
@@ -144,6 +144,51 @@ async fn a_transfer_that_its_client_broke_off_is_told_as_such() {
 }
 
 #[actix_web::test]
+async fn a_file_that_somebody_takes_away_is_begun_anew_and_the_chain_goes_on() {
+    let stage = Stage::set(GatewayBuilder::default().set("AUDIT__MAX_SIZE", "1KiB")).await;
+    let taken = stage.folder.path().join("taken");
+    stage.send("POST", "/api/2.0/mlflow/runs/create", "{}").await;
+    stage.until(1).await;
+    fs::rename(stage.folder.path().join("audit.jsonl"), &taken).unwrap();
+    for _ in 0..9 {
+        stage.send("POST", "/api/2.0/mlflow/runs/create", "{}").await;
+    }
+    eventually("they are written", async || {
+        metric(stage.gateway.address, r#"audit_records_total{outcome="ok"}"#).await == 10.0
+    })
+    .await;
+    let mut files: Vec<_> =
+        fs::read_dir(stage.folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.retain(|file| *file != taken);
+    let text: String =
+        [vec![taken], files].concat().iter().map(|file| fs::read_to_string(file).unwrap()).collect();
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_by_key(|line| serde_json::from_str::<Value>(line).unwrap()["number"].as_u64());
+    assert_eq!(audit::verify(&lines.join("\n")), Ok(Some((1, 10))));
+}
+
+#[actix_web::test]
+async fn no_key_gets_into_a_record_by_a_name_that_is_kept() {
+    let stage = Stage::set(GatewayBuilder::default().scopes(&["mlflow:admin"])).await;
+    let key = stage.gateway.key.clone();
+    ask(
+        stage.gateway.address,
+        format!("GET /api/2.0/mlflow/runs/get?key={key}&name={key} HTTP/1.1\r\nhost: a\r\n\r\n"),
+    )
+    .await;
+    stage
+        .send("POST", &format!("/mlflow/gateway/gemini/v1beta/models/m:generateContent?key={key}"), "{}")
+        .await;
+    let body = format!(
+        r#"{{"name": "m", "source": "s3://u:{key}@b/c?sig={key}", "alias": "{key}", "run_ids": ["{key}"]}}"#
+    );
+    stage.send("POST", "/api/2.0/mlflow/model-versions/create", &body).await;
+    let records = stage.until(3).await;
+    assert!(!stage.text().contains(&key), "{}", stage.text());
+    assert_eq!(records[2]["subject"], json!({"name": "m", "run_ids": []}));
+}
+
+#[actix_web::test]
 async fn a_full_file_is_put_aside_and_the_chain_goes_on() {
     let stage = Stage::set(GatewayBuilder::default().set("AUDIT__MAX_SIZE", "2KiB")).await;
     for _ in 0..20 {
@@ -156,7 +201,7 @@ async fn a_full_file_is_put_aside_and_the_chain_goes_on() {
     let mut files: Vec<_> =
         fs::read_dir(stage.folder.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     files.sort();
-    // The one that is being written has no time in its name.
+    // The one that is being written has no number in its name.
     files.rotate_left(1);
     assert!(files.len() > 2, "{files:?}");
     assert!(files.iter().all(|file| fs::metadata(file).unwrap().len() <= 2048));
@@ -164,14 +209,21 @@ async fn a_full_file_is_put_aside_and_the_chain_goes_on() {
         command(stage.folder.path()).args(["audit", "verify"]).args(files).output().unwrap()
     };
     let whole = verify(&files);
-    assert_eq!(String::from_utf8(whole.stdout).unwrap(), "20 records, each as it was written\n");
+    assert_eq!(String::from_utf8(whole.stdout).unwrap(), "records 1 to 20, each as it was written\n");
     let changed = fs::read_to_string(&files[1]).unwrap().replacen("\"write\"", "\"read\"", 1);
     fs::write(&files[1], changed).unwrap();
     let found = verify(&files);
     assert_eq!(found.status.code(), Some(1));
     let text = String::from_utf8(found.stderr).unwrap();
     assert!(text.contains(&format!("{}, line 1: was changed", files[1].display())), "{text}");
-    files.remove(1);
+    let first = files.remove(0);
+    let beheaded = verify(&files[1..]);
+    assert_eq!(beheaded.status.code(), Some(1));
+    assert!(String::from_utf8(beheaded.stderr).unwrap().contains("those before it are missing"));
+    let continued =
+        command(stage.folder.path()).args(["audit", "verify", "--continued"]).args(&files[1..]).output();
+    assert_eq!(continued.unwrap().status.code(), Some(0));
+    files[0] = first;
     assert!(String::from_utf8(verify(&files).stderr).unwrap().contains("line 1: does not follow"));
 }
 
@@ -210,7 +262,7 @@ async fn a_restart_goes_on_with_the_chain_and_only_one_process_writes_a_file() {
         // What was added is written before it ends.
         gateway.terminate();
         gateway.wait();
-        assert_eq!(audit::verify(&fs::read_to_string(&file).unwrap()), Ok(count));
+        assert_eq!(audit::verify(&fs::read_to_string(&file).unwrap()), Ok(Some((1, count))));
     }
     fs::write(&file, fs::read_to_string(&file).unwrap() + "{\"number\":4,\"prev").unwrap();
     let mut gateway = serve(folder.path(), &mlflow, &settings);
@@ -220,7 +272,7 @@ async fn a_restart_goes_on_with_the_chain_and_only_one_process_writes_a_file() {
     let text = fs::read_to_string(&file).unwrap();
     assert_eq!(audit::verify(&text).unwrap_err().line, 4, "what broke off is found");
     let without: Vec<_> = text.lines().filter(|line| line.ends_with('}')).collect();
-    assert_eq!(audit::verify(&without.join("\n")), Ok(4), "and nothing else is wrong");
+    assert_eq!(audit::verify(&without.join("\n")), Ok(Some((1, 4))), "and nothing else is wrong");
 }
 
 #[actix_web::test]
@@ -237,7 +289,7 @@ async fn by_default_records_are_lines_among_those_of_the_log() {
             .filter(|line| line.contains("\"previous\""))
             .map(|line| format!("{line}\n"))
             .collect();
-        audit::verify(&records) == Ok(1)
+        audit::verify(&records) == Ok(Some((1, 1)))
     })
     .await;
 }

@@ -97,6 +97,16 @@ impl Delivery {
 }
 
 impl Call {
+    pub(super) const ALL: [Self; 7] = [
+        Self::Ok,
+        Self::ErrorStatus,
+        Self::Connect,
+        Self::Timeout,
+        Self::Reset,
+        Self::Protocol,
+        Self::ClientAborted,
+    ];
+
     pub(super) const fn word(self) -> &'static str {
         match self {
             Self::Ok => "ok",

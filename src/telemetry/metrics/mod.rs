@@ -66,7 +66,7 @@ impl Metrics {
         gauge("build_info", "What is running.", &["version", "git_sha"])?
             .with_label_values(&[VERSION, GIT_SHA])
             .set(1);
-        Ok(Self {
+        let metrics = Self {
             http_requests: counter(
                 "http_requests_total",
                 "Requests, by the class of their route.",
@@ -132,7 +132,24 @@ impl Metrics {
                 IntCounter::new("panics_total", "Requests that ended in a panic of the gateway's.")?,
             )?,
             registry,
-        })
+        };
+        metrics.begin_at_zero();
+        Ok(metrics)
+    }
+
+    /// What alerts are about is there from the start: of a series that begins with its first failure Prometheus sees none.
+    fn begin_at_zero(&self) {
+        for reason in
+            ["auth_unavailable", "upstream_unavailable", "upstream_timeout", "upstream_protocol", "internal"]
+        {
+            self.denied.with_label_values(&[reason]);
+        }
+        for outcome in Call::ALL {
+            self.upstream_requests.with_label_values(&[outcome.word()]);
+        }
+        for outcome in [Delivery::Ok, Delivery::Failed, Delivery::Dropped] {
+            self.audit_records.with_label_values(&[outcome.word()]);
+        }
     }
 
     /// Asks `dropped` from now on how many lines of the log were dropped.
