@@ -11,7 +11,10 @@ use std::{
 use actix_rt::signal::unix::{SignalKind, signal};
 use actix_server::Server;
 use actix_web::http::uri::PathAndQuery;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{sleep, timeout},
+};
 use tracing_appender::non_blocking::NonBlocking;
 
 use crate::{
@@ -26,7 +29,10 @@ use crate::{
     resources::Resources,
     server,
     settings::Settings,
-    telemetry::{emf, otlp::Traces},
+    telemetry::{
+        emf::{self, LastLines},
+        otlp::Traces,
+    },
     tls,
     usage::{Reporter, UsageReports},
 };
@@ -36,6 +42,7 @@ use crate::{
 pub struct Application {
     address: SocketAddr,
     metrics_address: Option<SocketAddr>,
+    last_emf: Option<LastLines>,
     server: RunningServer,
     shared: Arc<Shared>,
 }
@@ -98,7 +105,7 @@ impl Application {
         if let Some(listener) = of_metrics {
             actix_rt::spawn(server::start_metrics(listener, Arc::clone(&shared))?);
         }
-        Ok(Self { address, metrics_address, server: RunningServer(server), shared })
+        Ok(Self { address, metrics_address, last_emf: None, server: RunningServer(server), shared })
     }
 
     /// Reads the settings again at SIGHUP.
@@ -113,10 +120,12 @@ impl Application {
     }
 
     /// Writes metrics for CloudWatch among the lines of the log, where the settings want it.
-    pub fn telling_cloudwatch(self, lines: NonBlocking) -> Self {
+    pub fn telling_cloudwatch(mut self, lines: NonBlocking) -> Self {
         let settings = &self.shared.settings.telemetry;
         if settings.emf {
-            let telling = emf::run(settings.clone(), self.shared.resources.metrics.clone(), lines);
+            let (last, asked) = mpsc::channel(1);
+            let telling = emf::run(settings.clone(), self.shared.resources.metrics.clone(), lines, asked);
+            self.last_emf = Some(last);
             actor::spawn("emf_writer", &self.shared.health.deaths, Box::pin(telling));
         }
         self
@@ -143,6 +152,12 @@ impl Application {
             && timeout(FLUSH, usage.flush()).await.is_err()
         {
             tracing::warn!("not all usage was reported");
+        }
+        if let Some(last_emf) = self.last_emf {
+            let (done, told) = oneshot::channel();
+            if last_emf.send(done).await.is_ok() {
+                let _ = timeout(FLUSH, told).await;
+            }
         }
         if timeout(FLUSH, self.shared.audit.flush()).await.is_err() {
             tracing::warn!("not all audit records were written");

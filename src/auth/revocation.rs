@@ -31,11 +31,16 @@ pub(crate) async fn listen(redis: Redis, decisions: Arc<Decisions>) {
                     decisions.clear()
                 }
                 tracing::info!(lost, "listening for revocations");
-                until_lost(subscription, &decisions).await;
+                until_lost(subscription, &redis, &decisions).await;
+                redis.found(false);
                 tracing::warn!("the subscription to revocations was lost");
             }
-            Err(error) if !lost => tracing::warn!(%error, "cannot listen for revocations"),
-            Err(_) => {}
+            Err(error) => {
+                redis.found(false);
+                if !lost {
+                    tracing::warn!(%error, "cannot listen for revocations");
+                }
+            }
         }
         lost = true;
         sleep(PAUSE).await;
@@ -43,9 +48,10 @@ pub(crate) async fn listen(redis: Redis, decisions: Arc<Decisions>) {
 }
 
 /// Takes messages until the connection ends, or is silent when it is asked for a sign of life.
-async fn until_lost(subscription: PubSub, decisions: &Decisions) {
+async fn until_lost(subscription: PubSub, redis: &Redis, decisions: &Decisions) {
     let (mut sink, mut messages) = subscription.split();
     loop {
+        redis.found(true);
         match timeout(PAUSE, messages.next()).await {
             Ok(Some(message)) => {
                 if let Ok(key_id) = message.get_payload::<String>() {

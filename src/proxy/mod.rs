@@ -116,7 +116,10 @@ impl Proxy {
             self.artifacts.as_ref().filter(|_| grant.route().is_artifact_stores()).unwrap_or(&self.mlflow);
         let body = Rc::new(Cell::new(Some(payload)));
 
-        let lease = pool.lease(None).await?;
+        let began = Instant::now();
+        let lease = pool.lease(None).await;
+        exchange.waited(began.elapsed());
+        let lease = lease?;
         let (lease, response) = match self.exchange(&lease, forwarded, &body, false).await {
             Ok(response) => (lease, response),
             Err(error) if may_retry(&error, pool, &lease, forwarded, &body) => {

@@ -77,8 +77,13 @@ impl Redis {
         };
         let answers = outcome.as_ref().map_or_else(is_a_refusal, |_| true);
         attempt.ended(answers);
-        self.metrics.found(Dependency::Redis, answers);
+        self.found(answers);
         outcome.inspect_err(|error| tracing::debug!(%error, "Redis did not help")).ok()
+    }
+
+    /// Tells whether it answered, for the metrics.
+    pub(crate) fn found(&self, up: bool) {
+        self.metrics.found(Dependency::Redis, up);
     }
 
     /// Does `work`, and lets nobody wait for it.

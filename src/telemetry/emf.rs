@@ -8,7 +8,10 @@ use std::{collections::BTreeMap, io::Write as _};
 use jiff::Timestamp;
 use prometheus::proto::{Metric, MetricFamily};
 use serde_json::{Map, Value, json};
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::{
+    sync::{mpsc, oneshot},
+    time::{MissedTickBehavior, interval},
+};
 use tracing_appender::non_blocking::NonBlocking;
 
 use super::Metrics;
@@ -20,17 +23,31 @@ const ARTIFACTS: [&str; 2] = ["artifact_read", "artifact_write"];
 /// How calls of MLflow fail; a client that goes away is none of its failures.
 const FAILURES: [&str; 5] = ["error_status", "connect", "timeout", "reset", "protocol"];
 
+/// Asks for what is still to be told, and is answered when it is.
+pub(crate) type LastLines = mpsc::Sender<oneshot::Sender<()>>;
+
 /// The actor that writes them. Never returns.
-pub(crate) async fn run(settings: Telemetry, metrics: Metrics, mut out: NonBlocking) {
+pub(crate) async fn run(
+    settings: Telemetry,
+    metrics: Metrics,
+    mut out: NonBlocking,
+    mut last: mpsc::Receiver<oneshot::Sender<()>>,
+) {
     let mut emf = Emf::new(&settings, Totals::of(&metrics.gather()));
     let mut ticks = interval(settings.emf_interval);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     ticks.tick().await;
     loop {
-        ticks.tick().await;
+        let ending = tokio::select! {
+            _ = ticks.tick() => None,
+            Some(ending) = last.recv() => Some(ending),
+        };
         for line in emf.lines(Timestamp::now(), Totals::of(&metrics.gather())) {
             // A log that cannot be written is no reason to stop.
             let _ = out.write_all(line.as_bytes());
+        }
+        if let Some(ending) = ending {
+            let _ = ending.send(());
         }
     }
 }

@@ -77,14 +77,14 @@ class World:
         self.new_keys = False
 
     def ask(self, seconds: float) -> None:
-        """Some 25 requests a second, all with one key or each with its own."""
+        """Some 60 requests a second, all with one key, or every other with one of its own."""
         until, count = time.monotonic() + seconds, 0
         while time.monotonic() < until:
             count += 1
             key = f"new-{time.monotonic_ns()}" if self.new_keys and count % 2 else "the-key"
             headers = {"Authorization": f"Bearer {key}"}
             requests.get(f"{self.stack.tracking_uri}/version", headers=headers, timeout=60)
-            time.sleep(0.03)
+            time.sleep(0.01)
 
     def periods(self) -> list[dict]:
         """The data points of each period: by metric, and of errors by class."""
@@ -170,7 +170,7 @@ def test_redis_killed(world):
 
 def test_mlflow_slow(world):
     world.mlflow.delay = 0.7
-    world.stack_threads = [threading.Thread(target=world.ask, args=(4 * PERIOD_SECONDS,)) for _ in range(12)]
+    world.stack_threads = [threading.Thread(target=world.ask, args=(4 * PERIOD_SECONDS,)) for _ in range(40)]
     for thread in world.stack_threads:
         thread.start()
     time.sleep(1)

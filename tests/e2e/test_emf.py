@@ -63,4 +63,8 @@ def test_the_lines_are_valid_and_add_up_to_the_requests_that_were_made(stack, se
     assert total("Errors", ErrorClass="route_unknown", **ours) == 3
     assert total("Heartbeat", **ours) >= 1
     assert total("UpstreamUp", **ours) >= 1
+    # What is left of a minute is told when the gateway ends.
+    assert requests.get(f"{second_gateway.url}/nowhere", timeout=60).status_code == 404
+    second_gateway.stop()
+    assert total("Requests", **ours) == 14
     assert not any("ErrorClass" in dimensions for name, dimensions, _ in points(second_gateway.log("gateway").read_text()) if name != "Errors")

@@ -1,5 +1,5 @@
 # CloudWatch alarms over what the gateway writes with telemetry.emf = true. What they say is data: alarms.json, which the
-# tests put to the gateway's own data points for each outage.
+# tests put to the gateway's own data points for each outage. Ratios are over five minutes, as in Prometheus's rules.
 
 terraform {
   required_version = ">= 1.5"
@@ -29,7 +29,7 @@ resource "aws_cloudwatch_metric_alarm" "gateway" {
   alarm_description   = each.value.description
   comparison_operator = each.value.comparison
   threshold           = each.value.threshold
-  evaluation_periods  = var.periods
+  evaluation_periods  = each.value.periods
   treat_missing_data  = each.value.missing
   alarm_actions       = var.alarm_actions
   ok_actions          = var.alarm_actions
@@ -49,7 +49,7 @@ resource "aws_cloudwatch_metric_alarm" "gateway" {
         namespace   = "Hokusai/Gateway"
         metric_name = metric_query.value.name
         stat        = metric_query.value.stat
-        period      = 60
+        period      = each.value.period
         dimensions = merge(
           { Service = var.service, Env = var.env },
           metric_query.value.name == "Errors" ? { ErrorClass = each.value.class } : {},
