@@ -108,7 +108,8 @@ async fn walk(
     tell("class", rule.class.word().into());
     tell("rule", format!("{} {}", rule.method, rule.pattern).into());
     tell("body", policy::body::treatment(rule).into());
-    if rule.reach == Reach::PastGateway && settings.mlflow.direct_artifacts == DirectArtifacts::Deny {
+    let denies_direct = settings.mlflow.direct_artifacts == DirectArtifacts::Deny;
+    if rule.reach == Reach::PastGateway && denies_direct {
         tell("answered", "by the gateway, in MLflow's place (mlflow.direct_artifacts)".into());
     }
     tell("policy", settings.policy.mode.word().into());
@@ -133,7 +134,6 @@ async fn walk(
     tell("scopes_held", held.into());
     tell("workspace", principal.workspace.as_ref().map_or("any", |workspace| workspace.as_str()).into());
     tell("limits", limits(settings, &principal, &route));
-    let denies_direct = settings.mlflow.direct_artifacts == DirectArtifacts::Deny;
     let in_mlflows_place = proxy::direct_answer(route.rule()).filter(|_| denies_direct);
     policy::authorize(&settings.policy, principal, route)
         .map_err(|error| GatewayError::Denied { error, sent_as })?;

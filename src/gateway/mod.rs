@@ -43,7 +43,7 @@ use crate::{
     policy::{self, Grant, body::Checked},
     proxy::Proxy,
     routing::{Reach, Route, RouteError},
-    telemetry::{Exchange, Metrics, RequestContext},
+    telemetry::{self, Exchange, Metrics, RequestContext},
     upstream::Upstreams,
     usage::Usage,
 };
@@ -257,9 +257,7 @@ fn refuse(
 ) -> HttpResponse {
     exchange.ended_for(error.word());
     // An outage in which nothing was to be changed is no refusal, and there can be many.
-    let is_outage =
-        ["auth_unavailable", "internal"].contains(&error.word()) || error.word().starts_with("upstream_");
-    if !exchange.has_record() && !is_outage {
+    if !exchange.has_record() && !telemetry::is_failure(error.word()) {
         let sound = head::inspect(request.head()).ok();
         let route = sound.and_then(|sound| gateway.shared.resources.routes.resolve(sound).ok());
         gateway.audit(request, exchange, route.as_ref(), None);

@@ -193,8 +193,7 @@ impl Account {
         let (Caller { key_id, user_id, workspace }, reason) = (self.caller.take(), self.reason.get());
         let aborted = matches!(self.call.get(), Some((Call::ClientAborted, _))) || status.as_u16() == GONE;
         let outcome = match reason {
-            Some("auth_unavailable" | "internal") => "failed",
-            Some(reason) if reason.starts_with("upstream_") => "failed",
+            Some(reason) if is_failure(reason) => "failed",
             Some("bad_request") if aborted => "aborted",
             Some(_) => "denied",
             None if aborted => "aborted",
@@ -218,6 +217,11 @@ impl Account {
     }
 }
 
+/// Whether a reason tells of something that failed, and not of a request that was refused.
+pub(crate) fn is_failure(reason: &str) -> bool {
+    reason == "auth_unavailable" || reason == "internal" || reason.starts_with("upstream_")
+}
+
 /// A method as a label: what is not one of MLflow's is one word.
 fn known(method: &Method) -> &'static str {
     let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
@@ -225,6 +229,6 @@ fn known(method: &Method) -> &'static str {
 }
 
 /// Milliseconds, to three places.
-fn milliseconds(time: Duration) -> f64 {
+pub(super) fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }

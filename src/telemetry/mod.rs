@@ -11,6 +11,7 @@ mod span;
 
 pub use context::{RequestContext, X_REQUEST_ID, stamp_request_id};
 pub use exchange::Exchange;
+pub(crate) use exchange::is_failure;
 pub use logs::{Log, LogFilter, init};
 pub use metrics::{Call, Delivery, Dependency, Lookup, Metrics, Tier, Validation};
 pub use span::GatewayRootSpan;

@@ -12,7 +12,7 @@ use tracing::{
 use tracing_appender::non_blocking::NonBlocking;
 use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
 
-use super::exchange::GONE;
+use super::exchange::{GONE, milliseconds};
 use crate::settings::Share;
 
 /// The target of request spans, by which this layer knows them.
@@ -80,7 +80,7 @@ where
         if !fields.contains_key("status") {
             fields.insert("status".to_owned(), GONE.into());
         }
-        fields.insert("latency_ms".to_owned(), milliseconds(started).into());
+        fields.insert("latency_ms".to_owned(), milliseconds(started.elapsed()).into());
         if is_successful_read(&fields) && !self.reads.includes(&fields) {
             return;
         }
@@ -107,11 +107,6 @@ impl Share {
             id.get(id.len().saturating_sub(8)..).and_then(|digits| u32::from_str_radix(digits, 16).ok());
         f64::from(last.unwrap_or_default()) < self.0 * (f64::from(u32::MAX) + 1.0)
     }
-}
-
-/// Milliseconds since `started`, to three places.
-fn milliseconds(started: Instant) -> f64 {
-    (started.elapsed().as_secs_f64() * 1e6).round() / 1e3
 }
 
 fn json(fields: Map<String, Value>) -> String {

@@ -170,12 +170,12 @@ def test_redis_killed(world):
 
 def test_mlflow_slow(world):
     world.mlflow.delay = 0.7
-    world.stack_threads = [threading.Thread(target=world.ask, args=(4 * PERIOD_SECONDS,)) for _ in range(40)]
-    for thread in world.stack_threads:
+    threads = [threading.Thread(target=world.ask, args=(4 * PERIOD_SECONDS,)) for _ in range(40)]
+    for thread in threads:
         thread.start()
     time.sleep(1)
     assert world.off() == {"latency"}
-    for thread in world.stack_threads:
+    for thread in threads:
         thread.join()
 
 

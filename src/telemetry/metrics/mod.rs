@@ -2,7 +2,7 @@
 
 mod labels;
 
-use std::time::Duration;
+use std::{ops::Deref, sync::Arc, time::Duration};
 
 use actix_web::http::StatusCode;
 use prometheus::{
@@ -13,9 +13,13 @@ use prometheus::{
 use crate::{GIT_SHA, VERSION};
 pub use labels::{Call, Delivery, Dependency, Lookup, Tier, Validation};
 
-/// The counters of one gateway; a clone counts into the same ones.
+/// The counters of one gateway; a clone counts into the same ones. Every request has one, so it is one pointer.
 #[derive(Debug, Clone)]
-pub struct Metrics {
+pub struct Metrics(Arc<Families>);
+
+/// What is counted.
+#[derive(Debug)]
+pub struct Families {
     registry: Registry,
     http_requests: IntCounterVec,
     http_requests_duration: HistogramVec,
@@ -48,6 +52,14 @@ const OVERHEAD_BUCKETS: &[f64] =
 /// Seconds; the auth service is given 2 s by default.
 const VALIDATION_BUCKETS: &[f64] = &[0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0, 5.0];
 
+impl Deref for Metrics {
+    type Target = Families;
+
+    fn deref(&self) -> &Families {
+        &self.0
+    }
+}
+
 impl Metrics {
     /// # Errors
     /// None that does not show at the first start: a name that Prometheus does not allow, or one given twice.
@@ -66,7 +78,7 @@ impl Metrics {
         gauge("build_info", "What is running.", &["version", "git_sha"])?
             .with_label_values(&[VERSION, GIT_SHA])
             .set(1);
-        let metrics = Self {
+        let metrics = Self(Arc::new(Families {
             http_requests: counter(
                 "http_requests_total",
                 "Requests, by the class of their route.",
@@ -132,7 +144,7 @@ impl Metrics {
                 IntCounter::new("panics_total", "Requests that ended in a panic of the gateway's.")?,
             )?,
             registry,
-        };
+        }));
         metrics.begin_at_zero();
         Ok(metrics)
     }
