@@ -108,10 +108,10 @@ fn read(line: &str) -> Result<(Link, String), &'static str> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn record(path: &str) -> Record {
+    pub(in crate::audit) fn record(path: &str) -> Record {
         Record {
             time: "2026-01-01T00:00:00Z".parse().unwrap(),
             request_id: "r-1".to_owned(),

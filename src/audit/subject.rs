@@ -170,6 +170,29 @@ mod tests {
                 json!({"name": "b", "value": "v", "secret_value": {"api_key": "s"}, "tags": []}),
                 json!({"name": "b"}),
             ),
+            (
+                "/a/{model_id}",
+                "/a/m-theirs",
+                "model_id=q",
+                json!({"model_id": "m-mine"}),
+                json!({"model_id": "m-theirs"}),
+            ),
+            (
+                "/a",
+                "/a",
+                "run_uuid=first&run_uuid=second&runUuid=third",
+                Value::Null,
+                json!({"run_uuid": "first"}),
+            ),
+            ("/a", "/a", "key=of-another-service", Value::Null, json!({})),
+            ("/a", "/a", "name=y%20hk_test_z", Value::Null, json!({})),
+            (
+                "/a",
+                "/a",
+                "",
+                json!({"source": "s3://u:p@b/c?sig=d#e", "key": "a"}),
+                json!({"source": "s3://b/c", "key": "a"}),
+            ),
         ] {
             assert_eq!(Value::Object(subject(pattern, path, query, Some(&body))), expected, "{pattern}");
         }

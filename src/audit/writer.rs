@@ -185,3 +185,34 @@ fn aside(path: &Path) -> Vec<PathBuf> {
     files.sort();
     files
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_the_file_is_gone_the_chain_goes_on_behind_the_one_that_was_put_aside_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let seal = |tip: &mut Tip| tip.seal(&crate::audit::chain::tests::record("/")).unwrap();
+        let (mut file, mut tip) = Rotated::open(&path, 1).unwrap();
+        for _ in 0..12 {
+            let before = tip.clone();
+            file.write(&seal(&mut tip), &before).unwrap();
+        }
+        drop(file);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(aside(&path).len(), 11);
+        let (_, tip) = Rotated::open(&path, 1).unwrap();
+        assert_eq!(tip.number(), 11);
+    }
+
+    #[test]
+    fn a_file_that_is_no_audit_stream_is_not_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        fs::write(&path, "something else\n").unwrap();
+        assert!(Rotated::open(&path, 1).is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "something else\n");
+    }
+}
