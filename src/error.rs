@@ -81,6 +81,7 @@ pub enum Reason {
     BadPath,
     AmbiguousBody,
     ScopeMissing,
+    Loop,
     RouteUnknown,
     MethodNotAllowed,
     BodyTimeout,
@@ -111,6 +112,7 @@ impl Reason {
             Self::BadPath => ("bad_path", StatusCode::BAD_REQUEST, "BAD_REQUEST"),
             Self::AmbiguousBody => ("ambiguous_body", StatusCode::BAD_REQUEST, "BAD_REQUEST"),
             Self::ScopeMissing => ("scope_missing", StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
+            Self::Loop => ("loop_detected", StatusCode::LOOP_DETECTED, "INTERNAL_ERROR"),
             Self::RouteUnknown => ("route_unknown", StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND"),
             Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "BAD_REQUEST"),
             Self::BodyTimeout => ("body_timeout", StatusCode::REQUEST_TIMEOUT, "BAD_REQUEST"),
@@ -144,6 +146,7 @@ impl GatewayError {
             Self::Head(HeadError::Underscore | HeadError::Host | HeadError::OtherHost | HeadError::Body) => {
                 Reason::BadRequest
             }
+            Self::Head(HeadError::Loop) => Reason::Loop,
             Self::Head(HeadError::Method) => Reason::MethodNotAllowed,
             Self::Head(HeadError::TooLarge) => Reason::FieldsTooLarge,
             Self::Head(HeadError::Upgrade) => Reason::UpgradeRefused,

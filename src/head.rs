@@ -7,7 +7,7 @@ use actix_web::{
     dev::RequestHead,
     http::{
         Method, Version,
-        header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap, TRANSFER_ENCODING, UPGRADE},
+        header::{CONTENT_LENGTH, EXPECT, HOST, HeaderMap, TRANSFER_ENCODING, UPGRADE, VIA},
         uri::Authority,
     },
 };
@@ -17,6 +17,9 @@ pub(crate) const METHODS: [Method; 6] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 /// The most that a request's fields may come to, in bytes of names, values, colons and line ends.
 const MAX_FIELDS: usize = 32 * 1024;
+
+/// What the gateway calls itself in `Via` towards MLflow (RFC 9110 §7.6.3): a request that has it comes back from there.
+pub(crate) const PSEUDONYM: &str = "hokusai-gateway";
 
 /// A head that was inspected. Only [`inspect`] makes one.
 #[derive(Debug, Clone, Copy)]
@@ -33,6 +36,8 @@ impl<'a> SoundHead<'a> {
 pub enum HeadError {
     #[error("this method is not allowed")]
     Method,
+    #[error("the request has come from a gateway: mlflow.url leads to a gateway, and not to MLflow")]
+    Loop,
     #[error("a header's name has `_`, which some servers read as `-`")]
     Underscore,
     #[error("the Host header is not a host")]
@@ -55,6 +60,9 @@ pub fn inspect(head: &RequestHead) -> Result<SoundHead<'_>, HeadError> {
     if !METHODS.contains(&head.method) {
         return Err(HeadError::Method);
     }
+    if has_been_here(&head.headers) {
+        return Err(HeadError::Loop);
+    }
     fields(&head.headers)?;
     host(head)?;
     // MLflow reads the parameters of a GET from its body where it has no query (mlflow/server/handlers.py).
@@ -71,6 +79,13 @@ pub fn inspect(head: &RequestHead) -> Result<SoundHead<'_>, HeadError> {
         return Err(HeadError::Expectation);
     }
     Ok(SoundHead(head))
+}
+
+/// Whether a gateway has sent this request on before: any one, for a load balancer leads to each of them.
+pub(crate) fn has_been_here(headers: &HeaderMap) -> bool {
+    let hops =
+        headers.get_all(VIA).filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(','));
+    { hops }.any(|hop| hop.split_whitespace().nth(1) == Some(PSEUDONYM))
 }
 
 /// Whether a request's head announces a body of any length but 0.
@@ -164,10 +179,14 @@ mod tests {
             ("upgrade", "h2c, WebSocket", HeadError::Upgrade),
             ("expect", "bogus", HeadError::Expectation),
             ("expect", "100-continue, bogus", HeadError::Expectation),
+            ("via", "1.1 hokusai-gateway", HeadError::Loop),
+            ("via", "1.1 cdn.example (a comment), 1.1 hokusai-gateway", HeadError::Loop),
         ] {
             assert_eq!(outcome("/", &[("host", "a"), (name, value)]), Err(error), "{name}: {value}");
         }
-        for (name, value) in [("upgrade", "h2c"), ("expect", "100-Continue")] {
+        for (name, value) in
+            [("upgrade", "h2c"), ("expect", "100-Continue"), ("via", "1.1 cdn, 2 not-hokusai-gateway")]
+        {
             assert_eq!(outcome("/", &[("host", "a"), (name, value)]), Ok(()), "{name}: {value}");
         }
     }

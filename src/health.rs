@@ -11,7 +11,7 @@ use std::{
 };
 
 use actix_web::{
-    HttpResponse,
+    HttpRequest, HttpResponse,
     http::{StatusCode, uri::PathAndQuery},
     web::Data,
 };
@@ -22,7 +22,9 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::{
     GIT_SHA, VERSION,
     actor::Deaths,
+    error,
     gateway::Gateway,
+    head::{self, HeadError},
     proxy::Proxy,
     telemetry::{Dependency, Metrics},
     upstream::{Look, Upstream, Upstreams},
@@ -98,6 +100,7 @@ async fn look_at(upstream: &Arc<Upstream>, proxy: &Proxy, target: &PathAndQuery,
     }
     let outcome = match answer {
         Ok(Ok(status)) if status.is_success() => Ok(()),
+        Ok(Ok(StatusCode::LOOP_DETECTED)) => Err("its URL leads back to a gateway".to_owned()),
         Ok(Ok(status)) => Err(format!("answered {}", status.as_u16())),
         Ok(Err(error)) => Err(error.to_string()),
         Err(_) => Err(format!("no answer within {patience:?}")),
@@ -116,7 +119,11 @@ pub async fn live() -> HttpResponse {
 }
 
 /// `GET /health`: the same, with the version, for load balancers. It never depends on anything.
-pub async fn health() -> HttpResponse {
+/// Where a gateway asks, its `mlflow.url` leads here: this must not look like MLflow's own `/health`.
+pub async fn health(request: HttpRequest) -> HttpResponse {
+    if head::has_been_here(request.headers()) {
+        return error::respond(&HeadError::Loop.into(), &request);
+    }
     answer(StatusCode::OK, json!({"status": "ok", "version": VERSION}))
 }
 

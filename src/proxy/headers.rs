@@ -8,7 +8,7 @@ use actix_web::{
     http::header::{
         AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName,
         HeaderValue, LOCATION, SERVER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, TryIntoHeaderValue as _,
-        UPGRADE,
+        UPGRADE, VIA,
     },
     http::uri::{Authority, Uri},
 };
@@ -19,6 +19,7 @@ use secrecy::ExposeSecret as _;
 use super::pool::Member;
 use crate::{
     client_ip::Client,
+    head::PSEUDONYM,
     policy::Grant,
     routing::Route,
     settings::{HostHeader, Mlflow, Passing, UpstreamAuth},
@@ -62,6 +63,7 @@ pub(super) struct Rules {
     passes_cookies: bool,
     passes_server: bool,
     authorization: Option<HeaderValue>,
+    via: HeaderValue,
 }
 
 impl Rules {
@@ -71,6 +73,7 @@ impl Rules {
             passes_cookies: mlflow.cookies == Passing::Pass,
             passes_server: mlflow.server_header == Passing::Pass,
             authorization: authorization(&mlflow.auth),
+            via: HeaderValue::from_str(&format!("1.1 {PSEUDONYM}")).unwrap_or(HeaderValue::from_static("")),
         }
     }
 
@@ -82,6 +85,7 @@ impl Rules {
         };
         insert(to, HOST, Some(host.clone()));
         insert(to, AUTHORIZATION, self.authorization.clone());
+        to.append(VIA, self.via.clone());
     }
 
     /// Fills `to` with what MLflow is sent. Framing is not among it: that is the body's.

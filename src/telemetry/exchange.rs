@@ -219,7 +219,7 @@ impl Account {
 
 /// Whether a reason tells of something that failed, and not of a request that was refused.
 pub(crate) fn is_failure(reason: &str) -> bool {
-    reason == "auth_unavailable" || reason == "internal" || reason.starts_with("upstream_")
+    matches!(reason, "auth_unavailable" | "internal" | "loop_detected") || reason.starts_with("upstream_")
 }
 
 /// A method as a label: what is not one of MLflow's is one word.

@@ -74,7 +74,7 @@ async fn mlflow_is_told_who_calls_and_nobody_else_can_say_so() {
                 x-forwarded-proto: https\r\nx-forwarded-prefix: /evil\r\nforwarded: for=192.0.2.66\r\n\
                 x-real-ip: 192.0.2.66\r\nx-original-url: /evil\r\nx-rewrite-url: /evil\r\n\
                 x-http-method-override: DELETE\r\nx-request-id: of-the-client\r\n\
-                connection: x-hokusai-user-id, x-forwarded-for, host\r\n";
+                via: 1.1 cdn\r\nconnection: x-hokusai-user-id, x-forwarded-for, host, via\r\n";
     ask(gateway.address, gateway.request("GET", SEARCH, lies)).await;
 
     let seen = mlflow.request();
@@ -86,6 +86,7 @@ async fn mlflow_is_told_who_calls_and_nobody_else_can_say_so() {
     assert_eq!(seen.all("host").collect::<Vec<_>>(), [mlflow.address.to_string()]);
     assert_eq!(seen.all("x-request-id").collect::<Vec<_>>(), ["of-the-client"]);
     assert_eq!(seen.all("traceparent").count(), 1);
+    assert_eq!(seen.all("via").collect::<Vec<_>>(), ["1.1 hokusai-gateway"]);
     let whole = format!("{seen:?}");
     for lie in ["root", "evil", "192.0.2.66", "DELETE"] {
         assert!(!whole.contains(lie), "`{lie}` reached MLflow: {whole}");
@@ -130,6 +131,7 @@ async fn nothing_is_invented_on_the_way_to_mlflow() {
     let expected = [
         "host",
         "traceparent",
+        "via",
         "x-forwarded-for",
         "x-forwarded-host",
         "x-forwarded-proto",

@@ -50,6 +50,22 @@ async fn readiness_follows_mlflow_and_liveness_does_not() {
 }
 
 #[actix_web::test]
+async fn a_gateway_before_a_gateway_is_a_loop_to_requests_and_to_the_prober() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let inner = Gateway::start(&mlflow).await;
+    for path in ["", "/api/mlflow"] {
+        let url = format!("http://{}{path}", inner.address);
+        let outer = GatewayBuilder::default().set("MLFLOW__PROBE_INTERVAL", "30ms").start_with(&url).await;
+        let response = outer.get("/api/2.0/mlflow/experiments/search").await;
+        let told = (response.status, response.json()["reason"].clone());
+        assert_eq!(told, (508, "loop_detected".into()), "{path}");
+        let checks = until(&outer, "/health/mlflow", 503).await.json()["checks"].clone();
+        assert_eq!(checks["mlflow"], "its URL leads back to a gateway", "{path}");
+    }
+    assert!(mlflow.requests().is_empty());
+}
+
+#[actix_web::test]
 async fn without_mlflow_the_gateway_lives_and_is_not_ready() {
     let gateway = GatewayBuilder::default().start_with("http://127.0.0.1:1").await;
     assert_eq!(get(&gateway, "/live").await.status, 200);
