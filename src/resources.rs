@@ -9,7 +9,7 @@ use crate::{
     http_client::Tls,
     redis::{Redis, RedisUrlError},
     routing::{Routes, TableError},
-    settings::{AuthMode, ClientTls, Problem, Problems, Settings},
+    settings::{AuditOutput, AuthMode, ClientTls, Problem, Problems, Settings},
     telemetry::Metrics,
     tls::{self, ServerIdentity},
 };
@@ -59,6 +59,7 @@ impl Resources {
         let keys = KeySource::open(&settings.auth, redis.clone().flatten(), &metrics);
         let keys = problems.note(keys.map_err(no_keys));
         let routes = problems.note(Routes::open(mlflow).map_err(bad_routes));
+        problems.extend(no_folder(&settings.audit.output));
         match (keys, redis, mlflow_tls, auth_tls, otlp_tls, identity, routes) {
             (
                 Some(keys),
@@ -94,6 +95,18 @@ pub(crate) fn no_keys(error: KeyFileError) -> Problem {
         what: error.problems.join("\n    "),
         fix: "a file with keys: `hokusai-gateway keys create --user NAME` makes it".to_owned(),
     }
+}
+
+/// The problem of an audit file that cannot be made.
+fn no_folder(output: &AuditOutput) -> Option<Problem> {
+    let AuditOutput::File(path) = output else { return None };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
+    (!folder.is_dir()).then(|| Problem {
+        key: "audit.output".to_owned(),
+        found: Some(path.display().to_string()),
+        what: format!("is in the folder {}, which is not there", folder.display()),
+        fix: "a path in a folder that is there".to_owned(),
+    })
 }
 
 fn client_tls(section: &str, settings: Option<&ClientTls>) -> Result<Option<Tls>, Problem> {

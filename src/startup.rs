@@ -191,11 +191,6 @@ fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Set
         }
         KeySource::Service(source) => {
             if let Some(redis) = &shared.resources.redis {
-                if shared.settings.auth.pepper.is_none() {
-                    tracing::warn!(
-                        "auth.pepper is not set: no other instance can read what this one writes to Redis"
-                    );
-                }
                 let listen = revocation::listen(redis.clone(), Arc::clone(&source.decisions));
                 actor::spawn("revocation_listener", deaths, Box::pin(listen));
             }

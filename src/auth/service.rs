@@ -43,6 +43,8 @@ pub enum ServiceFault {
     Body(String),
     #[error("its answer is not what was agreed: {0}")]
     Answer(String),
+    #[error("its answer is about the service `{answered}`, and it was asked about `{asked}`")]
+    OtherService { asked: String, answered: String },
     #[error("its answer is not JSON: {0}")]
     NotJson(String),
 }
@@ -52,7 +54,7 @@ impl ServiceFault {
     pub(super) fn is_unclear(&self) -> bool {
         match self {
             Self::Status(status) => status.is_client_error() && *status != StatusCode::TOO_MANY_REQUESTS,
-            Self::Answer(_) => true,
+            Self::Answer(_) | Self::OtherService { .. } => true,
             _ => false,
         }
     }
@@ -83,6 +85,8 @@ struct Answer {
 
 #[derive(Deserialize)]
 struct Identity {
+    #[serde(default)]
+    service_id: serde_json::Value,
     user_id: Option<String>,
     key_id: Option<String>,
     scopes: Option<Vec<String>>,
@@ -108,7 +112,7 @@ fn expiry<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Timestamp
 }
 
 impl ServiceVerifier {
-    pub(super) fn new(settings: &AuthService, tls: Option<&Tls>) -> Self {
+    pub(crate) fn new(settings: &AuthService, tls: Option<&Tls>) -> Self {
         let connections = Connections {
             connect_timeout: settings.timeout,
             keep_alive: Duration::from_secs(4),
@@ -123,7 +127,7 @@ impl ServiceVerifier {
         }
     }
 
-    pub(super) async fn verify(&self, key: &str, client_ip: Option<IpAddr>) -> Result<Principal, AuthError> {
+    pub(crate) async fn verify(&self, key: &str, client_ip: Option<IpAddr>) -> Result<Principal, AuthError> {
         match timeout(self.timeout, self.ask(key, client_ip)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(AuthError::Unavailable(ServiceFault::Timeout)),
@@ -146,7 +150,7 @@ impl ServiceVerifier {
             StatusCode::OK => {
                 let body = response.body().limit(MAX_ANSWER).await;
                 let body = body.map_err(|error| unavailable(ServiceFault::Body(error.to_string())))?;
-                verdict(&body)
+                verdict(&body, &self.service_id)
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
                 Err(AuthError::Rejected(Rejection::ByService))
@@ -156,8 +160,9 @@ impl ServiceVerifier {
     }
 }
 
-/// What a 200 means: only the boolean `true` is a yes, and what is not JSON is no verdict.
-fn verdict(body: &[u8]) -> Result<Principal, AuthError> {
+/// What a 200 means: only the boolean `true` is a yes, and what is not JSON is no verdict; nor is a yes for another
+/// service, by which a gateway with a wrong `service_id` would let in that service's keys.
+fn verdict(body: &[u8], asked: &str) -> Result<Principal, AuthError> {
     // Well-formed first: an answer that breaks off is an outage, one that says anything but `true` is a no.
     serde_json::from_slice::<serde::de::IgnoredAny>(body)
         .map_err(|error| AuthError::Unavailable(ServiceFault::NotJson(error.to_string())))?;
@@ -169,6 +174,10 @@ fn verdict(body: &[u8]) -> Result<Principal, AuthError> {
     }
     // A yes whose particulars cannot be read must not become one without an expiry or without scopes.
     let identity: Identity = serde_json::from_slice(body).map_err(not_agreed)?;
+    if let Some(answered) = identity.service_id.as_str().filter(|answered| *answered != asked) {
+        let (asked, answered) = (asked.to_owned(), answered.to_owned());
+        return Err(AuthError::Unavailable(ServiceFault::OtherService { asked, answered }));
+    }
     Ok(Principal {
         user_id: identity.user_id,
         key_id: identity.key_id,
@@ -188,7 +197,9 @@ fn not_agreed(error: serde_json::Error) -> AuthError {
 #[cfg(fuzzing)]
 pub fn fuzz(bytes: &[u8]) {
     // What is ignored may be more than a Value can hold, such as 1e999.
-    if let (Ok(_), Ok(answer)) = (verdict(bytes), serde_json::from_slice::<serde_json::Value>(bytes)) {
+    if let (Ok(_), Ok(answer)) =
+        (verdict(bytes, "platform"), serde_json::from_slice::<serde_json::Value>(bytes))
+    {
         assert_eq!(answer["is_valid"], true);
     }
 }
@@ -198,7 +209,7 @@ mod tests {
     use super::*;
 
     fn outcome(body: &str) -> &'static str {
-        match verdict(body.as_bytes()) {
+        match verdict(body.as_bytes(), "platform") {
             Ok(_) => "accepted",
             Err(AuthError::Rejected(_)) => "rejected",
             Err(_) => "unavailable",
@@ -236,6 +247,10 @@ mod tests {
             (r#"{"is_valid": true, "workspace": ""}"#, "unavailable"),
             (r#"{"is_valid": true, "workspace": "a, b"}"#, "unavailable"),
             (r#"{"is_valid": true, "user_id": "a", "user_id": "b"}"#, "unavailable"),
+            (r#"{"is_valid": true, "service_id": "platform"}"#, "accepted"),
+            (r#"{"is_valid": true, "service_id": null}"#, "accepted"),
+            (r#"{"is_valid": true, "service_id": "ml-platform"}"#, "unavailable"),
+            (r#"{"is_valid": false, "service_id": "ml-platform"}"#, "rejected"),
         ] {
             assert_eq!(outcome(body), expected, "{body}");
         }
@@ -246,7 +261,7 @@ mod tests {
         let body = br#"{"is_valid":true,"user_id":"u-1","key_id":"k-1","scopes":["mlflow:read"],
                        "is_admin":true,"workspace":"team-a",
                        "expires_at":"2030-01-01T00:00:00"}"#;
-        let principal = verdict(body).unwrap();
+        let principal = verdict(body, "platform").unwrap();
         assert_eq!(principal.user_id.as_deref(), Some("u-1"));
         assert_eq!(principal.key_id.as_deref(), Some("k-1"));
         assert_eq!(principal.scopes, Some(vec!["mlflow:read".to_owned()]));

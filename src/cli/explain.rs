@@ -1,10 +1,6 @@
 //! `explain`: what would become of a request, and why. Nothing is sent to MLflow, and nothing is counted.
 
-use std::{
-    env,
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
 use actix_web::{
     dev::RequestHead,
@@ -17,7 +13,10 @@ use actix_web::{
 use clap::Args;
 use serde_json::{Map, Value, json};
 
-use super::routes::Format;
+use super::{
+    format::{Output, print, print_json},
+    key,
+};
 use crate::{
     auth::{Authenticated, Authenticator, Principal},
     credentials,
@@ -30,9 +29,6 @@ use crate::{
     settings::{DirectArtifacts, Scope, Settings},
 };
 
-/// Holds the key; a key is never an argument.
-const KEY: &str = "HOKUSAI_API_KEY";
-
 #[derive(Debug, Args)]
 pub(super) struct Explain {
     /// The request's method
@@ -43,20 +39,26 @@ pub(super) struct Explain {
     path: Uri,
     #[command(flatten)]
     config: super::Config,
-    /// How it is written
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Explain {
     /// 0 for a request that is allowed, 1 for one that is not.
     pub(super) fn run(self) -> ExitCode {
-        let (settings, resources) = match super::load(self.config.config.as_deref()) {
+        let super::Loaded { settings, resources, .. } = match super::load(self.config.config.as_deref()) {
             Ok(loaded) => loaded,
             Err(problems) => return super::bad_settings(&problems),
         };
         let mut told = Map::new();
-        let walk = walk(self.head(), &settings, &resources, &mut told);
+        let key = match key::from_environment() {
+            Ok(key) => key,
+            Err(error) => {
+                eprintln!("{error}");
+                return ExitCode::FAILURE;
+            }
+        };
+        let walk = walk(self.head(key), &settings, &resources, &mut told);
         let outcome = actix_rt::System::new().block_on(walk);
         let verdict = match &outcome {
             Ok(()) => json!({ "allowed": true }),
@@ -66,24 +68,22 @@ impl Explain {
             }
         };
         told.insert("verdict".to_owned(), verdict);
-        let text = match self.format {
-            Format::Json => format!("{:#}\n", Value::Object(told)),
-            Format::Text => {
-                told.iter().map(|(name, value)| format!("{name:<14} {}\n", words(value))).collect()
-            }
-        };
-        let _ = io::stdout().write_all(text.as_bytes());
+        if self.output.is_json() {
+            print_json(&Value::Object(told));
+        } else {
+            let lines = told.iter().map(|(name, value)| format!("{name:<14} {}\n", words(value)));
+            print(&lines.collect::<String>());
+        }
         if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 
     /// The head of the request, as a client with the key would send it.
-    fn head(&self) -> RequestHead {
+    fn head(&self, key: Option<String>) -> RequestHead {
         let mut head = RequestHead::default();
         head.method = self.method.clone();
         head.uri = self.path.clone();
         head.headers.insert(HOST, HeaderValue::from_static("gateway"));
-        let key = env::var(KEY).ok().filter(|key| !key.is_empty());
-        let key = key.and_then(|key| HeaderValue::try_from(format!("Bearer {}", key.trim())).ok());
+        let key = key.and_then(|key| HeaderValue::try_from(format!("Bearer {key}")).ok());
         if let Some(key) = key {
             head.headers.insert(AUTHORIZATION, key);
         }

@@ -3,9 +3,14 @@
 
 mod audit;
 mod check;
+mod diagnosis;
+mod doctor;
 mod explain;
+mod format;
 mod healthcheck;
+mod key;
 mod keys;
+mod probe;
 mod routes;
 mod serve;
 
@@ -20,7 +25,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::{
     auth::KeyFile,
     resources::{self, Resources},
-    settings::{Auth, AuthMode, Problems, Settings},
+    settings::{Auth, AuthMode, Examined, Problem, Problems, Settings},
 };
 
 /// The API-key gateway in front of MLflow
@@ -38,7 +43,13 @@ enum Command {
     Serve(Config),
     /// Validate the settings and the key file: every problem, and what to write instead
     #[command(after_help = "Example:\n  hokusai-gateway check --config gateway.toml")]
-    Check(Config),
+    Check(check::Check),
+    /// Examine a deployment from outside, up to a model that is registered, read back and removed.
+    /// The key, with mlflow:read, mlflow:write and mlflow:delete, is read from HOKUSAI_API_KEY
+    #[command(
+        after_help = "Example:\n  HOKUSAI_API_KEY=$(cat key) hokusai-gateway doctor --url https://mlflow.example.com"
+    )]
+    Doctor(doctor::Doctor),
     /// Manage the key file
     Keys(keys::Keys),
     /// Tell what would become of a request, and why: its route, the scopes that it wants and the key has, the verdict.
@@ -73,7 +84,8 @@ impl Cli {
     pub fn run(self) -> ExitCode {
         match self.command {
             Command::Serve(config) => serve::run(config.config.as_deref()),
-            Command::Check(config) => check::run(config.config.as_deref()),
+            Command::Check(check) => check.run(),
+            Command::Doctor(doctor) => doctor.run(),
             Command::Keys(keys) => keys.run(),
             Command::Explain(explain) => explain.run(),
             Command::Audit(audit) => audit.run(),
@@ -86,11 +98,26 @@ impl Cli {
 /// What `--version` prints.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("GATEWAY_GIT_SHA"), ")");
 
-/// The settings and what they name, or all that is wrong with both.
-fn load(config: Option<&Path>) -> Result<(Settings, Resources), Problems> {
-    match Settings::load(config, environment()) {
-        Ok(settings) => Resources::open(&settings).map(|resources| (settings, resources)),
-        Err(mut problems) => {
+/// The settings and what they name.
+struct Loaded {
+    settings: Settings,
+    resources: Resources,
+    warnings: Vec<Problem>,
+}
+
+/// # Errors
+/// All that is wrong, with the settings and with what they name.
+fn load(config: Option<&Path>) -> Result<Loaded, Problems> {
+    let Examined { settings, mut problems, warnings } = Settings::examine(config, environment());
+    match settings {
+        Some(settings) => match Resources::open(&settings) {
+            Ok(resources) => problems.into_result(Loaded { settings, resources, warnings }),
+            Err(more) => {
+                problems.extend(more);
+                Err(problems)
+            }
+        },
+        None => {
             // The key file is looked at even if other settings are wrong, so that all problems are told at once.
             if let Ok(Auth { mode: AuthMode::KeyFile(path), .. }) = Settings::load_auth(config, environment())
             {

@@ -1,13 +1,11 @@
 //! `routes`: every route that is forwarded, its class, and the scopes that allow it.
 
-use std::{
-    io::{self, Write as _},
-    process::ExitCode,
-};
+use std::process::ExitCode;
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use serde_json::{Value, json};
 
+use super::format::{Output, print, print_json};
 use crate::{
     policy::scopes,
     resources,
@@ -19,15 +17,8 @@ use crate::{
 pub(super) struct Routes {
     #[command(flatten)]
     config: super::Config,
-    /// How they are written
-    #[arg(long, value_enum, default_value_t = Format::Text)]
-    format: Format,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
-pub(super) enum Format {
-    Text,
-    Json,
+    #[command(flatten)]
+    output: Output,
 }
 
 impl Routes {
@@ -37,12 +28,11 @@ impl Routes {
             Err(problems) => return super::bad_settings(&problems),
         };
         let rules = table.rules().iter().map(AsRef::as_ref);
-        let text = match self.format {
-            Format::Text => rules.map(line).collect(),
-            Format::Json => format!("{:#}\n", Value::from_iter(rules.map(describe))),
-        };
-        // A reader that has seen enough, such as `head`, is no error.
-        let _ = io::stdout().write_all(text.as_bytes());
+        if self.output.is_json() {
+            print_json(&Value::from_iter(rules.map(describe)));
+        } else {
+            print(&rules.map(line).collect::<String>());
+        }
         ExitCode::SUCCESS
     }
 

@@ -13,11 +13,15 @@ use crate::{
 };
 
 pub(super) fn run(config: Option<&Path>) -> ExitCode {
-    let (settings, resources) = match super::load(config) {
+    let super::Loaded { settings, resources, warnings } = match super::load(config) {
         Ok(loaded) => loaded,
         Err(problems) => return super::bad_settings(&problems),
     };
     let Log { filter, lines, writer } = telemetry::init(&settings.telemetry, &resources.metrics);
+    for warning in &warnings {
+        let (key, found, write) = (&warning.key, &warning.found, &warning.fix);
+        tracing::warn!(key, found, write, "{key} {}", warning.what);
+    }
     let config = config.map(Path::to_owned);
     let load = Box::new(move || Settings::load(config.as_deref(), super::environment()));
     let reload = Reload { load, log_filter: filter };

@@ -14,7 +14,7 @@ use std::{cell::Cell, num::NonZeroU64, rc::Rc, sync::Arc, time::Instant};
 use actix_web::{
     HttpMessage as _, HttpRequest, HttpResponse,
     http::{
-        Method, StatusCode, Version,
+        Method, Version,
         header::{ACCEPT_ENCODING, RANGE},
         uri::PathAndQuery,
     },
@@ -148,22 +148,21 @@ impl Proxy {
         Ok(self.response(framing, response, lease, forwarded))
     }
 
-    /// Asks a server for `target` on the gateway's own account, as requests go; the response's body is not read.
+    /// Asks a server for `target` on the gateway's own account, as requests go.
     ///
     /// # Errors
     /// As [`Proxy::forward`].
-    pub(crate) async fn probe(
+    pub(crate) async fn ask(
         &self,
         upstream: &Arc<Upstream>,
         target: &PathAndQuery,
-    ) -> Result<StatusCode, ProxyError> {
+    ) -> Result<ClientResponse, ProxyError> {
         let members = self.mlflow.members().iter().chain(self.artifacts.iter().flat_map(Pool::members));
         let member = { members }.find(|member| Arc::ptr_eq(&member.upstream, upstream));
         let member = member.ok_or(ProxyError::Ejected)?;
         let mut request = member.request(Method::GET, target, false)?;
         self.headers.of_gateway(&member.host, request.headers_mut());
-        let response = request.send_body(body::None::new()).await.map_err(failed)?;
-        Ok(response.status())
+        request.send_body(body::None::new()).await.map_err(failed)
     }
 
     /// Sends the request and its body, and waits for the response's head.

@@ -2,9 +2,13 @@
 
 mod backend;
 
-use std::{future::Future, sync::Arc, time::Duration};
+use std::{
+    future::Future,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use deadpool_redis::redis::{RedisError, aio::PubSub};
+use deadpool_redis::redis::{RedisError, aio::PubSub, cmd};
 use secrecy::ExposeSecret as _;
 use tokio::{sync::Semaphore, time::timeout};
 
@@ -17,7 +21,7 @@ use backend::Backend;
 pub(crate) use backend::Connection;
 
 /// The most that a request waits for Redis.
-const PATIENCE: Duration = Duration::from_millis(50);
+pub(crate) const PATIENCE: Duration = Duration::from_millis(50);
 /// The most that a call takes behind the back of a request that did not wait for it: long enough for a first
 /// connection, which a later call then finds.
 const DEADLINE: Duration = Duration::from_secs(2);
@@ -79,6 +83,24 @@ impl Redis {
         attempt.ended(answers);
         self.found(answers);
         outcome.inspect_err(|error| tracing::debug!(%error, "Redis did not help")).ok()
+    }
+
+    /// Does what the gateway does, whatever happened before, and tells how long the last round trip took.
+    ///
+    /// # Errors
+    /// What Redis, or the way to it, says.
+    pub(crate) async fn try_out(&self) -> Result<Duration, String> {
+        let trying = async {
+            let mut connection = self.backend.connection().await?;
+            let text = |error: RedisError| error.to_string();
+            cmd("PING").query_async::<()>(&mut connection).await.map_err(text)?;
+            let began = Instant::now();
+            let mut write = cmd("SET");
+            write.arg("hokusai:check").arg(1).arg("PX").arg(1000);
+            write.query_async::<()>(&mut connection).await.map_err(text)?;
+            Ok(began.elapsed())
+        };
+        timeout(DEADLINE, trying).await.unwrap_or_else(|_| Err(format!("no answer within {DEADLINE:?}")))
     }
 
     /// Tells whether it answered, for the metrics.

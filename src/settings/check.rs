@@ -1,18 +1,17 @@
 //! Settings that are right one by one and wrong together.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use url::{Host, Url};
 
-use super::{Settings, problem::Problem};
+use super::{Mlflow, Server, problem::Problem};
 
 /// The problems that only the whole of the settings shows.
-pub(super) fn contradictions(settings: &Settings) -> Vec<Problem> {
+pub(super) fn contradictions(server: &Server, mlflow: &Mlflow) -> Vec<Problem> {
     let mut problems = Vec::new();
-    let mlflow = &settings.mlflow;
     let urls = mlflow.urls.iter().map(|url| ("mlflow.url", url));
     let urls = urls.chain(mlflow.artifacts_urls.iter().map(|url| ("mlflow.artifacts_url", url)));
-    for (key, url) in urls.filter(|(_, url)| is_own_address(url, settings)) {
+    for (key, url) in urls.filter(|(_, url)| is_own_address(url, server.bind)) {
         problems.push(Problem {
             key: key.to_owned(),
             found: Some(url.to_string()),
@@ -24,8 +23,7 @@ pub(super) fn contradictions(settings: &Settings) -> Vec<Problem> {
 }
 
 /// Whether `url` names the address that the gateway listens on, as far as can be told without asking DNS.
-fn is_own_address(url: &Url, settings: &Settings) -> bool {
-    let bind = settings.server.bind;
+fn is_own_address(url: &Url, bind: SocketAddr) -> bool {
     if bind.port() == 0 || url.port_or_known_default() != Some(bind.port()) {
         return false;
     }

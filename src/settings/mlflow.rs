@@ -202,7 +202,7 @@ impl UpstreamAuth {
                 let what = "does not fit the credentials that are set for MLflow";
                 let fix = "bearer with mlflow.token only, basic with mlflow.username and mlflow.password only, \
                            or none with none of them";
-                reader.problem("mlflow.auth", None, what, fix);
+                reader.problem("mlflow.auth", what, fix);
                 None
             }
         }

@@ -15,6 +15,7 @@ mod problem;
 mod reader;
 mod redis;
 mod redis_url;
+mod risks;
 mod server;
 mod sources;
 mod telemetry;
@@ -56,6 +57,16 @@ pub struct Settings {
     pub telemetry: Telemetry,
 }
 
+/// All that can be said of settings without looking at anything that they name.
+#[derive(Debug)]
+pub struct Examined {
+    /// `None` if a value is missing, or is none.
+    pub settings: Option<Settings>,
+    pub problems: Problems,
+    /// What works, and may not do what is believed of it.
+    pub warnings: Vec<Problem>,
+}
+
 impl Settings {
     /// Reads the defaults, `file` if there is one, and `environment` (pairs as from [`std::env::vars`]).
     ///
@@ -66,7 +77,20 @@ impl Settings {
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
     ) -> Result<Self, Problems> {
-        let mut reader = Reader::new(sources::collect(file, environment)?);
+        let Examined { settings, problems, .. } = Self::examine(file, environment);
+        match settings {
+            Some(settings) => problems.into_result(settings),
+            None => Err(problems),
+        }
+    }
+
+    /// As [`Settings::load`], with what is risky too; and with the settings themselves even if there are problems,
+    /// where nothing is missing for it.
+    pub fn examine(file: Option<&Path>, environment: impl IntoIterator<Item = (String, String)>) -> Examined {
+        let mut reader = match sources::collect(file, environment) {
+            Ok(layers) => Reader::new(layers),
+            Err(problems) => return Examined { settings: None, problems, warnings: Vec::new() },
+        };
         let server = Server::read(&mut reader);
         let mlflow = Mlflow::read(&mut reader);
         let auth = Auth::read(&mut reader);
@@ -76,8 +100,10 @@ impl Settings {
         let metrics = Metrics::read(&mut reader);
         let audit = Audit::read(&mut reader);
         let telemetry = Telemetry::read(&mut reader);
-        let mut problems = reader.finish();
-
+        let (mut problems, mut warnings) = reader.finish();
+        if let (Some(server), Some(mlflow)) = (&server, &mlflow) {
+            problems.extend(check::contradictions(server, mlflow));
+        }
         let settings = (|| {
             Some(Self {
                 server: server?,
@@ -91,9 +117,8 @@ impl Settings {
                 telemetry: telemetry?,
             })
         })();
-        let Some(settings) = settings else { return Err(problems) };
-        problems.extend(check::contradictions(&settings));
-        problems.into_result(settings)
+        warnings.extend(settings.iter().flat_map(risks::of));
+        Examined { settings, problems, warnings }
     }
 
     /// 16 hexadecimal digits that change with the settings. Secrets do not count.

@@ -17,12 +17,19 @@ pub struct Problem {
     pub fix: String,
 }
 
+impl Problem {
+    /// The variables that set its key, as a person would write them.
+    pub fn variables(&self) -> String {
+        sources::variables(&self.key)
+    }
+}
+
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.key.is_empty() {
             write!(f, "{}", self.what)?;
         } else {
-            write!(f, "{} ({}): {}", self.key, sources::variables(&self.key), self.what)?;
+            write!(f, "{} ({}): {}", self.key, self.variables(), self.what)?;
         }
         if let Some(found) = &self.found {
             write!(f, "\n    found: {found}")?;
@@ -36,6 +43,10 @@ impl fmt::Display for Problem {
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
+    pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
+        self.0.iter()
+    }
+
     pub fn push(&mut self, problem: Problem) {
         self.0.push(problem);
     }
@@ -55,6 +66,15 @@ impl Problems {
     /// The problems themselves.
     pub fn into_result<T>(self, value: T) -> Result<T, Self> {
         if self.0.is_empty() { Ok(value) } else { Err(self) }
+    }
+}
+
+impl IntoIterator for Problems {
+    type Item = Problem;
+    type IntoIter = std::vec::IntoIter<Problem>;
+
+    fn into_iter(self) -> Self::IntoIter {
+        self.0.into_iter()
     }
 }
 

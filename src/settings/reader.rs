@@ -7,6 +7,7 @@ use secrecy::SecretString;
 
 use super::{
     problem::{Problem, Problems},
+    sources::Layers,
     value::FromText,
 };
 
@@ -14,12 +15,16 @@ use super::{
 pub(super) struct Reader {
     values: BTreeMap<String, Value>,
     known: Vec<&'static str>,
+    /// What was found of each key that was taken, for its problems.
+    found: BTreeMap<String, String>,
     problems: Problems,
+    warnings: Vec<Problem>,
 }
 
 impl Reader {
-    pub(super) fn new(values: BTreeMap<String, Value>) -> Self {
-        Self { values, known: Vec::new(), problems: Problems::default() }
+    pub(super) fn new(Layers { values, warnings }: Layers) -> Self {
+        let (known, found) = (Vec::new(), BTreeMap::new());
+        Self { values, known, found, problems: Problems::default(), warnings }
     }
 
     /// A setting that must have a value. `None` after a problem was noted.
@@ -27,7 +32,7 @@ impl Reader {
         match self.optional(key)? {
             Some(value) => Some(value),
             None => {
-                self.problem(key, None, "is required and not set", T::FORM);
+                self.problem(key, "is required and not set", T::FORM);
                 None
             }
         }
@@ -37,11 +42,10 @@ impl Reader {
     #[expect(clippy::option_option, reason = "not set and not usable are two things")]
     pub(super) fn optional<T: FromText>(&mut self, key: &'static str) -> Option<Option<T>> {
         let Some(value) = self.take(key) else { return Some(None) };
-        let found = Self::describe(&value);
         match value.into_string() {
-            Ok(text) => self.parse(key, &text, found).map(Some),
+            Ok(text) => self.parse(key, &text).map(Some),
             Err(_) => {
-                self.problem(key, Some(found), "is a list or a table, where one value is wanted", T::FORM);
+                self.problem(key, "is a list or a table, where one value is wanted", T::FORM);
                 None
             }
         }
@@ -51,7 +55,7 @@ impl Reader {
     pub(super) fn required_list<T: FromText>(&mut self, key: &'static str) -> Option<Vec<T>> {
         let list = self.list(key)?;
         if list.is_empty() {
-            self.problem(key, None, "is required and not set", T::FORM);
+            self.problem(key, "is required and not set", T::FORM);
             return None;
         }
         Some(list)
@@ -74,7 +78,7 @@ impl Reader {
         let keys: Vec<String> = self.values.keys().filter(|key| inside(key)).cloned().collect();
         let mut table = Some(BTreeMap::new());
         for key in keys {
-            let items = self.values.remove(&key).and_then(|value| self.items(&key, value));
+            let items = self.remove(&key).and_then(|value| self.items(&key, value));
             // Every list is tried, so that all wrong ones are named.
             table = table.zip(items).map(|(mut table, items)| {
                 table.insert(key[prefix.len()..].to_owned(), items);
@@ -85,13 +89,12 @@ impl Reader {
     }
 
     fn items<T: FromText>(&mut self, key: &str, value: Value) -> Option<Vec<T>> {
-        let found = Self::describe(&value);
         let items = match value.kind {
             ValueKind::Array(items) => items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>(),
             kind => kind.to_string().split(',').map(|item| item.trim().to_owned()).collect(),
         };
         // Every item is tried, so that all wrong ones are named.
-        let parsed: Vec<Option<T>> = items.iter().map(|item| self.parse(key, item, found.clone())).collect();
+        let parsed: Vec<Option<T>> = items.iter().map(|item| self.parse(key, item)).collect();
         parsed.into_iter().collect()
     }
 
@@ -102,63 +105,74 @@ impl Reader {
         key: &'static str,
         file_key: &'static str,
     ) -> Option<Option<SecretString>> {
-        let direct = match self.take(key).map(Value::into_string) {
+        let direct = self.take(key);
+        if let Some(value) = &direct {
+            self.found.insert(key.to_owned(), format!("(hidden), {}", Self::origin(value)));
+        }
+        let direct = match direct.map(Value::into_string) {
             None => None,
             Some(Ok(text)) => Some(text),
             Some(Err(_)) => {
-                self.problem(
-                    key,
-                    None,
-                    "is a list or a table, where one value is wanted",
-                    SecretString::FORM,
-                );
+                self.problem(key, "is a list or a table, where one value is wanted", SecretString::FORM);
                 return None;
             }
         };
         let path: Option<PathBuf> = self.optional(file_key)?;
         let secret = match (direct, path) {
             (Some(_), Some(_)) => {
-                self.problem(file_key, None, &format!("is set beside {key}"), "only one of the two");
+                self.problem(file_key, &format!("is set beside {key}"), "only one of the two");
                 return None;
             }
             (Some(text), None) => text,
             (None, Some(path)) => match fs::read_to_string(&path) {
                 Ok(text) => text.trim_end_matches(['\r', '\n']).to_owned(),
                 Err(error) => {
-                    let found = Some(path.display().to_string());
-                    self.problem(file_key, found, &format!("cannot be read: {error}"), "the path of a file");
+                    self.problem(file_key, &format!("cannot be read: {error}"), "the path of a file");
                     return None;
                 }
             },
             (None, None) => return Some(None),
         };
         if secret.is_empty() {
-            self.problem(key, None, "is empty", SecretString::FORM);
+            self.problem(key, "is empty", SecretString::FORM);
             return None;
         }
         Some(Some(secret.into()))
     }
 
-    pub(super) fn problem(&mut self, key: &str, found: Option<String>, what: &str, fix: &str) {
-        self.problems.push(Problem {
-            key: key.to_owned(),
-            found,
-            what: what.to_owned(),
-            fix: fix.trim_end().to_owned(),
-        });
+    pub(super) fn problem(&mut self, key: &str, what: &str, fix: &str) {
+        let problem = self.about(key, what, fix);
+        self.problems.push(problem);
     }
 
-    /// Every problem so far, and one for each key that nothing has asked for.
-    pub(super) fn finish(mut self) -> Problems {
+    /// Something that works, and may not do what is believed of it.
+    pub(super) fn warn(&mut self, key: &str, what: &str, fix: &str) {
+        let warning = self.about(key, what, fix);
+        self.warnings.push(warning);
+    }
+
+    fn about(&self, key: &str, what: &str, fix: &str) -> Problem {
+        Problem {
+            key: key.to_owned(),
+            found: self.found.get(key).cloned(),
+            what: what.to_owned(),
+            fix: fix.trim_end().to_owned(),
+        }
+    }
+
+    /// Every problem so far, and one for each key that nothing has asked for; and every warning.
+    pub(super) fn finish(mut self) -> (Problems, Vec<Problem>) {
         for (key, value) in std::mem::take(&mut self.values) {
             let near = self
                 .known
                 .iter()
                 .max_by(|a, b| strsim::jaro_winkler(a, &key).total_cmp(&strsim::jaro_winkler(b, &key)));
             let fix = near.map_or_else(String::new, |near| format!("{near}, or nothing"));
-            self.problem(&key, Some(Self::origin(&value)), "is not a setting", &fix);
+            // It may be a secret under a mistyped name.
+            self.found.insert(key.clone(), Self::origin(&value));
+            self.problem(&key, "is not a setting", &fix);
         }
-        self.problems
+        (self.problems, self.warnings)
     }
 
     pub(super) fn into_problems(self) -> Problems {
@@ -167,14 +181,20 @@ impl Reader {
 
     fn take(&mut self, key: &'static str) -> Option<Value> {
         self.known.push(key);
-        self.values.remove(key)
+        self.remove(key)
     }
 
-    fn parse<T: FromText>(&mut self, key: &str, text: &str, found: String) -> Option<T> {
+    fn remove(&mut self, key: &str) -> Option<Value> {
+        let value = self.values.remove(key)?;
+        self.found.insert(key.to_owned(), Self::describe(&value));
+        Some(value)
+    }
+
+    fn parse<T: FromText>(&mut self, key: &str, text: &str) -> Option<T> {
         match T::from_text(text) {
             Ok(value) => Some(value),
             Err(what) => {
-                self.problem(key, Some(found), &what, T::FORM);
+                self.problem(key, &what, T::FORM);
                 None
             }
         }

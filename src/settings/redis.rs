@@ -25,8 +25,12 @@ impl RedisSettings {
         let pool_size = reader.value("redis.pool_size");
         let (url, pool_size) = (url?, pool_size?);
         let Some(url) = url else { return Some(None) };
+        if !url.expose_secret().contains("://") {
+            reader.problem("redis.url", "has no scheme", "redis:// before it, or rediss:// for TLS");
+            return None;
+        }
         if RedisUrl::parse(url.expose_secret()).is_none() {
-            reader.problem("redis.url", None, "has none of the forms of a Redis URL", redis_url::FORMS);
+            reader.problem("redis.url", "has none of the forms of a Redis URL", redis_url::FORMS);
             return None;
         }
         Some(Some(Self { url, pool_size }))

@@ -34,20 +34,35 @@ fn variable(key: &str) -> String {
     format!("HOKUSAI__{}", key.replace('.', "__").to_uppercase())
 }
 
-/// Every key that any layer sets, with the value of the last one.
+/// All layers in one.
+pub(super) struct Layers {
+    /// Every key that any layer sets, with the value of the last one.
+    pub(super) values: BTreeMap<String, Value>,
+    pub(super) warnings: Vec<Problem>,
+}
+
+/// Reads every layer.
 ///
 /// # Errors
 /// A file that is missing or is not TOML.
 pub(super) fn collect(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (String, String)>,
-) -> Result<BTreeMap<String, Value>, Problems> {
+) -> Result<Layers, Problems> {
     // An empty variable is one that is not set, as compose files write it.
     let mut environment: HashMap<String, String> =
         environment.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    let mut warnings = Vec::new();
     for (elder, key) in ELDER_VARIABLES {
-        if let Some(value) = environment.remove(elder) {
-            environment.entry(variable(key)).or_insert(value);
+        let Some(value) = environment.remove(elder) else { continue };
+        let in_force = environment.entry(variable(key)).or_insert_with(|| value.clone());
+        if *in_force != value {
+            warnings.push(Problem {
+                key: key.to_owned(),
+                found: Some(format!("two values in the environment; that of {} is in force", variable(key))),
+                what: format!("is set by {elder} too, to something else"),
+                fix: "one of the two variables".to_owned(),
+            });
         }
     }
 
@@ -66,9 +81,9 @@ pub(super) fn collect(
         what: error.to_string(),
         fix: "a TOML file that can be read, like config/default.toml".to_owned(),
     })?;
-    let mut flat = BTreeMap::new();
-    flatten(None, merged.cache, &mut flat);
-    Ok(flat)
+    let mut values = BTreeMap::new();
+    flatten(None, merged.cache, &mut values);
+    Ok(Layers { values, warnings })
 }
 
 /// Says where a file is not TOML. The parser's own words would quote the line, and with it a secret.

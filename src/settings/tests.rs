@@ -200,6 +200,6 @@ fn a_secret_that_is_none_is_a_problem() {
 #[test]
 fn a_redis_url_without_its_scheme_is_told_with_the_other_problems_and_never_shown() {
     let text = problems(&[("REDIS_URL", "redis.internal:6379/s3cr3t")]);
-    assert!(text.contains("redis.url (HOKUSAI__REDIS__URL or REDIS_URL): has none of the forms"), "{text}");
+    assert!(text.contains("redis.url (HOKUSAI__REDIS__URL or REDIS_URL): has no scheme"), "{text}");
     assert!(text.contains("mlflow.url") && !text.contains("s3cr3t"), "{text}");
 }

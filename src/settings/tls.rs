@@ -30,7 +30,7 @@ impl Identity {
             (None, None) => Some(None),
             (one, _) => {
                 let missing = if one.is_some() { key } else { cert };
-                reader.problem(missing, None, "is not set, and its counterpart is", "the path of a PEM file");
+                reader.problem(missing, "is not set, and its counterpart is", "the path of a PEM file");
                 None
             }
         }

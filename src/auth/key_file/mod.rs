@@ -54,6 +54,17 @@ impl KeyFile {
         Ok(count)
     }
 
+    /// How many keys may be used at this moment.
+    pub fn in_force(&self) -> usize {
+        let now = Timestamp::now();
+        let ended = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
+        self.keys
+            .load()
+            .values()
+            .filter(|key| !ended(key.revoked_at) && !ended(key.principal.expires_at))
+            .count()
+    }
+
     /// # Errors
     /// Why the key is refused. Expiry is not looked at here.
     pub fn verify(&self, key: &str) -> Result<Arc<Principal>, Rejection> {

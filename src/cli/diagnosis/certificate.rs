@@ -1,0 +1,84 @@
+//! What a server shows of itself over TLS.
+
+use jiff::Timestamp;
+use rustls::{
+    CertificateError,
+    pki_types::{CertificateDer, UnixTime},
+};
+use x509_cert::{
+    Certificate,
+    der::Decode as _,
+    ext::pkix::{SubjectAltName, name::GeneralName},
+};
+
+use super::Fault;
+
+/// The certificate in words: whom it is for, who vouches for it, until when.
+pub(super) fn describe(chain: Option<&[CertificateDer<'_>]>) -> String {
+    let shown = chain.and_then(<[_]>::first).and_then(|leaf| Certificate::from_der(leaf).ok());
+    let Some(shown) = shown else { return "a certificate that is trusted".to_owned() };
+    let shown = shown.tbs_certificate();
+    let until = shown.validity().not_after.to_unix_duration();
+    let until = Timestamp::from_second(until.as_secs() as i64).unwrap_or(Timestamp::MAX);
+    let days = until.duration_since(Timestamp::now()).as_hours() / 24;
+    let soon = if days < 14 { ": renew it soon" } else { "" };
+    let names = names(shown).join(", ");
+    format!("the certificate is for {names}, by {}, until {until} ({days} days{soon})", shown.issuer())
+}
+
+fn names(certificate: &x509_cert::TbsCertificate) -> Vec<String> {
+    let names = certificate.get_extension::<SubjectAltName>().ok().flatten();
+    let names = names.iter().flat_map(|(_, names)| &names.0).filter_map(|name| match name {
+        GeneralName::DnsName(name) => Some(name.to_string()),
+        GeneralName::IpAddress(bytes) => address(bytes.as_bytes()),
+        _ => None,
+    });
+    let names: Vec<String> = names.collect();
+    if names.is_empty() {
+        vec![format!("{} (no subject alternative name)", certificate.subject())]
+    } else {
+        names
+    }
+}
+
+fn address(bytes: &[u8]) -> Option<String> {
+    let v4 = <[u8; 4]>::try_from(bytes).map(|bytes| std::net::IpAddr::from(bytes).to_string());
+    v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(|bytes| std::net::IpAddr::from(bytes).to_string())).ok()
+}
+
+/// Why a certificate is not believed.
+pub(super) fn fault(error: &CertificateError, host: &str, ca_written_as: &str) -> Fault {
+    match error {
+        CertificateError::ExpiredContext { not_after, .. } => Fault::new(
+            format!("the certificate of {host} expired at {}", moment(*not_after)),
+            "nobody renewed it; or the renewed one was not loaded by the server; or this machine's clock is wrong",
+            "renew it, and let the server load it",
+        ),
+        CertificateError::NotValidYetContext { not_before, .. } => Fault::new(
+            format!("the certificate of {host} is not valid before {}", moment(*not_before)),
+            "this machine's clock is slow, or the certificate was made for later",
+            "set the clock, or use the certificate that is valid now",
+        ),
+        CertificateError::NotValidForNameContext { presented, .. } => Fault::new(
+            format!("the certificate is for {}, and not for {host}", presented.join(", ")),
+            "the address leads to another server, or names this one by a name that its certificate does not have",
+            format!("the server by a name of its certificate, or a certificate with the name {host}"),
+        ),
+        CertificateError::UnknownIssuer => Fault::new(
+            format!("nobody that is trusted here vouches for the certificate of {host}"),
+            "it is self-signed or by a private authority; or the server does not send the intermediate certificate",
+            format!("{ca_written_as}: the authority's certificate; or let the server send its whole chain"),
+        ),
+        other => Fault::new(
+            format!("the certificate of {host} is not good: {other}"),
+            "it was not made for a server, or is damaged",
+            format!(
+                "a certificate for a server (not an authority's own), by an authority in {ca_written_as}"
+            ),
+        ),
+    }
+}
+
+fn moment(time: UnixTime) -> String {
+    Timestamp::from_second(time.as_secs() as i64).map_or_else(|_| "?".to_owned(), |moment| moment.to_string())
+}

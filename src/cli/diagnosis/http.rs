@@ -1,0 +1,133 @@
+//! One HTTP exchange, as the gateway's own client makes it: no redirects followed, nothing retried.
+
+use std::time::{Duration, Instant};
+
+use actix_web::http::{
+    StatusCode,
+    header::{HOST, HeaderMap, HeaderValue},
+    uri::PathAndQuery,
+};
+use awc::{ClientResponse, body::MessageBody, http::Method};
+use serde_json::Value;
+use tokio::time::timeout;
+use url::Url;
+
+use crate::{
+    error::ERROR_SOURCE,
+    http_client::{Connections, HttpClient, Tls},
+};
+
+/// Time for a whole exchange with a small body.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The most that is read of an answer, in bytes.
+const MAX_ANSWER: usize = 1024 * 1024;
+
+/// A server that is asked.
+#[derive(Debug)]
+pub(in crate::cli) struct Site {
+    client: HttpClient,
+    host: HeaderValue,
+}
+
+/// What came back.
+#[derive(Debug)]
+pub(in crate::cli) struct Answer {
+    pub(in crate::cli) status: StatusCode,
+    pub(in crate::cli) headers: HeaderMap,
+    pub(in crate::cli) body: Vec<u8>,
+    pub(in crate::cli) took: Duration,
+}
+
+impl Site {
+    pub(in crate::cli) fn new(url: &Url, tls: Option<&Tls>) -> Self {
+        let connections = Connections {
+            connect_timeout: Duration::from_secs(5),
+            keep_alive: Duration::from_secs(2),
+            limit: 4,
+        };
+        let name = url.host_str().unwrap_or_default();
+        let host = url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
+        let host = HeaderValue::try_from(host).unwrap_or(HeaderValue::from_static("invalid"));
+        Self { client: HttpClient::new(url, tls, connections), host }
+    }
+
+    /// A request whose body is still to be given.
+    ///
+    /// # Errors
+    /// A target that is none.
+    pub(in crate::cli) fn request(
+        &self,
+        method: Method,
+        target: &str,
+        headers: &[(&str, &str)],
+    ) -> Result<awc::ClientRequest, String> {
+        let target = PathAndQuery::try_from(target).map_err(|error| format!("{target}: {error}"))?;
+        let mut request = self.client.request(method, target).insert_header((HOST, self.host.clone()));
+        for header in headers {
+            request = request.append_header(*header);
+        }
+        Ok(request)
+    }
+
+    /// Sends a request and reads the answer.
+    ///
+    /// # Errors
+    /// No answer, in words.
+    pub(in crate::cli) async fn ask(
+        &self,
+        method: Method,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: impl MessageBody + 'static,
+    ) -> Result<Answer, String> {
+        let request = self.request(method, target, headers)?;
+        let began = Instant::now();
+        let exchange = async {
+            let response = request.send_body(body).await.map_err(|error| error.to_string())?;
+            Answer::read(response, began).await
+        };
+        timeout(PATIENCE, exchange).await.unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}")))
+    }
+}
+
+impl Answer {
+    /// # Errors
+    /// A body that breaks off, or is too long.
+    pub(in crate::cli) async fn read<S>(
+        mut response: ClientResponse<S>,
+        began: Instant,
+    ) -> Result<Self, String>
+    where
+        S: futures_core::Stream<Item = Result<actix_web::web::Bytes, actix_web::error::PayloadError>>,
+    {
+        let body = response.body().limit(MAX_ANSWER).await.map_err(|error| error.to_string())?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        Ok(Self { status, headers, body: body.to_vec(), took: began.elapsed() })
+    }
+
+    /// Whether the gateway answered by itself; MLflow's answers never say so.
+    pub(in crate::cli) fn is_the_gateways(&self) -> bool {
+        self.headers.contains_key(ERROR_SOURCE)
+    }
+
+    /// `Null` where it is none.
+    pub(in crate::cli) fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_default()
+    }
+
+    pub(in crate::cli) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    pub(in crate::cli) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
+
+/// Who answers, and the beginning of what it says, on one line.
+pub(in crate::cli) fn excerpt(answer: &Answer) -> String {
+    let server = answer.header("server").map_or_else(String::new, |server| format!(" from {server}"));
+    let text: String =
+        answer.text().split_whitespace().collect::<Vec<_>>().join(" ").chars().take(160).collect();
+    format!("{}{server}: {}", answer.status.as_u16(), if text.is_empty() { "(no body)" } else { &text })
+}

@@ -1,0 +1,98 @@
+//! What was checked, told as it happens and kept for the end.
+
+use std::{
+    io::{self, IsTerminal as _, Write as _},
+    time::Instant,
+};
+
+use serde_json::{Value, json};
+
+use super::{Fault, Finding};
+use crate::cli::format::{Format, print};
+
+/// Every check so far. No secret that it was made with is ever told, whoever's words it stands in.
+#[derive(Debug)]
+pub(in crate::cli) struct Journal {
+    format: Format,
+    secrets: Vec<String>,
+    checks: Vec<Value>,
+    failed: usize,
+    passed: usize,
+}
+
+impl Journal {
+    pub(in crate::cli) fn new(format: Format, secrets: Vec<String>) -> Self {
+        Self { format, secrets, checks: Vec::new(), failed: 0, passed: 0 }
+    }
+
+    /// Does `work` and tells what came of it; its value, unless it failed.
+    pub(in crate::cli) async fn check<T>(
+        &mut self,
+        name: &str,
+        work: impl Future<Output = Finding<T>>,
+    ) -> Option<T> {
+        progress(&format!("…    {name}"));
+        let began = Instant::now();
+        let outcome = work.await;
+        let ms = began.elapsed().as_millis() as u64;
+        progress("");
+        match outcome {
+            Ok((value, found)) => {
+                let found = self.without_secrets(&found);
+                self.passed += 1;
+                self.line(&format!("ok    {name:<24} {found}\n"));
+                self.checks.push(json!({ "check": name, "outcome": "ok", "found": found, "ms": ms }));
+                Some(value)
+            }
+            Err(Fault { what, cause, fix }) => {
+                let [what, cause, fix] = [what, cause, fix].map(|words| self.without_secrets(&words));
+                self.failed += 1;
+                self.line(&format!("FAIL  {name:<24} {what}\n      cause: {cause}\n      fix:   {fix}\n"));
+                self.checks.push(json!({
+                    "check": name, "outcome": "failed", "found": what, "cause": cause, "fix": fix, "ms": ms,
+                }));
+                None
+            }
+        }
+    }
+
+    /// A check that cannot be made, and why.
+    pub(in crate::cli) fn skip(&mut self, name: &str, why: &str) {
+        self.line(&format!("skip  {name:<24} {why}\n"));
+        self.checks.push(json!({ "check": name, "outcome": "skipped", "found": why }));
+    }
+
+    pub(in crate::cli) fn failures(&self) -> usize {
+        self.failed
+    }
+
+    /// Every check, in order.
+    pub(in crate::cli) fn checks(&self) -> &[Value] {
+        &self.checks
+    }
+
+    /// How many passed, failed and were skipped.
+    pub(in crate::cli) fn summary(&self) -> String {
+        let skipped = self.checks.len() - self.passed - self.failed;
+        format!("{} passed, {} failed, {skipped} skipped", self.passed, self.failed)
+    }
+
+    fn line(&self, text: &str) {
+        if self.format == Format::Text {
+            print(text);
+        }
+    }
+
+    fn without_secrets(&self, words: &str) -> String {
+        self.secrets.iter().fold(words.to_owned(), |words, secret| words.replace(secret, "(the key)"))
+    }
+}
+
+/// What is under way, on a terminal: a line that the next one takes the place of.
+fn progress(text: &str) {
+    let mut terminal = io::stderr();
+    if terminal.is_terminal() {
+        let _ = write!(terminal, "\r\x1b[K{text}");
+        let _ = terminal.flush();
+    }
+}

@@ -1,0 +1,28 @@
+//! How `check --probe` and `doctor` look at servers: one check after the other, each with what was found, and if it
+//! fails, its likely cause and what to do.
+
+mod certificate;
+mod http;
+mod journal;
+mod network;
+
+pub(super) use http::{Answer, Site, excerpt};
+pub(super) use journal::Journal;
+pub(super) use network::{Place, speaks_tls};
+
+/// Why a check fails, in words for whoever has to mend it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Fault {
+    pub(super) what: String,
+    pub(super) cause: String,
+    pub(super) fix: String,
+}
+
+impl Fault {
+    pub(super) fn new(what: impl Into<String>, cause: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { what: what.into(), cause: cause.into(), fix: fix.into() }
+    }
+}
+
+/// What a check comes to: a value for the next one and words for a person, or a fault.
+pub(super) type Finding<T = ()> = Result<(T, String), Fault>;

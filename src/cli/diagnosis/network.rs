@@ -1,0 +1,177 @@
+//! The way to a server: its name, a connection, TLS.
+
+use std::{
+    io::{self, ErrorKind},
+    net::{SocketAddr, TcpListener},
+    sync::Arc,
+    time::Duration,
+};
+
+use rustls::pki_types::ServerName;
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::timeout,
+};
+use tokio_rustls::TlsConnector;
+
+use super::{Fault, Finding, Journal, certificate};
+use crate::tls::ClientConfig;
+
+/// Time for each step.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// Where a server should be.
+#[derive(Debug, Clone)]
+pub(in crate::cli) struct Place {
+    pub(in crate::cli) host: String,
+    pub(in crate::cli) port: u16,
+    /// How TLS is spoken to it, if it is.
+    pub(in crate::cli) tls: Option<ClientConfig>,
+    /// Where this address, and the authority of its certificate, are written: `mlflow.url`, `--url`.
+    pub(in crate::cli) written_as: &'static str,
+    pub(in crate::cli) ca_written_as: &'static str,
+}
+
+impl Place {
+    /// Looks for the server, step by step: `{name}.dns`, `{name}.tcp`, `{name}.tls`. What cannot be tried is skipped.
+    pub(in crate::cli) async fn reach(&self, journal: &mut Journal, name: &str) -> Option<Vec<SocketAddr>> {
+        let [dns, tcp, tls] = ["dns", "tcp", "tls"].map(|step| step_of(name, step));
+        let addresses = journal.check(&dns, self.resolve()).await;
+        let stream = match &addresses {
+            Some(addresses) => journal.check(&tcp, self.connect(addresses)).await,
+            None => {
+                journal.skip(&tcp, "its name is not known");
+                None
+            }
+        };
+        let Some(config) = &self.tls else { return stream.and(addresses) };
+        let Some(stream) = stream else {
+            journal.skip(&tls, "there is no connection");
+            return None;
+        };
+        journal.check(&tls, self.handshake(stream, config)).await.and(addresses)
+    }
+
+    pub(in crate::cli) async fn resolve(&self) -> Finding<Vec<SocketAddr>> {
+        let Self { host, port, written_as, .. } = self;
+        let found = timeout(PATIENCE, lookup_host((host.trim_matches(['[', ']']), *port))).await;
+        let found = found.unwrap_or_else(|_| Err(io::Error::other(format!("no answer within {PATIENCE:?}"))));
+        let fault = |error: String| {
+            let fix = format!("as {written_as} a name that `getent hosts {host}` finds on this machine");
+            Fault::new(
+                format!("{host} does not resolve: {error}"),
+                "the name is misspelt, or the DNS that this machine asks does not know it",
+                fix,
+            )
+        };
+        let addresses: Vec<SocketAddr> = found.map_err(|error| fault(error.to_string()))?.collect();
+        if addresses.is_empty() {
+            return Err(fault("it has no address".to_owned()));
+        }
+        let ips: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
+        Ok((addresses, format!("{host} is {}", ips.join(", "))))
+    }
+
+    /// The first address that takes a connection.
+    pub(in crate::cli) async fn connect(&self, addresses: &[SocketAddr]) -> Finding<TcpStream> {
+        let mut outcome = Err(io::Error::other("no address"));
+        let mut tried = String::new();
+        for address in addresses {
+            tried = address.to_string();
+            let connecting = timeout(PATIENCE, TcpStream::connect(address)).await;
+            outcome = connecting.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
+            if outcome.is_ok() {
+                break;
+            }
+        }
+        let Self { port, written_as, .. } = self;
+        outcome.map(|stream| (stream, format!("{tried} takes connections"))).map_err(|error| match error.kind() {
+            ErrorKind::ConnectionRefused => Fault::new(
+                format!("nothing listens at {tried}"),
+                "the server is not running, or listens on another port or on its own loopback address only; a load \
+                 balancer has no listener on this port",
+                format!("start it, or write the address at which it listens as {written_as}"),
+            ),
+            ErrorKind::TimedOut => Fault::new(
+                format!("no connection to {tried} within {PATIENCE:?}"),
+                "a firewall, a security group or a missing route drops the packets",
+                format!("let this machine reach port {port} there"),
+            ),
+            _ => Fault::new(
+                format!("no connection to {tried}: {error}"),
+                "there is no way from this machine to that network",
+                format!("another address as {written_as}, or a route to this one"),
+            ),
+        })
+    }
+
+    async fn handshake(&self, stream: TcpStream, config: &ClientConfig) -> Finding {
+        let Self { host, port, written_as, ca_written_as, .. } = self;
+        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|error| {
+            Fault::new(
+                format!("{host} is no name that a certificate can have: {error}"),
+                "the name has characters that host names do not have",
+                format!("a host name or an IP address as {written_as}"),
+            )
+        })?;
+        match timeout(PATIENCE, TlsConnector::from(Arc::clone(config)).connect(name, stream)).await {
+            Ok(Ok(stream)) => Ok(((), certificate::describe(stream.get_ref().1.peer_certificates()))),
+            Ok(Err(error)) => Err(match rustls_error(&error) {
+                Some(rustls::Error::InvalidCertificate(wrong)) => {
+                    certificate::fault(wrong, host, ca_written_as)
+                }
+                _ => Fault::new(
+                    format!("no TLS with {host}:{port}: {error}"),
+                    "what listens there speaks no TLS, or another version of it; or it wants a certificate of ours",
+                    format!(
+                        "http:// (redis:// for Redis) in {written_as} if it speaks no TLS, or the port that does"
+                    ),
+                ),
+            }),
+            Err(_) => Err(Fault::new(
+                format!("no TLS with {host}:{port} within {PATIENCE:?}"),
+                "what listens there waits for something else than TLS",
+                format!(
+                    "http:// (redis:// for Redis) in {written_as} if it speaks no TLS, or the port that does"
+                ),
+            )),
+        }
+    }
+
+    /// Whether one of these is where this machine's gateway listens.
+    pub(in crate::cli) fn is_own(addresses: &[SocketAddr], bind: SocketAddr) -> bool {
+        // An address can be bound to where it is this machine's.
+        let is_here = |address: &SocketAddr| TcpListener::bind((address.ip(), 0)).is_ok();
+        addresses.iter().any(|address| {
+            address.port() == bind.port()
+                && (address.ip() == bind.ip() || (bind.ip().is_unspecified() && is_here(address)))
+        })
+    }
+}
+
+/// Whether what listens there answers to a TLS handshake, with whatever certificate.
+pub(in crate::cli) async fn speaks_tls(addresses: &[SocketAddr], config: &ClientConfig) -> bool {
+    let handshake = async {
+        let stream = TcpStream::connect(addresses).await?;
+        let name = ServerName::from(addresses.first().map_or([0, 0, 0, 0].into(), SocketAddr::ip));
+        TlsConnector::from(Arc::clone(config)).connect(name, stream).await
+    };
+    match timeout(PATIENCE, handshake).await {
+        Ok(Ok(_)) => true,
+        Ok(Err(error)) => {
+            matches!(
+                rustls_error(&error),
+                Some(rustls::Error::InvalidCertificate(_) | rustls::Error::AlertReceived(_))
+            )
+        }
+        Err(_) => false,
+    }
+}
+
+fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+fn step_of(name: &str, step: &str) -> String {
+    if name.is_empty() { step.to_owned() } else { format!("{name}.{step}") }
+}

@@ -1,0 +1,185 @@
+//! Artifacts: up, listed, down with the same digest, deleted; a model's files; and 64 MB, streamed.
+
+use std::time::{Duration, Instant};
+
+use actix_web::web::Bytes;
+use awc::{body, body::SizedStream, http::Method};
+use futures_util::{StreamExt as _, stream};
+use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
+use sha2::{Digest as _, Sha256};
+use tokio::time::timeout;
+
+use super::{
+    Patient,
+    expectation::{expect, not_mlflows, unexpected},
+    tracking::Run,
+};
+use crate::cli::diagnosis::{Answer, Fault, Finding, Journal};
+
+/// The artifacts' own mount: MLflow's client asks for it on the bare host, whatever the path of its tracking URI.
+const STORE: &str = "/api/2.0/mlflow-artifacts/artifacts";
+const NOTE: &str = "doctor/a note.txt";
+const NOTE_ENCODED: &str = "doctor/a%20note.txt";
+const TEXT: &str = "hokusai-gateway doctor was here\n";
+/// The files of a model, in a folder of that name.
+pub(super) const MODEL: &str = "model";
+pub(super) const MODEL_FILE: &str = "\
+flavors:
+  doctor:
+    data: weights.json
+model_size_bytes: 21
+";
+const WEIGHTS: &str = "{\"weights\": [1, 2]}\n\n";
+
+const CHUNK: usize = 64 * 1024;
+const CHUNKS: usize = 1024;
+const LARGE: u64 = (CHUNK * CHUNKS) as u64;
+/// Time for each way of it.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+impl Patient {
+    /// The path of the model's files in the store, if they are there.
+    pub(super) async fn artifacts(&self, journal: &mut Journal, run: &Run) -> Option<String> {
+        let note = format!("{}/{NOTE_ENCODED}", run.artifacts);
+        if journal.check("artifact up", self.put(&note, TEXT)).await.is_none() {
+            journal.skip("artifact down", "nothing was uploaded");
+            return None;
+        }
+        journal.check("artifact listed", self.listed(run)).await;
+        journal.check("artifact down", self.down(&note, TEXT)).await;
+        journal.check("artifact deleted", self.deleted(&note)).await;
+        let model = format!("{}/{MODEL}", run.artifacts);
+        let files = async {
+            self.put(&format!("{model}/MLmodel"), MODEL_FILE).await?;
+            self.put(&format!("{model}/weights.json"), WEIGHTS).await
+        };
+        journal.check("model files", files).await.map(|()| model)
+    }
+
+    pub(super) async fn store(
+        &self,
+        method: Method,
+        path: &str,
+        body: impl body::MessageBody + 'static,
+    ) -> Result<Answer, String> {
+        self.site
+            .ask(method, &format!("{STORE}/{path}"), &[("authorization", &self.authorization)], body)
+            .await
+    }
+
+    async fn put(&self, path: &str, text: &'static str) -> Finding {
+        expect(self.store(Method::PUT, path, text).await, 200)?;
+        Ok(((), format!("{} bytes", text.len())))
+    }
+
+    async fn listed(&self, run: &Run) -> Finding {
+        let answer = self.read(&format!("artifacts/list?run_id={}&path=doctor", run.id)).await?;
+        let files = answer.json();
+        let is_there = |file: &serde_json::Value| file["path"] == NOTE && file["file_size"] == TEXT.len();
+        if files["files"].as_array().is_some_and(|files| files.iter().any(is_there)) {
+            Ok(((), format!("`{NOTE}` with its size")))
+        } else {
+            Err(not_mlflows(&answer, &format!("no `{NOTE}`")))
+        }
+    }
+
+    pub(super) async fn down(&self, path: &str, text: &str) -> Finding {
+        let answer = expect(self.store(Method::GET, path, body::None::new()).await, 200)?;
+        let (sent, came) = (Sha256::digest(text), Sha256::digest(&answer.body));
+        if sent == came {
+            Ok(((), format!("sha256 {}…", &hex::encode(came)[..16])))
+        } else {
+            Err(changed(&hex::encode(sent), &hex::encode(came)))
+        }
+    }
+
+    async fn deleted(&self, path: &str) -> Finding {
+        expect(self.store(Method::DELETE, path, body::None::new()).await, 200)?;
+        match self.store(Method::GET, path, body::None::new()).await {
+            Ok(answer) if answer.status.as_u16() == 200 => Err(Fault::new(
+                "it is still there",
+                "a cache before the gateway answers for artifacts, or the store keeps what it was told to delete",
+                "no caching of this host; the store's own log",
+            )),
+            Ok(answer) if answer.is_the_gateways() => Err(unexpected(&answer, 404)),
+            // MLflow says 404 or 500 of what is gone, by the kind of its store.
+            Ok(answer) => Ok(((), format!("and gone ({})", answer.status.as_u16()))),
+            Err(error) => expect(Err(error), 404).map(|_| ((), String::new())),
+        }
+    }
+
+    /// 64 MB there and back, neither held in memory, here or on the way.
+    pub(super) async fn large(&self, journal: &mut Journal, run: &Run) {
+        let path = format!("{}/doctor/large.bin", run.artifacts);
+        if journal.check("64 MB up", self.large_up(&path)).await.is_none() {
+            journal.skip("64 MB down", "they were not uploaded");
+            return;
+        }
+        journal.check("64 MB down", self.large_down(&path)).await;
+    }
+
+    async fn large_up(&self, path: &str) -> Finding {
+        let began = Instant::now();
+        let sending = async {
+            let headers = [("authorization", &*self.authorization)];
+            let request = self.site.request(Method::PUT, &format!("{STORE}/{path}"), &headers)?;
+            let chunks = stream::iter(chunks().map(Ok::<_, std::io::Error>));
+            let response = request.send_body(SizedStream::new(LARGE, chunks)).await;
+            Answer::read(response.map_err(|error| error.to_string())?, began).await
+        };
+        expect(in_time(sending).await, 200)?;
+        Ok(((), rate(began.elapsed())))
+    }
+
+    async fn large_down(&self, path: &str) -> Finding {
+        let began = Instant::now();
+        let receiving = async {
+            let headers = [("authorization", &*self.authorization)];
+            let request = self.site.request(Method::GET, &format!("{STORE}/{path}"), &headers)?;
+            let mut response =
+                request.send_body(body::None::new()).await.map_err(|error| error.to_string())?;
+            if response.status().as_u16() != 200 {
+                return Answer::read(response, began).await.map(Err);
+            }
+            let mut digest = Sha256::new();
+            while let Some(chunk) = response.next().await {
+                digest.update(chunk.map_err(|error| format!("broke off: {error}"))?);
+            }
+            Ok(Ok(hex::encode(digest.finalize())))
+        };
+        let came = match in_time(receiving).await {
+            Ok(Ok(came)) => came,
+            Ok(Err(answer)) => return Err(unexpected(&answer, 200)),
+            Err(error) => return expect(Err(error), 200).map(|_| ((), String::new())),
+        };
+        let sent =
+            hex::encode(chunks().fold(Sha256::new(), |digest, chunk| digest.chain_update(chunk)).finalize());
+        if sent == came { Ok(((), rate(began.elapsed()))) } else { Err(changed(&sent, &came)) }
+    }
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(format!("not over within {PATIENCE:?}")))
+}
+
+/// Bytes that look like those of a model: nothing on the way can make them smaller.
+fn chunks() -> impl Iterator<Item = Bytes> {
+    let mut random = SmallRng::seed_from_u64(7);
+    (0..CHUNKS).map(move |_| {
+        let mut chunk = vec![0; CHUNK];
+        random.fill_bytes(&mut chunk);
+        chunk.into()
+    })
+}
+
+fn rate(took: Duration) -> String {
+    format!("{took:.1?}, {:.0} MB/s", LARGE as f64 / 1e6 / took.as_secs_f64().max(1e-9))
+}
+
+fn changed(sent: &str, came: &str) -> Fault {
+    Fault::new(
+        format!("what came back is not what was sent: sha256 {sent} became {came}"),
+        "something on the way changes bodies: compression, a virus scanner, a cache with another object",
+        "let the load balancer and everything before it pass bodies on as they are",
+    )
+}

@@ -1,0 +1,138 @@
+//! The one right answer, and what another one means.
+
+use serde_json::Value;
+
+use crate::cli::diagnosis::{Answer, Fault, excerpt};
+
+/// What the gateway's own reasons mean to whoever runs it; docs/TROUBLESHOOTING.md has them at length.
+const REASONS: [(&str, &str, &str); 13] = [
+    (
+        "credential_missing",
+        "something before the gateway takes the Authorization header away",
+        "let the load balancer or CDN pass Authorization on",
+    ),
+    (
+        "credential_rejected",
+        "the key is unknown, expired or revoked; or the auth service is asked about another service id",
+        "`hokusai-gateway check --probe` beside the gateway, with the same key, tells which",
+    ),
+    (
+        "scope_missing",
+        "the key may not do this",
+        "a key with mlflow:read, mlflow:write and mlflow:delete; `hokusai-gateway explain` tells what a key may do",
+    ),
+    (
+        "rate_limited",
+        "the key has used up its limit",
+        "wait as long as Retry-After says, or a key with a higher limit",
+    ),
+    (
+        "auth_unavailable",
+        "the auth service does not answer, or not as agreed",
+        "`hokusai-gateway check --probe` beside the gateway tells why",
+    ),
+    (
+        "upstream_unavailable",
+        "the gateway cannot reach MLflow",
+        "`hokusai-gateway check --probe` beside the gateway tells why",
+    ),
+    ("upstream_timeout", "MLflow hangs, or its database does", "MLflow's own log; mlflow.response_timeout"),
+    (
+        "upstream_protocol",
+        "MLflow, or what stands before it, breaks off or answers in no way that can be passed on",
+        "MLflow's own log; mlflow.url should lead to MLflow itself",
+    ),
+    (
+        "loop_detected",
+        "mlflow.url leads back to a gateway",
+        "as mlflow.url the address of MLflow itself, which only the gateway knows",
+    ),
+    (
+        "route_unknown",
+        "the gateway is older than what asks it, or something before it changes paths",
+        "let the load balancer pass paths on as they are",
+    ),
+    (
+        "bad_request",
+        "something before the gateway changes requests",
+        "let the load balancer pass requests on as they are",
+    ),
+    ("body_too_large", "server.max_body is smaller than this upload", "a larger server.max_body"),
+    ("internal", "a defect of the gateway", "report it with the request id and the gateway's log"),
+];
+
+/// The answer, if its status is `status` and nothing else.
+///
+/// # Errors
+/// What else it was, and what that means.
+pub(super) fn expect(answer: Result<Answer, String>, status: u16) -> Result<Answer, Fault> {
+    let answer = answer.map_err(|error| {
+        Fault::new(
+            format!("no answer: {error}"),
+            "the connection broke off, or the gateway, or what stands before it, hangs",
+            "look at the gateway's log; and at the load balancer's idle timeout",
+        )
+    })?;
+    if answer.status.as_u16() == status { Ok(answer) } else { Err(unexpected(&answer, status)) }
+}
+
+/// What an answer other than `wanted` means.
+pub(super) fn unexpected(answer: &Answer, wanted: u16) -> Fault {
+    let what = format!("expected {wanted}, got {}", excerpt(answer));
+    let reason = answer.json()["reason"].as_str().unwrap_or_default().to_owned();
+    if let Some((_, cause, fix)) = REASONS.iter().find(|(known, ..)| *known == reason) {
+        return Fault::new(what, *cause, *fix);
+    }
+    match answer.status.as_u16() {
+        301..=308 => Fault::new(
+            what,
+            "the address redirects: clients lose the body of their uploads",
+            "as MLFLOW_TRACKING_URI the address that it redirects to",
+        ),
+        413 => Fault::new(
+            what,
+            "a proxy before the gateway limits the size of bodies",
+            "nginx: client_max_body_size 0; a CDN or firewall: no limit for this host",
+        ),
+        400 if answer.text().to_lowercase().contains("https port") => {
+            Fault::new(what, "the port speaks TLS, and the address says http", "https:// in --url")
+        }
+        403 if answer.text().to_lowercase().contains("host header") => Fault::new(
+            what,
+            "MLflow refuses the Host that the gateway sends",
+            "mlflow server --allowed-hosts, or mlflow.host_header",
+        ),
+        502..=504 => Fault::new(
+            what,
+            "the load balancer has no healthy gateway behind it",
+            "its target group's health: /health, on the gateway's port, without a key",
+        ),
+        _ => Fault::new(
+            what,
+            "MLflow answered so, or something that stands before the gateway",
+            "MLflow's own log for the same moment; `mount …` above tells whether requests reach the gateway",
+        ),
+    }
+}
+
+/// A text in an answer of MLflow's.
+///
+/// # Errors
+/// There is none: this is not MLflow's answer.
+pub(super) fn text_at(answer: &Answer, pointer: &str) -> Result<String, Fault> {
+    let json = answer.json();
+    let text = json.pointer(pointer).map(|value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    });
+    text.ok_or_else(|| not_mlflows(answer, &format!("no {pointer}")))
+}
+
+/// A 200 that does not say what it must.
+pub(super) fn not_mlflows(answer: &Answer, what: &str) -> Fault {
+    Fault::new(
+        format!("{what} in {}", excerpt(answer)),
+        "something else than MLflow answers, or an MLflow that keeps another state than it says",
+        "`hokusai-gateway check --probe` beside the gateway; several MLflow servers must share one database",
+    )
+}

@@ -1,0 +1,103 @@
+//! What answers: that it is the gateway, the right one, with an MLflow behind it that nobody else reaches.
+
+use awc::{body, http::Method};
+use url::Url;
+
+use super::{
+    Patient,
+    expectation::{expect, unexpected},
+};
+use crate::cli::diagnosis::{Answer, Fault, Finding, Journal, Site, excerpt, speaks_tls};
+
+impl Patient {
+    pub(super) async fn front(&self, journal: &mut Journal, expected_sha: Option<&str>) {
+        journal.check("health", self.health()).await;
+        journal.check("version", self.version(expected_sha)).await;
+        journal.check("health/mlflow", self.mlflow_health()).await;
+    }
+
+    /// A request without a key.
+    pub(super) async fn get(&self, target: &str) -> Result<Answer, String> {
+        self.site.ask(Method::GET, target, &[], body::None::new()).await
+    }
+
+    async fn health(&self) -> Finding {
+        let answer = self.get("/health").await;
+        if let (Err(error), "http", Some(config)) = (&answer, self.url.scheme(), &self.tls) {
+            let addresses = self.url.socket_addrs(|| None).unwrap_or_default();
+            if speaks_tls(&addresses, config).await {
+                let what = format!("what listens there speaks TLS: {error}");
+                return Err(Fault::new(what, "the address says http", "https:// in --url"));
+            }
+        }
+        let answer = expect(answer, 200)?;
+        match (answer.json()["status"].as_str(), answer.json()["version"].as_str()) {
+            (Some("ok"), Some(version)) => Ok(((), format!("the gateway, version {version}"))),
+            _ => Err(Fault::new(
+                format!("/health is not the gateway's: {}", excerpt(&answer)),
+                "a load balancer's default, or another service, answers in its place",
+                "a rule that leads all of this host to the gateway",
+            )),
+        }
+    }
+
+    async fn version(&self, expected: Option<&str>) -> Finding {
+        let answer = expect(self.get("/version").await, 200)?;
+        let json = answer.json();
+        let (Some(sha), Some(config)) = (json["git_sha"].as_str(), json["config_hash"].as_str()) else {
+            return Err(Fault::new(
+                format!("/version is not the gateway's: {}", excerpt(&answer)),
+                "a load balancer's default, or another service, answers in its place",
+                "a rule that leads all of this host to the gateway",
+            ));
+        };
+        match expected {
+            Some(expected) if !sha.starts_with(expected) => Err(Fault::new(
+                format!("the running code is {sha}, expected {expected}"),
+                "the deployment did not happen, is not over yet, or was rolled back; or the image was not rebuilt",
+                "deploy that commit, wait for the last old instance to go, and ask again",
+            )),
+            _ => Ok(((), format!("commit {sha}, config_hash {config}"))),
+        }
+    }
+
+    async fn mlflow_health(&self) -> Finding {
+        let answer = self.get("/health/mlflow").await;
+        match &answer {
+            Ok(unwell) if unwell.status.as_u16() == 503 && unwell.json()["checks"].is_object() => {
+                Err(Fault::new(
+                    format!("the gateway cannot use MLflow: {}", unwell.json()["checks"]),
+                    "MLflow is down, its address is wrong, or nothing lets the gateway through to it",
+                    "`hokusai-gateway check --probe` beside the gateway tells why",
+                ))
+            }
+            _ => {
+                let answer = expect(answer, 200)?;
+                let json = answer.json();
+                if json["status"] == "healthy" {
+                    Ok(((), format!("MLflow is healthy, {} ms from the gateway", json["latency_ms"])))
+                } else {
+                    Err(unexpected(&answer, 200))
+                }
+            }
+        }
+    }
+
+    /// MLflow itself must not answer here: it knows no keys.
+    pub(super) async fn direct(&self, journal: &mut Journal, url: &Url) {
+        let (site, shown) = (Site::new(url, self.tls.as_ref()), url.clone());
+        let asking = async move {
+            match site.ask(Method::GET, "/health", &[], body::None::new()).await {
+                Err(error) => Ok(((), format!("{shown} cannot be reached from here: {error}"))),
+                Ok(answer) => Err(Fault::new(
+                    format!("{shown} answers from here, past the gateway: {}", excerpt(&answer)),
+                    "MLflow has a public address, a published port, or a security group that lets everybody in; it \
+                     asks nobody for a key",
+                    "let only the gateway reach MLflow: no public address, no published port, a security group or a \
+                     NetworkPolicy for the gateway alone",
+                )),
+            }
+        };
+        journal.check("mlflow not reachable", asking).await;
+    }
+}

@@ -1,0 +1,185 @@
+//! `doctor`: a deployment from outside, as a third party would use it, and nothing left behind.
+//!
+//! Every check has one right answer, and what is not that answer is a failure with its likely cause and its fix.
+
+mod access;
+mod artifacts;
+mod edge;
+mod expectation;
+mod front;
+mod latency;
+mod made;
+mod mounts;
+mod registry;
+mod tracking;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use actix_rt::signal::unix::{SignalKind, signal};
+use clap::Args;
+use serde_json::json;
+use url::Url;
+
+use super::{
+    BAD_SETTINGS,
+    diagnosis::{Journal, Site},
+    format::{Output, print, print_json},
+    key,
+};
+use crate::{
+    settings::ClientTls,
+    tls::{self, ClientConfig},
+};
+use made::Made;
+
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    /// The gateway as its users reach it: https://mlflow.example.com, with or without /api/mlflow
+    #[arg(long, value_parser = address)]
+    url: Url,
+    /// MLflow itself, which must not be reached from here
+    #[arg(long, value_name = "URL", value_parser = address)]
+    direct: Option<Url>,
+    /// The commit that must be running, as /version tells it; its first characters will do
+    #[arg(long, value_name = "SHA", value_parser = sha)]
+    expect_sha: Option<String>,
+    /// The only authority that is believed, a PEM file [default: those of this machine]
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
+}
+
+/// What all checks use.
+struct Patient {
+    url: Url,
+    /// The path of the mount that clients are given as `MLFLOW_TRACKING_URI`.
+    mount: String,
+    site: Site,
+    tls: Option<ClientConfig>,
+    authorization: String,
+    as_password: String,
+}
+
+impl Doctor {
+    /// 0 only if nothing failed.
+    pub(super) fn run(self) -> ExitCode {
+        let key = match key::from_environment() {
+            Ok(Some(key)) if key.bytes().all(|byte| byte.is_ascii_graphic()) => key,
+            Ok(Some(_)) => return usage(&format!("{} has characters that no key has", key::VARIABLE)),
+            Ok(None) => return usage(&format!("no key: set {}, or {}_FILE", key::VARIABLE, key::VARIABLE)),
+            Err(error) => return usage(&error),
+        };
+        let tls = match tls::client_config(&ClientTls { ca: self.ca.clone(), identity: None }) {
+            Ok(config) => Some(config),
+            Err(error) if self.ca.is_some() || self.url.scheme() == "https" => {
+                return usage(&error.to_string());
+            }
+            Err(_) => None,
+        };
+        let basic = access::basic(&key);
+        let mut journal = Journal::new(self.output.format, vec![basic.clone(), key.clone()]);
+        let mut made = Made::default();
+        let patient = Patient {
+            mount: match self.url.path().trim_end_matches('/') {
+                "" => "/api/mlflow".to_owned(),
+                mount => mount.to_owned(),
+            },
+            site: Site::new(&self.url, tls.as_ref()),
+            url: self.url.clone(),
+            tls,
+            authorization: format!("Bearer {key}"),
+            as_password: basic,
+        };
+        let interrupted = actix_rt::System::new().block_on(async {
+            let interrupted = tokio::select! {
+                () = patient.examine(&self, &mut journal, &mut made) => false,
+                () = stopped() => true,
+            };
+            patient.clean_up(&mut journal, &made).await;
+            interrupted
+        });
+        let is_well = journal.failures() == 0 && !interrupted;
+        if self.output.is_json() {
+            print_json(&json!({
+                "ok": is_well,
+                "url": self.url.as_str(),
+                "interrupted": interrupted,
+                "checks": journal.checks(),
+            }));
+        } else {
+            let end = if interrupted { ", interrupted" } else { "" };
+            print(&format!("{}{end}\n", journal.summary()));
+        }
+        if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    }
+}
+
+impl Patient {
+    /// Every check, in an order in which the first failure is the one to mend first.
+    async fn examine(&self, wanted: &Doctor, journal: &mut Journal, made: &mut Made) {
+        if self.edge(journal).await.is_none() {
+            journal.skip("health", "the gateway cannot be reached");
+            return;
+        }
+        self.front(journal, wanted.expect_sha.as_deref()).await;
+        self.mounts(journal).await;
+        if let Some(direct) = &wanted.direct {
+            self.direct(journal, direct).await;
+        }
+        if self.access(journal).await.is_none() {
+            journal.skip("experiment", "the key does not work");
+            return;
+        }
+        if let Some(run) = self.tracking(journal, made).await {
+            if let Some(model) = self.artifacts(journal, &run).await {
+                self.registry(journal, made, &run, &model).await;
+            }
+            self.large(journal, &run).await;
+        }
+        self.latency(journal).await;
+    }
+}
+
+/// The end of the examination at Ctrl-C or SIGTERM: what was made is still cleaned up.
+async fn stopped() {
+    let (Ok(mut interrupt), Ok(mut terminate)) =
+        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = interrupt.recv() => {}
+        _ = terminate.recv() => {}
+    }
+}
+
+fn usage(what: &str) -> ExitCode {
+    eprintln!("{what}");
+    ExitCode::from(BAD_SETTINGS)
+}
+
+fn address(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text)
+        .map_err(|error| format!("{error}: an address such as https://mlflow.example.com"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err("is not http:// or https:// and a host".to_owned());
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(format!("has credentials; the key is read from {}", key::VARIABLE));
+    }
+    if !matches!(url.path().trim_end_matches('/'), "" | "/api/mlflow" | "/mlflow") {
+        return Err(
+            "has another path than /api/mlflow or /mlflow, where the gateway serves MLflow".to_owned()
+        );
+    }
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("has a query or a fragment".to_owned());
+    }
+    Ok(url)
+}
+
+fn sha(text: &str) -> Result<String, String> {
+    let is_sha = (7..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_sha { Ok(text.to_lowercase()) } else { Err("is not 7 to 40 hexadecimal digits".to_owned()) }
+}

@@ -1,0 +1,122 @@
+//! The auth service: whether it answers as agreed, and about the service that is meant.
+
+use super::place;
+use crate::{
+    auth::{AuthError, ServiceFault, ServiceVerifier},
+    cli::{
+        diagnosis::{Fault, Finding, Journal},
+        key::VARIABLE,
+    },
+    http_client::Tls,
+    settings::AuthService,
+};
+
+/// What no auth service can take for a key.
+const NO_KEY: &str = "hokusai-gateway-check-this-is-no-key";
+/// The default of `auth.service.service_id`, for which most keys are made.
+const USUAL_ID: &str = "platform";
+
+pub(super) async fn probe(
+    service: &AuthService,
+    tls: Option<&Tls>,
+    key: Option<String>,
+    journal: &mut Journal,
+) {
+    let written_as = ["auth.service.url", "auth.service.tls.ca"];
+    if place(&service.url, tls, written_as).reach(journal, "auth").await.is_none() {
+        journal.skip("auth.http", "it cannot be reached");
+        return;
+    }
+    if journal.check("auth.http", refuses_no_key(service, tls)).await.is_none() {
+        return;
+    }
+    match key {
+        Some(key) => drop(journal.check("auth.key", knows(service, tls, &key)).await),
+        None => journal.skip("auth.key", &format!("no key: set {VARIABLE}")),
+    }
+}
+
+async fn refuses_no_key(service: &AuthService, tls: Option<&Tls>) -> Finding {
+    match ServiceVerifier::new(service, tls).verify(NO_KEY, None).await {
+        Err(AuthError::Rejected(_)) => Ok(((), "refuses what is no key".to_owned())),
+        Ok(_) => Err(Fault::new(
+            format!("{} accepts what is no key", service.url),
+            "it does not look at the key, or another service answers there",
+            "auth.service.url; nobody must be let in by this service until then",
+        )),
+        Err(error) => Err(outage(service, &error)),
+    }
+}
+
+async fn knows(service: &AuthService, tls: Option<&Tls>, key: &str) -> Finding {
+    match ServiceVerifier::new(service, tls).verify(key, None).await {
+        Ok(principal) => {
+            let word = |word: &Option<String>| word.clone().unwrap_or_else(|| "nobody".to_owned());
+            let scopes = principal.scopes.map_or_else(|| "none named".to_owned(), |scopes| scopes.join(" "));
+            Ok((
+                (),
+                format!(
+                    "the key is good for `{}`: {}, of {}, scopes: {scopes}",
+                    service.service_id,
+                    word(&principal.key_id),
+                    word(&principal.user_id),
+                ),
+            ))
+        }
+        Err(AuthError::Rejected(_)) => {
+            let usual = AuthService { service_id: USUAL_ID.to_owned(), ..service.clone() };
+            if service.service_id != USUAL_ID
+                && ServiceVerifier::new(&usual, tls).verify(key, None).await.is_ok()
+            {
+                return Err(Fault::new(
+                    format!(
+                        "the key is refused for the service `{}`, and good for `{USUAL_ID}`",
+                        service.service_id
+                    ),
+                    "auth.service.service_id is not the id under which the auth service knows MLflow's keys",
+                    format!("auth.service.service_id = \"{USUAL_ID}\" (AUTH_SERVICE_ID={USUAL_ID})"),
+                ));
+            }
+            Err(Fault::new(
+                format!("the key is refused for the service `{}`", service.service_id),
+                "it is unknown, expired or revoked; or it was made for a service of another id",
+                "a key that is good; or as auth.service.service_id the id that the key was made for",
+            ))
+        }
+        Err(error) => Err(outage(service, &error)),
+    }
+}
+
+fn outage(service: &AuthService, error: &AuthError) -> Fault {
+    let url = &service.url;
+    let AuthError::Unavailable(fault) = error else {
+        return Fault::new(error.to_string(), "too many keys of this address were refused", "wait a minute");
+    };
+    let (cause, fix) = match fault {
+        ServiceFault::OtherService { answered, .. } => (
+            "auth.service.service_id is not the id under which the auth service knows this key".to_owned(),
+            format!("auth.service.service_id = \"{answered}\" (AUTH_SERVICE_ID={answered})"),
+        ),
+        ServiceFault::Status(status) if status.is_redirection() => (
+            "it stands behind something that redirects; a key is never sent on to another address".to_owned(),
+            "as auth.service.url the address that it redirects to".to_owned(),
+        ),
+        ServiceFault::Status(status) if status.is_server_error() => (
+            "it is broken, or the load balancer before it has no server".to_owned(),
+            "look at its own log".to_owned(),
+        ),
+        ServiceFault::NotJson(_) | ServiceFault::Answer(_) | ServiceFault::Status(_) => (
+            "something else than the auth service answers at this address, or another version of it"
+                .to_owned(),
+            "as auth.service.url the base address, to which /api/v1/keys/validate is added".to_owned(),
+        ),
+        ServiceFault::Timeout => {
+            ("it is slow, or hangs".to_owned(), "look at its own log; auth.service.timeout".to_owned())
+        }
+        _ => (
+            "it takes connections and speaks no HTTP: it wants TLS, perhaps".to_owned(),
+            "https:// in auth.service.url if it speaks TLS".to_owned(),
+        ),
+    };
+    Fault::new(format!("{url} gives no verdict: {fault}"), cause, fix)
+}

@@ -1,0 +1,250 @@
+//! MLflow: whether it is one, where its API is, and whether it takes what the gateway sends.
+
+use std::{net::SocketAddr, sync::Arc, time::Instant};
+
+use actix_web::http::{StatusCode, header::LOCATION, uri::PathAndQuery};
+use tokio::time::timeout;
+
+use super::place;
+use crate::{
+    cli::diagnosis::{Answer, Fault, Finding, Journal, Place, excerpt, speaks_tls},
+    proxy::Proxy,
+    resources::Resources,
+    settings::{ClientTls, HostHeader, RestPrefix, Settings, UpstreamAuth},
+    tls,
+    upstream::{Upstream, Upstreams},
+};
+
+/// An API call that changes nothing and that every MLflow knows.
+const SEARCH: &str = "/2.0/mlflow/experiments/search?max_results=1";
+/// What MLflow is often given as `--static-prefix`.
+const USUAL_PREFIX: &str = "/mlflow";
+
+pub(super) async fn probe(settings: &Settings, resources: &Resources, journal: &mut Journal) {
+    let upstreams = Upstreams::new(&settings.mlflow);
+    let proxy = Proxy::new(settings, &upstreams, resources.mlflow_tls.as_ref());
+    for upstream in upstreams.all() {
+        let has_api = upstreams.mlflow.iter().any(|mlflow| Arc::ptr_eq(mlflow, upstream));
+        let has_artifacts = upstreams.artifacts.iter().any(|artifacts| Arc::ptr_eq(artifacts, upstream));
+        let written_as = [if has_api { "mlflow.url" } else { "mlflow.artifacts_url" }, "mlflow.tls.ca"];
+        let place = place(&upstream.url, resources.mlflow_tls.as_ref(), written_as);
+        let server = Server { settings, proxy: &proxy, upstream, place };
+        server.probe(journal, has_api, has_artifacts).await;
+    }
+}
+
+struct Server<'a> {
+    settings: &'a Settings,
+    proxy: &'a Proxy,
+    upstream: &'a Arc<Upstream>,
+    place: Place,
+}
+
+impl Server<'_> {
+    async fn probe(&self, journal: &mut Journal, has_api: bool, has_artifacts: bool) {
+        let step = |step: &str| format!("{}.{step}", self.upstream.name);
+        let Some(addresses) = self.place.reach(journal, &self.upstream.name).await else {
+            journal.skip(&step("http"), "it cannot be reached");
+            return;
+        };
+        if journal.check(&step("http"), self.health(&addresses)).await.is_none() {
+            return;
+        }
+        if has_api && journal.check(&step("api"), self.api()).await.is_none() {
+            return;
+        }
+        if has_artifacts {
+            journal.check(&step("artifacts"), self.artifacts()).await;
+        }
+    }
+
+    async fn ask(&self, target: &str) -> Result<Answer, String> {
+        let target = PathAndQuery::try_from(target).map_err(|error| error.to_string())?;
+        let patience = self.settings.mlflow.connect_timeout + self.settings.mlflow.probe_interval * 5;
+        let exchange = async {
+            let began = Instant::now();
+            let answer = self.proxy.ask(self.upstream, &target).await.map_err(|error| error.to_string())?;
+            Answer::read(answer, began).await
+        };
+        timeout(patience, exchange).await.unwrap_or_else(|_| Err(format!("no answer within {patience:?}")))
+    }
+
+    /// Whether there is HTTP, and no gateway, redirect or TLS in the way.
+    async fn health(&self, addresses: &[SocketAddr]) -> Finding {
+        let (url, written_as) = (&self.upstream.url, self.place.written_as);
+        if Place::is_own(addresses, self.settings.server.bind) {
+            return Err(loops(format!("{url} is this gateway's own address"), written_as));
+        }
+        let prefix = &self.settings.mlflow.static_prefix;
+        let answer = self.ask(&format!("{prefix}/health")).await;
+        if url.scheme() == "http" && !answer.as_ref().is_ok_and(|answer| answer.status.is_success()) {
+            let config = tls::client_config(&ClientTls::default());
+            if let Ok(config) = config
+                && speaks_tls(addresses, &config).await
+            {
+                let mut fixed = url.clone();
+                let _ = fixed.set_scheme("https");
+                return Err(Fault::new(
+                    format!("what listens at {url} speaks TLS"),
+                    "the address says http",
+                    format!("{written_as} = \"{fixed}\""),
+                ));
+            }
+        }
+        let answer = answer.map_err(|error| {
+            Fault::new(
+                format!("{url} takes connections and gives no HTTP answer: {error}"),
+                "it hangs, it is something else than MLflow, or it is about to start",
+                "look at MLflow's own log",
+            )
+        })?;
+        match answer.status {
+            StatusCode::LOOP_DETECTED => Err(loops(format!("{url} leads back to a gateway"), written_as)),
+            status if status.is_redirection() => {
+                let location =
+                    answer.headers.get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
+                Err(Fault::new(
+                    format!("{url} redirects ({}) to {location}", status.as_u16()),
+                    "a load balancer that turns http into https or one name into another stands there; a redirected \
+                     upload would lose its body",
+                    format!("as {written_as} the address that it redirects to, or MLflow's own behind it"),
+                ))
+            }
+            // Without its prefix: `api` says more.
+            StatusCode::OK | StatusCode::NOT_FOUND => {
+                let version = self.ask(&format!("{prefix}/version")).await;
+                let version = version.ok().filter(|answer| answer.status == StatusCode::OK);
+                let version =
+                    version.map_or_else(|| "of an unknown version".to_owned(), |answer| answer.text());
+                Ok(((), format!("{} after {:?}, MLflow {version}", answer.status.as_u16(), answer.took)))
+            }
+            _ => Err(Fault::new(
+                format!("{url} answered its /health with {}", excerpt(&answer)),
+                "something stands before MLflow and answers in its place, or MLflow is broken",
+                format!("MLflow's own address as {written_as}; and look at MLflow's own log"),
+            )),
+        }
+    }
+
+    /// Under which prefixes the API answers, and whether the one that is set is among them.
+    async fn api(&self) -> Finding {
+        let mlflow = &self.settings.mlflow;
+        let rest = match mlflow.rest {
+            RestPrefix::Api => "/api",
+            RestPrefix::AjaxApi => "/ajax-api",
+        };
+        let mut prefixes = vec![mlflow.static_prefix.as_str(), "", USUAL_PREFIX];
+        prefixes.dedup();
+        let configured = format!("{}{rest}", mlflow.static_prefix);
+        let mut answering = Vec::new();
+        let mut answers = Vec::new();
+        for prefix in prefixes {
+            for rest in ["/api", "/ajax-api"] {
+                let root = format!("{prefix}{rest}");
+                let answer = self.ask(&format!("{root}{SEARCH}")).await;
+                if answer
+                    .as_ref()
+                    .is_ok_and(|answer| answer.status == StatusCode::OK && answer.json().is_object())
+                {
+                    answering.push((prefix, rest, root.clone()));
+                }
+                answers.push((root, answer));
+            }
+        }
+        let roots: Vec<_> = answering.iter().map(|(_, _, root)| root.as_str()).collect();
+        if roots.contains(&configured.as_str()) {
+            let others = roots.join(", ");
+            let takes = match &mlflow.auth {
+                UpstreamAuth::None => "without credentials",
+                _ => "and takes the credentials of mlflow.auth",
+            };
+            return Ok(((), format!("answers under {configured} {takes}; all that answer: {others}")));
+        }
+        if let Some((prefix, rest, root)) = answering.first() {
+            let prefix = if prefix.is_empty() {
+                "mlflow.static_prefix not set".to_owned()
+            } else {
+                format!("mlflow.static_prefix = \"{prefix}\"")
+            };
+            return Err(Fault::new(
+                format!("MLflow's API does not answer under {configured}, but under {}", roots.join(", ")),
+                "MLflow was started with another --static-prefix, or what stands before it lets only this one through",
+                format!("mlflow.rest = \"{}\" and {prefix} (for {root})", &rest[1..]),
+            ));
+        }
+        let answer = answers.into_iter().find(|(root, _)| *root == configured).map(|(_, answer)| answer);
+        Err(match answer {
+            Some(Ok(answer)) => self.refusal(&configured, &answer),
+            Some(Err(error)) => Fault::new(
+                format!("{configured} gave no answer: {error}"),
+                "MLflow answers /health and hangs where its database is needed",
+                "look at MLflow's own log, and at its database",
+            ),
+            None => Fault::new("nothing was asked", "a defect", "report it"),
+        })
+    }
+
+    fn refusal(&self, root: &str, answer: &Answer) -> Fault {
+        let (what, text) = (excerpt(answer), answer.text().to_lowercase());
+        let host = match &self.settings.mlflow.host_header {
+            HostHeader::Fixed(host) => host.to_str().unwrap_or_default().to_owned(),
+            HostHeader::Upstream | HostHeader::Client => {
+                let url = &self.upstream.url;
+                let name = url.host_str().unwrap_or_default();
+                url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"))
+            }
+        };
+        match answer.status {
+            StatusCode::FORBIDDEN if text.contains("host header") || text.contains("rebinding") => {
+                Fault::new(
+                    format!("MLflow refuses the Host `{host}` ({what})"),
+                    "its --allowed-hosts does not have the name that the gateway sends",
+                    format!(
+                        "mlflow server --allowed-hosts {host}; or mlflow.host_header with a host that MLflow allows"
+                    ),
+                )
+            }
+            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Fault::new(
+                format!("MLflow refuses the gateway ({what})"),
+                "MLflow, or what stands before it, wants credentials of its own, and mlflow.auth has none or wrong ones",
+                "mlflow.auth = \"basic\" with mlflow.username and mlflow.password_file, or \"bearer\" with mlflow.token_file",
+            ),
+            _ => Fault::new(
+                format!("{root} answered {what}"),
+                "there is no MLflow at this address, or under another --static-prefix; a load balancer answers for what \
+                 it has no rule for",
+                format!(
+                    "MLflow's own address as {}, and mlflow.static_prefix as it was started",
+                    self.place.written_as
+                ),
+            ),
+        }
+    }
+
+    /// Whether artifacts go through this server.
+    async fn artifacts(&self) -> Finding {
+        let target = "/api/2.0/mlflow-artifacts/artifacts?path=";
+        let fix = "mlflow server --serve-artifacts --artifacts-destination s3://… (or a path)";
+        let answer = self.ask(target).await.map_err(|error| {
+            let cause = "its artifact store does not answer: no network, or no credentials for it";
+            Fault::new(format!("artifacts cannot be listed: {error}"), cause, "look at MLflow's own log")
+        })?;
+        match answer.status {
+            StatusCode::OK => Ok(((), format!("its artifacts can be listed ({:?})", answer.took))),
+            _ => Err(Fault::new(
+                format!("artifacts cannot be listed: {}", excerpt(&answer)),
+                "MLflow was started with --no-serve-artifacts, so that clients would go to the store themselves; or it \
+                 may not read the store",
+                fix,
+            )),
+        }
+    }
+}
+
+fn loops(what: String, written_as: &str) -> Fault {
+    Fault::new(
+        what,
+        "this is the public address, which a load balancer or DNS leads to the gateway",
+        format!("as {written_as} the address of MLflow itself, which only the gateway knows"),
+    )
+}

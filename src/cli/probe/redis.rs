@@ -1,0 +1,111 @@
+//! Redis: whether it lets the gateway in, and write, and is near enough.
+
+use std::time::Duration;
+
+use secrecy::ExposeSecret as _;
+
+use super::super::diagnosis::{Fault, Finding, Journal, Place, speaks_tls};
+use crate::{
+    redis::{PATIENCE, Redis},
+    settings::{ClientTls, RedisSettings, RedisUrl},
+    tls,
+};
+
+const WRITTEN_AS: &str = "redis.url";
+
+pub(super) async fn probe(settings: &RedisSettings, redis: &Redis, journal: &mut Journal) {
+    let Some(url) = RedisUrl::parse(settings.url.expose_secret()) else { return };
+    let machines = tls::client_config(&ClientTls::default()).ok();
+    let mut reached = false;
+    let mut addresses = Vec::new();
+    for (number, node) in url.nodes.iter().enumerate() {
+        let name = if number == 0 { "redis".to_owned() } else { format!("redis-{}", number + 1) };
+        let (host, port) = node.rsplit_once(':').unwrap_or((node, "6379"));
+        let place = Place {
+            host: host.to_owned(),
+            port: port.parse().unwrap_or(6379),
+            tls: machines.clone().filter(|_| url.tls),
+            written_as: WRITTEN_AS,
+            ca_written_as: "SSL_CERT_FILE",
+        };
+        if let Some(found) = place.reach(journal, &name).await {
+            reached = true;
+            addresses.extend(found);
+        }
+    }
+    if !reached {
+        journal.skip("redis.authentication", "it cannot be reached");
+        return;
+    }
+    let wants_tls = async {
+        match &machines {
+            Some(config) if !url.tls => speaks_tls(&addresses, config).await,
+            _ => false,
+        }
+    };
+    journal.check("redis.authentication", lets_in(redis, wants_tls)).await;
+}
+
+/// Whether it takes the password, and the gateway may write what it writes.
+async fn lets_in(redis: &Redis, wants_tls: impl Future<Output = bool>) -> Finding {
+    let error = match redis.try_out().await {
+        Ok(took) if took > PATIENCE => {
+            return Err(Fault::new(
+                format!("it answers after {took:?}"),
+                format!(
+                    "it is far away, or busy: no request waits longer than {PATIENCE:?} for it, so it is of no use"
+                ),
+                "a Redis in the same network",
+            ));
+        }
+        Ok(took) => {
+            return Ok(((), format!("lets the gateway in, and write; a round trip takes {}", short(took))));
+        }
+        Err(error) => error,
+    };
+    let says = |words: &[&str]| words.iter().any(|word| error.contains(word));
+    let (what, cause, fix) = if says(&["NOAUTH", "Authentication required"]) {
+        let cause = "redis.url has no password";
+        (
+            "wants a password",
+            cause,
+            "redis://:PASSWORD@host:port in a file that HOKUSAI__REDIS__URL_FILE names",
+        )
+    } else if says(&[
+        "WRONGPASS",
+        "invalid password",
+        "Password authentication failed",
+        "AuthenticationFailed",
+    ]) {
+        (
+            "refuses the password",
+            "the password or the user in redis.url is not that of this Redis",
+            "the ones that are",
+        )
+    } else if says(&["NOPERM"]) {
+        let fix = "ACL SETUSER … ~hokusai:* &hokusai:* +@all -@dangerous";
+        ("does not let this user do what the gateway does", "the user's ACL is too narrow", fix)
+    } else if says(&["READONLY"]) {
+        (
+            "is a replica, and takes no writes",
+            "redis.url names a replica",
+            "the master, or redis+sentinel://…",
+        )
+    } else if says(&["MasterNameNotFound", "not found among"]) {
+        (
+            "Sentinel knows no such master",
+            "the name behind the slash of redis.url is not the one that it watches",
+            "the name as SENTINEL MASTERS tells it",
+        )
+    } else if wants_tls.await {
+        ("speaks TLS", "redis.url begins with redis://", "rediss:// in redis.url")
+    } else {
+        let cause = "it hangs, it is no Redis, or one of another kind (single, Sentinel, cluster) than redis.url says";
+        ("gives no answer that makes sense", cause, "redis-cli -u with the same URL shows what it says")
+    };
+    Err(Fault::new(format!("Redis {what}: {error}"), cause, fix))
+}
+
+fn short(took: Duration) -> String {
+    format!("{:.1} ms", took.as_secs_f64() * 1e3)
+}

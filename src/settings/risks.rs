@@ -1,0 +1,200 @@
+//! Settings that work, and may not do what whoever wrote them believes.
+
+use std::{net::IpAddr, time::Duration};
+
+use ipnet::IpNet;
+use secrecy::ExposeSecret as _;
+use url::{Host, Url};
+
+use super::{
+    AuditOutput, AuthMode, DirectArtifacts, HostHeader, Limits, Mlflow, Mode, Server, Settings, Telemetry,
+    problem::Problem, redis_url::RedisUrl,
+};
+
+/// What uvicorn, MLflow's own server, keeps an idle connection for (its `--timeout-keep-alive`).
+const MLFLOWS_KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// After which MLflow's client gives up, and sends the request again (`MLFLOW_HTTP_REQUEST_TIMEOUT`).
+const CLIENTS_PATIENCE: Duration = Duration::from_secs(120);
+/// The idle timeout of an ALB, unless it is set.
+const BALANCERS_KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// The period of the CloudWatch alarms (deploy/terraform/alarms).
+const ALARM_PERIOD: Duration = Duration::from_secs(60);
+/// How long a revoked key that nobody was told of may go on before it is worth a word.
+const LONG_BELIEF: Duration = Duration::from_secs(600);
+
+/// Every risk that the settings take.
+pub(super) fn of(settings: &Settings) -> Vec<Problem> {
+    let mut risks = Risks(Vec::new());
+    risks.of_server(&settings.server);
+    risks.of_mlflow(&settings.mlflow);
+    risks.of_auth(settings);
+    risks.of_redis(settings);
+    risks.of_policy(settings.policy.mode, &settings.limits);
+    if settings.metrics.allow.iter().any(is_everybody) {
+        let what = "lets everybody read the metrics";
+        risks.add("metrics.allow", "0.0.0.0/0 or ::/0", what, "the networks that Prometheus asks from");
+    }
+    if settings.audit.output == AuditOutput::Off {
+        risks.add(
+            "audit.output",
+            "off",
+            "nobody can tell later who changed what",
+            "stdout, or the path of a file",
+        );
+    }
+    risks.of_telemetry(&settings.telemetry);
+    risks.0
+}
+
+struct Risks(Vec<Problem>);
+
+impl Risks {
+    fn add(&mut self, key: &str, found: impl ToString, what: &str, fix: &str) {
+        let (key, what, fix) = (key.to_owned(), what.to_owned(), fix.to_owned());
+        self.0.push(Problem { key, found: Some(found.to_string()), what, fix });
+    }
+
+    /// A period beside another one that it should not reach.
+    fn period(&mut self, key: &str, found: Duration, what: &str, fix: &str) {
+        self.add(key, humantime::format_duration(found), what, fix);
+    }
+
+    fn of_server(&mut self, server: &Server) {
+        let bind = server.bind;
+        if server.trusted_proxies.iter().any(is_everybody) {
+            let what = "believes the X-Forwarded-For of everybody: each client can choose its address";
+            self.add(
+                "server.trusted_proxies",
+                "0.0.0.0/0 or ::/0",
+                what,
+                "the networks of your load balancers",
+            );
+        }
+        if !bind.ip().is_loopback() && server.tls.is_none() && server.trusted_proxies.is_empty() {
+            let what = "is reached from other machines without TLS, and no load balancer before it is trusted: keys \
+                        travel in the clear, or all clients have the balancer's address";
+            let fix =
+                "the networks of your load balancers in server.trusted_proxies, or server.tls.cert and .key";
+            self.add("server.bind", bind, what, fix);
+        }
+        if !server.trusted_proxies.is_empty() && server.keep_alive <= BALANCERS_KEEP_ALIVE {
+            let what = "does not outlast the idle timeout of a load balancer (an ALB's is 60s unless set): it sends \
+                        requests into closed connections, and answers 502";
+            self.period(
+                "server.keep_alive",
+                server.keep_alive,
+                what,
+                "more than the balancer's, such as 75s",
+            );
+        }
+    }
+
+    fn of_mlflow(&mut self, mlflow: &Mlflow) {
+        if mlflow.keep_alive >= MLFLOWS_KEEP_ALIVE {
+            let what = "outlasts MLflow's own 5s: requests meet connections that MLflow has closed";
+            self.period("mlflow.keep_alive", mlflow.keep_alive, what, "less than MLflow's, such as 4s");
+        }
+        if mlflow.response_timeout > CLIENTS_PATIENCE {
+            let what = "outlasts MLflow's client, which gives up after 120s and sends the request again";
+            self.period("mlflow.response_timeout", mlflow.response_timeout, what, "120s or less");
+        }
+        if mlflow.queue_timeout > mlflow.response_timeout {
+            let what = "is longer than mlflow.response_timeout: a request waits longer for its turn than for its answer";
+            self.period("mlflow.queue_timeout", mlflow.queue_timeout, what, "a few seconds, such as 2s");
+        }
+        if mlflow.connect_timeout > mlflow.response_timeout {
+            let what = "is longer than mlflow.response_timeout: a request waits longer for a connection than for its answer";
+            self.period("mlflow.connect_timeout", mlflow.connect_timeout, what, "a few seconds, such as 5s");
+        }
+        if mlflow.host_header == HostHeader::Client {
+            let what = "lets clients choose the Host that MLflow sees, which MLflow's defence against DNS rebinding judges";
+            self.add("mlflow.host_header", "client", what, "upstream, or the one host that MLflow allows");
+        }
+        if mlflow.direct_artifacts == DirectArtifacts::Allow {
+            let what = "lets artifacts move past the gateway: unseen, unlimited, and for minutes after a key is revoked";
+            self.add("mlflow.direct_artifacts", "allow", what, "deny");
+        }
+    }
+
+    fn of_auth(&mut self, settings: &Settings) {
+        let AuthMode::Service(service) = &settings.auth.mode else { return };
+        let cache = &settings.auth.cache;
+        if service.url.scheme() == "http" && !is_loopback(&service.url) {
+            let what = "takes every API key over the network in the clear";
+            self.add("auth.service.url", &service.url, what, "its https address");
+        }
+        if cache.negative_ttl > cache.ttl {
+            let what = "is longer than auth.cache.ttl: a refusal is remembered longer than a good key";
+            self.period("auth.cache.negative_ttl", cache.negative_ttl, what, "auth.cache.ttl or less");
+        }
+        if settings.redis.is_none() && cache.ttl > LONG_BELIEF {
+            let what = "is how long a revoked key goes on: without Redis this gateway hears of no revocation";
+            self.period("auth.cache.ttl", cache.ttl, what, "a minute or so, or redis.url");
+        }
+        if service.timeout >= CLIENTS_PATIENCE {
+            let what = "outlasts MLflow's client, which gives up after 120s and sends the request again";
+            self.period("auth.service.timeout", service.timeout, what, "a few seconds, such as 2s");
+        }
+    }
+
+    fn of_redis(&mut self, settings: &Settings) {
+        let Some(redis) = &settings.redis else { return };
+        let service = matches!(settings.auth.mode, AuthMode::Service(_));
+        if service && settings.auth.pepper.is_none() {
+            let what = "is not set: no other instance can read what this one writes to Redis";
+            self.add("auth.pepper", "nothing", what, "one long random text for all instances");
+        }
+        if !service && settings.limits.mode == Mode::Off {
+            let what = "is used for nothing: keys come from a file, and limits are off";
+            self.add(
+                "redis.url",
+                "(hidden)",
+                what,
+                "nothing, or auth.service.url, or limits.mode = \"enforce\"",
+            );
+        }
+        let in_the_clear = RedisUrl::parse(redis.url.expose_secret()).is_some_and(|url| {
+            !url.tls && url.userinfo.is_some() && !url.nodes.iter().all(|node| is_local(node))
+        });
+        if in_the_clear {
+            let what = "sends Redis's password over the network in the clear";
+            self.add("redis.url", "(hidden)", what, "rediss://… where Redis speaks TLS");
+        }
+    }
+
+    fn of_policy(&mut self, policy: Mode, limits: &Limits) {
+        if policy != Mode::Enforce {
+            let what = "lets every good key do everything, administration included";
+            self.add("policy.mode", policy.word(), what, "enforce");
+        }
+        if limits.mode != Mode::Enforce {
+            self.add("limits.mode", limits.mode.word(), "lets one key use up MLflow for all", "enforce");
+        }
+    }
+
+    fn of_telemetry(&mut self, telemetry: &Telemetry) {
+        if telemetry.emf && telemetry.emf_interval > ALARM_PERIOD {
+            let what = "leaves minutes without a point, which the alarms read as a gateway that is gone";
+            self.period("telemetry.emf_interval", telemetry.emf_interval, what, "60s or less");
+        }
+    }
+}
+
+fn is_everybody(network: &IpNet) -> bool {
+    network.prefix_len() == 0
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        Some(Host::Domain(name)) => name == "localhost",
+        None => false,
+    }
+}
+
+/// Whether `host:port` is on this machine.
+fn is_local(node: &str) -> bool {
+    let host = node.rsplit_once(':').map_or(node, |(host, _)| host).trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
