@@ -23,7 +23,7 @@ test-unit: ## Unit tests, and the gateway on real sockets between recording fake
 	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked; fi
 
 test-e2e: $(VENV)/.done ## MLflow's real client and server, with the gateway between them
-	@scripts/packages.sh prometheus redis-server
+	@scripts/packages.sh nginx-light openssl prometheus redis-server
 	cargo build --locked
 	$(PYTHON) -m pytest tests/e2e
 

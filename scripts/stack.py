@@ -151,6 +151,19 @@ class Stack:
                 time.sleep(0.1)
         raise RuntimeError(f"{name} did not answer at {url} within {PATIENCE_SECONDS} s; see {self.log(name)}")
 
+    def wait_for_port(self, process: subprocess.Popen, name: str, host: str, port: int) -> None:
+        """Waits until something takes connections there, whatever it says."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            if process.poll() is not None:
+                raise RuntimeError(f"{name} ended with {process.returncode}; see {self.log(name)}")
+            try:
+                socket.create_connection((host, port), timeout=2).close()
+                return
+            except OSError:
+                time.sleep(0.05)
+        raise RuntimeError(f"{name} did not listen at {host}:{port} within {PATIENCE_SECONDS} s; see {self.log(name)}")
+
 
 def signal_group(process: subprocess.Popen, number: signal.Signals) -> None:
     try:

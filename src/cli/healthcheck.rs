@@ -3,31 +3,44 @@
 use std::{
     io::{Read as _, Write as _},
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream},
-    path::Path,
     process::ExitCode,
     time::Duration,
 };
 
+use clap::Args;
+use serde_json::json;
+
+use super::format::{Output, print_json};
 use crate::settings::Settings;
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
-pub(super) fn run(config: Option<&Path>) -> ExitCode {
-    let settings = match Settings::load(config, super::environment()) {
-        Ok(settings) => settings,
-        Err(problems) => return super::bad_settings(&problems),
-    };
-    let address = local(settings.server.bind);
-    match ask(address) {
-        Ok(status) if status == "HTTP/1.1 200 OK" => ExitCode::SUCCESS,
-        Ok(status) => {
-            eprintln!("http://{address}/live answered {status}");
-            ExitCode::FAILURE
+#[derive(Debug, Args)]
+pub(super) struct Healthcheck {
+    #[command(flatten)]
+    config: super::Config,
+    #[command(flatten)]
+    output: Output,
+}
+
+impl Healthcheck {
+    pub(super) fn run(self) -> ExitCode {
+        let settings = match Settings::load(self.config.config.as_deref(), super::environment()) {
+            Ok(settings) => settings,
+            Err(problems) => return super::bad_settings(&problems),
+        };
+        let address = local(settings.server.bind);
+        let what = match ask(address) {
+            Ok(status) if status == "HTTP/1.1 200 OK" => None,
+            Ok(status) => Some(format!("http://{address}/live answered {status}")),
+            Err(error) => Some(format!("http://{address}/live: {error}")),
+        };
+        if self.output.is_json() {
+            print_json(&json!({ "ok": what.is_none(), "what": what }));
+        } else if let Some(what) = &what {
+            eprintln!("{what}");
         }
-        Err(error) => {
-            eprintln!("http://{address}/live: {error}");
-            ExitCode::FAILURE
-        }
+        if what.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }
 

@@ -5,7 +5,9 @@ use std::{path::PathBuf, process::ExitCode, time::Duration};
 use clap::{Args, Subcommand};
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret as _;
+use serde_json::{Value, json};
 
+use super::format::{Format, print_json};
 use crate::{
     auth::{
         NotAWorkspace, Workspace,
@@ -26,6 +28,9 @@ pub(super) struct Keys {
     /// A TOML file of settings, for where the key file is
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
+    /// How the result is written to standard output
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    format: Format,
     #[command(subcommand)]
     command: Command,
 }
@@ -77,6 +82,7 @@ impl Keys {
             Ok(path) => path,
             Err(exit) => return exit,
         };
+        let format = self.format;
         let done = match self.command {
             Command::Create { user, expires_in, scopes, workspace, test } => {
                 for scope in scopes.iter().filter(|scope| Scope::from_word(scope).is_none()) {
@@ -91,11 +97,19 @@ impl Keys {
                     expires_at: expires_in.map(from_now),
                     ..NewKey::of(&user, environment)
                 };
-                edit::create(&path, &new).map(show)
+                edit::create(&path, &new).map(|created| show(created, format))
             }
-            Command::List => edit::list(&path).map(|records| list(&records)),
-            Command::Revoke { id } => edit::revoke(&path, &id).map(|()| eprintln!("{id} is revoked")),
-            Command::Rotate { id, overlap } => edit::rotate(&path, &id, signed(overlap)).map(show),
+            Command::List => edit::list(&path).map(|records| match format {
+                Format::Text => list(&records),
+                Format::Json => print_json(&records.iter().map(describe).collect()),
+            }),
+            Command::Revoke { id } => edit::revoke(&path, &id).map(|()| match format {
+                Format::Text => eprintln!("{id} is revoked"),
+                Format::Json => print_json(&json!({ "id": id, "revoked": true })),
+            }),
+            Command::Rotate { id, overlap } => {
+                edit::rotate(&path, &id, signed(overlap)).map(|created| show(created, format))
+            }
         };
         match done {
             Ok(()) => ExitCode::SUCCESS,
@@ -121,9 +135,28 @@ impl Keys {
     }
 }
 
-fn show(created: CreatedKey) {
-    eprintln!("id: {}\nThe key, which is shown this once:", created.id);
-    println!("{}", created.key.expose_secret());
+fn show(created: CreatedKey, format: Format) {
+    let key = created.key.expose_secret();
+    match format {
+        Format::Text => {
+            eprintln!("id: {}\nThe key, which is shown this once:", created.id);
+            println!("{key}");
+        }
+        Format::Json => print_json(&json!({ "id": created.id, "key": key })),
+    }
+}
+
+fn describe(record: &Record) -> Value {
+    json!({
+        "id": record.id,
+        "user": record.user,
+        "state": state(record).split(' ').next(),
+        "created_at": record.created_at.to_string(),
+        "expires_at": record.expires_at.map(|at| at.to_string()),
+        "revoked_at": record.revoked_at.map(|at| at.to_string()),
+        "workspace": record.workspace.as_ref().map(Workspace::as_str),
+        "scopes": record.scopes,
+    })
 }
 
 fn list(records: &[Record]) {

@@ -10,6 +10,7 @@ mod format;
 mod healthcheck;
 mod key;
 mod keys;
+mod manual;
 mod probe;
 mod routes;
 mod serve;
@@ -30,7 +31,13 @@ use crate::{
 
 /// The API-key gateway in front of MLflow
 #[derive(Debug, Parser)]
-#[command(name = "hokusai-gateway", version = VERSION, arg_required_else_help = true)]
+#[command(
+    name = "hokusai-gateway",
+    version = VERSION,
+    arg_required_else_help = true,
+    after_help = "Examples:\n  hokusai-gateway keys create --user ada\n  MLFLOW_SERVER_URL=http://127.0.0.1:5000 \
+                  hokusai-gateway check --probe\n  MLFLOW_SERVER_URL=http://127.0.0.1:5000 hokusai-gateway serve"
+)]
 pub struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -41,31 +48,55 @@ enum Command {
     /// Run the gateway
     #[command(after_help = "Example:\n  MLFLOW_SERVER_URL=http://127.0.0.1:5000 hokusai-gateway serve")]
     Serve(Config),
-    /// Validate the settings and the key file: every problem, and what to write instead
-    #[command(after_help = "Example:\n  hokusai-gateway check --config gateway.toml")]
+    /// Validate the settings: every problem, and what to write instead
+    ///
+    /// What they name is looked at too: keys, certificates, files. With --probe everything that they lead to is reached,
+    /// from its name to an answer that makes sense. Exit status: 0; 64 for settings that are wrong; 69 for a
+    /// dependency that is.
+    #[command(
+        after_help = "Examples:\n  hokusai-gateway check --config gateway.toml\n  HOKUSAI_API_KEY=$(cat key) \
+                            hokusai-gateway check --probe"
+    )]
     Check(check::Check),
-    /// Examine a deployment from outside, up to a model that is registered, read back and removed.
-    /// The key, with mlflow:read, mlflow:write and mlflow:delete, is read from HOKUSAI_API_KEY
+    /// Examine a deployment from outside, as its users see it
+    ///
+    /// Up to a model that is registered, read back and removed; everything that is made is cleaned up, whatever happens.
+    /// The key, with the scopes mlflow:read, mlflow:write and mlflow:delete, is read from HOKUSAI_API_KEY, or from the file
+    /// that HOKUSAI_API_KEY_FILE names. Exit status: 0 only if every check passes.
     #[command(
         after_help = "Example:\n  HOKUSAI_API_KEY=$(cat key) hokusai-gateway doctor --url https://mlflow.example.com"
     )]
     Doctor(doctor::Doctor),
     /// Manage the key file
+    #[command(after_help = "Example:\n  hokusai-gateway keys create --user ada")]
     Keys(keys::Keys),
-    /// Tell what would become of a request, and why: its route, the scopes that it wants and the key has, the verdict.
-    /// The key is read from HOKUSAI_API_KEY, if it is set
+    /// Tell what would become of a request, and why
+    ///
+    /// Its route, the scopes that it wants and the key has, the verdict, the limits. Nothing is sent to MLflow. The key is
+    /// read from HOKUSAI_API_KEY, if it is set. Exit status: 0 if it is allowed, 1 if not.
     #[command(
         after_help = "Example:\n  hokusai-gateway explain --method POST --path /api/mlflow/api/2.0/mlflow/runs/delete"
     )]
     Explain(explain::Explain),
-    /// Print every route of MLflow that is forwarded, with its class and the scopes that allow it
+    /// Print every route of MLflow that is forwarded
+    ///
+    /// With its class and the scopes that allow it.
     #[command(after_help = "Example:\n  hokusai-gateway routes | grep runs/delete")]
     Routes(routes::Routes),
     /// Look after the audit stream
+    #[command(after_help = "Example:\n  hokusai-gateway audit verify /var/log/hokusai/audit.jsonl")]
     Audit(audit::Audit),
     /// Ask the local gateway's /live; for containers
     #[command(after_help = "Example:\n  HEALTHCHECK CMD [\"hokusai-gateway\", \"healthcheck\"]")]
-    Healthcheck(Config),
+    Healthcheck(healthcheck::Healthcheck),
+    /// Print a script that completes this command line in a shell
+    #[command(
+        after_help = "Example:\n  hokusai-gateway completions bash > /etc/bash_completion.d/hokusai-gateway"
+    )]
+    Completions(manual::Completions),
+    /// Print the manual page, or write one for each command
+    #[command(after_help = "Example:\n  hokusai-gateway man --into /usr/local/share/man/man1")]
+    Man(manual::ManPage),
 }
 
 /// Where the settings come from, besides the environment.
@@ -80,7 +111,7 @@ struct Config {
 const BAD_SETTINGS: u8 = 64;
 
 impl Cli {
-    /// Runs the command; 0, 1, or 64 for bad settings.
+    /// Runs the command; 0, 1, 64 for bad settings, or 69 for a dependency that does not answer.
     pub fn run(self) -> ExitCode {
         match self.command {
             Command::Serve(config) => serve::run(config.config.as_deref()),
@@ -90,7 +121,9 @@ impl Cli {
             Command::Explain(explain) => explain.run(),
             Command::Audit(audit) => audit.run(),
             Command::Routes(routes) => routes.run(),
-            Command::Healthcheck(config) => healthcheck::run(config.config.as_deref()),
+            Command::Healthcheck(healthcheck) => healthcheck.run(),
+            Command::Completions(completions) => completions.run(),
+            Command::Man(page) => page.run(),
         }
     }
 }

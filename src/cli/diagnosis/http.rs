@@ -124,10 +124,21 @@ impl Answer {
     }
 }
 
-/// Who answers, and the beginning of what it says, on one line.
+/// Who answers, and what it says or how that begins, on one line.
 pub(in crate::cli) fn excerpt(answer: &Answer) -> String {
+    let status = answer.status.as_u16();
+    let json = answer.json();
+    let word = |name: &str| json[name].as_str();
+    // The gateway's errors, and MLflow's.
+    if let (Some(code), Some(message)) = (word("reason").or(word("error_code")), word("message")) {
+        let id = word("request_id").map_or_else(String::new, |id| format!(" (request {id})"));
+        return format!("{status} {code}: {}{id}", start_of(message));
+    }
     let server = answer.header("server").map_or_else(String::new, |server| format!(" from {server}"));
-    let text: String =
-        answer.text().split_whitespace().collect::<Vec<_>>().join(" ").chars().take(160).collect();
-    format!("{}{server}: {}", answer.status.as_u16(), if text.is_empty() { "(no body)" } else { &text })
+    format!("{status}{server}: {}", start_of(&answer.text()))
+}
+
+fn start_of(text: &str) -> String {
+    let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if words.is_empty() { "(no body)".to_owned() } else { words.chars().take(240).collect() }
 }

@@ -40,14 +40,14 @@ impl Journal {
             Ok((value, found)) => {
                 let found = self.without_secrets(&found);
                 self.passed += 1;
-                self.line(&format!("ok    {name:<24} {found}\n"));
+                self.line(&format!("ok    {name:<34} {found}\n"));
                 self.checks.push(json!({ "check": name, "outcome": "ok", "found": found, "ms": ms }));
                 Some(value)
             }
             Err(Fault { what, cause, fix }) => {
                 let [what, cause, fix] = [what, cause, fix].map(|words| self.without_secrets(&words));
                 self.failed += 1;
-                self.line(&format!("FAIL  {name:<24} {what}\n      cause: {cause}\n      fix:   {fix}\n"));
+                self.line(&format!("FAIL  {name:<34} {what}\n      cause: {cause}\n      fix:   {fix}\n"));
                 self.checks.push(json!({
                     "check": name, "outcome": "failed", "found": what, "cause": cause, "fix": fix, "ms": ms,
                 }));
@@ -58,7 +58,7 @@ impl Journal {
 
     /// A check that cannot be made, and why.
     pub(in crate::cli) fn skip(&mut self, name: &str, why: &str) {
-        self.line(&format!("skip  {name:<24} {why}\n"));
+        self.line(&format!("skip  {name:<34} {why}\n"));
         self.checks.push(json!({ "check": name, "outcome": "skipped", "found": why }));
     }
 

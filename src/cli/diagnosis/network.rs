@@ -30,6 +30,8 @@ pub(in crate::cli) struct Place {
     /// Where this address, and the authority of its certificate, are written: `mlflow.url`, `--url`.
     pub(in crate::cli) written_as: &'static str,
     pub(in crate::cli) ca_written_as: &'static str,
+    /// Where this machine's own gateway listens, if the server must be another.
+    pub(in crate::cli) not_at: Option<SocketAddr>,
 }
 
 impl Place {
@@ -67,6 +69,13 @@ impl Place {
         let addresses: Vec<SocketAddr> = found.map_err(|error| fault(error.to_string()))?.collect();
         if addresses.is_empty() {
             return Err(fault("it has no address".to_owned()));
+        }
+        if self.not_at.is_some_and(|bind| leads_to(&addresses, bind)) {
+            return Err(Fault::new(
+                format!("{host}:{port} is this gateway's own address: every request would come back to it"),
+                "this is the public address, or another service's, or server.bind is",
+                format!("as {written_as} the address of the server itself, or another server.bind"),
+            ));
         }
         let ips: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
         Ok((addresses, format!("{host} is {}", ips.join(", "))))
@@ -137,16 +146,16 @@ impl Place {
             )),
         }
     }
+}
 
-    /// Whether one of these is where this machine's gateway listens.
-    pub(in crate::cli) fn is_own(addresses: &[SocketAddr], bind: SocketAddr) -> bool {
-        // An address can be bound to where it is this machine's.
-        let is_here = |address: &SocketAddr| TcpListener::bind((address.ip(), 0)).is_ok();
-        addresses.iter().any(|address| {
-            address.port() == bind.port()
-                && (address.ip() == bind.ip() || (bind.ip().is_unspecified() && is_here(address)))
-        })
-    }
+/// Whether one of these is what a gateway on this machine binds to.
+fn leads_to(addresses: &[SocketAddr], bind: SocketAddr) -> bool {
+    // An address can be bound to where it is this machine's.
+    let is_here = |address: &SocketAddr| TcpListener::bind((address.ip(), 0)).is_ok();
+    addresses.iter().any(|address| {
+        address.port() == bind.port()
+            && (address.ip() == bind.ip() || (bind.ip().is_unspecified() && is_here(address)))
+    })
 }
 
 /// Whether what listens there answers to a TLS handshake, with whatever certificate.

@@ -16,6 +16,7 @@ impl Patient {
             tls: self.tls.clone().filter(|_| is_https),
             written_as: "--url",
             ca_written_as: "--ca",
+            not_at: None,
         };
         let addresses = place.reach(journal, "").await?;
         if !is_https {

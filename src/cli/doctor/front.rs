@@ -7,7 +7,7 @@ use super::{
     Patient,
     expectation::{expect, unexpected},
 };
-use crate::cli::diagnosis::{Answer, Fault, Finding, Journal, Site, excerpt, speaks_tls};
+use crate::cli::diagnosis::{Answer, Fault, Finding, Journal, Place, Site, excerpt, speaks_tls};
 
 impl Patient {
     pub(super) async fn front(&self, journal: &mut Journal, expected_sha: Option<&str>) {
@@ -85,12 +85,26 @@ impl Patient {
 
     /// MLflow itself must not answer here: it knows no keys.
     pub(super) async fn direct(&self, journal: &mut Journal, url: &Url) {
-        let (site, shown) = (Site::new(url, self.tls.as_ref()), url.clone());
-        let asking = async move {
-            match site.ask(Method::GET, "/health", &[], body::None::new()).await {
-                Err(error) => Ok(((), format!("{shown} cannot be reached from here: {error}"))),
-                Ok(answer) => Err(Fault::new(
-                    format!("{shown} answers from here, past the gateway: {}", excerpt(&answer)),
+        let asking = async {
+            let place = Place {
+                host: url.host_str().unwrap_or_default().to_owned(),
+                port: url.port_or_known_default().unwrap_or(80),
+                tls: None,
+                written_as: "--direct",
+                ca_written_as: "--ca",
+                not_at: None,
+            };
+            let connected = match place.resolve().await {
+                Ok((addresses, _)) => place.connect(&addresses).await,
+                Err(fault) => Err(fault),
+            };
+            match connected {
+                Err(fault) => Ok(((), format!("not from here: {}", fault.what))),
+                Ok(_) => Err(Fault::new(
+                    format!(
+                        "{url} takes connections from here, past the gateway: {}",
+                        self.health_of(url).await
+                    ),
                     "MLflow has a public address, a published port, or a security group that lets everybody in; it \
                      asks nobody for a key",
                     "let only the gateway reach MLflow: no public address, no published port, a security group or a \
@@ -99,5 +113,14 @@ impl Patient {
             }
         };
         journal.check("mlflow not reachable", asking).await;
+    }
+
+    async fn health_of(&self, url: &Url) -> String {
+        let site = Site::new(url, self.tls.as_ref());
+        let answer = site.ask(Method::GET, "/health", &[], body::None::new()).await;
+        answer.as_ref().map_or_else(
+            |error| format!("no HTTP ({error})"),
+            |answer| format!("/health gives {}", excerpt(answer)),
+        )
     }
 }

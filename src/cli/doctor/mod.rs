@@ -35,7 +35,7 @@ use made::Made;
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
     /// The gateway as its users reach it: https://mlflow.example.com, with or without /api/mlflow
-    #[arg(long, value_parser = address)]
+    #[arg(long, value_parser = public_address)]
     url: Url,
     /// MLflow itself, which must not be reached from here
     #[arg(long, value_name = "URL", value_parser = address)]
@@ -168,13 +168,19 @@ fn address(text: &str) -> Result<Url, String> {
     if !url.username().is_empty() || url.password().is_some() {
         return Err(format!("has credentials; the key is read from {}", key::VARIABLE));
     }
-    if !matches!(url.path().trim_end_matches('/'), "" | "/api/mlflow" | "/mlflow") {
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err("has a query or a fragment".to_owned());
+    }
+    Ok(url)
+}
+
+fn public_address(text: &str) -> Result<Url, String> {
+    let url = address(text)?;
+    let path = url.path().trim_end_matches('/');
+    if !["", "/api/mlflow", "/mlflow"].contains(&path) {
         return Err(
             "has another path than /api/mlflow or /mlflow, where the gateway serves MLflow".to_owned()
         );
-    }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("has a query or a fragment".to_owned());
     }
     Ok(url)
 }

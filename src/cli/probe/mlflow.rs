@@ -27,7 +27,8 @@ pub(super) async fn probe(settings: &Settings, resources: &Resources, journal: &
         let has_api = upstreams.mlflow.iter().any(|mlflow| Arc::ptr_eq(mlflow, upstream));
         let has_artifacts = upstreams.artifacts.iter().any(|artifacts| Arc::ptr_eq(artifacts, upstream));
         let written_as = [if has_api { "mlflow.url" } else { "mlflow.artifacts_url" }, "mlflow.tls.ca"];
-        let place = place(&upstream.url, resources.mlflow_tls.as_ref(), written_as);
+        let not_at = Some(settings.server.bind);
+        let place = Place { not_at, ..place(&upstream.url, resources.mlflow_tls.as_ref(), written_as) };
         let server = Server { settings, proxy: &proxy, upstream, place };
         server.probe(journal, has_api, has_artifacts).await;
     }
@@ -72,9 +73,6 @@ impl Server<'_> {
     /// Whether there is HTTP, and no gateway, redirect or TLS in the way.
     async fn health(&self, addresses: &[SocketAddr]) -> Finding {
         let (url, written_as) = (&self.upstream.url, self.place.written_as);
-        if Place::is_own(addresses, self.settings.server.bind) {
-            return Err(loops(format!("{url} is this gateway's own address"), written_as));
-        }
         let prefix = &self.settings.mlflow.static_prefix;
         let answer = self.ask(&format!("{prefix}/health")).await;
         if url.scheme() == "http" && !answer.as_ref().is_ok_and(|answer| answer.status.is_success()) {
@@ -99,7 +97,11 @@ impl Server<'_> {
             )
         })?;
         match answer.status {
-            StatusCode::LOOP_DETECTED => Err(loops(format!("{url} leads back to a gateway"), written_as)),
+            StatusCode::LOOP_DETECTED => Err(Fault::new(
+                format!("{url} leads back to a gateway"),
+                "this is the public address, which a load balancer or DNS leads to the gateway",
+                format!("as {written_as} the address of MLflow itself, which only the gateway knows"),
+            )),
             status if status.is_redirection() => {
                 let location =
                     answer.headers.get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
@@ -239,12 +241,4 @@ impl Server<'_> {
             )),
         }
     }
-}
-
-fn loops(what: String, written_as: &str) -> Fault {
-    Fault::new(
-        what,
-        "this is the public address, which a load balancer or DNS leads to the gateway",
-        format!("as {written_as} the address of MLflow itself, which only the gateway knows"),
-    )
 }

@@ -43,5 +43,6 @@ fn place(url: &Url, tls: Option<&ClientConfig>, [written_as, ca_written_as]: [&'
         tls: tls.filter(|_| url.scheme() == "https").cloned(),
         written_as,
         ca_written_as,
+        not_at: None,
     }
 }

@@ -27,6 +27,7 @@ pub(super) async fn probe(settings: &RedisSettings, redis: &Redis, journal: &mut
             tls: machines.clone().filter(|_| url.tls),
             written_as: WRITTEN_AS,
             ca_written_as: "SSL_CERT_FILE",
+            not_at: None,
         };
         if let Some(found) = place.reach(journal, &name).await {
             reached = true;

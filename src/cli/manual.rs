@@ -1,0 +1,58 @@
+//! `completions` and `man`: what a shell and a reader know of the command line, made by clap's own crates from it.
+
+use std::{fs, io, path::PathBuf, process::ExitCode};
+
+use clap::{Args, CommandFactory as _};
+use clap_complete::Shell;
+use clap_mangen::Man;
+
+use super::{Cli, format::print};
+
+const NAME: &str = "hokusai-gateway";
+
+#[derive(Debug, Args)]
+pub(super) struct Completions {
+    /// The shell that reads them
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+#[derive(Debug, Args)]
+pub(super) struct ManPage {
+    /// Write a page for each command, into this folder, instead of the first one to standard output
+    #[arg(long, value_name = "FOLDER")]
+    into: Option<PathBuf>,
+}
+
+impl Completions {
+    pub(super) fn run(self) -> ExitCode {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut Cli::command(), NAME, &mut script);
+        print(&String::from_utf8_lossy(&script));
+        ExitCode::SUCCESS
+    }
+}
+
+impl ManPage {
+    pub(super) fn run(self) -> ExitCode {
+        match self.render() {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                eprintln!("the manual cannot be written: {error}");
+                ExitCode::FAILURE
+            }
+        }
+    }
+
+    fn render(self) -> io::Result<()> {
+        let command = Cli::command();
+        if let Some(folder) = self.into {
+            fs::create_dir_all(&folder)?;
+            return clap_mangen::generate_to(command, folder);
+        }
+        let mut page = Vec::new();
+        Man::new(command).render(&mut page)?;
+        print(&String::from_utf8_lossy(&page));
+        Ok(())
+    }
+}

@@ -1,0 +1,117 @@
+"""`doctor` against the real stack: all green, and nothing of it left behind, whatever happens on the way."""
+
+import os
+import signal
+import subprocess
+
+import pytest
+import requests
+from commands import doctor
+from front import start_nginx, to
+from stack import free_port
+from test_tls import eventually
+
+EVERYTHING = [
+    *("dns", "tcp", "tls", "health", "version", "health/mlflow"),
+    *("mount /api/mlflow", "mount /mlflow", "mount /api/2.0/mlflow", "mount /api/3.0/mlflow"),
+    *("mount /api/2.0/mlflow-artifacts", "mount /ajax-api", "mount /graphql", "mount /get-artifact"),
+    *("mount /model-versions/get-artifact", "mount /v1/traces"),
+    *("/api/mlflow/health/mlflow", "/mlflow/health/mlflow", "mlflow not reachable"),
+    *("no key", "wrong key", "key", "key as a password", "limits", "experiment", "run", "params", "metrics"),
+    *("artifact up", "artifact listed", "artifact down", "artifact deleted", "model files"),
+    *("model registered", "model version", "model found", "model read back", "64 MB up", "64 MB down"),
+    *("latency", "clean-up"),
+]
+
+
+def left(stack) -> list[str]:
+    """What MLflow still has of any examination, and its store."""
+    api = f"{stack.mlflow_url}/api/2.0/mlflow"
+    models = requests.get(f"{api}/registered-models/search", params={"max_results": 1000}, timeout=30).json()
+    experiments = requests.get(f"{api}/experiments/search", params={"max_results": 1000}, timeout=30).json()
+    names = [thing["name"] for thing in models.get("registered_models", []) + experiments.get("experiments", [])]
+    files = [str(path) for path in (stack.folder / "artifacts").rglob("*") if path.is_file() and "doctor" in str(path)]
+    files += [str(path) for path in (stack.folder / "artifacts").rglob("weights.json")]
+    return [name for name in names if name.startswith("hokusai-doctor")] + files
+
+
+def made(stack) -> list[str]:
+    """The names that examinations gave to experiments, deleted ones too."""
+    query = {"max_results": 1000, "view_type": "ALL"}
+    answer = requests.get(f"{stack.mlflow_url}/api/2.0/mlflow/experiments/search", params=query, timeout=30).json()
+    return [thing["name"] for thing in answer["experiments"] if thing["name"].startswith("hokusai-doctor")]
+
+
+@pytest.mark.parametrize("path", ["", "/api/mlflow", "/mlflow/"])
+def test_a_deployment_that_is_well_passes_every_check_and_keeps_nothing(stack, path):
+    before = made(stack)
+    report = doctor(stack, stack.url + path, "--direct", f"http://127.0.0.1:{free_port()}")
+    assert (report.code, report.said["ok"], report.failed()) == (0, True, {})
+    assert [check["check"] for check in report.said["checks"]] == EVERYTHING
+    assert len(made(stack)) == len(before) + 1
+    assert left(stack) == []
+
+
+def test_an_mlflow_that_is_reached_past_the_gateway_is_a_failure(stack):
+    report = doctor(stack, stack.url, "--direct", stack.mlflow_url)
+    assert (report.code, set(report.failed())) == (1, {"mlflow not reachable"})
+    assert "/health gives 200" in report.failed()["mlflow not reachable"]
+
+
+@pytest.mark.parametrize(
+    ("broken", "check"),
+    [
+        ("/api/mlflow/api/2.0/mlflow/model-versions/create", "model version"),
+        ("/api/mlflow/api/2.0/mlflow/metrics/get-history", "metrics"),
+        ("/api/mlflow/api/2.0/mlflow/experiments/get-by-name", "experiment"),
+    ],
+)
+def test_what_was_made_before_a_failure_is_removed_too(stack, broken, check):
+    # Only once: what is asked again for the clean-up works.
+    once = f"set $broken 0; if (-f {stack.folder}/broken) {{ set $broken 1; }}"
+    inside = f"location = {broken} {{ {once} if ($broken) {{ return 500; }} {to(stack.url)} }} location / {{ {to(stack.url)} }}"
+    port = start_nginx(stack, inside)
+    (stack.folder / "broken").touch()
+    command = [str(stack.binary), "doctor", "--url", f"http://127.0.0.1:{port}"]
+    process = subprocess.Popen(
+        command, env=os.environ | {"HOKUSAI_API_KEY": stack.key}, stdout=subprocess.PIPE, text=True
+    )
+    said = []
+    for line in process.stdout:
+        said.append(line)
+        if line.startswith(f"FAIL  {check} "):
+            (stack.folder / "broken").unlink()
+    assert process.wait() == 1
+    assert "\n      cause: " in "".join(said) and "\n      fix:   " in "".join(said)
+    assert any(line.startswith("ok    clean-up") for line in said), said
+    assert left(stack) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_was_made_before_an_interruption_is_removed_too(stack, number):
+    command = [str(stack.binary), "doctor", "--url", stack.url]
+    process = subprocess.Popen(
+        command, env=os.environ | {"HOKUSAI_API_KEY": stack.key}, stdout=subprocess.PIPE, text=True
+    )
+    for line in process.stdout:
+        if line.startswith("ok    model version"):
+            process.send_signal(number)
+            break
+    rest = process.stdout.read()
+    assert process.wait() == 1
+    assert "clean-up" in rest and "latency" not in rest and "interrupted" in rest
+    eventually(lambda: left(stack) == [])
+
+
+def test_a_key_is_asked_for_before_anything_else(stack):
+    command = [str(stack.binary), "doctor", "--url", stack.url]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("HOKUSAI")}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (64, "")
+    assert "HOKUSAI_API_KEY" in done.stderr
+    # A file holds it as well, for containers.
+    (stack.folder / "key").write_text(f"{stack.key}\n")
+    environment["HOKUSAI_API_KEY_FILE"] = str(stack.folder / "key")
+    command += ["--format", "json", "--expect-sha", "0" * 40]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 1 and '"version"' in done.stdout and stack.key not in done.stdout
