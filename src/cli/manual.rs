@@ -51,7 +51,7 @@ impl ManPage {
             return clap_mangen::generate_to(command, folder);
         }
         let mut page = Vec::new();
-        Man::new(command).render(&mut page)?;
+        Man::new(command.disable_help_subcommand(true)).render(&mut page)?;
         print(&String::from_utf8_lossy(&page));
         Ok(())
     }

@@ -198,3 +198,6 @@ fn is_local(node: &str) -> bool {
     let host = node.rsplit_once(':').map_or(node, |(host, _)| host).trim_matches(['[', ']']);
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
+
+#[cfg(test)]
+mod tests;

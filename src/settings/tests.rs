@@ -203,3 +203,20 @@ fn a_redis_url_without_its_scheme_is_told_with_the_other_problems_and_never_show
     assert!(text.contains("redis.url (HOKUSAI__REDIS__URL or REDIS_URL): has no scheme"), "{text}");
     assert!(text.contains("mlflow.url") && !text.contains("s3cr3t"), "{text}");
 }
+
+#[test]
+fn contradictions_are_told_beside_what_is_wrong_elsewhere() {
+    let text =
+        problems(&[("MLFLOW_SERVER_URL", "http://127.0.0.1:8001"), ("HOKUSAI__LIMITS__PER_HOUR", "0")]);
+    assert!(
+        text.contains("own address") && text.contains("limits.per_hour") && text.contains("2 problems"),
+        "{text}"
+    );
+}
+
+#[test]
+fn where_a_secret_was_found_is_told_and_the_secret_is_not() {
+    let text = problems(&[MLFLOW, ("REDIS_URL", "cache:6379/s3cr3t")]);
+    assert!(text.contains("found: (hidden), in the environment"), "{text}");
+    assert!(text.contains("write: redis:// before it") && !text.contains("s3cr3t"), "{text}");
+}

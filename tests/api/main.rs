@@ -12,6 +12,7 @@ mod support;
 mod access;
 mod audit;
 mod auth_service;
+mod check;
 mod credentials;
 mod direct;
 mod docs;

@@ -275,3 +275,59 @@ async fn each_request_leaves_one_line_that_names_the_caller_and_never_the_key() 
     assert_eq!(lines[1]["reason"], "credential_rejected");
     assert_eq!(lines[1]["user_id"], serde_json::Value::Null);
 }
+
+#[test]
+fn bash_completes_what_there_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = run(&folder, &["completions", "bash"]).stdout;
+    fs::write(folder.path().join("completions"), script).unwrap();
+    let line = "source ./completions; COMP_WORDS=(hokusai-gateway doctor --d); COMP_CWORD=2; \
+                complete=$(complete -p hokusai-gateway); [[ $complete =~ -F\\ ([^ ]+) ]]; \
+                ${BASH_REMATCH[1]} hokusai-gateway --d doctor; echo \"${COMPREPLY[@]}\"";
+    let bash =
+        std::process::Command::new("bash").args(["-c", line]).current_dir(folder.path()).output().unwrap();
+    assert_eq!(String::from_utf8(bash.stdout).unwrap(), "--direct\n", "{:?}", String::from_utf8(bash.stderr));
+}
+
+#[test]
+fn the_manual_has_a_page_for_every_command_with_its_example() {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(run(&folder, &["man", "--into", "pages"]).status.success());
+    for (page, expected) in [
+        ("hokusai-gateway.1", "hokusai\\-gateway\\-doctor(1)"),
+        ("hokusai-gateway-doctor.1", "hokusai\\-gateway doctor \\-\\-url"),
+        ("hokusai-gateway-keys-rotate.1", "keys rotate live_"),
+    ] {
+        let text = fs::read_to_string(folder.path().join("pages").join(page)).unwrap();
+        assert!(text.starts_with(".ie") && text.contains(expected), "{page}: {text}");
+    }
+    assert_eq!(
+        run(&folder, &["man"]).stdout,
+        fs::read(folder.path().join("pages/hokusai-gateway.1")).unwrap()
+    );
+}
+
+#[test]
+fn commands_tell_programs_what_they_tell_people() {
+    let folder = tempfile::tempdir().unwrap();
+    let json = |arguments: &[&str]| {
+        let output = run(&folder, arguments);
+        (output.status.code(), serde_json::from_slice::<serde_json::Value>(&output.stdout).unwrap())
+    };
+    let (_, created) =
+        json(&["keys", "create", "--user", "ada", "--test", "--scope", "mlflow:read", "--format", "json"]);
+    assert!(created["key"].as_str().unwrap().starts_with("hk_test_"));
+    let (_, list) = json(&["keys", "list", "--format", "json"]);
+    assert_eq!(list[0]["id"], created["id"]);
+    assert_eq!((&list[0]["user"], &list[0]["state"]), (&"ada".into(), &"active".into()));
+    assert_eq!(list[0]["scopes"], serde_json::json!(["mlflow:read"]));
+    let (_, rotated) = json(&["keys", "rotate", created["id"].as_str().unwrap(), "--format", "json"]);
+    assert_ne!(rotated["id"], created["id"]);
+
+    fs::write(folder.path().join("empty"), "").unwrap();
+    let nothing = serde_json::json!({ "ok": true, "first": null, "last": null });
+    assert_eq!(json(&["audit", "verify", "empty", "--format", "json"]), (Some(0), nothing));
+    fs::write(folder.path().join("torn"), "{\n").unwrap();
+    let (code, torn) = json(&["audit", "verify", "torn", "--format", "json"]);
+    assert_eq!((code, &torn["file"], &torn["line"]), (Some(1), &"torn".into(), &1.into()));
+}

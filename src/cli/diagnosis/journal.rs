@@ -38,14 +38,14 @@ impl Journal {
         progress("");
         match outcome {
             Ok((value, found)) => {
-                let found = self.without_secrets(&found);
+                let found = self.harmless(&found);
                 self.passed += 1;
                 self.line(&format!("ok    {name:<34} {found}\n"));
                 self.checks.push(json!({ "check": name, "outcome": "ok", "found": found, "ms": ms }));
                 Some(value)
             }
             Err(Fault { what, cause, fix }) => {
-                let [what, cause, fix] = [what, cause, fix].map(|words| self.without_secrets(&words));
+                let [what, cause, fix] = [what, cause, fix].map(|words| self.harmless(&words));
                 self.failed += 1;
                 self.line(&format!("FAIL  {name:<34} {what}\n      cause: {cause}\n      fix:   {fix}\n"));
                 self.checks.push(json!({
@@ -83,8 +83,11 @@ impl Journal {
         }
     }
 
-    fn without_secrets(&self, words: &str) -> String {
-        self.secrets.iter().fold(words.to_owned(), |words, secret| words.replace(secret, "(the key)"))
+    /// What others say may hold the key, and orders to the terminal.
+    fn harmless(&self, words: &str) -> String {
+        let words =
+            self.secrets.iter().fold(words.to_owned(), |words, secret| words.replace(secret, "(the key)"));
+        words.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
     }
 }
 

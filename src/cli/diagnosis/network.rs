@@ -165,7 +165,7 @@ pub(in crate::cli) async fn speaks_tls(addresses: &[SocketAddr], config: &Client
         let name = ServerName::from(addresses.first().map_or([0, 0, 0, 0].into(), SocketAddr::ip));
         TlsConnector::from(Arc::clone(config)).connect(name, stream).await
     };
-    match timeout(PATIENCE, handshake).await {
+    match timeout(PATIENCE / 5, handshake).await {
         Ok(Ok(_)) => true,
         Ok(Err(error)) => {
             matches!(

@@ -197,6 +197,14 @@ impl Server<'_> {
             }
         };
         match answer.status {
+            _ if answer.is_the_gateways() => Fault::new(
+                format!("another gateway answers there ({what})"),
+                "this is the public address, which a load balancer or DNS leads to a gateway",
+                format!(
+                    "as {} the address of MLflow itself, which only the gateway knows",
+                    self.place.written_as
+                ),
+            ),
             StatusCode::FORBIDDEN if text.contains("host header") || text.contains("rebinding") => {
                 Fault::new(
                     format!("MLflow refuses the Host `{host}` ({what})"),

@@ -1,0 +1,212 @@
+//! What `check` says of settings, and of what they lead to.
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{Server, process::command, server::Answer};
+
+/// `check` in a folder with a good key file.
+fn check(arguments: &[&str], settings: &[(&str, &str)]) -> (Option<i32>, Value) {
+    let folder = folder_with_a_key();
+    let output = command(folder.path())
+        .args(["check", "--format", "json"])
+        .args(arguments)
+        .env("HOKUSAI__MLFLOW__CONNECT_TIMEOUT", "100ms")
+        .env("HOKUSAI__MLFLOW__PROBE_INTERVAL", "40ms")
+        .env("HOKUSAI__AUTH__SERVICE__TIMEOUT", "200ms")
+        .envs(settings.iter().copied())
+        .output()
+        .unwrap();
+    (output.status.code(), serde_json::from_slice(&output.stdout).unwrap())
+}
+
+fn folder_with_a_key() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    assert!(
+        command(folder.path()).args(["keys", "create", "--user", "ada"]).output().unwrap().status.success()
+    );
+    folder
+}
+
+/// What is said of the one check that fails.
+async fn probed(settings: &[(&str, String)]) -> (Option<i32>, String) {
+    let settings: Vec<_> = settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+    let probing = actix_web::web::block(move || {
+        let settings: Vec<_> = settings.iter().map(|(name, value)| (&**name, &**value)).collect();
+        check(&["--probe"], &settings)
+    });
+    let (code, said) = probing.await.unwrap();
+    let checks = said["checks"].as_array().unwrap();
+    let failed: Vec<_> = checks.iter().filter(|check| check["outcome"] == "failed").collect();
+    assert!(failed.len() < 2, "{failed:?}");
+    let words = |check: &Value| {
+        ["check", "found", "cause", "fix"].map(|name| check[name].as_str().unwrap().to_owned())
+    };
+    (code, failed.first().map(|check| words(check).join(" | ")).unwrap_or_default())
+}
+
+/// An MLflow as far as a probe looks, but for what a test says.
+async fn mlflow(odd: impl Fn(&str) -> Option<Answer> + Send + Sync + 'static) -> Server {
+    Server::start(move |request| {
+        let path = request.target().split('?').next().unwrap();
+        odd(path).unwrap_or_else(|| match path {
+            "/health" => Answer::ok("OK"),
+            "/version" => Answer::ok("3.17.2"),
+            _ if path.starts_with("/api/") || path.starts_with("/ajax-api/") => Answer::ok("{}"),
+            _ => Answer::json(404, "not here"),
+        })
+    })
+    .await
+}
+
+#[test]
+fn problems_warnings_and_what_to_write_are_told_to_programs_too() {
+    let (code, said) = check(&[], &[("HOKUSAI__SERVER__WORKERS", "many")]);
+    assert_eq!((code, &said["ok"]), (Some(64), &false.into()));
+    let keys: Vec<_> = said["problems"].as_array().unwrap().iter().map(|problem| &problem["key"]).collect();
+    assert_eq!(keys, ["server.workers", "mlflow.url"]);
+    assert_eq!(said["problems"][0]["found"], "\"many\", in the environment");
+    assert_eq!(said["problems"][0]["write"], "a whole number");
+    assert_eq!(said["problems"][1]["variables"][1], "MLFLOW_SERVER_URL");
+
+    let risky = [("MLFLOW_SERVER_URL", "http://127.0.0.1:1"), ("HOKUSAI__POLICY__MODE", "off")];
+    let (code, said) = check(&[], &risky);
+    assert_eq!((code, &said["ok"]), (Some(0), &true.into()));
+    assert_eq!(said["warnings"][0]["key"], "policy.mode");
+    assert_eq!(said["config_hash"].as_str().unwrap().len(), 16);
+}
+
+#[test]
+fn files_that_are_missing_are_told_with_the_rest() {
+    let folder = tempfile::tempdir().unwrap();
+    let output = command(folder.path())
+        .args(["check", "--format", "json"])
+        .env("MLFLOW_SERVER_URL", "https://mlflow")
+        .env("HOKUSAI__MLFLOW__TLS__CA", "none/ca.pem")
+        .env("HOKUSAI__MLFLOW__ROUTES_FILE", "none/more.routes")
+        .env("HOKUSAI__AUDIT__OUTPUT", "none/audit.jsonl")
+        .env("HOKUSAI__SERVER__TLS__CERT", "none/cert.pem")
+        .env("HOKUSAI__SERVER__TLS__KEY", "none/key.pem")
+        .env("HOKUSAI__SERVER__BNID", "1")
+        .output()
+        .unwrap();
+    let said: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let problems = said["problems"].as_array().unwrap();
+    let mut keys: Vec<_> = problems.iter().map(|problem| problem["key"].as_str().unwrap()).collect();
+    keys.sort_unstable();
+    let expected = [
+        "audit.output",
+        "auth.key_file.path",
+        "mlflow.routes_file",
+        "mlflow.tls",
+        "server.bnid",
+        "server.tls.cert",
+    ];
+    assert_eq!((output.status.code(), &keys[..]), (Some(64), &expected[..]));
+}
+
+#[test]
+fn a_key_file_that_lets_nobody_in_is_warned_about() {
+    let folder = folder_with_a_key();
+    let run = |arguments: &[&str]| {
+        let mut command = command(folder.path());
+        let output = command.args(arguments).env("MLFLOW_SERVER_URL", "http://127.0.0.1:1").output().unwrap();
+        serde_json::from_slice::<Value>(&output.stdout).unwrap()
+    };
+    assert_eq!(run(&["check", "--format", "json"])["warnings"], serde_json::json!([]));
+    let id = run(&["keys", "list", "--format", "json"])[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(run(&["keys", "revoke", &id, "--format", "json"])["revoked"], true);
+    assert_eq!(run(&["check", "--format", "json"])["warnings"][0]["key"], "auth.key_file.path");
+}
+
+#[actix_web::test]
+async fn a_well_mlflow_passes_and_is_asked_as_the_gateway_asks() {
+    let mlflow = mlflow(|_| None).await;
+    let settings = [
+        ("MLFLOW_SERVER_URL", format!("{}/behind", mlflow.url())),
+        ("HOKUSAI__MLFLOW__HOST_HEADER", "mlflow.internal".to_owned()),
+        ("HOKUSAI__MLFLOW__AUTH", "bearer".to_owned()),
+        ("HOKUSAI__MLFLOW__TOKEN", "for-mlflow".to_owned()),
+    ];
+    // The path of its URL comes before every path.
+    let (code, failed) = probed(&settings).await;
+    assert_eq!(code, Some(69));
+    assert!(failed.contains("mlflow.api | /api answered 404"), "{failed}");
+    let seen = mlflow.requests();
+    assert!(seen.iter().all(|request| request.target().starts_with("/behind/")), "{seen:?}");
+    assert!(seen.iter().all(|request| request.header("host") == Some("mlflow.internal")));
+    assert!(seen.iter().all(|request| request.header("authorization") == Some("Bearer for-mlflow")));
+}
+
+#[actix_web::test]
+async fn what_is_wrong_with_mlflow_is_told_apart() {
+    let api = |answer: fn() -> Answer| move |path: &str| path.contains("/experiments/search").then(answer);
+    let of = |name: &'static str, answer: fn() -> Answer| move |path: &str| path.contains(name).then(answer);
+    let gateways = "HTTP/1.1 401 X\r\nx-hokusai-error-source: gateway\r\ncontent-length: 2\r\n\r\n{}";
+    for (server, expected) in [
+        (mlflow(|_| None).await, ""),
+        (mlflow(of("/health", || Answer::Silence)).await, "mlflow.http | "),
+        (mlflow(of("/health", || Answer::bytes("SSH-2.0-OpenSSH_9\r\n"))).await, "gives no HTTP answer"),
+        (mlflow(of("/health", || Answer::json(503, "no servers"))).await, "answered its /health with 503"),
+        (
+            mlflow(api(|| Answer::json(401, "who are you"))).await,
+            "MLflow refuses the gateway (401: who are you)",
+        ),
+        (
+            mlflow(api(|| Answer::json(403, "Invalid Host header - possible DNS rebinding"))).await,
+            "--allowed-hosts 127.0.0.1:",
+        ),
+        (mlflow(api(|| Answer::Silence)).await, "hangs where its database is needed"),
+        (mlflow(api(|| Answer::ok("<html>"))).await, "/api answered 200: <html>"),
+        (
+            mlflow(of("mlflow-artifacts", || Answer::json(503, "--no-serve-artifacts"))).await,
+            "mlflow.artifacts | artifacts cannot be listed: 503",
+        ),
+        (
+            mlflow(move |path| path.contains("/experiments/search").then(|| Answer::bytes(gateways))).await,
+            "another gateway",
+        ),
+    ] {
+        let (code, failed) = probed(&[("MLFLOW_SERVER_URL", server.url())]).await;
+        assert_eq!(code, Some(if expected.is_empty() { 0 } else { 69 }), "{expected}");
+        assert!(
+            failed.contains(expected) && failed.is_empty() == expected.is_empty(),
+            "{expected}: {failed}"
+        );
+    }
+}
+
+#[actix_web::test]
+async fn artifact_servers_are_asked_for_artifacts_only() {
+    let (api, artifacts) = (
+        mlflow(|path| path.contains("artifacts").then(|| Answer::json(404, ""))).await,
+        mlflow(|_| None).await,
+    );
+    let settings = [("MLFLOW_SERVER_URL", api.url()), ("HOKUSAI__MLFLOW__ARTIFACTS_URL", artifacts.url())];
+    assert_eq!(probed(&settings).await, (Some(0), String::new()));
+    assert!(artifacts.requests().iter().all(|request| !request.target().contains("experiments")));
+}
+
+#[actix_web::test]
+async fn what_is_wrong_with_the_auth_service_is_told_apart() {
+    let mlflow = mlflow(|_| None).await;
+    let no = || Answer::ok(r#"{"is_valid": false}"#);
+    for (answer, expected) in [
+        (no as fn() -> Answer, "auth.key | the key is refused for the service `platform`"),
+        (|| Answer::Silence, "no answer in time"),
+        (|| Answer::ok("<html>"), "something else than the auth service answers"),
+        (|| Answer::json(405, ""), "something else than the auth service answers"),
+        (|| Answer::json(503, ""), "the load balancer before it has no server"),
+        (|| Answer::Close, "speaks no HTTP"),
+    ] {
+        let auth = Server::start(move |_| answer()).await;
+        let settings = [
+            ("MLFLOW_SERVER_URL", mlflow.url()),
+            ("HOKUSAI_AUTH_SERVICE_URL", auth.url()),
+            ("HOKUSAI_API_KEY", "a-key".to_owned()),
+        ];
+        let (code, failed) = probed(&settings).await;
+        assert_eq!(code, Some(69), "{expected}");
+        assert!(failed.contains(expected), "{expected}: {failed}");
+    }
+}
