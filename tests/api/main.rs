@@ -16,6 +16,7 @@ mod check;
 mod credentials;
 mod direct;
 mod docs;
+mod doctor;
 mod errors;
 mod explain;
 mod faults;

@@ -66,6 +66,7 @@ http {{
     scgi_temp_path {folder}/scgi;
     client_max_body_size 0;
     proxy_request_buffering off;
+    proxy_buffering off;
     proxy_http_version 1.1;
     server {{
         listen {listen};

@@ -2,12 +2,13 @@
 
 import os
 import signal
+import socket
 import subprocess
 
 import pytest
 import requests
 from commands import doctor
-from front import start_nginx, to
+from front import Authority, start_nginx, to
 from stack import free_port
 from test_tls import eventually
 
@@ -115,3 +116,44 @@ def test_a_key_is_asked_for_before_anything_else(stack):
     command += ["--format", "json", "--expect-sha", "0" * 40]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and '"version"' in done.stdout and stack.key not in done.stdout
+
+
+# An address of this machine's own, on which nobody else has taken the ports that everybody knows.
+WELL_KNOWN = "127.0.0.77"
+
+
+def may_listen() -> bool:
+    try:
+        for port in (80, 443):
+            socket.create_server((WELL_KNOWN, port)).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not may_listen(), reason="ports 80 and 443 are for root only, here")
+@pytest.mark.parametrize(
+    ("plain", "passes", "said"),
+    [
+        (None, True, "port 80 takes no connections"),
+        ("return 301 https://$host$request_uri;", True, "301 to https://"),
+        ("return 301 http://elsewhere.example$request_uri;", False, "keys would travel in the clear"),
+        ("location / { proxy_pass GATEWAY; }", False, "keys would travel in the clear"),
+    ],
+)
+def test_port_80_leads_to_https_or_nowhere(stack, tmp_path, plain, passes, said):
+    authority = Authority(tmp_path / "authority")
+    certificate, key = authority.issue(f"IP:{WELL_KNOWN}")
+    tls = f"ssl_certificate {certificate}; ssl_certificate_key {key}; location / {{ {to(stack.url)} }}"
+    front = type(stack)(tmp_path / "front", stack.binary)
+    try:
+        start_nginx(front, tls, f"{WELL_KNOWN}:443 ssl")
+        if plain:
+            start_nginx(front, plain.replace("GATEWAY", stack.url), f"{WELL_KNOWN}:80")
+        report = doctor(stack, f"https://{WELL_KNOWN}", "--ca", str(authority.certificate))
+    finally:
+        front.stop()
+    assert report.failed().keys() == (set() if passes else {"http on port 80"})
+    checks = {check["check"]: check["found"] for check in report.said["checks"]}
+    assert said in checks["http on port 80"]
+    assert f"the certificate is for {WELL_KNOWN}, by CN=an authority of a test, until" in checks["tls"]

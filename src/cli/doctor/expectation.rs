@@ -128,6 +128,17 @@ pub(super) fn text_at(answer: &Answer, pointer: &str) -> Result<String, Fault> {
     text.ok_or_else(|| not_mlflows(answer, &format!("no {pointer}")))
 }
 
+/// What MLflow says when it is asked for experiments: a list, or nothing where there are none.
+///
+/// # Errors
+/// Somebody else says yes.
+pub(super) fn are_experiments(answer: &Answer) -> Result<(), Fault> {
+    let json = answer.json();
+    let is_mlflows =
+        json.as_object().is_some_and(|fields| fields.is_empty() || json["experiments"].is_array());
+    if is_mlflows { Ok(()) } else { Err(not_mlflows(answer, "no experiments")) }
+}
+
 /// A 200 that does not say what it must.
 pub(super) fn not_mlflows(answer: &Answer, what: &str) -> Fault {
     Fault::new(

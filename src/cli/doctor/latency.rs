@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::Patient;
+use super::{Patient, expectation::are_experiments};
 use crate::cli::diagnosis::{Finding, Journal};
 
 const REQUESTS: usize = 50;
@@ -15,7 +15,9 @@ impl Patient {
     async fn measured(&self) -> Finding {
         let mut times = Vec::with_capacity(REQUESTS);
         for _ in 0..REQUESTS {
-            times.push(self.read("experiments/search?max_results=1").await?.took);
+            let answer = self.read("experiments/search?max_results=1").await?;
+            are_experiments(&answer)?;
+            times.push(answer.took);
         }
         times.sort_unstable();
         let percentile = |share: usize| milliseconds(times[(REQUESTS * share).div_ceil(100) - 1]);

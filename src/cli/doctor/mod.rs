@@ -64,6 +64,10 @@ struct Patient {
 impl Doctor {
     /// 0 only if nothing failed.
     pub(super) fn run(self) -> ExitCode {
+        // Not by clap, which would print them.
+        if [Some(&self.url), self.direct.as_ref()].into_iter().flatten().any(has_credentials) {
+            return usage(&format!("an address has credentials; the key is read from {}", key::VARIABLE));
+        }
         let key = match key::from_environment() {
             Ok(Some(key)) if key.bytes().all(|byte| byte.is_ascii_graphic()) => key,
             Ok(Some(_)) => return usage(&format!("{} has characters that no key has", key::VARIABLE)),
@@ -165,13 +169,14 @@ fn address(text: &str) -> Result<Url, String> {
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return Err("is not http:// or https:// and a host".to_owned());
     }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err(format!("has credentials; the key is read from {}", key::VARIABLE));
-    }
     if url.query().is_some() || url.fragment().is_some() {
         return Err("has a query or a fragment".to_owned());
     }
     Ok(url)
+}
+
+fn has_credentials(url: &Url) -> bool {
+    !url.username().is_empty() || url.password().is_some()
 }
 
 fn public_address(text: &str) -> Result<Url, String> {
