@@ -1,5 +1,6 @@
 """What stands before servers in real deployments: nginx as a load balancer, and certificates."""
 
+import os
 import subprocess
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -54,6 +55,7 @@ class Authority:
 
 
 NGINX = """
+{user}
 pid {folder}/nginx.pid;
 error_log {folder}/error.log;
 events {{}}
@@ -82,7 +84,9 @@ def start_nginx(stack, inside: str, listen: str = "127.0.0.1:{port}") -> int:
     folder = stack.folder / f"nginx-{port}"
     folder.mkdir(parents=True)
     listen = listen.format(port=port)
-    (folder / "nginx.conf").write_text(NGINX.format(folder=folder, listen=listen, inside=inside))
+    # Its workers must read what the test writes.
+    user = "user root;" if os.geteuid() == 0 else ""
+    (folder / "nginx.conf").write_text(NGINX.format(user=user, folder=folder, listen=listen, inside=inside))
     process = stack.start("nginx", ["nginx", "-c", str(folder / "nginx.conf"), "-g", "daemon off;", "-e", str(folder / "error.log")], {})
     address = listen.split()[0].rsplit(":", 1)
     stack.wait_for_port(process, "nginx", address[0], int(address[1]))
