@@ -1,17 +1,20 @@
 //! What the settings name outside themselves, opened: all that can be wrong before a socket is bound.
 
-use std::sync::Arc;
+use std::{path::PathBuf, sync::Arc};
 
 use url::Url;
 
 use crate::{
-    auth::{KeyFileError, KeySource},
+    auth::{KeyFile, KeyFileError, KeySource},
     http_client::Tls,
     redis::{Redis, RedisUrlError},
     routing::{Routes, TableError},
-    settings::{AuditOutput, AuthMode, ClientTls, Problem, Problems, Settings},
+    settings::{
+        AuditOutput, Auth, AuthMode, ClientTls, Identity, Mlflow, Problem, Problems, Sections, Server,
+        Settings,
+    },
     telemetry::Metrics,
-    tls::{self, ServerIdentity},
+    tls::{self, ServerIdentity, TlsError},
 };
 
 /// What is made once and used by all.
@@ -40,22 +43,13 @@ impl Resources {
         let redis = settings.redis.as_ref().map(|redis| Redis::new(redis, metrics.clone())).transpose();
         let redis = problems.note(redis.map_err(unusable_url));
         let Settings { mlflow, server, auth, .. } = settings;
-        let is_https = |url: &Url| url.scheme() == "https";
-        let mlflow_https = mlflow.urls.iter().chain(&mlflow.artifacts_urls).any(is_https);
-        let mlflow_tls = problems.note(client_tls("mlflow.tls", mlflow_https.then_some(&mlflow.tls)));
-        let service = match &auth.mode {
-            AuthMode::Service(service) if is_https(&service.url) => Some(&service.tls),
-            _ => None,
-        };
-        let auth_tls = problems.note(client_tls("auth.service.tls", service));
+        let mlflow_tls = problems.note(mlflow_tls(mlflow));
+        let auth_tls = problems.note(auth_tls(auth));
         let collector = settings.telemetry.otlp_endpoint.as_ref().filter(|url| is_https(url));
         let of_this_machine = ClientTls::default();
         let otlp_tls = client_tls("telemetry.otlp_endpoint", collector.map(|_| &of_this_machine));
         let otlp_tls = problems.note(otlp_tls);
-        let identity = server.tls.as_ref().map(ServerIdentity::open).transpose();
-        let identity = problems.note(
-            identity.map_err(|error| problem("server.tls.cert", error, "a certificate and its key, PEM")),
-        );
+        let identity = problems.note(identity(server));
         let keys = KeySource::open(&settings.auth, redis.clone().flatten(), &metrics);
         let keys = problems.note(keys.map_err(no_keys));
         let routes = problems.note(Routes::open(mlflow).map_err(bad_routes));
@@ -87,8 +81,32 @@ impl Resources {
     }
 }
 
+/// What is missing or unreadable of all that these sections name: for settings that are not whole.
+pub(crate) fn missing(sections: &Sections) -> Problems {
+    let Sections { server, mlflow, auth, redis, audit } = sections;
+    let mut problems = Problems::default();
+    if let Some(redis) = redis {
+        problems.extend(Redis::check(redis).map_err(unusable_url).err());
+    }
+    if let Some(mlflow) = mlflow {
+        problems.extend(mlflow_tls(mlflow).err());
+        problems.extend(Routes::open(mlflow).map_err(bad_routes).err());
+    }
+    if let Some(auth) = auth {
+        problems.extend(auth_tls(auth).err());
+        if let AuthMode::KeyFile(path) = &auth.mode {
+            problems.extend(KeyFile::open(path).map_err(no_keys).err());
+        }
+    }
+    if let Some(server) = server {
+        problems.extend(identity(server).err());
+    }
+    problems.extend(audit.as_ref().and_then(|audit| no_folder(&audit.output)));
+    problems
+}
+
 /// The problem of a key file that cannot be used.
-pub(crate) fn no_keys(error: KeyFileError) -> Problem {
+fn no_keys(error: KeyFileError) -> Problem {
     Problem {
         key: "auth.key_file.path".to_owned(),
         found: Some(error.path.display().to_string()),
@@ -109,9 +127,49 @@ fn no_folder(output: &AuditOutput) -> Option<Problem> {
     })
 }
 
+fn is_https(url: &Url) -> bool {
+    url.scheme() == "https"
+}
+
+fn mlflow_tls(mlflow: &Mlflow) -> Result<Option<Tls>, Problem> {
+    let speaks_tls = mlflow.urls.iter().chain(&mlflow.artifacts_urls).any(is_https);
+    client_tls("mlflow.tls", speaks_tls.then_some(&mlflow.tls))
+}
+
+fn auth_tls(auth: &Auth) -> Result<Option<Tls>, Problem> {
+    let tls = match &auth.mode {
+        AuthMode::Service(service) if is_https(&service.url) => Some(&service.tls),
+        _ => None,
+    };
+    client_tls("auth.service.tls", tls)
+}
+
 fn client_tls(section: &str, settings: Option<&ClientTls>) -> Result<Option<Tls>, Problem> {
-    let fix = "PEM files that can be read, or for the machine's own authorities the package ca-certificates";
-    settings.map(tls::client_config).transpose().map_err(|error| problem(section, error, fix))
+    let Some(settings) = settings else { return Ok(None) };
+    let config = tls::client_config(settings).map_err(|error| {
+        let identity = settings.identity.as_ref();
+        let is_at = |path: Option<&PathBuf>| path.is_some() && path.map(PathBuf::as_path) == error.path();
+        let name = if is_at(identity.map(|identity| &identity.key)) {
+            "key"
+        } else if is_at(identity.map(|identity| &identity.cert)) {
+            "cert"
+        } else {
+            "ca"
+        };
+        bad_pem(&format!("{section}.{name}"), &error)
+    });
+    config.map(Some)
+}
+
+fn bad_identity(files: &Identity, error: &TlsError) -> Problem {
+    let is_key = error.path() == Some(files.key.as_path());
+    bad_pem(if is_key { "server.tls.key" } else { "server.tls.cert" }, error)
+}
+
+fn bad_pem(key: &str, error: &TlsError) -> Problem {
+    let found = error.path().map(|path| path.display().to_string());
+    let fix = "the path of a PEM file that can be read; for the machine's own authorities the package ca-certificates";
+    Problem { found, ..problem(key, error, fix) }
 }
 
 /// The problem of a file of routes that cannot be used.
@@ -123,8 +181,15 @@ pub(crate) fn bad_routes(error: TableError) -> Problem {
     )
 }
 
+fn identity(server: &Server) -> Result<Option<Arc<ServerIdentity>>, Problem> {
+    let Some(files) = &server.tls else { return Ok(None) };
+    ServerIdentity::open(files).map(Some).map_err(|error| bad_identity(files, &error))
+}
+
 fn unusable_url(error: RedisUrlError) -> Problem {
-    problem("redis.url", error, "a URL that the Redis client understands")
+    let fix =
+        "a URL that the Redis client understands; in a password %23 for #, %2F for /, %3F for ?, %40 for @";
+    Problem { found: Some("(hidden)".to_owned()), ..problem("redis.url", error, fix) }
 }
 
 fn problem(key: &str, error: impl std::fmt::Display, fix: &str) -> Problem {

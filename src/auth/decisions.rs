@@ -157,6 +157,8 @@ impl Decisions {
     async fn ask_or_recall(&self, service: &ServiceVerifier, question: &Question) -> Verdict {
         match self.ask(service, question).await {
             Ok(principal) => Ok(Authenticated { principal, answered: Answered::Service }),
+            // It did answer, and vouches for another service: what it said before is no longer so.
+            Err(error @ AuthError::Unavailable(ServiceFault::OtherService { .. })) => Err(error),
             Err(AuthError::Unavailable(fault)) => self.known_before(question, fault),
             Err(error) => Err(error),
         }

@@ -10,7 +10,7 @@ use super::Decisions;
 use crate::redis::Redis;
 
 /// The channel, the same for every gateway of a fleet.
-const CHANNEL: &str = "hokusai:revoked";
+pub(crate) const CHANNEL: &str = "hokusai:revoked";
 /// The message that revokes every key.
 pub(super) const EVERYTHING: &str = "*";
 /// Time between two tries to subscribe, and between two signs of life that are asked of a subscription.

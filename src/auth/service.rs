@@ -10,7 +10,8 @@ use actix_web::http::{
     header::{AUTHORIZATION, CONTENT_TYPE},
     uri::PathAndQuery,
 };
-use awc::http::Method;
+use actix_web::web::Bytes;
+use awc::{ClientResponse, http::Method};
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde::{Deserialize, Deserializer, Serialize};
 use tokio::time::timeout;
@@ -23,6 +24,8 @@ use crate::{
 
 /// The largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
+/// What is told of another service's id, in characters.
+const MAX_ID: usize = 64;
 
 /// Why the auth service gave no verdict.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -134,22 +137,46 @@ impl ServiceVerifier {
         }
     }
 
-    async fn ask(&self, key: &str, client_ip: Option<IpAddr>) -> Result<Principal, AuthError> {
-        let unavailable = AuthError::Unavailable;
+    /// What the service says to a key, as it says it, at its own path or at another.
+    ///
+    /// # Errors
+    /// No answer, or none that can be read.
+    pub(crate) async fn says(
+        &self,
+        key: &str,
+        target: Option<PathAndQuery>,
+    ) -> Result<(StatusCode, Vec<u8>), ServiceFault> {
+        let asking = async {
+            let mut response = self.send(key, None, target.unwrap_or_else(|| self.target.clone())).await?;
+            Ok((response.status(), read(&mut response).await?.to_vec()))
+        };
+        timeout(self.timeout, asking).await.unwrap_or(Err(ServiceFault::Timeout))
+    }
+
+    async fn send(
+        &self,
+        key: &str,
+        client_ip: Option<IpAddr>,
+        target: PathAndQuery,
+    ) -> Result<ClientResponse, ServiceFault> {
         let question = Question { service_id: &self.service_id, client_ip };
-        let question = serde_json::to_vec(&question).map_err(not_agreed)?;
-        let mut response = self
-            .client
-            .request(Method::POST, self.target.clone())
+        let question =
+            serde_json::to_vec(&question).map_err(|error| ServiceFault::Answer(error.to_string()))?;
+        self.client
+            .request(Method::POST, target)
             .insert_header((AUTHORIZATION, format!("Bearer {key}")))
             .insert_header((CONTENT_TYPE, "application/json"))
             .send_body(question)
             .await
-            .map_err(|error| unavailable(ServiceFault::Send(error.to_string())))?;
+            .map_err(|error| ServiceFault::Send(error.to_string()))
+    }
+
+    async fn ask(&self, key: &str, client_ip: Option<IpAddr>) -> Result<Principal, AuthError> {
+        let unavailable = AuthError::Unavailable;
+        let mut response = self.send(key, client_ip, self.target.clone()).await.map_err(unavailable)?;
         match response.status() {
             StatusCode::OK => {
-                let body = response.body().limit(MAX_ANSWER).await;
-                let body = body.map_err(|error| unavailable(ServiceFault::Body(error.to_string())))?;
+                let body = read(&mut response).await.map_err(unavailable)?;
                 verdict(&body, &self.service_id)
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
@@ -158,6 +185,10 @@ impl ServiceVerifier {
             status => Err(unavailable(ServiceFault::Status(status))),
         }
     }
+}
+
+async fn read(response: &mut ClientResponse) -> Result<Bytes, ServiceFault> {
+    response.body().limit(MAX_ANSWER).await.map_err(|error| ServiceFault::Body(error.to_string()))
 }
 
 /// What a 200 means: only the boolean `true` is a yes, and what is not JSON is no verdict; nor is a yes for another
@@ -174,8 +205,13 @@ fn verdict(body: &[u8], asked: &str) -> Result<Principal, AuthError> {
     }
     // A yes whose particulars cannot be read must not become one without an expiry or without scopes.
     let identity: Identity = serde_json::from_slice(body).map_err(not_agreed)?;
-    if let Some(answered) = identity.service_id.as_str().filter(|answered| *answered != asked) {
-        let (asked, answered) = (asked.to_owned(), answered.to_owned());
+    let answered = match identity.service_id {
+        serde_json::Value::Null => None,
+        serde_json::Value::String(answered) => Some(answered),
+        other => Some(other.to_string()),
+    };
+    if let Some(answered) = answered.filter(|answered| answered != asked) {
+        let (asked, answered) = (asked.to_owned(), answered.chars().take(MAX_ID).collect());
         return Err(AuthError::Unavailable(ServiceFault::OtherService { asked, answered }));
     }
     Ok(Principal {
@@ -250,6 +286,7 @@ mod tests {
             (r#"{"is_valid": true, "service_id": "platform"}"#, "accepted"),
             (r#"{"is_valid": true, "service_id": null}"#, "accepted"),
             (r#"{"is_valid": true, "service_id": "ml-platform"}"#, "unavailable"),
+            (r#"{"is_valid": true, "service_id": ["platform"]}"#, "unavailable"),
             (r#"{"is_valid": false, "service_id": "ml-platform"}"#, "rejected"),
         ] {
             assert_eq!(outcome(body), expected, "{body}");

@@ -3,17 +3,18 @@
 use std::process::ExitCode;
 
 use clap::Args;
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use super::{
-    BAD_SETTINGS, Loaded,
+    BAD_SETTINGS, Loaded, Refused,
     diagnosis::Journal,
     format::{Output, print, print_json},
     key, probe,
 };
 use crate::{
     auth::KeySource,
-    settings::{Problem, Problems},
+    settings::{Problem, Problems, UpstreamAuth},
 };
 
 /// A dependency does not answer as it should (sysexits.h: `EX_UNAVAILABLE`).
@@ -35,7 +36,7 @@ impl Check {
     pub(super) fn run(self) -> ExitCode {
         let loaded = match super::load(self.config.config.as_deref()) {
             Ok(loaded) => loaded,
-            Err(problems) => return self.wrong(&problems),
+            Err(Refused { problems, warnings }) => return self.wrong(&problems, &warnings),
         };
         let Loaded { settings, resources, warnings } = &loaded;
         let mut warnings = warnings.clone();
@@ -47,10 +48,17 @@ impl Check {
             }
             print(&format!("the settings are good (config_hash {config_hash})\n"));
         }
-        let secrets = key::from_environment().ok().flatten();
-        let mut journal = Journal::new(self.output.format, secrets.into_iter().collect());
+        let key = match key::from_environment() {
+            Ok(key) => key,
+            Err(error) => {
+                eprintln!("{error}");
+                return ExitCode::from(BAD_SETTINGS);
+            }
+        };
+        let secrets = key.iter().flat_map(|key| key::forms("", key)).chain(of_mlflow(&settings.mlflow.auth));
+        let mut journal = Journal::new(self.output.format, secrets.collect());
         if self.probe {
-            actix_rt::System::new().block_on(probe::run(&loaded, &mut journal));
+            actix_rt::System::new().block_on(probe::run(&loaded, key, &mut journal));
         }
         let is_good = journal.failures() == 0;
         if self.output.is_json() {
@@ -67,21 +75,32 @@ impl Check {
         if is_good { ExitCode::SUCCESS } else { ExitCode::from(UNAVAILABLE) }
     }
 
-    fn wrong(&self, problems: &Problems) -> ExitCode {
+    fn wrong(&self, problems: &Problems, warnings: &[Problem]) -> ExitCode {
         if !self.output.is_json() {
+            for warning in warnings {
+                eprintln!("warning: {warning}");
+            }
             return super::bad_settings(problems);
         }
         let problems: Vec<Value> = problems.iter().map(describe).collect();
-        print_json(&json!({ "ok": false, "problems": problems, "warnings": [], "checks": [] }));
+        let warnings: Vec<Value> = warnings.iter().map(describe).collect();
+        print_json(&json!({ "ok": false, "problems": problems, "warnings": warnings, "checks": [] }));
         ExitCode::from(BAD_SETTINGS)
     }
 }
 
 fn describe(problem: &Problem) -> Value {
     let Problem { key, found, what, fix } = problem;
-    let variables = problem.variables();
-    let variables: Vec<&str> = variables.split(" or ").collect();
-    json!({ "key": key, "variables": variables, "found": found, "what": what, "write": fix })
+    json!({ "key": key, "variables": problem.variables(), "found": found, "what": what, "write": fix })
+}
+
+/// What MLflow is sent, and could send back.
+fn of_mlflow(auth: &UpstreamAuth) -> Vec<String> {
+    match auth {
+        UpstreamAuth::None => Vec::new(),
+        UpstreamAuth::Bearer(token) => vec![token.expose_secret().to_owned()],
+        UpstreamAuth::Basic { username, password } => key::forms(username, password.expose_secret()),
+    }
 }
 
 fn no_key_in_force(keys: &KeySource) -> Option<Problem> {

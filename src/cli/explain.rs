@@ -48,7 +48,7 @@ impl Explain {
     pub(super) fn run(self) -> ExitCode {
         let super::Loaded { settings, resources, .. } = match super::load(self.config.config.as_deref()) {
             Ok(loaded) => loaded,
-            Err(problems) => return super::bad_settings(&problems),
+            Err(super::Refused { problems, .. }) => return super::bad_settings(&problems),
         };
         let mut told = Map::new();
         let key = match key::from_environment() {

@@ -2,21 +2,37 @@
 
 use std::{env, fs};
 
+use actix_web::http::header::TryIntoHeaderValue as _;
+use actix_web_httpauth::headers::authorization::Basic;
+
 /// Holds the key.
 pub(super) const VARIABLE: &str = "HOKUSAI_API_KEY";
 /// Or names the file that does.
 const FILE: &str = "HOKUSAI_API_KEY_FILE";
 
+/// All forms in which a key, or what else is sent as a password, can come back from whom it was sent to.
+pub(super) fn forms(user: &str, password: &str) -> Vec<String> {
+    let basic = Basic::new(user.to_owned(), Some(password.to_owned())).try_into_value();
+    let basic = basic.ok().and_then(|value| value.to_str().ok().map(str::to_owned)).unwrap_or_default();
+    let encoded = basic.trim_start_matches("Basic ").trim_end_matches('=').to_owned();
+    vec![password.to_owned(), encoded]
+}
+
 /// `None` if there is none.
 ///
 /// # Errors
-/// A file that cannot be read.
+/// A file that cannot be read, or what can be no key.
 pub(super) fn from_environment() -> Result<Option<String>, String> {
-    let key = match env::var_os(FILE) {
+    let file = env::var_os(FILE).filter(|path| !path.is_empty());
+    let key = match file {
         Some(path) => {
             fs::read_to_string(&path).map_err(|error| format!("{FILE}: {}: {error}", path.display()))?
         }
         None => env::var(VARIABLE).unwrap_or_default(),
     };
-    Ok(Some(key.trim().to_owned()).filter(|key| !key.is_empty()))
+    match key.trim() {
+        "" => Ok(None),
+        key if key.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Some(key.to_owned())),
+        _ => Err(format!("{VARIABLE}, or its file, has characters that no key has")),
+    }
 }

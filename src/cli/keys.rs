@@ -150,7 +150,7 @@ fn describe(record: &Record) -> Value {
     json!({
         "id": record.id,
         "user": record.user,
-        "state": state(record).split(' ').next(),
+        "state": state(record).0,
         "created_at": record.created_at.to_string(),
         "expires_at": record.expires_at.map(|at| at.to_string()),
         "revoked_at": record.revoked_at.map(|at| at.to_string()),
@@ -165,17 +165,25 @@ fn list(records: &[Record]) {
         let scopes = record.scopes.as_ref().map_or_else(|| "-".to_owned(), |scopes| scopes.join(","));
         let created = record.created_at.to_string();
         let workspace = record.workspace.as_ref().map_or("-", Workspace::as_str);
-        let (id, user, state) = (&record.id, &record.user, state(record));
+        let (id, user, state) = (&record.id, &record.user, words(state(record)));
         println!("{id:<20} {user:<24} {state:<32} {created:<21} {workspace:<16} {scopes}");
     }
 }
 
-fn state(record: &Record) -> String {
+/// Whether it works, and since when it does not or until when it does.
+fn state(record: &Record) -> (&'static str, Option<Timestamp>) {
     match (record.revoked_at, record.expires_at) {
-        (Some(at), _) => format!("revoked {at}"),
-        (None, Some(at)) if at <= Timestamp::now() => format!("expired {at}"),
-        (None, Some(at)) => format!("until {at}"),
-        (None, None) => "active".to_owned(),
+        (Some(at), _) => ("revoked", Some(at)),
+        (None, Some(at)) if at <= Timestamp::now() => ("expired", Some(at)),
+        (None, until) => ("active", until),
+    }
+}
+
+fn words((state, at): (&str, Option<Timestamp>)) -> String {
+    match (state, at) {
+        ("active", Some(at)) => format!("until {at}"),
+        (state, Some(at)) => format!("{state} {at}"),
+        (state, None) => state.to_owned(),
     }
 }
 

@@ -24,9 +24,8 @@ use std::{
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
-    auth::KeyFile,
     resources::{self, Resources},
-    settings::{Auth, AuthMode, Examined, Problem, Problems, Settings},
+    settings::{Examined, Problem, Problems, Settings},
 };
 
 /// The API-key gateway in front of MLflow
@@ -138,26 +137,23 @@ struct Loaded {
     warnings: Vec<Problem>,
 }
 
+/// Why they cannot be used.
+struct Refused {
+    problems: Problems,
+    warnings: Vec<Problem>,
+}
+
 /// # Errors
 /// All that is wrong, with the settings and with what they name.
-fn load(config: Option<&Path>) -> Result<Loaded, Problems> {
-    let Examined { settings, mut problems, warnings } = Settings::examine(config, environment());
-    match settings {
-        Some(settings) => match Resources::open(&settings) {
-            Ok(resources) => problems.into_result(Loaded { settings, resources, warnings }),
-            Err(more) => {
-                problems.extend(more);
-                Err(problems)
-            }
-        },
-        None => {
-            // The key file is looked at even if other settings are wrong, so that all problems are told at once.
-            if let Ok(Auth { mode: AuthMode::KeyFile(path), .. }) = Settings::load_auth(config, environment())
-            {
-                problems.extend(KeyFile::open(&path).err().map(resources::no_keys));
-            }
-            Err(problems)
-        }
+fn load(config: Option<&Path>) -> Result<Loaded, Refused> {
+    let Examined { settings, sections, mut problems, warnings } = Settings::examine(config, environment());
+    let Some(settings) = settings.filter(|_| problems.is_empty()) else {
+        problems.extend(resources::missing(&sections));
+        return Err(Refused { problems, warnings });
+    };
+    match Resources::open(&settings) {
+        Ok(resources) => Ok(Loaded { settings, resources, warnings }),
+        Err(problems) => Err(Refused { problems, warnings }),
     }
 }
 

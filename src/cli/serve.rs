@@ -15,7 +15,7 @@ use crate::{
 pub(super) fn run(config: Option<&Path>) -> ExitCode {
     let super::Loaded { settings, resources, warnings } = match super::load(config) {
         Ok(loaded) => loaded,
-        Err(problems) => return super::bad_settings(&problems),
+        Err(super::Refused { problems, .. }) => return super::bad_settings(&problems),
     };
     let Log { filter, lines, writer } = telemetry::init(&settings.telemetry, &resources.metrics);
     for warning in &warnings {

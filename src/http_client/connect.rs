@@ -4,27 +4,23 @@ use std::{io, rc::Rc, sync::Arc};
 
 use actix_rt::net::TcpStream;
 use actix_service::Service;
-use actix_tls::connect::{
-    ConnectError, ConnectInfo, Connection, Connector, ConnectorService, Resolver,
-    rustls_0_23::{TlsConnector, TlsConnectorService, reexports::ClientConfig},
-};
+use actix_tls::connect::{ConnectError, ConnectInfo, Connection, Connector, ConnectorService, Resolver};
 use actix_web::http::Uri;
 use futures_core::future::LocalBoxFuture;
+use rustls::{ClientConfig, pki_types::ServerName};
+use tokio_rustls::TlsConnector;
 
 use super::{guard::Guarded, stream::Stream};
 
 #[derive(Clone)]
 pub(super) struct GuardedConnector {
     tcp: Rc<ConnectorService>,
-    tls: Option<Rc<TlsConnectorService>>,
+    tls: Option<TlsConnector>,
 }
 
 impl GuardedConnector {
     pub(super) fn new(tls: Option<Arc<ClientConfig>>) -> Self {
-        Self {
-            tcp: Rc::new(Connector::new(Resolver::default()).service()),
-            tls: tls.map(|config| Rc::new(TlsConnector::service(config))),
-        }
+        Self { tcp: Rc::new(Connector::new(Resolver::default()).service()), tls: tls.map(TlsConnector::from) }
     }
 }
 
@@ -40,20 +36,23 @@ impl Service<ConnectInfo<Uri>> for GuardedConnector {
         Box::pin(async move {
             let connection: Connection<Uri, TcpStream> = tcp.call(to).await?;
             connection.io_ref().set_nodelay(true).map_err(ConnectError::Io)?;
-            let (stream, uri) = match tls {
-                None => {
-                    let (tcp, uri) = connection.into_parts();
-                    (Stream::Tcp(tcp), uri)
-                }
+            let (tcp, uri) = connection.into_parts();
+            let stream = match tls {
+                None => Stream::Tcp(tcp),
                 Some(tls) => {
-                    let handshake = tls.call(connection).await;
-                    let (tls, uri) = handshake.map_err(in_handshake)?.into_parts();
-                    (Stream::Tls(Box::new(tls)), uri)
+                    let name = server_name(&uri).map_err(in_handshake)?;
+                    Stream::Tls(Box::new(tls.connect(name, tcp).await.map_err(in_handshake)?))
                 }
             };
             Ok(Connection::new(uri, Guarded::new(stream)))
         })
     }
+}
+
+/// An IPv6 address stands in brackets in a URL, and without them in a certificate.
+fn server_name(uri: &Uri) -> io::Result<ServerName<'static>> {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    ServerName::try_from(host.to_owned()).map_err(io::Error::other)
 }
 
 fn in_handshake(error: io::Error) -> ConnectError {

@@ -1,9 +1,9 @@
 //! The three ways to have a Redis, behind one pool and one connection.
 
-use std::{sync::Arc, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use deadpool_redis::{
-    PoolConfig, RedisConnectionInfo, Runtime, Timeouts, cluster,
+    PoolConfig, PoolError, RedisConnectionInfo, Runtime, Timeouts, cluster,
     redis::{
         Client, Cmd, IntoConnectionInfo as _, Pipeline, RedisError, RedisFuture, Value,
         aio::{ConnectionLike, PubSub},
@@ -98,17 +98,11 @@ impl Backend {
 
     /// # Errors
     /// No connection that works.
-    pub(super) async fn connection(&self) -> Result<Connection, String> {
+    pub(super) async fn connection(&self) -> Result<Connection, RedisError> {
         match self {
-            Self::Single { pool, .. } => {
-                pool.get().await.map(Connection::Single).map_err(|error| error.to_string())
-            }
-            Self::Sentinel { pool, .. } => {
-                pool.get().await.map(Connection::Sentinel).map_err(|error| error.to_string())
-            }
-            Self::Cluster { pool, .. } => {
-                pool.get().await.map(Connection::Cluster).map_err(|error| error.to_string())
-            }
+            Self::Single { pool, .. } => pool.get().await.map(Connection::Single).map_err(of_pool),
+            Self::Sentinel { pool, .. } => pool.get().await.map(Connection::Sentinel).map_err(of_pool),
+            Self::Cluster { pool, .. } => pool.get().await.map(Connection::Cluster).map_err(of_pool),
         }
     }
 
@@ -134,6 +128,13 @@ impl Backend {
                 outcome
             }
         }
+    }
+}
+
+fn of_pool(error: PoolError) -> RedisError {
+    match error {
+        PoolError::Backend(error) => error,
+        other => io::Error::other(other.to_string()).into(),
     }
 }
 

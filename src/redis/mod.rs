@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deadpool_redis::redis::{RedisError, aio::PubSub, cmd};
+use deadpool_redis::redis::{RedisError, Script, aio::PubSub, cmd};
 use secrecy::ExposeSecret as _;
 use tokio::{sync::Semaphore, time::timeout};
 
@@ -25,6 +25,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_millis(50);
 /// The most that a call takes behind the back of a request that did not wait for it: long enough for a first
 /// connection, which a later call then finds.
 const DEADLINE: Duration = Duration::from_secs(2);
+/// A key for trying out.
+const TRIAL: &str = "hokusai:check";
 /// Calls under way at once, those that nobody waits for included.
 const CALLS: usize = 256;
 /// Failures in a row after which Redis is left alone, and for how long.
@@ -51,13 +53,15 @@ impl Redis {
     /// # Errors
     /// A URL that the client does not understand.
     pub(crate) fn new(settings: &RedisSettings, metrics: Metrics) -> Result<Self, RedisUrlError> {
-        let unusable = |what: &str| RedisUrlError(what.to_owned());
-        let url =
-            RedisUrl::parse(settings.url.expose_secret()).ok_or_else(|| unusable("has none of its forms"))?;
-        let backend =
-            Backend::new(&url, settings.pool_size.get(), DEADLINE).map_err(|error| unusable(&error))?;
+        let backend = backend(settings)?;
         let (calls, breaker) = (Arc::new(Semaphore::new(CALLS)), Breaker::new(FAILURES, PAUSE));
         Ok(Self { backend, calls, breaker, metrics })
+    }
+
+    /// # Errors
+    /// A URL that the client does not understand.
+    pub(crate) fn check(settings: &RedisSettings) -> Result<(), RedisUrlError> {
+        backend(settings).map(drop)
     }
 
     /// What `work` finds out, if it does within the time that a request may wait. It runs on behind that, so that a
@@ -72,7 +76,7 @@ impl Redis {
         let backend = self.backend.clone();
         let working = actix_rt::spawn(async move {
             let _permit = permit;
-            let work = async { work(backend.connection().await.map_err(into_redis_error)?).await };
+            let work = async { work(backend.connection().await?).await };
             timeout(DEADLINE, work).await
         });
         let outcome = match timeout(PATIENCE, working).await {
@@ -85,22 +89,30 @@ impl Redis {
         outcome.inspect_err(|error| tracing::debug!(%error, "Redis did not help")).ok()
     }
 
-    /// Does what the gateway does, whatever happened before, and tells how long the last round trip took.
+    /// Does once each thing that the gateway does, whatever happened before: writes, reads, a script, a subscription.
+    /// Tells how long a round trip took.
     ///
     /// # Errors
     /// What Redis, or the way to it, says.
-    pub(crate) async fn try_out(&self) -> Result<Duration, String> {
+    pub(crate) async fn try_out(&self, channel: &str) -> Result<Duration, RedisError> {
         let trying = async {
-            let mut connection = self.backend.connection().await?;
-            let text = |error: RedisError| error.to_string();
-            cmd("PING").query_async::<()>(&mut connection).await.map_err(text)?;
+            let mut redis = self.backend.connection().await?;
+            cmd("PING").query_async::<()>(&mut redis).await?;
             let began = Instant::now();
-            let mut write = cmd("SET");
-            write.arg("hokusai:check").arg(1).arg("PX").arg(1000);
-            write.query_async::<()>(&mut connection).await.map_err(text)?;
-            Ok(began.elapsed())
+            cmd("SET").arg(TRIAL).arg(1).arg("PX").arg(1000).query_async::<()>(&mut redis).await?;
+            let took = began.elapsed();
+            cmd("GETRANGE").arg(TRIAL).arg(0).arg(1).query_async::<()>(&mut redis).await?;
+            Script::new("return redis.call('PEXPIRE', KEYS[1], 1000)")
+                .key(TRIAL)
+                .invoke_async::<()>(&mut redis)
+                .await?;
+            cmd("UNLINK").arg(TRIAL).query_async::<()>(&mut redis).await?;
+            self.subscribe(channel).await?;
+            Ok(took)
         };
-        timeout(DEADLINE, trying).await.unwrap_or_else(|_| Err(format!("no answer within {DEADLINE:?}")))
+        timeout(DEADLINE, trying)
+            .await
+            .unwrap_or_else(|_| Err(into_redis_error(format!("no answer within {DEADLINE:?}"))))
     }
 
     /// Tells whether it answered, for the metrics.
@@ -129,6 +141,12 @@ impl Redis {
         };
         timeout(DEADLINE, subscribe).await.unwrap_or_else(|late| Err(into_redis_error(late)))
     }
+}
+
+fn backend(settings: &RedisSettings) -> Result<Backend, RedisUrlError> {
+    let url = RedisUrl::parse(settings.url.expose_secret());
+    let url = url.ok_or_else(|| RedisUrlError("has none of its forms".to_owned()))?;
+    Backend::new(&url, settings.pool_size.get(), DEADLINE).map_err(RedisUrlError)
 }
 
 impl std::fmt::Debug for Redis {

@@ -62,9 +62,21 @@ pub struct Settings {
 pub struct Examined {
     /// `None` if a value is missing, or is none.
     pub settings: Option<Settings>,
+    /// The sections that can be used without the rest.
+    pub sections: Sections,
     pub problems: Problems,
     /// What works, and may not do what is believed of it.
     pub warnings: Vec<Problem>,
+}
+
+/// Each section, where it can be used; those that name something outside.
+#[derive(Debug, Default)]
+pub struct Sections {
+    pub server: Option<Server>,
+    pub mlflow: Option<Mlflow>,
+    pub auth: Option<Auth>,
+    pub redis: Option<RedisSettings>,
+    pub audit: Option<Audit>,
 }
 
 impl Settings {
@@ -89,7 +101,14 @@ impl Settings {
     pub fn examine(file: Option<&Path>, environment: impl IntoIterator<Item = (String, String)>) -> Examined {
         let mut reader = match sources::collect(file, environment) {
             Ok(layers) => Reader::new(layers),
-            Err(problems) => return Examined { settings: None, problems, warnings: Vec::new() },
+            Err(problems) => {
+                return Examined {
+                    settings: None,
+                    sections: Sections::default(),
+                    problems,
+                    warnings: Vec::new(),
+                };
+            }
         };
         let server = Server::read(&mut reader);
         let mlflow = Mlflow::read(&mut reader);
@@ -104,6 +123,13 @@ impl Settings {
         if let (Some(server), Some(mlflow)) = (&server, &mlflow) {
             problems.extend(check::contradictions(server, mlflow));
         }
+        let sections = Sections {
+            server: server.clone(),
+            mlflow: mlflow.clone(),
+            auth: auth.clone(),
+            redis: redis.clone().flatten(),
+            audit: audit.clone(),
+        };
         let settings = (|| {
             Some(Self {
                 server: server?,
@@ -118,7 +144,7 @@ impl Settings {
             })
         })();
         warnings.extend(settings.iter().flat_map(risks::of));
-        Examined { settings, problems, warnings }
+        Examined { settings, sections, problems, warnings }
     }
 
     /// 16 hexadecimal digits that change with the settings. Secrets do not count.

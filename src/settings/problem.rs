@@ -19,8 +19,8 @@ pub struct Problem {
 
 impl Problem {
     /// The variables that set its key, as a person would write them.
-    pub fn variables(&self) -> String {
-        sources::variables(&self.key)
+    pub fn variables(&self) -> Vec<String> {
+        if self.key.is_empty() { Vec::new() } else { sources::variables(&self.key) }
     }
 }
 
@@ -29,7 +29,7 @@ impl fmt::Display for Problem {
         if self.key.is_empty() {
             write!(f, "{}", self.what)?;
         } else {
-            write!(f, "{} ({}): {}", self.key, self.variables(), self.what)?;
+            write!(f, "{} ({}): {}", self.key, self.variables().join(" or "), self.what)?;
         }
         if let Some(found) = &self.found {
             write!(f, "\n    found: {found}")?;
@@ -43,6 +43,10 @@ impl fmt::Display for Problem {
 pub struct Problems(Vec<Problem>);
 
 impl Problems {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub fn iter(&self) -> std::slice::Iter<'_, Problem> {
         self.0.iter()
     }

@@ -209,10 +209,10 @@ impl Reader {
     }
 }
 
-/// A URL without the user name and password that somebody put into it.
+/// A text without what may be a password in it: what stands before an `@`, and a query.
 fn without_userinfo(text: &str) -> String {
-    match (text.find("://"), text.rfind('@')) {
-        (Some(scheme), Some(at)) if scheme < at => format!("{}://…{}", &text[..scheme], &text[at..]),
-        _ => text.to_owned(),
-    }
+    let text = text.split_once('?').map_or_else(|| text.to_owned(), |(before, _)| format!("{before}?…"));
+    let Some(at) = text.rfind('@') else { return text };
+    let scheme = text.find("://").filter(|scheme| *scheme < at).map_or("", |scheme| &text[..scheme + 3]);
+    format!("{scheme}…{}", &text[at..])
 }

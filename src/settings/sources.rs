@@ -21,13 +21,10 @@ const ELDER_VARIABLES: [(&str, &str); 4] = [
 ];
 
 /// The variables that set `key`, as a person would write them.
-pub(super) fn variables(key: &str) -> String {
-    let mut names = variable(key);
-    for (elder, _) in ELDER_VARIABLES.iter().filter(|(_, sets)| *sets == key) {
-        names.push_str(" or ");
-        names.push_str(elder);
-    }
-    names
+pub(super) fn variables(key: &str) -> Vec<String> {
+    let elders =
+        ELDER_VARIABLES.iter().filter(|(_, sets)| *sets == key).map(|(elder, _)| (*elder).to_owned());
+    [variable(key)].into_iter().chain(elders).collect()
 }
 
 fn variable(key: &str) -> String {

@@ -126,7 +126,17 @@ fn all_problems_are_told_at_once_with_key_variable_value_and_fix() {
 
 #[test]
 fn a_url_that_is_no_plain_address_is_refused() {
-    for url in ["ftp://mlflow", "http://user:secret@mlflow", "http://mlflow/?a=b", "mlflow", "http://"] {
+    for url in [
+        "ftp://mlflow",
+        "http://user:secret@mlflow",
+        "user:secret@mlflow:5000",
+        "http:/u:secret@x",
+        "//u:secret@x",
+        "http://x?token=secret",
+        "http://mlflow/?a=b",
+        "mlflow",
+        "http://",
+    ] {
         let text = problems(&[("HOKUSAI__MLFLOW__URL", url)]);
         assert!(text.contains("mlflow.url") && !text.contains("secret"), "{url}: {text}");
     }

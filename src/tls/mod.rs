@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-pub(crate) use client::{ClientConfig, client_config};
+pub(crate) use client::{ClientConfig, client_config, trusting_config};
 use rustls::{
     crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
@@ -25,6 +25,16 @@ pub(crate) enum TlsError {
     File { path: PathBuf, what: String },
     #[error(transparent)]
     Rustls(#[from] rustls::Error),
+}
+
+impl TlsError {
+    /// The file that is at fault, if it is one.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        match self {
+            Self::File { path, .. } => Some(path),
+            _ => None,
+        }
+    }
 }
 
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {

@@ -87,22 +87,41 @@ fn files_that_are_missing_are_told_with_the_rest() {
         .env("HOKUSAI__AUDIT__OUTPUT", "none/audit.jsonl")
         .env("HOKUSAI__SERVER__TLS__CERT", "none/cert.pem")
         .env("HOKUSAI__SERVER__TLS__KEY", "none/key.pem")
-        .env("HOKUSAI__SERVER__BNID", "1")
+        .env("HOKUSAI__LIMITS__PER_HOUR", "none")
+        .env("HOKUSAI__AUTH__PEPPER_FILE", "none/pepper")
+        .env("HOKUSAI__AUDIT__MAX_SIZE", "1MiB")
         .output()
         .unwrap();
     let said: Value = serde_json::from_slice(&output.stdout).unwrap();
     let problems = said["problems"].as_array().unwrap();
-    let mut keys: Vec<_> = problems.iter().map(|problem| problem["key"].as_str().unwrap()).collect();
+    let mut keys: Vec<_> = problems
+        .iter()
+        .map(|problem| (problem["key"].as_str().unwrap(), problem["found"].as_str().unwrap_or_default()))
+        .collect();
     keys.sort_unstable();
     let expected = [
-        "audit.output",
-        "auth.key_file.path",
-        "mlflow.routes_file",
-        "mlflow.tls",
-        "server.bnid",
-        "server.tls.cert",
+        ("audit.output", "none/audit.jsonl"),
+        ("auth.pepper_file", "\"none/pepper\", in the environment"),
+        ("limits.per_hour", "\"none\", in the environment"),
+        ("mlflow.routes_file", ""),
+        ("mlflow.tls.ca", "none/ca.pem"),
+        ("server.tls.cert", "none/cert.pem"),
     ];
     assert_eq!((output.status.code(), &keys[..]), (Some(64), &expected[..]));
+}
+
+#[test]
+fn a_settings_file_that_is_not_there_has_no_variable_and_risks_are_told_beside_problems() {
+    let (_, said) = check(&["--config", "none.toml"], &[]);
+    assert_eq!(said["problems"][0]["variables"], serde_json::json!([]));
+    let (_, said) = check(
+        &[],
+        &[("HOKUSAI__POLICY__MODE", "off"), ("MLFLOW_SERVER_URL", "http://a"), ("HOKUSAI__X", "1")],
+    );
+    assert_eq!(
+        (&said["warnings"][0]["key"], &said["problems"][0]["key"]),
+        (&"policy.mode".into(), &"x".into())
+    );
 }
 
 #[test]
@@ -164,7 +183,7 @@ async fn what_is_wrong_with_mlflow_is_told_apart() {
         ),
         (
             mlflow(move |path| path.contains("/experiments/search").then(|| Answer::bytes(gateways))).await,
-            "another gateway",
+            "leads back to a gateway",
         ),
     ] {
         let (code, failed) = probed(&[("MLFLOW_SERVER_URL", server.url())]).await;
@@ -193,8 +212,16 @@ async fn what_is_wrong_with_the_auth_service_is_told_apart() {
     let no = || Answer::ok(r#"{"is_valid": false}"#);
     for (answer, expected) in [
         (no as fn() -> Answer, "auth.key | the key is refused for the service `platform`"),
+        (|| Answer::json(403, "{}"), "auth.key | the key is refused for the service `platform`"),
+        (
+            || Answer::json(404, r#"{"detail": "Not Found"}"#),
+            "no auth service answers at this address and path",
+        ),
+        (|| Answer::json(401, "<html>"), "no auth service answers at this address and path"),
+        (|| Answer::ok(r#"{"status": "ok"}"#), "no auth service answers at this address and path"),
+        (|| Answer::ok(r#"{"is_valid": true, "service_id": "x; rm"}"#), "accepts what is no key"),
         (|| Answer::Silence, "no answer in time"),
-        (|| Answer::ok("<html>"), "something else than the auth service answers"),
+        (|| Answer::ok("<html>"), "no auth service answers at this address and path"),
         (|| Answer::json(405, ""), "something else than the auth service answers"),
         (|| Answer::json(503, ""), "the load balancer before it has no server"),
         (|| Answer::Close, "speaks no HTTP"),
@@ -208,5 +235,51 @@ async fn what_is_wrong_with_the_auth_service_is_told_apart() {
         let (code, failed) = probed(&settings).await;
         assert_eq!(code, Some(69), "{expected}");
         assert!(failed.contains(expected), "{expected}: {failed}");
+    }
+}
+
+#[actix_web::test]
+async fn an_auth_service_that_says_404_of_an_unknown_key_is_one() {
+    let (mlflow, auth) = (
+        mlflow(|_| None).await,
+        Server::start(|request| match request.target() {
+            "/api/v1/keys/validate" => Answer::json(404, r#"{"detail": "no such key"}"#),
+            _ => Answer::json(404, r#"{"detail": "Not Found"}"#),
+        })
+        .await,
+    );
+    let settings = [("MLFLOW_SERVER_URL", mlflow.url()), ("HOKUSAI_AUTH_SERVICE_URL", auth.url())];
+    assert_eq!(probed(&settings).await, (Some(0), String::new()));
+}
+
+#[actix_web::test]
+async fn what_is_sent_to_mlflow_is_never_printed_whatever_it_sends_back() {
+    for (settings, secrets) in [
+        (vec![("AUTH", "bearer"), ("TOKEN", "s3cr3t-token")], ["s3cr3t-token", "-"]),
+        // As curl -u gateway:s3cr3t-password sends it.
+        (
+            vec![("AUTH", "basic"), ("USERNAME", "gateway"), ("PASSWORD", "s3cr3t-password")],
+            ["s3cr3t-password", "Z2F0ZXdheTpzM2NyM3QtcGFzc3dvcmQ"],
+        ),
+    ] {
+        let echo = Server::start(|request| {
+            let said = request.header("authorization").unwrap_or_default();
+            let value = said.rsplit(' ').next().unwrap();
+            // Escaped, cut in the middle by whoever shortens it, and as it came.
+            let escaped: String = value.bytes().map(|byte| format!("\\u{byte:04x}")).collect();
+            let body = format!(r#"{{"x": "{escaped}", "y": "{}{value}"}}"#, "z".repeat(340));
+            Answer::json(500, &body)
+        })
+        .await;
+        let folder = folder_with_a_key();
+        let mut command = command(folder.path());
+        command.args(["check", "--probe"]).env("MLFLOW_SERVER_URL", echo.url());
+        command.envs(settings.iter().map(|(name, value)| (format!("HOKUSAI__MLFLOW__{name}"), *value)));
+        let output = actix_web::web::block(move || command.output().unwrap()).await.unwrap();
+        let printed = String::from_utf8([output.stdout, output.stderr].concat()).unwrap();
+        assert!(printed.contains("FAIL  mlflow.http") && printed.contains("(the key)"), "{printed}");
+        for secret in secrets.iter().filter(|secret| secret.len() > 1) {
+            assert!(!printed.contains(&secret[..secret.len() - 2]), "{secret}: {printed}");
+        }
     }
 }

@@ -24,10 +24,16 @@ async fn nothing_that_a_server_says_brings_out_the_key_or_gives_orders_to_the_te
     let basic = actix_web::http::header::TryIntoHeaderValue::try_into_value(
         actix_web_httpauth::headers::authorization::Basic::new("doctor", Some(KEY)),
     );
-    let basic = basic.unwrap().to_str().unwrap().trim_start_matches("Basic ").to_owned();
-    // Everything that came is sent back, in the head and in the body.
+    let basic =
+        basic.unwrap().to_str().unwrap().trim_start_matches("Basic ").trim_end_matches('=').to_owned();
+    // What came is sent back, in the head and in the body, with its scheme and without.
     let echo = |request: &crate::support::server::Recorded| {
         let said = request.header("authorization").unwrap_or("nothing").to_owned();
+        let said = if request.target().contains("search") {
+            said.rsplit(' ').next().unwrap().to_owned()
+        } else {
+            said
+        };
         let body = format!(r#"{{"error_code": "{said}", "message": "\u001b[31m{said}\u0007"}}"#);
         Answer::bytes(&format!(
             "HTTP/1.1 302 X\r\nlocation: /{said}\r\nserver: {said}\r\ncontent-length: {}\r\n\r\n{body}",
@@ -64,6 +70,7 @@ fn an_address_that_cannot_be_one_is_refused_before_anything_is_asked() {
         ("--url", "mlflow.example.com", "http"),
         ("--url", "https://mlflow.example.com/other", "has another path than /api/mlflow"),
         ("--url", "https://user:password@mlflow.example.com", "has credentials"),
+        ("--url", "https://mlflow.example.com/?key=password@", "has credentials, a query"),
         ("--expect-sha", "main", "is not 7 to 40 hexadecimal digits"),
     ] {
         let output = command(folder.path())

@@ -86,7 +86,7 @@ async fn mlflow_is_told_who_calls_and_nobody_else_can_say_so() {
     assert_eq!(seen.all("host").collect::<Vec<_>>(), [mlflow.address.to_string()]);
     assert_eq!(seen.all("x-request-id").collect::<Vec<_>>(), ["of-the-client"]);
     assert_eq!(seen.all("traceparent").count(), 1);
-    assert_eq!(seen.all("via").collect::<Vec<_>>(), ["1.1 hokusai-gateway"]);
+    assert_eq!(seen.all("via").collect::<Vec<_>>(), ["1.1 hokusai-gateway-hop"]);
     let whole = format!("{seen:?}");
     for lie in ["root", "evil", "192.0.2.66", "DELETE"] {
         assert!(!whole.contains(lie), "`{lie}` reached MLflow: {whole}");
@@ -103,13 +103,14 @@ async fn other_headers_pass_unchanged_repeated_ones_too() {
     .await;
     let gateway = Gateway::start(&mlflow).await;
     let headers = "x-mlflow-a: 1\r\nx-mlflow-a: 2\r\naccept-encoding: gzip\r\nuser-agent: mlflow/3\r\n\
-                   connection: x-hop\r\nx-hop: 1\r\nte: trailers\r\nkeep-alive: 5\r\nupgrade: h2c\r\n";
+                   via: 1.0 fred\r\nconnection: x-hop\r\nx-hop: 1\r\nte: trailers\r\nkeep-alive: 5\r\nupgrade: h2c\r\n";
     let response = ask(gateway.address, gateway.request("GET", SEARCH, headers)).await;
 
     let seen = mlflow.request();
     assert_eq!(seen.all("x-mlflow-a").collect::<Vec<_>>(), ["1", "2"]);
     assert_eq!(seen.header("accept-encoding"), Some("gzip"));
     assert_eq!(seen.header("user-agent"), Some("mlflow/3"));
+    assert_eq!(seen.all("via").collect::<Vec<_>>(), ["1.0 fred", "1.1 hokusai-gateway-hop"]);
     for hop in ["connection", "x-hop", "te", "keep-alive", "upgrade"] {
         assert_eq!(seen.header(hop), None, "{hop}");
     }

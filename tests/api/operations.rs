@@ -321,6 +321,10 @@ fn commands_tell_programs_what_they_tell_people() {
     assert_eq!(list[0]["id"], created["id"]);
     assert_eq!((&list[0]["user"], &list[0]["state"]), (&"ada".into(), &"active".into()));
     assert_eq!(list[0]["scopes"], serde_json::json!(["mlflow:read"]));
+    let (_, other) =
+        json(&["keys", "create", "--user", "eve", "--test", "--expires-in", "1h", "--format", "json"]);
+    let (_, list) = json(&["keys", "list", "--format", "json"]);
+    assert_eq!((&list[1]["id"], &list[1]["state"]), (&other["id"], &"active".into()));
     let (_, rotated) = json(&["keys", "rotate", created["id"].as_str().unwrap(), "--format", "json"]);
     assert_ne!(rotated["id"], created["id"]);
 

@@ -88,9 +88,9 @@ def start_nginx(stack, inside: str, listen: str = "127.0.0.1:{port}") -> int:
     user = "user root;" if os.geteuid() == 0 else ""
     (folder / "nginx.conf").write_text(NGINX.format(user=user, folder=folder, listen=listen, inside=inside))
     process = stack.start("nginx", ["nginx", "-c", str(folder / "nginx.conf"), "-g", "daemon off;", "-e", str(folder / "error.log")], {})
-    address = listen.split()[0].rsplit(":", 1)
-    stack.wait_for_port(process, "nginx", address[0], int(address[1]))
-    return int(address[1])
+    host, port = listen.split()[0].rsplit(":", 1)
+    stack.wait_for_port(process, "nginx", host.strip("[]"), int(port))
+    return int(port)
 
 
 def to(url: str) -> str:

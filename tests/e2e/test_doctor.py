@@ -18,7 +18,7 @@ EVERYTHING = [
     *("mount /api/2.0/mlflow-artifacts", "mount /ajax-api", "mount /graphql", "mount /get-artifact"),
     *("mount /model-versions/get-artifact", "mount /v1/traces"),
     *("/api/mlflow/health/mlflow", "/mlflow/health/mlflow", "mlflow not reachable"),
-    *("no key", "wrong key", "key", "key as a password", "limits", "experiment", "run", "params", "metrics"),
+    *("no key", "wrong key", "key", "key as a password", "limits", "enough requests left", "key may delete", "experiment", "run", "params", "metrics"),
     *("artifact up", "artifact listed", "artifact down", "artifact deleted", "model files"),
     *("model registered", "model version", "model found", "model read back", "64 MB up", "64 MB down"),
     *("latency", "clean-up"),

@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import requests
-
+from commands import run
 from stack import free_port
 
 CERTIFICATE = """
@@ -167,6 +167,11 @@ def test_clients_are_served_over_tls_and_a_renewed_certificate_is_taken_over(sta
     assert ask(path).status_code == 200
     with pytest.raises(requests.ConnectionError):
         requests.get(second_gateway.url, timeout=5)
+    tls = {"HOKUSAI__SERVER__TLS__CERT": str(shown), "HOKUSAI__SERVER__TLS__KEY": str(shown_key)}
+    address = {"HOKUSAI__SERVER__BIND": second_gateway.url.removeprefix("http://"), "MLFLOW_SERVER_URL": "http://a"}
+    assert run(second_gateway.binary, ["healthcheck"], tmp_path, address | tls).said == {"ok": True, "what": None}
+    # Plain HTTP to a port that speaks TLS.
+    assert run(second_gateway.binary, ["healthcheck"], tmp_path, address).code == 1
 
     renewed, renewed_key = make_certificate(tmp_path / "renewed")
     # One after the other: in between the two do not belong together, and the old pair stays.

@@ -79,6 +79,13 @@ def get(stack, key: str | None, path: str = SEARCH) -> requests.Response:
     return requests.get(stack.url + path, headers=headers, timeout=30, allow_redirects=False)
 
 
+def resolves(name: str) -> bool:
+    try:
+        return name != "localhost" and bool(socket.getaddrinfo(name, 80))
+    except OSError:
+        return False
+
+
 # 1
 
 
@@ -103,9 +110,12 @@ def test_2_a_service_id_for_which_no_key_is_good_is_named_with_the_right_one(sta
 
 
 def test_2_a_service_id_that_differs_from_the_one_in_the_answer_is_named_and_lets_nobody_in(stack, second_gateway, auth):
-    service = auth(lambda *_: (200, {"is_valid": True, "service_id": "ml-platform"}))
-    report = check(stack, "--probe", HOKUSAI_AUTH_SERVICE_URL=service.url)
-    assert "`ml-platform`" in report.failed()["auth.http"] and "AUTH_SERVICE_ID=ml-platform" in report.failed()["auth.http"]
+    def of_another(authorization, _):
+        return 200, {"is_valid": authorization == "Bearer good-key", "service_id": "ml-platform"}
+
+    service = auth(of_another)
+    report = check(stack, "--probe", HOKUSAI_AUTH_SERVICE_URL=service.url, HOKUSAI_API_KEY="good-key")
+    assert "`ml-platform`" in report.failed()["auth.key"] and "AUTH_SERVICE_ID=ml-platform" in report.failed()["auth.key"]
     second_gateway.start_gateway(HOKUSAI_AUTH_SERVICE_URL=service.url)
     assert get(second_gateway, "good-key").json()["reason"] == "auth_unavailable"
 
@@ -127,7 +137,8 @@ def test_3_a_200_that_does_not_say_valid_is_a_401_and_an_outage_never_is(second_
         ((500, {}), "status 500"),
         ((307, {}), "redirects"),
         ((200, {"is_valid": True}), "accepts what is no key"),
-        ((200, []), None),
+        ((404, {"detail": "Not Found"}), "no auth service answers at this address and path"),
+        ((200, {"is_valid": False}), None),
     ],
 )
 def test_3_an_auth_service_that_answers_wrongly_is_named(stack, auth, answer, named):
@@ -153,7 +164,9 @@ def test_4_the_gateways_own_address_is_named(stack):
 
 
 def test_4_a_name_of_the_gateways_own_address_is_named(stack):
-    own = {"HOKUSAI__SERVER__BIND": "0.0.0.0:8001", "MLFLOW_SERVER_URL": f"http://{socket.gethostname()}:8001"}
+    # Not `localhost`, which is known without asking.
+    name = next(name for name in (socket.gethostname(), socket.getfqdn(), "localhost.localdomain", "ip6-localhost") if resolves(name))
+    own = {"HOKUSAI__SERVER__BIND": "0.0.0.0:8001", "MLFLOW_SERVER_URL": f"http://{name}:8001"}
     assert "own address" in check(stack, "--probe", **own).failed()["mlflow.dns"]
 
 
@@ -203,6 +216,7 @@ def test_4_an_mlflow_under_another_prefix_is_named_with_the_prefix(stack):
     settings = {"MLFLOW_SERVER_URL": f"http://127.0.0.1:{prefixed}"}
     failed = check(stack, "--probe", **settings).failed()["mlflow.api"]
     assert 'mlflow.rest = "api" and mlflow.static_prefix = "/mlflow"' in failed
+    assert check(stack, "--probe", HOKUSAI__MLFLOW__STATIC_PREFIX="/mlflow", **settings).failed() == {}
     only_ajax = start_nginx(
         stack,
         f"location /ajax-api/ {{ proxy_pass {stack.mlflow_url}; }} location / {{ return 404; }}",
@@ -224,7 +238,7 @@ def test_4_a_server_that_wants_tls_is_named(stack, authority):
     ("names", "days", "trusted", "named"),
     [
         ("IP:127.0.0.1", -3, True, "expired at"),
-        ("DNS:mlflow.example.com", 30, True, "is for DnsName(\"mlflow.example.com\"), and not for 127.0.0.1"),
+        ("DNS:mlflow.example.com", 30, True, "is for mlflow.example.com, and not for 127.0.0.1"),
         ("IP:127.0.0.1", 30, False, "nobody that is trusted here vouches"),
         ("IP:127.0.0.1", 90, True, "not valid before"),
     ],
@@ -238,7 +252,30 @@ def test_4_a_certificate_that_is_not_good_is_named_with_what_is_wrong(stack, aut
     assert named in doctor(stack, url, *(["--ca", str(authority.certificate)] if trusted else [])).failed()["tls"]
 
 
+def has_ipv6() -> bool:
+    try:
+        socket.create_server(("::1", 0), family=socket.AF_INET6).close()
+    except OSError:
+        return False
+    return True
+
+
+@pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+def test_4_an_address_of_ipv6_is_one_over_tls_too(stack, authority):
+    certificate, key = authority.issue("IP:::1")
+    inside = f"ssl_certificate {certificate}; ssl_certificate_key {key}; location / {{ proxy_pass {stack.mlflow_url}; }}"
+    url = f"https://[::1]:{start_nginx(stack, inside, '[::1]:{port} ssl')}"
+    ca = {"HOKUSAI__MLFLOW__TLS__CA": str(authority.certificate)}
+    assert check(stack, "--probe", MLFLOW_SERVER_URL=url, **ca).failed() == {}
+
+
 # 5
+
+
+def test_5_a_mount_that_leads_to_mlflow_past_the_gateway_is_named(stack):
+    port = start_nginx(stack, f"location / {{ {to(stack.url)} }} location /ajax-api/ {{ proxy_pass {stack.mlflow_url}; }}")
+    failed = doctor(stack, f"http://127.0.0.1:{port}").failed()
+    assert set(failed) == {"mount /ajax-api"} and "answered without a key" in failed["mount /ajax-api"]
 
 
 @pytest.mark.parametrize(
@@ -298,7 +335,7 @@ def redis(stack, *arguments: str) -> int:
 
 
 def test_7_no_redis_is_looked_for_unless_it_is_set(stack):
-    assert not any(name.startswith("redis") for name in check(stack, "--probe").passed())
+    assert not any(checked["check"].startswith("redis") for checked in check(stack, "--probe").said["checks"])
 
 
 def test_7_a_bare_host_name_for_redis_is_named(stack):
@@ -315,6 +352,29 @@ def test_7_a_redis_that_wants_a_password_is_named_and_the_password_never(second_
     assert "refuses the password" in wrong.failed()["redis.authentication"]
     assert "not-the-password" not in wrong.printed
     assert "redis.authentication" in probe(":obviously-a-password@").passed()
+
+
+@pytest.mark.parametrize(
+    ("rules", "named"),
+    [
+        ("~hokusai:* &hokusai:* +@all -@dangerous -@admin", None),
+        ("~hokusai:* resetchannels +@all", "ACL is too narrow"),
+        ("~hokusai:* &hokusai:* +ping +set", "ACL is too narrow"),
+        ("~other:* &* +@all", "ACL is too narrow"),
+    ],
+)
+def test_7_a_user_of_redis_who_may_not_do_what_the_gateway_does_is_named(second_gateway, stack, rules, named):
+    port = redis(second_gateway)
+    allow = ["redis-cli", "-p", str(port), "acl", "setuser", "gateway", "on", ">obviously", *rules.split()]
+    subprocess.run(allow, check=True, capture_output=True)
+    failed = check(stack, "--probe", REDIS_URL=f"redis://gateway:obviously@127.0.0.1:{port}").failed()
+    assert named in failed["redis.authentication"] if named else failed == {}
+
+
+def test_7_a_replica_of_redis_is_named(second_gateway, stack):
+    master = redis(second_gateway)
+    replica = redis(second_gateway, "--replicaof", f"127.0.0.1 {master}")
+    assert "is a replica" in check(stack, "--probe", REDIS_URL=f"redis://127.0.0.1:{replica}").failed()["redis.authentication"]
 
 
 def test_7_a_redis_that_wants_tls_is_named(second_gateway, stack, authority):
@@ -371,6 +431,15 @@ def test_9_the_limit_is_each_keys_own_and_trying_again_does_not_push_it_away(sec
     assert [get(second_gateway, "no-key-of-anybody").status_code for _ in range(3)] == [401] * 3
     assert get(second_gateway, other).status_code == 200
     assert "limit" in doctor(second_gateway, second_gateway.url).failed()["key"]
+    # Nothing is begun that the limit would not let end.
+    small = type(second_gateway)(second_gateway.folder / "small", second_gateway.binary)
+    small.mlflow_url, small.key_file = second_gateway.mlflow_url, second_gateway.key_file
+    try:
+        small.start_gateway(HOKUSAI__LIMITS__PER_HOUR="60")
+        report = doctor(small, small.url, key=other)
+    finally:
+        small.stop()
+    assert "experiment" not in report.passed() and "requests are left" in report.failed()["enough requests left"]
 
 
 # 10
@@ -383,10 +452,38 @@ def test_10_a_proxy_that_limits_bodies_is_named(stack):
     assert "client_max_body_size 0" in report.failed()["64 MB up"]
 
 
-def test_10_identity_headers_of_a_client_do_not_pass(stack):
-    lie = {"Authorization": f"Bearer {stack.key}", "X-Hokusai-User-Id": "root", "X-Forwarded-For": "192.0.2.66"}
-    assert requests.get(stack.url + SEARCH, headers=lie, timeout=30).status_code == 200
-    # What reached MLflow is looked at byte for byte in tests/api/forwarding.rs, memory in test_mlflow_client.py.
+def test_10_identity_headers_of_a_client_do_not_pass_and_bodies_of_deletions_do(second_gateway, auth):
+    """What else passes is looked at byte for byte in tests/api/forwarding.rs, memory in test_mlflow_client.py."""
+    seen = []
+
+    class Recording(AuthService):
+        def do_DELETE(self):
+            seen.append((dict(self.headers), self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(200)
+            self.send_header("Content-Length", "2")
+            self.end_headers()
+            self.wfile.write(b"{}")
+
+        def do_GET(self):
+            self.send_response(200)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+    mlflow = ThreadingHTTPServer(("127.0.0.1", 0), Recording)
+    threading.Thread(target=mlflow.serve_forever, daemon=True).start()
+    second_gateway.mlflow_url = f"http://127.0.0.1:{mlflow.server_port}"
+    second_gateway.key = second_gateway.create_key("--user", "ada", "--test", "--scope=mlflow:delete")
+    try:
+        second_gateway.start_gateway()
+        lies = {"X-Hokusai-User-Id": "root", "X-Forwarded-For": "192.0.2.66"}
+        url = f"{second_gateway.url}/api/2.0/mlflow/registered-models/delete"
+        headers = {"Authorization": f"Bearer {second_gateway.key}"} | lies
+        assert requests.delete(url, json={"name": "a"}, headers=headers, timeout=30).status_code == 200
+    finally:
+        mlflow.shutdown()
+        mlflow.server_close()
+    [(headers, body)] = seen
+    assert (headers["x-hokusai-user-id"], headers["x-forwarded-for"], json.loads(body)) == ("ada", "127.0.0.1", {"name": "a"})
 
 
 # 11
@@ -398,7 +495,8 @@ def test_11_a_key_without_the_scope_is_refused_and_what_it_lacks_is_named(stack)
     eventually(lambda: get(stack, key).status_code == 200)
     report = doctor(stack, stack.url, key=key)
     assert report.code == 1
-    assert "scope_missing" in report.failed()["experiment"] and "mlflow:write" in report.failed()["experiment"]
+    assert "scope_missing" in report.failed()["key may delete"]
+    assert "experiment" not in report.passed(), "something is made that cannot be removed"
     # "read" in a path opens nothing.
     path = "/api/2.0/mlflow-artifacts/artifacts/read/admin/mlflow:read"
     answer = requests.put(stack.url + path, data=b"x", headers={"Authorization": f"Bearer {key}"}, timeout=30)

@@ -60,7 +60,7 @@ pub(super) fn fault(error: &CertificateError, host: &str, ca_written_as: &str) -
             "set the clock, or use the certificate that is valid now",
         ),
         CertificateError::NotValidForNameContext { presented, .. } => Fault::new(
-            format!("the certificate is for {}, and not for {host}", presented.join(", ")),
+            format!("the certificate is for {}, and not for {host}", plain(presented).join(", ")),
             "the address leads to another server, or names this one by a name that its certificate does not have",
             format!("the server by a name of its certificate, or a certificate with the name {host}"),
         ),
@@ -68,6 +68,16 @@ pub(super) fn fault(error: &CertificateError, host: &str, ca_written_as: &str) -
             format!("nobody that is trusted here vouches for the certificate of {host}"),
             "it is self-signed or by a private authority; or the server does not send the intermediate certificate",
             format!("{ca_written_as}: the authority's certificate; or let the server send its whole chain"),
+        ),
+        CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => Fault::new(
+            format!("the certificate of {host} is an authority's own"),
+            "it was made with CA:TRUE, as openssl does unless it is told not to",
+            "a certificate with basicConstraints=CA:FALSE and a subjectAltName",
+        ),
+        other if format!("{other:?}").contains("UnsupportedCertVersion") => Fault::new(
+            format!("the certificate of {host} is of version 1, which has no names"),
+            "it was made by `openssl x509 -req` without extensions",
+            "a certificate with a subjectAltName (openssl: -copy_extensions copy, or -extfile)",
         ),
         other => Fault::new(
             format!("the certificate of {host} is not good: {other}"),
@@ -77,6 +87,11 @@ pub(super) fn fault(error: &CertificateError, host: &str, ca_written_as: &str) -
             ),
         ),
     }
+}
+
+/// The names in rustls's own writing, `DnsName("…")`.
+fn plain(presented: &[String]) -> Vec<&str> {
+    presented.iter().map(|name| name.split('"').nth(1).unwrap_or(name)).collect()
 }
 
 fn moment(time: UnixTime) -> String {

@@ -10,6 +10,9 @@ use serde_json::{Value, json};
 use super::{Fault, Finding};
 use crate::cli::format::{Format, print};
 
+/// The most that is told of one thing, in characters.
+const LONGEST: usize = 400;
+
 /// Every check so far. No secret that it was made with is ever told, whoever's words it stands in.
 #[derive(Debug)]
 pub(in crate::cli) struct Journal {
@@ -21,7 +24,10 @@ pub(in crate::cli) struct Journal {
 }
 
 impl Journal {
-    pub(in crate::cli) fn new(format: Format, secrets: Vec<String>) -> Self {
+    pub(in crate::cli) fn new(format: Format, mut secrets: Vec<String>) -> Self {
+        // A secret may be a part of a longer one.
+        secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
+        secrets.retain(|secret| !secret.is_empty());
         Self { format, secrets, checks: Vec::new(), failed: 0, passed: 0 }
     }
 
@@ -87,7 +93,13 @@ impl Journal {
     fn harmless(&self, words: &str) -> String {
         let words =
             self.secrets.iter().fold(words.to_owned(), |words, secret| words.replace(secret, "(the key)"));
-        words.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+        let printed = words.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
+        let mut printed: String = printed.take(LONGEST + 1).collect();
+        if printed.chars().count() > LONGEST {
+            printed.pop();
+            printed.push('…');
+        }
+        printed
     }
 }
 

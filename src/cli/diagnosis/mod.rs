@@ -6,7 +6,7 @@ mod http;
 mod journal;
 mod network;
 
-pub(super) use http::{Answer, Site, excerpt};
+pub(super) use http::{Answer, Site, excerpt, start_of};
 pub(super) use journal::Journal;
 pub(super) use network::{Place, speaks_tls};
 

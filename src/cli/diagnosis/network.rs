@@ -2,16 +2,14 @@
 
 use std::{
     io::{self, ErrorKind},
-    net::{SocketAddr, TcpListener},
+    net::{SocketAddr, TcpListener, ToSocketAddrs as _},
     sync::Arc,
+    thread,
     time::Duration,
 };
 
 use rustls::pki_types::ServerName;
-use tokio::{
-    net::{TcpStream, lookup_host},
-    time::timeout,
-};
+use tokio::{net::TcpStream, sync::oneshot, time::timeout};
 use tokio_rustls::TlsConnector;
 
 use super::{Fault, Finding, Journal, certificate};
@@ -56,8 +54,7 @@ impl Place {
 
     pub(in crate::cli) async fn resolve(&self) -> Finding<Vec<SocketAddr>> {
         let Self { host, port, written_as, .. } = self;
-        let found = timeout(PATIENCE, lookup_host((host.trim_matches(['[', ']']), *port))).await;
-        let found = found.unwrap_or_else(|_| Err(io::Error::other(format!("no answer within {PATIENCE:?}"))));
+        let found = look_up(host.trim_matches(['[', ']']).to_owned(), *port).await;
         let fault = |error: String| {
             let fix = format!("as {written_as} a name that `getent hosts {host}` finds on this machine");
             Fault::new(
@@ -66,7 +63,7 @@ impl Place {
                 fix,
             )
         };
-        let addresses: Vec<SocketAddr> = found.map_err(|error| fault(error.to_string()))?.collect();
+        let addresses = found.map_err(|error| fault(error.to_string()))?;
         if addresses.is_empty() {
             return Err(fault("it has no address".to_owned()));
         }
@@ -145,6 +142,18 @@ impl Place {
                 ),
             )),
         }
+    }
+}
+
+/// On a thread that nobody waits for: the resolver's own patience is longer than this command's.
+async fn look_up(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let (tell, told) = oneshot::channel();
+    thread::spawn(move || {
+        let _ = tell.send((host.as_str(), port).to_socket_addrs().map(Iterator::collect));
+    });
+    match timeout(PATIENCE, told).await {
+        Ok(Ok(found)) => found,
+        _ => Err(io::Error::other(format!("no answer within {PATIENCE:?}"))),
     }
 }
 

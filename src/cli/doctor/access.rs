@@ -3,20 +3,27 @@
 use actix_web::http::header::{HeaderValue, TryIntoHeaderValue as _};
 use actix_web_httpauth::headers::authorization::Basic;
 use awc::{body, http::Method};
+use serde_json::json;
 
 use super::{
     Patient,
-    expectation::{are_experiments, expect},
+    expectation::{are_experiments, expect, unexpected},
+    made::Made,
 };
 use crate::cli::diagnosis::{Answer, Fault, Finding, Journal};
 
 /// What nobody has.
 const WRONG_KEY: &str = "Bearer hokusai-gateway-doctor-this-is-no-key";
+/// The requests that the checks after this one make at the most.
+const NEEDED: u64 = 120;
 const LIMITS: [&str; 3] = ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"];
+
+/// The user name that goes with the key as a password; any will do.
+pub(super) const USER: &str = "doctor";
 
 /// The Authorization of a user name and the key as the password.
 pub(super) fn basic(key: &str) -> String {
-    let value = Basic::new("doctor", Some(key.to_owned())).try_into_value();
+    let value = Basic::new(USER, Some(key.to_owned())).try_into_value();
     value
         .as_ref()
         .ok()
@@ -27,17 +34,32 @@ pub(super) fn basic(key: &str) -> String {
 }
 
 impl Patient {
-    /// `None` where the key does not work.
-    pub(super) async fn access(&self, journal: &mut Journal) -> Option<()> {
+    /// `None` where the key does not work, or not for all that follows.
+    pub(super) async fn access(&self, journal: &mut Journal, made: &Made) -> Option<()> {
         journal.check("no key", self.denied(None, "credential_missing")).await;
         journal.check("wrong key", self.denied(Some(WRONG_KEY), "credential_rejected")).await;
         let answer = journal.check("key", self.allowed(&self.authorization)).await;
         journal.check("key as a password", self.allowed(&self.as_password)).await;
-        match &answer {
-            Some(answer) => drop(journal.check("limits", async { limits(answer) }).await),
-            None => journal.skip("limits", "the key does not work"),
+        let Some(answer) = answer else {
+            journal.skip("limits", "the key does not work");
+            return None;
+        };
+        let left = journal.check("limits", async { limits(&answer) }).await;
+        // Without a limit that is told there is none that could be used up.
+        let enough = journal.check("enough requests left", async { enough(left) }).await;
+        let may_delete = journal.check("key may delete", self.may_delete(made)).await;
+        enough.and(may_delete)
+    }
+
+    /// Asked about what is not there, before anything is made that could not be removed.
+    async fn may_delete(&self, made: &Made) -> Finding {
+        let body = json!({ "name": made.name() });
+        let answer = expect(self.call(Method::DELETE, "registered-models/delete", &body).await, 404)?;
+        if answer.is_the_gateways() {
+            Err(unexpected(&answer, 404))
+        } else {
+            Ok(((), "what is made can be removed".to_owned()))
         }
-        answer.map(drop)
     }
 
     async fn search(&self, authorization: Option<&str>) -> Result<Answer, String> {
@@ -80,12 +102,13 @@ impl Patient {
     }
 }
 
-fn limits(answer: &Answer) -> Finding {
+/// The requests that are left.
+fn limits(answer: &Answer) -> Finding<u64> {
     let number = |name: &str| answer.header(name).and_then(|value| value.parse::<u64>().ok());
     let numbers: Option<Vec<u64>> = LIMITS.iter().map(|name| number(name)).collect();
     match numbers.as_deref() {
         Some([limit, remaining, reset]) if remaining < limit => {
-            Ok(((), format!("{remaining} of {limit} requests left, whole again in {reset} s")))
+            Ok((*remaining, format!("{remaining} of {limit} requests left, whole again in {reset} s")))
         }
         Some(numbers) => Err(Fault::new(
             format!("the RateLimit headers make no sense: {numbers:?}"),
@@ -97,5 +120,18 @@ fn limits(answer: &Answer) -> Finding {
             "limits.mode is off, or something before the gateway takes headers away",
             "limits.mode = \"enforce\"",
         )),
+    }
+}
+
+/// For everything that follows, the clean-up with it.
+fn enough(left: Option<u64>) -> Finding {
+    match left {
+        Some(left) if left < NEEDED => Err(Fault::new(
+            format!("{left} requests are left of the key's limit, and {NEEDED} may be needed"),
+            "the limit is a small one, or was used up by others with this key",
+            "a key of its own for this command, with a limit of a few hundred; or wait, as RateLimit-Reset says",
+        )),
+        Some(_) => Ok(((), "for all that follows".to_owned())),
+        None => Ok(((), "no limit is told".to_owned())),
     }
 }

@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::cli::diagnosis::{Answer, Fault, excerpt};
 
 /// What the gateway's own reasons mean to whoever runs it; docs/TROUBLESHOOTING.md has them at length.
-const REASONS: [(&str, &str, &str); 13] = [
+const REASONS: [(&str, &str, &str); 17] = [
     (
         "credential_missing",
         "something before the gateway takes the Authorization header away",
@@ -57,6 +57,26 @@ const REASONS: [(&str, &str, &str); 13] = [
         "something before the gateway changes requests",
         "let the load balancer pass requests on as they are",
     ),
+    (
+        "body_timeout",
+        "something on the way sends bodies too slowly, or holds them back",
+        "no buffering of requests before the gateway",
+    ),
+    (
+        "credential_ambiguous",
+        "something before the gateway adds credentials of its own",
+        "let it leave Authorization and X-API-Key alone",
+    ),
+    (
+        "bad_path",
+        "something before the gateway changes paths",
+        "let the load balancer pass paths on as they are",
+    ),
+    (
+        "method_not_allowed",
+        "something before the gateway changes methods",
+        "let the load balancer pass methods on as they are",
+    ),
     ("body_too_large", "server.max_body is smaller than this upload", "a larger server.max_body"),
     ("internal", "a defect of the gateway", "report it with the request id and the gateway's log"),
 ];
@@ -83,7 +103,22 @@ pub(super) fn unexpected(answer: &Answer, wanted: u16) -> Fault {
     if let Some((_, cause, fix)) = REASONS.iter().find(|(known, ..)| *known == reason) {
         return Fault::new(what, *cause, *fix);
     }
+    let from_behind = answer.header("x-request-id").is_some();
+    let text = answer.text().to_lowercase();
     match answer.status.as_u16() {
+        403 if text.contains("host header") => Fault::new(
+            what,
+            "MLflow refuses the Host that the gateway sends",
+            "mlflow server --allowed-hosts, or mlflow.host_header",
+        ),
+        _ if answer.is_the_gateways() => {
+            Fault::new(what, "the gateway refused it", "look for the request id in its log")
+        }
+        _ if from_behind => Fault::new(
+            what,
+            "MLflow answered so, or what stands between it and the gateway",
+            "MLflow's own log for the same moment; `hokusai-gateway check --probe` beside the gateway",
+        ),
         301..=308 => Fault::new(
             what,
             "the address redirects: clients lose the body of their uploads",
@@ -94,14 +129,9 @@ pub(super) fn unexpected(answer: &Answer, wanted: u16) -> Fault {
             "a proxy before the gateway limits the size of bodies",
             "nginx: client_max_body_size 0; a CDN or firewall: no limit for this host",
         ),
-        400 if answer.text().to_lowercase().contains("https port") => {
+        400 if text.contains("https port") => {
             Fault::new(what, "the port speaks TLS, and the address says http", "https:// in --url")
         }
-        403 if answer.text().to_lowercase().contains("host header") => Fault::new(
-            what,
-            "MLflow refuses the Host that the gateway sends",
-            "mlflow server --allowed-hosts, or mlflow.host_header",
-        ),
         502..=504 => Fault::new(
             what,
             "the load balancer has no healthy gateway behind it",
@@ -109,8 +139,8 @@ pub(super) fn unexpected(answer: &Answer, wanted: u16) -> Fault {
         ),
         _ => Fault::new(
             what,
-            "MLflow answered so, or something that stands before the gateway",
-            "MLflow's own log for the same moment; `mount …` above tells whether requests reach the gateway",
+            "something that stands before the gateway answers in its place",
+            "`mount …` above tells whether requests reach the gateway",
         ),
     }
 }

@@ -1,5 +1,7 @@
 //! What answers: that it is the gateway, the right one, with an MLflow behind it that nobody else reaches.
 
+use std::collections::BTreeSet;
+
 use awc::{body, http::Method};
 use url::Url;
 
@@ -9,11 +11,17 @@ use super::{
 };
 use crate::cli::diagnosis::{Answer, Fault, Finding, Journal, Place, Site, excerpt, speaks_tls};
 
+/// How often the version is asked for: a rollout that is not over shows.
+const INSTANCES: usize = 10;
+
 impl Patient {
-    pub(super) async fn front(&self, journal: &mut Journal, expected_sha: Option<&str>) {
+    /// `None` where nothing answers at all.
+    pub(super) async fn front(&self, journal: &mut Journal, expected_sha: Option<&str>) -> Option<()> {
         journal.check("health", self.health()).await;
+        self.get("/health").await.ok()?;
         journal.check("version", self.version(expected_sha)).await;
         journal.check("health/mlflow", self.mlflow_health()).await;
+        Some(())
     }
 
     /// A request without a key.
@@ -42,7 +50,16 @@ impl Patient {
     }
 
     async fn version(&self, expected: Option<&str>) -> Finding {
-        let answer = expect(self.get("/version").await, 200)?;
+        let mut versions = BTreeSet::new();
+        let mut told = None;
+        // Each on a connection of its own: behind a load balancer there is more than one instance.
+        for _ in 0..INSTANCES {
+            let site = Site::new(&self.url, self.tls.as_ref());
+            let answer = expect(site.ask(Method::GET, "/version", &[], body::None::new()).await, 200)?;
+            versions.insert(answer.json()["git_sha"].as_str().unwrap_or_default().to_owned());
+            told = Some(answer);
+        }
+        let Some(answer) = told else { return Ok(((), String::new())) };
         let json = answer.json();
         let (Some(sha), Some(config)) = (json["git_sha"].as_str(), json["config_hash"].as_str()) else {
             return Err(Fault::new(
@@ -52,8 +69,11 @@ impl Patient {
             ));
         };
         match expected {
-            Some(expected) if !sha.starts_with(expected) => Err(Fault::new(
-                format!("the running code is {sha}, expected {expected}"),
+            Some(expected) if !versions.iter().all(|sha| sha.starts_with(expected)) => Err(Fault::new(
+                format!(
+                    "the running code is {}, expected {expected}",
+                    Vec::from_iter(versions).join(" and ")
+                ),
                 "the deployment did not happen, is not over yet, or was rolled back; or the image was not rebuilt",
                 "deploy that commit, wait for the last old instance to go, and ask again",
             )),

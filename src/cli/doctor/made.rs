@@ -67,12 +67,12 @@ impl Patient {
         }
         note(&format!("experiment {name}"), self.delete_experiment(name).await);
         if left.is_empty() {
-            return Ok(((), "everything that was made is gone".to_owned()));
+            return Ok(((), "what was made is gone (experiment and run until `mlflow gc`)".to_owned()));
         }
         Err(Fault::new(
             format!("left behind: {}", left.join(", ")),
-            "the key lacks mlflow:delete, or the deployment failed in between",
-            "delete them by hand, with a key that has mlflow:delete",
+            "the deployment failed in between, or does not answer any more",
+            "delete them by hand when it answers again: everything is called by this one name",
         ))
     }
 

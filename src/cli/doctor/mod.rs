@@ -65,12 +65,12 @@ impl Doctor {
     /// 0 only if nothing failed.
     pub(super) fn run(self) -> ExitCode {
         // Not by clap, which would print them.
-        if [Some(&self.url), self.direct.as_ref()].into_iter().flatten().any(has_credentials) {
-            return usage(&format!("an address has credentials; the key is read from {}", key::VARIABLE));
+        if [Some(&self.url), self.direct.as_ref()].into_iter().flatten().any(may_have_credentials) {
+            let what = "an address has credentials, a query or a fragment; the key is read from";
+            return usage(&format!("{what} {}", key::VARIABLE));
         }
         let key = match key::from_environment() {
-            Ok(Some(key)) if key.bytes().all(|byte| byte.is_ascii_graphic()) => key,
-            Ok(Some(_)) => return usage(&format!("{} has characters that no key has", key::VARIABLE)),
+            Ok(Some(key)) => key,
             Ok(None) => return usage(&format!("no key: set {}, or {}_FILE", key::VARIABLE, key::VARIABLE)),
             Err(error) => return usage(&error),
         };
@@ -81,8 +81,7 @@ impl Doctor {
             }
             Err(_) => None,
         };
-        let basic = access::basic(&key);
-        let mut journal = Journal::new(self.output.format, vec![basic.clone(), key.clone()]);
+        let mut journal = Journal::new(self.output.format, key::forms(access::USER, &key));
         let mut made = Made::default();
         let patient = Patient {
             mount: match self.url.path().trim_end_matches('/') {
@@ -92,15 +91,19 @@ impl Doctor {
             site: Site::new(&self.url, tls.as_ref()),
             url: self.url.clone(),
             tls,
+            as_password: access::basic(&key),
             authorization: format!("Bearer {key}"),
-            as_password: basic,
         };
         let interrupted = actix_rt::System::new().block_on(async {
             let interrupted = tokio::select! {
                 () = patient.examine(&self, &mut journal, &mut made) => false,
                 () = stopped() => true,
             };
-            patient.clean_up(&mut journal, &made).await;
+            // A second signal ends that, too.
+            tokio::select! {
+                () = patient.clean_up(&mut journal, &made) => {}
+                () = stopped() => journal.skip("clean-up", &format!("interrupted: {} may be left", made.name())),
+            }
             interrupted
         });
         let is_well = journal.failures() == 0 && !interrupted;
@@ -126,18 +129,21 @@ impl Patient {
             journal.skip("health", "the gateway cannot be reached");
             return;
         }
-        self.front(journal, wanted.expect_sha.as_deref()).await;
+        if self.front(journal, wanted.expect_sha.as_deref()).await.is_none() {
+            journal.skip("mount /api/mlflow", "nothing answers");
+            return;
+        }
         self.mounts(journal).await;
         if let Some(direct) = &wanted.direct {
             self.direct(journal, direct).await;
         }
-        if self.access(journal).await.is_none() {
-            journal.skip("experiment", "the key does not work");
+        if self.access(journal, made).await.is_none() {
+            journal.skip("experiment", "the key does not work for all of it");
             return;
         }
         if let Some(run) = self.tracking(journal, made).await {
-            if let Some(model) = self.artifacts(journal, &run).await {
-                self.registry(journal, made, &run, &model).await;
+            if self.artifacts(journal, &run).await.is_some() {
+                self.registry(journal, made, &run).await;
             }
             self.large(journal, &run).await;
         }
@@ -145,16 +151,17 @@ impl Patient {
     }
 }
 
-/// The end of the examination at Ctrl-C or SIGTERM: what was made is still cleaned up.
+/// Ctrl-C, SIGTERM, or a terminal that is closed.
 async fn stopped() {
-    let (Ok(mut interrupt), Ok(mut terminate)) =
-        (signal(SignalKind::interrupt()), signal(SignalKind::terminate()))
-    else {
+    let [interrupt, terminate, hangup] =
+        [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
+    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = (interrupt, terminate, hangup) else {
         return std::future::pending().await;
     };
     tokio::select! {
         _ = interrupt.recv() => {}
         _ = terminate.recv() => {}
+        _ = hangup.recv() => {}
     }
 }
 
@@ -169,14 +176,14 @@ fn address(text: &str) -> Result<Url, String> {
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
         return Err("is not http:// or https:// and a host".to_owned());
     }
-    if url.query().is_some() || url.fragment().is_some() {
-        return Err("has a query or a fragment".to_owned());
-    }
     Ok(url)
 }
 
-fn has_credentials(url: &Url) -> bool {
-    !url.username().is_empty() || url.password().is_some()
+fn may_have_credentials(url: &Url) -> bool {
+    !url.username().is_empty()
+        || url.password().is_some()
+        || url.query().is_some()
+        || url.fragment().is_some()
 }
 
 fn public_address(text: &str) -> Result<Url, String> {

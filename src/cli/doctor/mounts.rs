@@ -34,13 +34,18 @@ impl Patient {
 
     async fn mount(&self, mount: &str, method: Method, below: &str) -> Finding {
         let target = format!("{mount}{below}");
-        let answer = self.site.ask(method, &target, &[], body::None::new()).await;
+        let answer = self.site.ask(method.clone(), &target, &[], body::None::new()).await;
         match answer {
             Ok(answer) if answer.is_the_gateways() && answer.status.as_u16() == 401 => {
                 Ok(((), "the gateway, which wants a key".to_owned()))
             }
             Ok(answer) if answer.is_the_gateways() => Err(unexpected(&answer, 401)),
-            Ok(answer) => Err(self.shadowed(mount, &answer).await),
+            Ok(answer) if answer.status.is_success() => Err(Fault::new(
+                format!("answered without a key, and not by the gateway: {}", excerpt(&answer)),
+                "a rule leads this mount to MLflow itself, past the gateway, or to another service",
+                format!("a rule that leads {mount}/* to the gateway, before every other that it fits"),
+            )),
+            Ok(answer) => Err(self.shadowed(mount, method, &answer).await),
             Err(error) => Err(Fault::new(
                 format!("{target} is not answered: {error}"),
                 "what it is led to is down, or closes the connection",
@@ -64,11 +69,12 @@ impl Patient {
     }
 
     /// Which rule takes a mount away: the widest pattern whose other paths get the same kind of answer.
-    async fn shadowed(&self, mount: &str, answer: &Answer) -> Fault {
+    async fn shadowed(&self, mount: &str, method: Method, answer: &Answer) -> Fault {
         let unknown = Alphanumeric.sample_string(&mut rand::rng(), 12);
         let what = format!("not answered by the gateway, but with {}", excerpt(answer));
         for (pattern, other) in wider(mount, &unknown) {
-            let Ok(other) = self.get(&other).await else { continue };
+            let other = self.site.ask(method.clone(), &other, &[], body::None::new()).await;
+            let Ok(other) = other else { continue };
             if other.is_the_gateways() || kind(&other) != kind(answer) {
                 continue;
             }

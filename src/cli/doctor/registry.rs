@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::{
     Patient,
-    artifacts::MODEL_FILE,
+    artifacts::{MODEL, MODEL_FILE},
     expectation::{not_mlflows, text_at},
     made::Made,
     tracking::{Run, store_path},
@@ -12,14 +12,14 @@ use super::{
 use crate::cli::diagnosis::{Finding, Journal};
 
 impl Patient {
-    pub(super) async fn registry(&self, journal: &mut Journal, made: &mut Made, run: &Run, model: &str) {
+    pub(super) async fn registry(&self, journal: &mut Journal, made: &mut Made, run: &Run) {
         let name = made.name().to_owned();
         made.model = true;
         if journal.check("model registered", self.registered(&name)).await.is_none() {
             journal.skip("model version", "no model was registered");
             return;
         }
-        let Some(version) = journal.check("model version", self.versioned(&name, run, model)).await else {
+        let Some(version) = journal.check("model version", self.versioned(&name, run)).await else {
             journal.skip("model read back", "there is no version of it");
             return;
         };
@@ -36,8 +36,8 @@ impl Patient {
         }
     }
 
-    async fn versioned(&self, name: &str, run: &Run, model: &str) -> Finding<String> {
-        let body = json!({ "name": name, "source": format!("mlflow-artifacts:/{model}"), "run_id": run.id });
+    async fn versioned(&self, name: &str, run: &Run) -> Finding<String> {
+        let body = json!({ "name": name, "source": format!("{}/{MODEL}", run.uri), "run_id": run.id });
         let answer = self.post("model-versions/create", body).await?;
         let version = text_at(&answer, "/model_version/version")?;
         if text_at(&answer, "/model_version/status")? == "READY" {

@@ -15,6 +15,8 @@ use crate::cli::diagnosis::{Answer, Fault, Finding, Journal};
 /// What the later checks need of a run.
 pub(super) struct Run {
     pub(super) id: String,
+    /// The address of its artifacts, as MLflow says it.
+    pub(super) uri: String,
     /// Its artifacts' path below the root of the artifact store.
     pub(super) artifacts: String,
 }
@@ -81,6 +83,13 @@ impl Patient {
         let created = self.post("runs/create", body).await?;
         let id = text_at(&created, "/run/info/run_id")?;
         let uri = text_at(&created, "/run/info/artifact_uri")?;
+        if let Some(host) = authority_of(&uri).filter(|host| *host != self.authority()) {
+            return Err(Fault::new(
+                format!("the run's artifacts are at {uri}: clients would ask {host} for them"),
+                "MLflow was started with a --default-artifact-root of its own",
+                "mlflow server --serve-artifacts --artifacts-destination s3://…, without --default-artifact-root",
+            ));
+        }
         let Some(path) = store_path(&uri) else {
             return Err(Fault::new(
                 format!("the run's artifacts are at {uri}, past the gateway"),
@@ -91,7 +100,12 @@ impl Patient {
         };
         let finished = json!({ "run_id": id, "status": "FINISHED", "end_time": now });
         self.post("runs/update", finished).await?;
-        Ok((Run { artifacts: path, id: id.clone() }, format!("{id} made and finished")))
+        Ok((Run { artifacts: path, uri, id: id.clone() }, format!("{id} made and finished")))
+    }
+
+    /// This deployment's host and port, as an address has them.
+    fn authority(&self) -> &str {
+        &self.url[url::Position::BeforeHost..url::Position::AfterPort]
     }
 
     async fn params(&self, run: &Run) -> Finding {
@@ -139,9 +153,22 @@ pub(super) fn store_path(uri: &str) -> Option<String> {
     Some(path.trim_matches('/').to_owned())
 }
 
+/// The host and port in such an address, if there is one.
+fn authority_of(uri: &str) -> Option<&str> {
+    let rest = uri.strip_prefix("mlflow-artifacts://")?;
+    rest.split('/').next().filter(|host| !host.is_empty())
+}
+
 #[cfg(test)]
 mod tests {
-    use super::store_path;
+    use super::{authority_of, store_path};
+
+    #[test]
+    fn an_address_of_another_server_is_told_from_ones_own() {
+        assert_eq!(authority_of("mlflow-artifacts://host:5000/1/a"), Some("host:5000"));
+        assert_eq!(authority_of("mlflow-artifacts:///1/a"), None);
+        assert_eq!(authority_of("mlflow-artifacts:/1/a"), None);
+    }
 
     #[test]
     fn an_address_of_mlflows_own_store_has_a_path() {

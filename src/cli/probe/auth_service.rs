@@ -1,10 +1,13 @@
 //! The auth service: whether it answers as agreed, and about the service that is meant.
 
+use actix_web::http::{StatusCode, uri::PathAndQuery};
+use serde_json::Value;
+
 use super::place;
 use crate::{
     auth::{AuthError, ServiceFault, ServiceVerifier},
     cli::{
-        diagnosis::{Fault, Finding, Journal},
+        diagnosis::{Fault, Finding, Journal, start_of},
         key::VARIABLE,
     },
     http_client::Tls,
@@ -36,16 +39,45 @@ pub(super) async fn probe(
     }
 }
 
+/// Whether it says no to what is no key, as was agreed; a stranger at this address may say no as well.
 async fn refuses_no_key(service: &AuthService, tls: Option<&Tls>) -> Finding {
-    match ServiceVerifier::new(service, tls).verify(NO_KEY, None).await {
-        Err(AuthError::Rejected(_)) => Ok(((), "refuses what is no key".to_owned())),
-        Ok(_) => Err(Fault::new(
+    let verifier = ServiceVerifier::new(service, tls);
+    let (status, body) = verifier.says(NO_KEY, None).await.map_err(|fault| outage(service, &fault))?;
+    let json: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let said = format!("{} says {}", service.url, status.as_u16());
+    match (status.as_u16(), &json["is_valid"]) {
+        (200, Value::Bool(false)) => Ok(((), "refuses what is no key".to_owned())),
+        (200, Value::Bool(true)) => Err(Fault::new(
             format!("{} accepts what is no key", service.url),
             "it does not look at the key, or another service answers there",
-            "auth.service.url; nobody must be let in by this service until then",
+            "the right auth.service.url; until then nobody may be let in by this one",
         )),
-        Err(error) => Err(outage(service, &error)),
+        (401 | 403, _) if json.is_object() => {
+            Ok(((), format!("refuses what is no key ({})", status.as_u16())))
+        }
+        (404, _) if json.is_object() && !answers_alike(&verifier, service, status, &body).await => {
+            Ok(((), "knows no such key (404)".to_owned()))
+        }
+        (200 | 401 | 403 | 404, _) => Err(Fault::new(
+            format!("{said}, and not what was agreed: {}", start_of(&body)),
+            "no auth service answers at this address and path: something else does, and every key would be refused",
+            "as auth.service.url the base address, to which /api/v1/keys/validate is added",
+        )),
+        _ => Err(outage(service, &ServiceFault::Status(status))),
     }
+}
+
+/// Whether a path that no auth service has is answered in the same way.
+async fn answers_alike(
+    verifier: &ServiceVerifier,
+    service: &AuthService,
+    status: StatusCode,
+    body: &[u8],
+) -> bool {
+    let path = format!("{}/api/v1/keys/no-such-path", service.url.path().trim_end_matches('/'));
+    let Ok(target) = PathAndQuery::try_from(path) else { return false };
+    let other = verifier.says(NO_KEY, Some(target)).await;
+    other.is_ok_and(|(other_status, other_body)| (other_status, &*other_body) == (status, body))
 }
 
 async fn knows(service: &AuthService, tls: Option<&Tls>, key: &str) -> Finding {
@@ -83,19 +115,21 @@ async fn knows(service: &AuthService, tls: Option<&Tls>, key: &str) -> Finding {
                 "a key that is good; or as auth.service.service_id the id that the key was made for",
             ))
         }
-        Err(error) => Err(outage(service, &error)),
+        Err(AuthError::Unavailable(fault)) => Err(outage(service, &fault)),
+        Err(error) => Err(Fault::new(error.to_string(), "this command asked too often", "wait a minute")),
     }
 }
 
-fn outage(service: &AuthService, error: &AuthError) -> Fault {
+fn outage(service: &AuthService, fault: &ServiceFault) -> Fault {
     let url = &service.url;
-    let AuthError::Unavailable(fault) = error else {
-        return Fault::new(error.to_string(), "too many keys of this address were refused", "wait a minute");
-    };
     let (cause, fix) = match fault {
         ServiceFault::OtherService { answered, .. } => (
             "auth.service.service_id is not the id under which the auth service knows this key".to_owned(),
-            format!("auth.service.service_id = \"{answered}\" (AUTH_SERVICE_ID={answered})"),
+            if answered.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
+                format!("auth.service.service_id = \"{answered}\" (AUTH_SERVICE_ID={answered})")
+            } else {
+                "as auth.service.service_id the id that the key was made for".to_owned()
+            },
         ),
         ServiceFault::Status(status) if status.is_redirection() => (
             "it stands behind something that redirects; a key is never sent on to another address".to_owned(),

@@ -1,9 +1,10 @@
 //! MLflow: whether it is one, where its API is, and whether it takes what the gateway sends.
 
-use std::{net::SocketAddr, sync::Arc, time::Instant};
+use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Instant};
 
 use actix_web::http::{StatusCode, header::LOCATION, uri::PathAndQuery};
 use tokio::time::timeout;
+use url::Url;
 
 use super::place;
 use crate::{
@@ -97,10 +98,11 @@ impl Server<'_> {
             )
         })?;
         match answer.status {
-            StatusCode::LOOP_DETECTED => Err(Fault::new(
-                format!("{url} leads back to a gateway"),
-                "this is the public address, which a load balancer or DNS leads to the gateway",
-                format!("as {written_as} the address of MLflow itself, which only the gateway knows"),
+            StatusCode::LOOP_DETECTED => Err(leads_back(url, written_as)),
+            StatusCode::BAD_REQUEST if answer.text().contains("SSL certificate was sent") => Err(Fault::new(
+                format!("{url} wants to be shown a certificate: {}", excerpt(&answer)),
+                "what stands there lets in only clients with a certificate that it knows",
+                "mlflow.tls.cert and mlflow.tls.key",
             )),
             status if status.is_redirection() => {
                 let location =
@@ -116,8 +118,11 @@ impl Server<'_> {
             StatusCode::OK | StatusCode::NOT_FOUND => {
                 let version = self.ask(&format!("{prefix}/version")).await;
                 let version = version.ok().filter(|answer| answer.status == StatusCode::OK);
-                let version =
-                    version.map_or_else(|| "of an unknown version".to_owned(), |answer| answer.text());
+                if version.as_ref().is_some_and(|answer| answer.json()["git_sha"].is_string()) {
+                    return Err(leads_back(url, written_as));
+                }
+                let version = version.map(|answer| answer.text()).filter(|text| is_version(text));
+                let version = version.unwrap_or_else(|| "of an unknown version".to_owned());
                 Ok(((), format!("{} after {:?}, MLflow {version}", answer.status.as_u16(), answer.took)))
             }
             _ => Err(Fault::new(
@@ -128,16 +133,21 @@ impl Server<'_> {
         }
     }
 
-    /// Under which prefixes the API answers, and whether the one that is set is among them.
-    async fn api(&self) -> Finding {
+    /// Under what the gateway asks for the API.
+    fn configured(&self) -> String {
         let mlflow = &self.settings.mlflow;
         let rest = match mlflow.rest {
             RestPrefix::Api => "/api",
             RestPrefix::AjaxApi => "/ajax-api",
         };
-        let mut prefixes = vec![mlflow.static_prefix.as_str(), "", USUAL_PREFIX];
-        prefixes.dedup();
-        let configured = format!("{}{rest}", mlflow.static_prefix);
+        format!("{}{rest}", mlflow.static_prefix)
+    }
+
+    /// Under which prefixes the API answers, and whether the one that is set is among them.
+    async fn api(&self) -> Finding {
+        let mlflow = &self.settings.mlflow;
+        let prefixes = BTreeSet::from([mlflow.static_prefix.as_str(), "", USUAL_PREFIX]);
+        let configured = self.configured();
         let mut answering = Vec::new();
         let mut answers = Vec::new();
         for prefix in prefixes {
@@ -197,14 +207,7 @@ impl Server<'_> {
             }
         };
         match answer.status {
-            _ if answer.is_the_gateways() => Fault::new(
-                format!("another gateway answers there ({what})"),
-                "this is the public address, which a load balancer or DNS leads to a gateway",
-                format!(
-                    "as {} the address of MLflow itself, which only the gateway knows",
-                    self.place.written_as
-                ),
-            ),
+            _ if answer.is_the_gateways() => leads_back(&self.upstream.url, self.place.written_as),
             StatusCode::FORBIDDEN if text.contains("host header") || text.contains("rebinding") => {
                 Fault::new(
                     format!("MLflow refuses the Host `{host}` ({what})"),
@@ -233,9 +236,9 @@ impl Server<'_> {
 
     /// Whether artifacts go through this server.
     async fn artifacts(&self) -> Finding {
-        let target = "/api/2.0/mlflow-artifacts/artifacts?path=";
+        let target = format!("{}/2.0/mlflow-artifacts/artifacts?path=", self.configured());
         let fix = "mlflow server --serve-artifacts --artifacts-destination s3://… (or a path)";
-        let answer = self.ask(target).await.map_err(|error| {
+        let answer = self.ask(&target).await.map_err(|error| {
             let cause = "its artifact store does not answer: no network, or no credentials for it";
             Fault::new(format!("artifacts cannot be listed: {error}"), cause, "look at MLflow's own log")
         })?;
@@ -249,4 +252,17 @@ impl Server<'_> {
             )),
         }
     }
+}
+
+fn leads_back(url: &Url, written_as: &str) -> Fault {
+    Fault::new(
+        format!("{url} leads back to a gateway"),
+        "this is the public address, which a load balancer or DNS leads to a gateway",
+        format!("as {written_as} the address of MLflow itself, which only the gateway knows"),
+    )
+}
+
+/// As MLflow writes its own: 3.17.2.
+fn is_version(text: &str) -> bool {
+    text.len() < 32 && text.starts_with(|c: char| c.is_ascii_digit()) && text.contains('.')
 }

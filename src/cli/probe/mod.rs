@@ -9,22 +9,15 @@ use url::Url;
 use super::{
     Loaded,
     diagnosis::{Journal, Place},
-    key,
 };
 use crate::{settings::AuthMode, tls::ClientConfig};
 
 /// Looks at everything that the settings name.
-pub(super) async fn run(loaded: &Loaded, journal: &mut Journal) {
+pub(super) async fn run(loaded: &Loaded, key: Option<String>, journal: &mut Journal) {
     let Loaded { settings, resources, .. } = loaded;
     mlflow::probe(settings, resources, journal).await;
     if let AuthMode::Service(service) = &settings.auth.mode {
-        auth_service::probe(
-            service,
-            resources.auth_tls.as_ref(),
-            key::from_environment().ok().flatten(),
-            journal,
-        )
-        .await;
+        auth_service::probe(service, resources.auth_tls.as_ref(), key, journal).await;
     }
     if let (Some(redis), Some(pool)) = (&settings.redis, &resources.redis) {
         redis::probe(redis, pool, journal).await;

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
+use deadpool_redis::redis::ErrorKind;
 use secrecy::ExposeSecret as _;
 
 use super::super::diagnosis::{Fault, Finding, Journal, Place, speaks_tls};
 use crate::{
+    auth::revocation,
     redis::{PATIENCE, Redis},
     settings::{ClientTls, RedisSettings, RedisUrl},
     tls,
@@ -49,7 +51,7 @@ pub(super) async fn probe(settings: &RedisSettings, redis: &Redis, journal: &mut
 
 /// Whether it takes the password, and the gateway may write what it writes.
 async fn lets_in(redis: &Redis, wants_tls: impl Future<Output = bool>) -> Finding {
-    let error = match redis.try_out().await {
+    let error = match redis.try_out(revocation::CHANNEL).await {
         Ok(took) if took > PATIENCE => {
             return Err(Fault::new(
                 format!("it answers after {took:?}"),
@@ -60,52 +62,62 @@ async fn lets_in(redis: &Redis, wants_tls: impl Future<Output = bool>) -> Findin
             ));
         }
         Ok(took) => {
-            return Ok(((), format!("lets the gateway in, and write; a round trip takes {}", short(took))));
+            return Ok((
+                (),
+                format!("lets the gateway in, write and listen; a round trip takes {}", short(took)),
+            ));
         }
         Err(error) => error,
     };
-    let says = |words: &[&str]| words.iter().any(|word| error.contains(word));
-    let (what, cause, fix) = if says(&["NOAUTH", "Authentication required"]) {
-        let cause = "redis.url has no password";
-        (
+    let wrong_name = error.kind() == ErrorKind::MasterNameNotFoundBySentinel;
+    let (what, cause, fix) = match error.code() {
+        Some("NOAUTH") => (
             "wants a password",
-            cause,
-            "redis://:PASSWORD@host:port in a file that HOKUSAI__REDIS__URL_FILE names",
-        )
-    } else if says(&[
-        "WRONGPASS",
-        "invalid password",
-        "Password authentication failed",
-        "AuthenticationFailed",
-    ]) {
-        (
-            "refuses the password",
-            "the password or the user in redis.url is not that of this Redis",
-            "the ones that are",
-        )
-    } else if says(&["NOPERM"]) {
-        let fix = "ACL SETUSER … ~hokusai:* &hokusai:* +@all -@dangerous";
-        ("does not let this user do what the gateway does", "the user's ACL is too narrow", fix)
-    } else if says(&["READONLY"]) {
-        (
+            "redis.url has no password",
+            "redis://:PASSWORD@host:port, in a file that HOKUSAI__REDIS__URL_FILE names",
+        ),
+        Some("NOPERM") => (
+            "does not let this user do what the gateway does",
+            "the user's ACL is too narrow",
+            "ACL SETUSER … ~hokusai:* &hokusai:* +@all -@dangerous -@admin",
+        ),
+        Some("READONLY") => (
             "is a replica, and takes no writes",
             "redis.url names a replica",
-            "the master, or redis+sentinel://…",
-        )
-    } else if says(&["MasterNameNotFound", "not found among"]) {
-        (
+            "the master's address, or redis+sentinel://…",
+        ),
+        Some("OOM") => (
+            "is full",
+            "its maxmemory is used up, and its policy evicts nothing",
+            "maxmemory-policy allkeys-lru",
+        ),
+        Some("WRONGPASS") => WRONG_PASSWORD,
+        _ if error.kind() == ErrorKind::AuthenticationFailed => WRONG_PASSWORD,
+        _ if wrong_name => (
             "Sentinel knows no such master",
             "the name behind the slash of redis.url is not the one that it watches",
             "the name as SENTINEL MASTERS tells it",
-        )
-    } else if wants_tls.await {
-        ("speaks TLS", "redis.url begins with redis://", "rediss:// in redis.url")
-    } else {
-        let cause = "it hangs, it is no Redis, or one of another kind (single, Sentinel, cluster) than redis.url says";
-        ("gives no answer that makes sense", cause, "redis-cli -u with the same URL shows what it says")
+        ),
+        Some(_) => (
+            "refuses",
+            "redis.url does not fit this Redis: its database, or its kind (single, Sentinel, cluster)",
+            "redis-cli -u with the same URL shows the same",
+        ),
+        None if wants_tls.await => ("speaks TLS", "redis.url begins with redis://", "rediss:// in redis.url"),
+        None => (
+            "gives no answer that makes sense",
+            "it hangs, it is no Redis, or one of another kind (single, Sentinel, cluster) than redis.url says",
+            "redis-cli -u with the same URL shows what it says",
+        ),
     };
     Err(Fault::new(format!("Redis {what}: {error}"), cause, fix))
 }
+
+const WRONG_PASSWORD: (&str, &str, &str) = (
+    "refuses the password",
+    "the password or the user in redis.url is not that of this Redis",
+    "the user and the password as ACL LIST has them",
+);
 
 fn short(took: Duration) -> String {
     format!("{:.1} ms", took.as_secs_f64() * 1e3)

@@ -8,7 +8,7 @@ fn owned((name, value): (&str, &str)) -> (String, String) {
 
 /// The keys that are warned about.
 fn warned(pairs: &[(&str, &str)]) -> Vec<String> {
-    let Examined { settings, problems, warnings } =
+    let Examined { settings, problems, warnings, .. } =
         Settings::examine(None, [&[MLFLOW], pairs].concat().into_iter().map(owned));
     assert!(settings.is_some() && problems.iter().next().is_none(), "{pairs:?}: {problems}");
     warnings.into_iter().map(|warning| warning.key).collect()
