@@ -24,7 +24,7 @@ FROM docker.io/library/debian:bookworm-slim
 # hadolint ignore=DL3008
 RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates \
-    && rm -rf /var/lib/apt/lists/*
+    && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 COPY --from=build /src/target/release/hokusai-gateway /usr/local/bin/hokusai-gateway
 ARG GIT_SHA=unknown
 ARG VERSION=0.1.0

@@ -1,5 +1,6 @@
 """One real MLflow server, one gateway before it, and MLflow's own client: shared by all tests."""
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -13,8 +14,19 @@ from stack import ROOT, Stack  # noqa: E402
 CREDENTIALS = ["MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"]
 
 
+class Elsewhere:
+    """A stack that somebody else has started."""
+
+    def __init__(self, told: dict) -> None:
+        self.url, self.mlflow_url, self.key = told["url"], told["mlflow_url"], told["key"]
+        self.tracking_uri, self.folder = f"{self.url}/api/mlflow", Path(told["folder"])
+
+
 @pytest.fixture(scope="session")
 def stack(tmp_path_factory):
+    if elsewhere := os.environ.get("HOKUSAI_STACK"):
+        yield Elsewhere(json.loads(elsewhere))
+        return
     target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
     binary = os.environ.get("HOKUSAI_GATEWAY", target / "debug" / "hokusai-gateway")
     with Stack(tmp_path_factory.mktemp("stack"), Path(binary).absolute()) as running:
