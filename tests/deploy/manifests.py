@@ -42,8 +42,13 @@ class Manifests(list):
         """Seconds of a setting of the gateway: the ConfigMap's, else the default."""
         section, name = key.split(".")
         text = self.environment("hokusai-gateway").get(f"HOKUSAI__{section}__{name}".upper(), DEFAULTS[section][name])
-        number, unit = re.fullmatch(r"(\d+)([a-z]+)", text).groups()
-        return int(number) * UNITS[unit]
+        return seconds(text)
+
+
+def seconds(text: str) -> float:
+    """A duration as the settings and HAProxy write it."""
+    number, unit = re.fullmatch(r"(\d+)([a-z]+)", text).groups()
+    return int(number) * UNITS[unit]
 
 
 def matches(selector: dict | None, labels: dict[str, str]) -> bool:
