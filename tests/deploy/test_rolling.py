@@ -2,7 +2,6 @@
 
 import hashlib
 import itertools
-import json
 import os
 import re
 import shutil
@@ -51,9 +50,10 @@ class Rolled:
     digests: dict[str, str] = field(default_factory=dict)
 
 
-def lines(gateway: Stack) -> list[str]:
-    """What a gateway logged: each line's message."""
-    return [json.loads(line)["message"] for line in gateway.log("gateway").read_text().splitlines() if line.endswith("}")]
+def lines(gateway: Stack, message: str) -> list[int]:
+    """How often each process of a gateway, one after the other, has logged this."""
+    processes = gateway.log("gateway").read_text().split('"message":"listening"')
+    return [process.count(f'"message":"{message}"') for process in processes[1:]]
 
 
 def wait_for(what: str, is_so) -> None:
@@ -132,11 +132,11 @@ class Site:
 
     def restart(self, name, transfers):
         process, gateway = self.running[name], self.gateways[name]
-        restart, drains = Restart(name), lines(gateway).count(DRAINING)
+        restart = Restart(name)
         mine = [transfer for transfer in transfers if transfer.gateway == name]
         restart.at_sigterm = [transfer for transfer in mine if transfer.is_under_way()]
         os.kill(process.pid, signal.SIGTERM)
-        wait_for("the gateway drains", lambda: lines(gateway).count(DRAINING) > drains)
+        wait_for("the gateway drains", lambda: lines(gateway, DRAINING)[-1])
         restart.up_at_drain = self.haproxy.is_up(name)
         restart.at_drain = [transfer for transfer in mine if transfer.is_under_way()]
         for transfer in transfers:
@@ -169,8 +169,8 @@ def rolled(binary, tmp_path_factory):
             done.restarts.append(restart)
             for transfer in transfers:
                 transfer.join()
-        back = {name: lines(gateway).count("request") for name, gateway in site.gateways.items()}
-        wait_for("a gateway gets requests", lambda: all(lines(g).count("request") > back[n] + 10 for n, g in site.gateways.items()))
+        last = site.gateways[name]
+        wait_for("the last one gets requests", lambda: lines(last, "request")[-1] > 10)
         for client in done.metadata:
             client.stopping.set()
             client.join()
@@ -180,9 +180,7 @@ def rolled(binary, tmp_path_factory):
                 stored = site.mlflow.folder / "artifacts" / transfer.name
                 done.digests[transfer.name] = hashlib.sha256(stored.read_bytes()).hexdigest()
         for name, gateway in site.gateways.items():
-            texts = lines(gateway)
-            again = len(texts) - texts[::-1].index("listening")
-            done.requests[name] = [texts[:again].count("request"), texts[again:].count("request")]
+            done.requests[name] = lines(gateway, "request")
         return done
 
 
