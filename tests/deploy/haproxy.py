@@ -13,13 +13,13 @@ CONFIG = ROOT / "deploy" / "haproxy" / "haproxy.cfg"
 class HAProxy:
     """HAProxy before gateways, which it calls gateway-1 and so on."""
 
-    def __init__(self, runner: Stack, gateways: list[Stack], folder: Path, config: Path = CONFIG) -> None:
+    def __init__(self, runner: Stack, gateways: list[Stack], folder: Path) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.socket = folder / "haproxy.sock"
         environment = {f"HOKUSAI_GATEWAY_{n}": gateway.url.removeprefix("http://") for n, gateway in enumerate(gateways, 1)}
         environment |= {"HOKUSAI_HAPROXY_BIND": f"127.0.0.1:{self.port}", "HOKUSAI_HAPROXY_SOCKET": str(self.socket)}
-        process = runner.start("haproxy", ["haproxy", "-db", "-f", str(config)], environment)
+        process = runner.start("haproxy", ["haproxy", "-db", "-f", str(CONFIG)], environment)
         runner.wait_for_port(process, "haproxy", "127.0.0.1", self.port)
 
     def _say(self, command: str) -> str:

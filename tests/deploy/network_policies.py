@@ -17,9 +17,13 @@ class Peer:
 
 def is_allowed(policies: list[dict], source: Peer, target: Peer, port: int, protocol: str = "TCP") -> bool:
     """Whether a connection passes: the source may make it, and the target may take it."""
-    return _passes(policies, "Egress", source, target, port, protocol) and _passes(
-        policies, "Ingress", target, source, port, protocol
-    )
+    may_make = _passes(policies, "Egress", source, target, port, protocol)
+    return may_make and takes(policies, target, source, port, protocol)
+
+
+def takes(policies: list[dict], target: Peer, source: Peer, port: int, protocol: str = "TCP") -> bool:
+    """Whether the target may take it, whatever the source may do."""
+    return _passes(policies, "Ingress", target, source, port, protocol)
 
 
 def _passes(policies: list[dict], direction: str, here: Peer, there: Peer, port: int, protocol: str) -> bool:

@@ -7,15 +7,16 @@ from urllib.parse import urlsplit
 
 import kubernetes_validate
 import pytest
+import requests
 import yaml
 from manifests import Manifests, matches
-from stack import ROOT
+from stack import ROOT, Stack
 
 pytestmark = pytest.mark.skipif(not shutil.which("kubectl"), reason="there is no kubectl: NOT tested is deploy/kubernetes")
 
 KUBERNETES = "1.36"
 CUSTOM = {"ServiceMonitor", "PrometheusRule"}
-WITHOUT_A_KEY = {"hokusai-gateway": {"/live", "/ready", "/health"}, "mlflow": {"/health"}}
+PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 # For audit records, usage reports and the last lines of the log, after the drain: three times 2s and 1.5s.
 LAST_WORDS = 7.5
 
@@ -83,20 +84,34 @@ def test_each_secret_that_is_read_from_a_file_is_mounted_there(manifests):
     assert read == mounted
 
 
-@pytest.mark.parametrize("pod", WITHOUT_A_KEY)
-@pytest.mark.parametrize("probe", ["startupProbe", "livenessProbe", "readinessProbe"])
-def test_probes_ask_where_no_key_is_wanted(manifests, pod, probe):
+def probes(manifests, pod):
     (container,) = manifests.pods()[pod]["spec"]["containers"]
-    asked = container[probe]["httpGet"]
-    assert asked["path"] in WITHOUT_A_KEY[pod]
-    assert asked["port"] == "http"
+    assert {container[probe]["httpGet"]["port"] for probe in PROBES} == {"http"}
+    return {probe: container[probe]["httpGet"]["path"] for probe in PROBES}
+
+
+def test_the_gateway_answers_its_probes_without_a_key(manifests, binary, tmp_path):
+    gateway = Stack(tmp_path, binary)
+    gateway.create_key("--user", "ada")
+    settings = {"HOKUSAI__SERVER__BIND": gateway.url.removeprefix("http://"), "MLFLOW_SERVER_URL": "http://127.0.0.1:1"}
+    process = gateway.start("gateway", [str(binary), "serve"], settings)
+    try:
+        gateway.wait(process, "gateway", f"{gateway.url}/live")
+        answers = {path: requests.get(gateway.url + path, timeout=10).status_code for path in probes(manifests, "hokusai-gateway").values()}
+        assert answers == {"/live": 200, "/ready": 503}, "MLflow is not there"
+    finally:
+        process.kill()
+        gateway.stop()
+
+
+def test_mlflow_is_asked_where_it_takes_any_host(manifests):
+    """The probes' Host is the pod's address, which only its /health and /version allow."""
+    assert set(probes(manifests, "mlflow").values()) == {"/health"}
 
 
 def test_only_readiness_depends_on_mlflow(manifests):
     """A gateway must not be killed for MLflow's absence."""
-    (container,) = manifests.pods()["hokusai-gateway"]["spec"]["containers"]
-    paths = {probe: container[probe]["httpGet"]["path"] for probe in ("startupProbe", "livenessProbe", "readinessProbe")}
-    assert paths == {"startupProbe": "/live", "livenessProbe": "/live", "readinessProbe": "/ready"}
+    assert probes(manifests, "hokusai-gateway") == {"startupProbe": "/live", "livenessProbe": "/live", "readinessProbe": "/ready"}
 
 
 def test_no_container_can_become_more_than_it_is(manifests):

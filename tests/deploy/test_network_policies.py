@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 from manifests import Manifests
-from network_policies import Peer, is_allowed
+from network_policies import Peer, is_allowed, takes
 
 pytestmark = pytest.mark.skipif(not shutil.which("kubectl"), reason="there is no kubectl: NOT tested are the NetworkPolicies")
 
@@ -48,6 +48,7 @@ def named(cases):
 )
 def test_only_the_gateway_reaches_mlflow(policies, source, port, allowed):
     assert is_allowed(policies, source, MLFLOW, port) == allowed
+    assert takes(policies, MLFLOW, source, port) == allowed
 
 
 @pytest.mark.parametrize(
@@ -64,6 +65,7 @@ def test_only_the_gateway_reaches_mlflow(policies, source, port, allowed):
 )
 def test_only_the_ingress_reaches_the_gateway(policies, source, port, allowed):
     assert is_allowed(policies, source, GATEWAY, port) == allowed
+    assert takes(policies, GATEWAY, source, port) == allowed
 
 
 @pytest.mark.parametrize(
@@ -79,6 +81,7 @@ def test_only_the_ingress_reaches_the_gateway(policies, source, port, allowed):
 )
 def test_only_the_monitoring_namespace_reaches_the_metrics(policies, source, allowed):
     assert is_allowed(policies, source, GATEWAY, 9464) == allowed
+    assert takes(policies, GATEWAY, source, 9464) == allowed
 
 
 @pytest.mark.parametrize(
@@ -120,3 +123,8 @@ def test_mlflow_reaches_nothing_but_its_stores(policies, target, port, allowed):
 @pytest.mark.parametrize("port", [80, 443, 5432, 6379, 9464])
 def test_a_pod_without_a_policy_of_its_own_reaches_nothing(policies, port):
     assert not is_allowed(policies, NEIGHBOUR, INTERNET, port)
+
+
+@pytest.mark.parametrize("source", named([("the Ingress controller", INGRESS), ("Prometheus", PROMETHEUS), ("outside", INTERNET)]))
+def test_a_pod_without_a_policy_of_its_own_is_reached_by_nobody(policies, source):
+    assert not takes(policies, NEIGHBOUR, source, 80)

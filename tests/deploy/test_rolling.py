@@ -1,41 +1,21 @@
 """Three gateways behind HAProxy are restarted one after the other, under load: nothing is lost."""
 
 import hashlib
-import itertools
 import os
 import re
 import shutil
-import signal
-import time
 from dataclasses import dataclass, field
 
 import pytest
 import requests
-from haproxy import CONFIG, HAProxy
-from manifests import DEFAULTS, seconds
-from stack import PATIENCE_SECONDS, Stack
+from fleet import SETTLE_TIME, Fleet, Restart, lines, wait_for
+from haproxy import CONFIG
+from manifests import seconds
 from traffic import Download, Metadata, Transfer, Upload
 
 pytestmark = pytest.mark.skipif(not shutil.which("haproxy"), reason="there is no haproxy: NOT tested is a rolling restart")
 
 MIB = 1024 * 1024
-SETTLE_TIME = DEFAULTS["server"]["settle_time"]
-DRAINING = "no new connections, transfers in flight may finish"
-
-
-@dataclass
-class Restart:
-    """What was seen of the restart of one gateway."""
-
-    gateway: str
-    pids: tuple[int, int] = (0, 0)
-    exit_code: int | None = None
-    up_at_drain: bool = True
-    # What was under way at it when it was told to stop, and still when it began to drain.
-    at_sigterm: list[Transfer] = field(default_factory=list)
-    at_drain: list[Transfer] = field(default_factory=list)
-    # Requests for metadata that were answered from its SIGTERM to its being back.
-    answered: int = 0
 
 
 @dataclass
@@ -50,136 +30,37 @@ class Rolled:
     digests: dict[str, str] = field(default_factory=dict)
 
 
-def lines(gateway: Stack, message: str) -> list[int]:
-    """How often each process of a gateway, one after the other, has logged this."""
-    processes = gateway.log("gateway").read_text().split('"message":"listening"')
-    return [process.count(f'"message":"{message}"') for process in processes[1:]]
-
-
-def wait_for(what: str, is_so) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
-
-
-class Site:
-    """MLflow, three gateways and HAProxy."""
-
-    def __init__(self, folder, binary, config=CONFIG):
-        self.mlflow = Stack(folder / "mlflow", binary)
-        self.gateways = {f"gateway-{n}": Stack(folder / f"gateway-{n}", binary) for n in (1, 2, 3)}
-        self.running = {}
-        self.config, self.numbers = config, itertools.count()
-
-    def __enter__(self):
-        try:
-            self.mlflow.start_mlflow()
-            self.key = self.mlflow.create_key("--user", "ada", "--scope=mlflow:read", "--scope=mlflow:write")
-            for name, gateway in self.gateways.items():
-                gateway.mlflow_url, gateway.key_file = self.mlflow.mlflow_url, self.mlflow.key_file
-                self.start(name)
-            self.haproxy = HAProxy(self.mlflow, list(self.gateways.values()), self.mlflow.folder, self.config)
-        except BaseException:
-            self.__exit__()
-            raise
-        return self
-
-    def __exit__(self, *_):
-        # Without the settle time, which is for balancers.
-        for process in self.running.values():
-            process.send_signal(signal.SIGINT)
-        for stack in (*self.gateways.values(), self.mlflow):
-            stack.stop()
-
-    def start(self, name):
-        settings = {"HOKUSAI__SERVER__SETTLE_TIME": SETTLE_TIME, "HOKUSAI__SERVER__TRUSTED_PROXIES": "127.0.0.1/32"}
-        self.running[name] = self.gateways[name].start_gateway(**settings)
-
-    def new_run(self):
-        url = f"{self.haproxy.url}/api/2.0/mlflow/runs/create"
-        response = requests.post(url, json={"experiment_id": "0"}, headers=self.bearer(), timeout=60)
-        return response.json()["run"]["info"]["run_id"]
-
-    def parameters(self, run_id):
-        url = f"{self.mlflow.mlflow_url}/api/2.0/mlflow/runs/get"
-        found = requests.get(url, params={"run_id": run_id}, timeout=60).json()["run"]["data"]
-        return {parameter["key"] for parameter in found.get("params", [])}
-
-    def bearer(self):
-        return {"Authorization": f"Bearer {self.key}"}
-
-    def transfers_at(self, name, upload, down):
-        """Transfers under way, begun one after the other until this gateway has some in either direction."""
-        begun = []
-        while {type(transfer) for transfer in begun if transfer.gateway == name} != {Upload, Download}:
-            assert len(begun) < 24, f"HAProxy gives {name} nothing"
-            number = next(self.numbers)
-            if number % 2:
-                transfer = Upload(self.haproxy.url, self.key, f"up-{number}", upload)
-            else:
-                transfer = Download(self.haproxy.url, self.key, *down)
-            transfer.gateway = None
-            begun.append(transfer)
-            transfer.start()
-            wait_for("a transfer begins", lambda: transfer.moved or transfer.done.is_set())
-            wait_for("HAProxy tells where it is", lambda: self.where(transfer))
-        return begun
-
-    def where(self, transfer):
-        transfer.gateway = self.haproxy.gateway_of(transfer.port)
-        return transfer.gateway or transfer.done.is_set()
-
-    def restart(self, name, transfers):
-        process, gateway = self.running[name], self.gateways[name]
-        restart = Restart(name)
-        mine = [transfer for transfer in transfers if transfer.gateway == name]
-        restart.at_sigterm = [transfer for transfer in mine if transfer.is_under_way()]
-        os.kill(process.pid, signal.SIGTERM)
-        wait_for("the gateway drains", lambda: lines(gateway, DRAINING)[-1])
-        restart.up_at_drain = self.haproxy.is_up(name)
-        restart.at_drain = [transfer for transfer in mine if transfer.is_under_way()]
-        for transfer in transfers:
-            transfer.released.set()
-        restart.exit_code = process.wait(PATIENCE_SECONDS)
-        gateway.processes.remove(process)
-        self.start(name)
-        self.haproxy.wait_until_up(name)
-        restart.pids = process.pid, self.running[name].pid
-        return restart
-
-
 @pytest.fixture(scope="module")
 def rolled(binary, tmp_path_factory):
     upload, download = os.urandom(32 * MIB), os.urandom(64 * MIB)
-    with Site(tmp_path_factory.mktemp("rolling"), binary) as site:
+    with Fleet(tmp_path_factory.mktemp("rolling"), binary) as fleet:
         done = Rolled(digests={"up": hashlib.sha256(upload).hexdigest(), "down": hashlib.sha256(download).hexdigest()})
         requests.put(
-            f"{site.haproxy.url}/api/2.0/mlflow-artifacts/artifacts/down", data=download, headers=site.bearer(), timeout=60
+            f"{fleet.haproxy.url}/api/2.0/mlflow-artifacts/artifacts/down", data=download, headers=fleet.bearer(), timeout=60
         ).raise_for_status()
-        done.metadata = [Metadata(site.haproxy.url, site.key, site.new_run(), n % 2 == 0) for n in range(4)]
+        done.metadata = [Metadata(fleet.haproxy.url, fleet.key, fleet.new_run(), n % 2 == 0) for n in range(4)]
         for client in done.metadata:
             client.start()
-        for name in site.gateways:
-            transfers = site.transfers_at(name, upload, ("down", len(download)))
+        for name in fleet.gateways:
+            transfers = fleet.transfers_at(name, upload, ("down", len(download)))
             done.transfers += transfers
             before = sum(client.answered for client in done.metadata)
-            restart = site.restart(name, transfers)
+            restart = fleet.restart(name, transfers)
             restart.answered = sum(client.answered for client in done.metadata) - before
             done.restarts.append(restart)
             for transfer in transfers:
                 transfer.join()
-        last = site.gateways[name]
+        last = fleet.gateways[name]
         wait_for("the last one gets requests", lambda: lines(last, "request")[-1] > 10)
         for client in done.metadata:
             client.stopping.set()
             client.join()
-        done.stored = [site.parameters(client.run_id) for client in done.metadata]
+        done.stored = [fleet.parameters(client.run_id) for client in done.metadata]
         for transfer in done.transfers:
             if isinstance(transfer, Upload):
-                stored = site.mlflow.folder / "artifacts" / transfer.name
+                stored = fleet.mlflow.folder / "artifacts" / transfer.name
                 done.digests[transfer.name] = hashlib.sha256(stored.read_bytes()).hexdigest()
-        for name, gateway in site.gateways.items():
+        for name, gateway in fleet.gateways.items():
             done.requests[name] = lines(gateway, "request")
         return done
 

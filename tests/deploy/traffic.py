@@ -71,15 +71,17 @@ class Transfer(Client):
         super().__init__(url, key)
         self.name, self.size, self.moved, self.status = name, size, 0, 0
         self.digest = hashlib.sha256()
+        # Which connection it is on, and at which gateway.
         self.port: int | None = None
+        self.gateway: str | None = None
         self.released = threading.Event()
         self.done = threading.Event()
 
     def work(self) -> None:
         connection = http.client.HTTPConnection(self.url.removeprefix("http://"), timeout=TIMEOUT)
-        connection.connect()
-        self.port = connection.sock.getsockname()[1]
         try:
+            connection.connect()
+            self.port = connection.sock.getsockname()[1]
             self.transfer(connection, f"/api/2.0/mlflow-artifacts/artifacts/{self.name}")
         finally:
             connection.close()
