@@ -17,7 +17,9 @@ from stack import PATIENCE_SECONDS, Stack
 from traffic import Download, Transfer, Upload
 
 SETTLE_TIME = DEFAULTS["server"]["settle_time"]
-DRAINING = "no new connections, transfers in flight may finish"
+# What is in the lines of its log. HAProxy's questions at /ready have lines too.
+DRAINING = '"message":"no new connections, transfers in flight may finish"'
+METADATA = '"path":"/api/2.0/mlflow/'
 
 
 @dataclass
@@ -35,10 +37,10 @@ class Restart:
     answered: int = 0
 
 
-def lines(gateway: Stack, message: str) -> list[int]:
+def lines(gateway: Stack, text: str) -> list[int]:
     """How often each process of a gateway, one after the other, has logged this."""
     processes = gateway.log("gateway").read_text().split('"message":"listening"')
-    return [process.count(f'"message":"{message}"') for process in processes[1:]]
+    return [process.count(text) for process in processes[1:]]
 
 
 def wait_for(what: str, is_so: Callable[[], object]) -> None:
@@ -96,12 +98,12 @@ class Fleet:
 
     def transfers_at(self, name: str, upload: bytes, down: tuple[str, int]) -> list[Transfer]:
         """Transfers that are under way, begun one after the other until this gateway has some in either direction."""
-        begun = []
-        while {type(transfer) for transfer in begun if transfer.gateway == name} != {Upload, Download}:
+        begun: list[Transfer] = []
+        while missing := {Upload, Download} - {type(transfer) for transfer in begun if transfer.gateway == name}:
             assert len(begun) < 24, f"HAProxy gives {name} nothing"
-            number = next(self.numbers)
-            if number % 2:
-                transfer = Upload(self.haproxy.url, self.key, f"up-{number}", upload)
+            transfer: Transfer
+            if Upload in missing:
+                transfer = Upload(self.haproxy.url, self.key, f"up-{next(self.numbers)}", upload)
             else:
                 transfer = Download(self.haproxy.url, self.key, *down)
             begun.append(transfer)

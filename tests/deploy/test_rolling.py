@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import requests
-from fleet import SETTLE_TIME, Fleet, Restart, lines, wait_for
+from fleet import METADATA, SETTLE_TIME, Fleet, Restart, lines, wait_for
 from haproxy import CONFIG
 from manifests import seconds
 from traffic import Download, Metadata, Transfer, Upload
@@ -25,7 +25,7 @@ class Rolled:
     metadata: list[Metadata] = field(default_factory=list)
     # The parameters that MLflow has of each client's run.
     stored: list[set[str]] = field(default_factory=list)
-    # What each gateway logged of its requests, before and after its restart.
+    # The requests for metadata that each gateway logged, before and after its restart.
     requests: dict[str, list[int]] = field(default_factory=dict)
     digests: dict[str, str] = field(default_factory=dict)
 
@@ -51,7 +51,7 @@ def rolled(binary, tmp_path_factory):
             for transfer in transfers:
                 transfer.join()
         last = fleet.gateways[name]
-        wait_for("the last one gets requests", lambda: lines(last, "request")[-1] > 10)
+        wait_for("the last one gets requests", lambda: lines(last, METADATA)[-1] > 10)
         for client in done.metadata:
             client.stopping.set()
             client.join()
@@ -62,7 +62,7 @@ def rolled(binary, tmp_path_factory):
                 content = stored.read_bytes() if stored.exists() else b""
                 done.digests[transfer.name] = hashlib.sha256(content).hexdigest()
         for name, gateway in fleet.gateways.items():
-            done.requests[name] = lines(gateway, "request")
+            done.requests[name] = lines(gateway, METADATA)
         return done
 
 
