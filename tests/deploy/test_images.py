@@ -38,9 +38,8 @@ class Running:
 
 
 @pytest.fixture(scope="session")
-def running(images, tmp_path_factory):
+def running(images, binary, tmp_path_factory):
     folder = tmp_path_factory.mktemp("containers")
-    binary = ROOT / "target" / "debug" / "hokusai-gateway"
     host = Stack(folder / "host", binary)
     suffix, mlflow_port, port, store = uuid.uuid4().hex[:8], free_port(), free_port(), f"http://127.0.0.1:{free_port()}"
     data, keys = folder / "data", folder / "keys"
