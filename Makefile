@@ -6,7 +6,7 @@ CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-unit test-e2e test-compat fuzz soak attack lint deny packages clean
+.PHONY: help run demo test test-unit test-e2e test-deploy test-compat fuzz soak attack lint deny packages clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 14
@@ -17,7 +17,7 @@ run: $(VENV)/.done release ## Run MLflow and the gateway here, with a key and th
 demo: $(VENV)/.done release ## The same, then register a model through the gateway with MLflow's own client
 	@exec $(PYTHON) scripts/stack.py demo
 
-test: packages test-unit test-e2e ## Everything it needs, then all tests
+test: packages test-unit test-e2e test-deploy ## Everything it needs, then all tests
 
 test-unit: ## Unit tests, and the gateway on real sockets between recording fakes
 	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked; fi
@@ -26,6 +26,15 @@ test-e2e: $(VENV)/.done ## MLflow's real client and server, with the gateway bet
 	@scripts/packages.sh nginx-light openssl prometheus redis-server
 	cargo build --locked
 	$(PYTHON) -m pytest tests/e2e
+
+# Nothing of these is needed to run the gateway: where they cannot be installed, the tests that want them are skipped, and
+# say so.
+DEPLOY_PACKAGES := haproxy buildah podman runc mmdebstrap
+
+test-deploy: $(VENV)/.done ## Images, containers, compose, Kubernetes, Terraform, a rolling restart
+	-@scripts/packages.sh $(DEPLOY_PACKAGES)
+	cargo build --locked
+	$(PYTHON) -m pytest tests/deploy -rs
 
 COMPAT := 3.16.1 3.15.2
 
