@@ -5,8 +5,14 @@ use std::{fs, path::Path};
 use clap::{CommandFactory as _, Parser as _};
 use hokusai_gateway::{auth::KeyFile, cli::Cli};
 
-const DOCUMENTS: [&str; 5] =
-    ["README.md", "docs/ACCESS.md", "docs/KEYS.md", "docs/OPERATING.md", "docs/TROUBLESHOOTING.md"];
+const DOCUMENTS: [&str; 6] = [
+    "README.md",
+    "docs/ACCESS.md",
+    "docs/DEPLOYMENT.md",
+    "docs/KEYS.md",
+    "docs/OPERATING.md",
+    "docs/TROUBLESHOOTING.md",
+];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
