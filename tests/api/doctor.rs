@@ -63,6 +63,23 @@ async fn a_server_that_says_yes_to_everything_passes_nothing_that_it_must_know()
     assert_eq!(passed, ["dns", "tcp", "tls"]);
 }
 
+#[actix_web::test]
+async fn a_401_of_somebody_else_is_not_the_gateways() {
+    let server = Server::start(|_| {
+        Answer::bytes("HTTP/1.1 401 X\r\nwww-authenticate: Basic\r\ncontent-length: 2\r\n\r\n{}")
+    })
+    .await;
+    let output = doctor(server.url(), &["--format", "json"]).await;
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    let outcome = |name: &str| {
+        said["checks"].as_array().unwrap().iter().find(|check| check["check"] == name).unwrap()["outcome"]
+            .clone()
+    };
+    for check in ["no key", "wrong key", "key", "mount /api/mlflow"] {
+        assert_eq!(outcome(check), "failed", "{check}");
+    }
+}
+
 #[test]
 fn an_address_that_cannot_be_one_is_refused_before_anything_is_asked() {
     let folder = tempfile::tempdir().unwrap();

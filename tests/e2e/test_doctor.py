@@ -10,7 +10,6 @@ import requests
 from commands import doctor
 from front import Authority, start_nginx, to
 from stack import free_port
-from test_tls import eventually
 
 EVERYTHING = [
     *("dns", "tcp", "tls", "health", "version", "health/mlflow"),
@@ -60,6 +59,22 @@ def test_an_mlflow_that_is_reached_past_the_gateway_is_a_failure(stack):
 
 
 @pytest.mark.parametrize(
+    ("method", "answer", "check", "said"),
+    [
+        ("GET", '200 "not what was sent"', "artifact down", "is not what was sent"),
+        ("DELETE", "200", "artifact deleted", "it is still there"),
+        ("PUT", "200", "artifact listed", "no `doctor/a note.txt`"),
+    ],
+)
+def test_an_artifact_that_is_answered_for_by_somebody_else_is_named(stack, method, answer, check, said):
+    takes = f'if ($request_method = {method}) {{ return {answer}; }}'
+    inside = f'location ~ "a note.txt$" {{ {takes} {to(stack.url)} }} location / {{ {to(stack.url)} }}'
+    report = doctor(stack, f"http://127.0.0.1:{start_nginx(stack, inside)}")
+    assert said in report.failed()[check]
+    assert report.code == 1 and left(stack) == []
+
+
+@pytest.mark.parametrize(
     ("broken", "check"),
     [
         ("/api/mlflow/api/2.0/mlflow/model-versions/create", "model version"),
@@ -88,7 +103,7 @@ def test_what_was_made_before_a_failure_is_removed_too(stack, broken, check):
     assert left(stack) == []
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_what_was_made_before_an_interruption_is_removed_too(stack, number):
     command = [str(stack.binary), "doctor", "--url", stack.url]
     process = subprocess.Popen(
@@ -101,7 +116,7 @@ def test_what_was_made_before_an_interruption_is_removed_too(stack, number):
     rest = process.stdout.read()
     assert process.wait() == 1
     assert "clean-up" in rest and "latency" not in rest and "interrupted" in rest
-    eventually(lambda: left(stack) == [])
+    assert left(stack) == []
 
 
 def test_a_key_is_asked_for_before_anything_else(stack):
