@@ -9,8 +9,8 @@ resource "aws_elasticache_replication_group" "redis" {
   port                 = local.port
 
   num_cache_clusters         = var.nodes
-  automatic_failover_enabled = var.nodes > 1
-  multi_az_enabled           = var.nodes > 1
+  automatic_failover_enabled = true
+  multi_az_enabled           = true
 
   transit_encryption_enabled = true
   transit_encryption_mode    = "required"

@@ -44,12 +44,12 @@ variable "node_type" {
 }
 
 variable "nodes" {
-  description = "Nodes, the primary among them; with two or more one takes over when another fails."
+  description = "Nodes, the primary among them; one takes over when it fails."
   type        = number
   default     = 2
   validation {
-    condition     = var.nodes >= 1 && var.nodes <= 6
-    error_message = "nodes: a primary and up to five replicas; write 1 to 6."
+    condition     = var.nodes >= 2 && var.nodes <= 6
+    error_message = "nodes: a primary and one to five replicas; write 2 to 6."
   }
 }
 

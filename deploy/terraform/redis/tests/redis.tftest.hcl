@@ -55,3 +55,9 @@ run "a_short_token_is_refused" {
   variables { auth_token = "short" }
   expect_failures = [var.auth_token]
 }
+
+run "one_node_is_refused" {
+  command = plan
+  variables { nodes = 1 }
+  expect_failures = [var.nodes]
+}
