@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from conftest import OFFLINE, ROOT
+from terraform import OFFLINE, ROOT
 
 HERE = Path(__file__).parent
 # The target groups of the plan, by the words of the table.

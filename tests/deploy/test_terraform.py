@@ -1,13 +1,11 @@
 """deploy/terraform: its form, its modules' own tests, and what the example would make."""
 
 import json
-import os
 import subprocess
 import tomllib
-from pathlib import Path
 
 import pytest
-from conftest import MODULES, ROOT
+from terraform import MODULES, ROOT, gateway
 
 NAMES = sorted(path.name for path in MODULES.iterdir() if path.is_dir())
 TESTED = sorted(path.parent.parent.name for path in MODULES.glob("*/tests/*.tftest.hcl"))
@@ -77,12 +75,8 @@ def test_every_alarm_tells_the_topic(planned):
 
 def test_the_planned_settings_are_good_ones_to_the_gateway(container, tmp_path):
     """Names that are not known, and values that cannot be read, are what `check` finds; here it must find nothing."""
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    binary = Path(os.environ.get("HOKUSAI_GATEWAY", target / "debug" / "hokusai-gateway")).absolute()
-    if not binary.is_file():
-        pytest.skip(f"NOT TESTED: there is no gateway at {binary}; run cargo build, or name one in HOKUSAI_GATEWAY")
     settings = {one["name"]: one["value"] for one in container["environment"]}
     # What Secrets Manager would give; its names are held by the module's own tests.
     settings |= {"HOKUSAI__AUTH__PEPPER": "obviously-a-pepper-of-a-test-0000", "HOKUSAI__REDIS__URL": "rediss://:token@redis.internal:6379/0"}
-    done = subprocess.run([binary, "check"], env=settings, cwd=tmp_path, text=True, capture_output=True, timeout=60, check=False)
+    done = subprocess.run([gateway(), "check"], env=settings, cwd=tmp_path, text=True, capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
