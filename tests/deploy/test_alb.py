@@ -152,5 +152,20 @@ def test_a_mount_of_which_a_part_is_taken_is_found():
     assert balancer.shadowed_patterns() == ["/api/mlflow/old* of rule 2's /api/mlflow/* is rule 1's"]
 
 
+def test_a_mount_that_is_taken_for_one_method_only_is_not_called_shadowed():
+    balancer = LoadBalancer([rule(1, "other", "/api*", http_request_method=["POST"]), rule(2, "gateway", "/api/mlflow/*")])
+    assert balancer.shadowed_patterns() == []
+
+
+@pytest.mark.parametrize(("version", "shadowed"), [("v1", 1), ("v2", 0)])
+def test_a_rule_is_shadowed_by_one_with_the_same_query_string_only(version, shadowed):
+    paths = Condition("path_pattern", ("/a",))
+    rules = [
+        Rule("first", 1, "other", (paths, Condition("query_string", ("v1",), ("version",)))),
+        Rule("second", 2, "gateway", (paths, Condition("query_string", (version,), ("version",)))),
+    ]
+    assert len(LoadBalancer(rules).shadowed()) == shadowed
+
+
 def test_a_pattern_that_leads_to_the_same_target_is_no_shadow():
     assert LoadBalancer([rule(1, "a", "/a*"), rule(2, "a", "/ab")]).shadowed_patterns() == []
