@@ -6,7 +6,7 @@ CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-unit test-e2e test-deploy test-compat fuzz soak attack lint deny packages clean
+.PHONY: help run demo test test-unit test-e2e test-deploy checkov test-compat fuzz soak attack lint deny packages clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 14
@@ -31,10 +31,18 @@ test-e2e: $(VENV)/.done ## MLflow's real client and server, with the gateway bet
 # say so.
 DEPLOY_PACKAGES := haproxy buildah podman runc mmdebstrap
 
-test-deploy: $(VENV)/.done ## Images, containers, compose, Kubernetes, Terraform, a rolling restart
+test-deploy: $(VENV)/.done checkov ## Images, containers, compose, Kubernetes, Terraform, a rolling restart
 	-@scripts/packages.sh $(DEPLOY_PACKAGES)
 	cargo build --locked
 	$(PYTHON) -m pytest tests/deploy -rs
+
+checkov: $(VENV)/checkov/.done ## The linter of deploy/terraform, in a venv of its own
+
+$(VENV)/checkov/.done: scripts/checkov/requirements.txt
+	@scripts/packages.sh python3-venv
+	@test -x $(VENV)/checkov/bin/python || python3 -m venv $(VENV)/checkov
+	$(VENV)/checkov/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
 
 COMPAT := 3.16.1 3.15.2
 

@@ -10,6 +10,7 @@ import requests
 from commands import doctor
 from front import Authority, start_nginx, to
 from stack import free_port
+from test_tls import eventually
 
 EVERYTHING = [
     *("dns", "tcp", "tls", "health", "version", "health/mlflow"),
@@ -50,6 +51,16 @@ def test_a_deployment_that_is_well_passes_every_check_and_keeps_nothing(stack, p
     assert [check["check"] for check in report.said["checks"]] == EVERYTHING
     assert len(made(stack)) == len(before) + 1
     assert left(stack) == []
+
+
+def test_a_key_that_may_not_delete_makes_nothing_that_would_stay(stack):
+    # What a key has by default: it reads and writes.
+    key, before = stack.create_key("--user", "ada", "--test"), made(stack)
+    search = f"{stack.url}/api/2.0/mlflow/experiments/search?max_results=1"
+    eventually(lambda: requests.get(search, headers={"X-API-Key": key}, timeout=30).status_code == 200)
+    report = doctor(stack, stack.url, key=key)
+    assert (report.code, set(report.failed())) == (1, {"key may delete"})
+    assert made(stack) == before
 
 
 def test_an_mlflow_that_is_reached_past_the_gateway_is_a_failure(stack):
