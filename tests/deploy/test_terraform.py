@@ -46,6 +46,14 @@ def test_every_module_of_ours_has_tests():
     assert set(NAMES) - set(TESTED) == {"alarms"}
 
 
+def test_the_gateways_image_has_what_its_task_counts_on(container):
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert 'ENTRYPOINT ["hokusai-gateway"]' in dockerfile and "entryPoint" not in container
+    assert container["command"] == ["serve"]
+    assert f"USER {container['user']}" in dockerfile
+    assert f"COPY --from=build /src/target/release/hokusai-gateway {container['healthCheck']['command'][1]}\n" in dockerfile
+
+
 def test_a_task_outlives_the_drain_of_the_gateways_defaults(container):
     drain = seconds(DEFAULTS["server"]["settle_time"]) + seconds(DEFAULTS["server"]["drain_grace"])
     assert container["stopTimeout"] > drain

@@ -47,7 +47,7 @@ resource "aws_ecs_task_definition" "mlflow" {
   execution_role_arn       = aws_iam_role.execution.arn
   task_role_arn            = aws_iam_role.task.arn
 
-  # All that it writes to: uploads on their way to the bucket.
+  # All that it writes to: uploads on their way to the bucket. The image declares /tmp as a volume, or it would be root's.
   volume {
     name = "scratch"
   }
@@ -56,8 +56,10 @@ resource "aws_ecs_task_definition" "mlflow" {
     name      = "mlflow"
     image     = var.image
     essential = true
+    # In the place of the image's own entry point, which has fewer settings.
+    entryPoint = ["mlflow", "server"]
     command = [
-      "mlflow", "server", "--host", "0.0.0.0", "--port", tostring(local.port), "--workers", tostring(var.workers),
+      "--host", "0.0.0.0", "--port", tostring(local.port), "--workers", tostring(var.workers),
       # Without a password: the driver takes PGPASSWORD, so that it stands in no command line.
       "--backend-store-uri", "postgresql://${local.database_user}@${aws_db_instance.mlflow.endpoint}/${local.database_name}?sslmode=require",
       "--serve-artifacts", "--artifacts-destination", "s3://${aws_s3_bucket.artifacts.bucket}/artifacts",
@@ -79,7 +81,7 @@ resource "aws_ecs_task_definition" "mlflow" {
     ]
     secrets = [{ name = "PGPASSWORD", valueFrom = "${local.database_secret_arn}:password::" }]
     healthCheck = {
-      command  = ["CMD", "python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:${local.port}/health', timeout=4)"]
+      command  = ["CMD", "python3", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:${local.port}/health', timeout=4)"]
       interval = 10
       timeout  = 5
       retries  = 3

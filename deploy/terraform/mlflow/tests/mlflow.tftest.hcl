@@ -72,6 +72,17 @@ run "artifacts_go_through_mlflow_to_the_bucket" {
   }
 }
 
+run "what_the_container_runs_is_mlflow_server_once" {
+  assert {
+    condition     = jsonencode(jsondecode(aws_ecs_task_definition.mlflow.container_definitions)[0].entryPoint) == jsonencode(["mlflow", "server"])
+    error_message = "An image's own entry point would be put before the command."
+  }
+  assert {
+    condition     = !contains(jsondecode(aws_ecs_task_definition.mlflow.container_definitions)[0].command, "server")
+    error_message = "The entry point says it already."
+  }
+}
+
 run "the_password_is_in_no_command_line" {
   assert {
     condition     = strcontains(join(" ", jsondecode(aws_ecs_task_definition.mlflow.container_definitions)[0].command), "postgresql://mlflow@hokusai-mlflow.abc.us-east-1.rds.amazonaws.com:5432/mlflow?sslmode=require")
