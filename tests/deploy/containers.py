@@ -7,6 +7,7 @@ Rust toolchain of this machine, under the names that it gives them.
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import resource
 import shutil
@@ -21,14 +22,28 @@ DEBIAN = "docker.io/library/debian:bookworm-slim"
 RUST = "docker.io/library/rust:1.95-slim-bookworm"
 PYTHON = "docker.io/library/python:3.11-slim-bookworm"
 BUILD_SECONDS = 1800
+# Toolchain, dependencies and MLflow, unpacked: bytes.
+ROOM = 12 * 10**9
 
 
+@functools.cache
 def lacking() -> str:
     """Why no image can be built here; empty if one can."""
-    missing = [program for program in ("buildah", "podman", "runc", "mmdebstrap") if shutil.which(program) is None]
+    missing = [program for program in ("buildah", "podman", "runc", "mmdebstrap", "rustc") if shutil.which(program) is None]
     if missing:
-        return f"no {', no '.join(missing)} (Debian: apt-get install buildah podman runc mmdebstrap)"
-    return "" if os.geteuid() == 0 else "images are built as root here"
+        return f"NOT TESTED: no {', no '.join(missing)} (Debian: apt-get install buildah podman runc mmdebstrap)"
+    if os.geteuid() != 0:
+        return "NOT TESTED: images are built as root here"
+    if shutil.disk_usage("/var").free < ROOM:
+        return f"NOT TESTED: less than {ROOM // 10**9} GB are free below /var"
+    try:
+        # A container's file system, without a container.
+        empty = command("buildah", "from", "scratch")
+        command("buildah", "mount", empty)
+        command("buildah", "rm", empty)
+    except RuntimeError as error:
+        return f"NOT TESTED: this machine cannot mount a container's file system: {error}"
+    return ""
 
 
 def command(*arguments: object, seconds: float = 120) -> str:
