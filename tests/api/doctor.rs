@@ -88,6 +88,7 @@ fn an_address_that_cannot_be_one_is_refused_before_anything_is_asked() {
         ("--url", "https://mlflow.example.com/other", "has another path than /api/mlflow"),
         ("--url", "https://user:password@mlflow.example.com", "has credentials"),
         ("--url", "https://mlflow.example.com/?key=password@", "has credentials, a query"),
+        ("--url", "https://user:password@mlflow.example.com/other", "has credentials"),
         ("--expect-sha", "main", "is not 7 to 40 hexadecimal digits"),
     ] {
         let output = command(folder.path())

@@ -35,7 +35,7 @@ use made::Made;
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
     /// The gateway as its users reach it: https://mlflow.example.com, with or without /api/mlflow
-    #[arg(long, value_parser = public_address)]
+    #[arg(long, value_parser = address)]
     url: Url,
     /// MLflow itself, which must not be reached from here
     #[arg(long, value_name = "URL", value_parser = address)]
@@ -64,11 +64,20 @@ struct Patient {
 impl Doctor {
     /// 0 only if nothing failed.
     pub(super) fn run(self) -> ExitCode {
-        // Not by clap, which would print them.
+        // Not by clap, which would print what it refuses.
         if [Some(&self.url), self.direct.as_ref()].into_iter().flatten().any(may_have_credentials) {
             let what = "an address has credentials, a query or a fragment; the key is read from";
             return usage(&format!("{what} {}", key::VARIABLE));
         }
+        let mount = match self.url.path().trim_end_matches('/') {
+            "" => "/api/mlflow",
+            mount @ ("/api/mlflow" | "/mlflow") => mount,
+            _ => {
+                return usage(
+                    "--url has another path than /api/mlflow or /mlflow, where the gateway serves MLflow",
+                );
+            }
+        };
         let key = match key::from_environment() {
             Ok(Some(key)) => key,
             Ok(None) => return usage(&format!("no key: set {}, or {}_FILE", key::VARIABLE, key::VARIABLE)),
@@ -84,10 +93,7 @@ impl Doctor {
         let mut journal = Journal::new(self.output.format, key::forms(access::USER, &key));
         let mut made = Made::default();
         let patient = Patient {
-            mount: match self.url.path().trim_end_matches('/') {
-                "" => "/api/mlflow".to_owned(),
-                mount => mount.to_owned(),
-            },
+            mount: mount.to_owned(),
             site: Site::new(&self.url, tls.as_ref()),
             url: self.url.clone(),
             tls,
@@ -184,17 +190,6 @@ fn may_have_credentials(url: &Url) -> bool {
         || url.password().is_some()
         || url.query().is_some()
         || url.fragment().is_some()
-}
-
-fn public_address(text: &str) -> Result<Url, String> {
-    let url = address(text)?;
-    let path = url.path().trim_end_matches('/');
-    if !["", "/api/mlflow", "/mlflow"].contains(&path) {
-        return Err(
-            "has another path than /api/mlflow or /mlflow, where the gateway serves MLflow".to_owned()
-        );
-    }
-    Ok(url)
 }
 
 fn sha(text: &str) -> Result<String, String> {
