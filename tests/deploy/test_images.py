@@ -114,8 +114,10 @@ def test_the_health_checks_of_both_images_work(running):
     running.mlflow.run("python3", "-c", ask)
 
 
-def test_mlflows_image_has_the_driver_for_postgresql(running):
-    assert running.mlflow.run("python3", "-c", "import psycopg2; print(psycopg2.extensions.libpq_version())")
+def test_mlflows_image_has_the_driver_that_a_postgresql_address_wants(running):
+    # Which one that is changes with SQLAlchemy: it is imported here.
+    engine = "import sqlalchemy; print(sqlalchemy.create_engine('postgresql://mlflow@database/mlflow').driver)"
+    assert running.mlflow.run("python3", "-c", engine) == "psycopg"
 
 
 def test_the_version_is_the_commit_that_the_image_was_built_from(running, sha):

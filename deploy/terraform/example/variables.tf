@@ -52,7 +52,7 @@ variable "gateway_image_repository_arn" {
 }
 
 variable "mlflow_image" {
-  description = "MLflow's image, with psycopg2 and boto3, with a tag or a digest."
+  description = "MLflow's image, with psycopg and boto3, with a tag or a digest."
   type        = string
 }
 

@@ -73,7 +73,7 @@ variable "discovery_name" {
 }
 
 variable "image" {
-  description = "An image with mlflow, psycopg2 and boto3, by tag or digest."
+  description = "An image with mlflow, psycopg and boto3, by tag or digest."
   type        = string
   validation {
     condition     = can(regex("(@sha256:[0-9a-f]{64}|:[A-Za-z0-9_.-]+)$", var.image)) && !endswith(var.image, ":latest")

@@ -106,7 +106,8 @@ async fn lets_in(redis: &Redis, wants_tls: impl Future<Output = bool>) -> Findin
         None if wants_tls.await => ("speaks TLS", "redis.url begins with redis://", "rediss:// in redis.url"),
         None => (
             "gives no answer that makes sense",
-            "it hangs, it is no Redis, or one of another kind (single, Sentinel, cluster) than redis.url says",
+            "it hangs, it is no Redis, or one of another kind (single, Sentinel, cluster) than redis.url says; or it has no \
+             password, and its protected mode lets in nobody from other machines",
             "redis-cli -u with the same URL shows what it says",
         ),
     };
