@@ -13,6 +13,8 @@ use std::{
 };
 
 use actix_rt::net::{ActixStream, Ready, TcpStream};
+use httparse::Status;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::stream::Stream;
@@ -118,6 +120,15 @@ impl Guarded {
         }
     }
 
+    /// A server that writes head and body apart, and has Nagle's algorithm on (uvicorn with several workers), sends the body
+    /// only when the head is acknowledged, which the kernel puts off for 40 ms: it is asked to do it now.
+    fn acknowledge(&self) {
+        #[cfg(target_os = "linux")]
+        if let Err(error) = SockRef::from(self.stream.tcp()).set_tcp_quickack(true) {
+            tracing::debug!(%error, "a head is acknowledged later");
+        }
+    }
+
     fn received(&mut self, bytes: &[u8]) -> Result<(), TransportFault> {
         let Expect::Head { seen, to_head } = &mut self.expect else {
             let premature = bytes.is_empty() && !matches!(self.expect, Expect::UntilClose);
@@ -140,7 +151,12 @@ impl Guarded {
             read_head(seen, to_head)?
         };
         match next {
-            Some(next) => self.expect = next,
+            Some((next, is_alone)) => {
+                self.expect = next;
+                if is_alone {
+                    self.acknowledge();
+                }
+            }
             None if seen.is_empty() => seen.extend_from_slice(bytes),
             None if seen.len() > MAX_HEAD => return Err(TransportFault::NotHttp),
             None => {}
@@ -149,17 +165,17 @@ impl Guarded {
     }
 }
 
-/// What follows the head in `bytes`; `None` while it is incomplete. `to_head`: it answers a HEAD request.
-fn read_head(bytes: &[u8], to_head: bool) -> Result<Option<Expect>, TransportFault> {
+/// What follows the head in `bytes`, and whether nothing of its body has come with it; `None` while it is incomplete.
+/// `to_head`: it answers a HEAD request.
+fn read_head(bytes: &[u8], to_head: bool) -> Result<Option<(Expect, bool)>, TransportFault> {
     let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut headers);
     let parsed = httparse::ParserConfig::default()
         .allow_spaces_after_header_name_in_responses(true)
         .parse_response(&mut response, bytes)
         .map_err(|_| TransportFault::NotHttp)?;
-    if parsed.is_partial() {
-        return Ok(None);
-    }
+    let Status::Complete(length) = parsed else { return Ok(None) };
+    let is_alone = length == bytes.len();
     let status = response.code.unwrap_or_default();
     if status < 200 {
         return Err(TransportFault::Interim(status));
@@ -172,8 +188,9 @@ fn read_head(bytes: &[u8], to_head: bool) -> Result<Option<Expect>, TransportFau
                 && header.value.trim_ascii().eq_ignore_ascii_case(b"chunked"))
     });
     match response.version {
-        _ if has_no_body || has_length => Ok(Some(Expect::Framed)),
-        Some(0) => Ok(Some(Expect::UntilClose)),
+        _ if has_no_body => Ok(Some((Expect::Framed, false))),
+        _ if has_length => Ok(Some((Expect::Framed, is_alone))),
+        Some(0) => Ok(Some((Expect::UntilClose, is_alone))),
         _ => Err(TransportFault::Unframed),
     }
 }
@@ -249,12 +266,27 @@ mod tests {
 
     fn outcome(head: &str, to_head: bool) -> Result<Option<&'static str>, TransportFault> {
         read_head(head.as_bytes(), to_head).map(|next| {
-            next.map(|next| match next {
+            next.map(|(next, _)| match next {
                 Expect::Framed => "framed",
                 Expect::UntilClose => "until close",
                 Expect::Nothing | Expect::Head { .. } => "unexpected",
             })
         })
+    }
+
+    #[test]
+    fn a_head_that_came_without_its_body_is_told_from_one_that_has_none() {
+        for (head, to_head, is_alone) in [
+            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n", false, true),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nh", false, false),
+            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", false, true),
+            ("HTTP/1.0 200 OK\r\n\r\n", false, true),
+            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n", true, false),
+            ("HTTP/1.1 204 No Content\r\n\r\n", false, false),
+        ] {
+            let told = read_head(head.as_bytes(), to_head).unwrap().unwrap().1;
+            assert_eq!(told, is_alone, "{head:?}");
+        }
     }
 
     #[test]
