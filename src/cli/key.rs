@@ -10,11 +10,15 @@ pub(super) const VARIABLE: &str = "HOKUSAI_API_KEY";
 /// Or names the file that does.
 const FILE: &str = "HOKUSAI_API_KEY_FILE";
 
+/// The Authorization of a user name and a password.
+pub(super) fn basic(user: &str, password: &str) -> String {
+    let value = Basic::new(user.to_owned(), Some(password.to_owned())).try_into_value();
+    value.ok().and_then(|value| value.to_str().ok().map(str::to_owned)).unwrap_or_default()
+}
+
 /// All forms in which a key, or what else is sent as a password, can come back from whom it was sent to.
 pub(super) fn forms(user: &str, password: &str) -> Vec<String> {
-    let basic = Basic::new(user.to_owned(), Some(password.to_owned())).try_into_value();
-    let basic = basic.ok().and_then(|value| value.to_str().ok().map(str::to_owned)).unwrap_or_default();
-    let encoded = basic.trim_start_matches("Basic ").trim_end_matches('=').to_owned();
+    let encoded = basic(user, password).trim_start_matches("Basic ").trim_end_matches('=').to_owned();
     vec![password.to_owned(), encoded]
 }
 

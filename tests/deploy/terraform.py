@@ -5,7 +5,6 @@ import os
 import subprocess
 from pathlib import Path
 
-import pytest
 from plan import Plan
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,12 +64,3 @@ def cli_config(folder: Path) -> str | None:
     file = folder / "terraform.rc"
     file.write_text(f'provider_installation {{\n  filesystem_mirror {{ path = "{MIRROR}" }}\n}}\n')
     return str(file)
-
-
-def gateway() -> Path:
-    """The binary, as the end-to-end tests find it."""
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    binary = Path(os.environ.get("HOKUSAI_GATEWAY", target / "debug" / "hokusai-gateway")).absolute()
-    if not binary.is_file():
-        pytest.skip(f"NOT TESTED: there is no gateway at {binary}; run cargo build, or name one in HOKUSAI_GATEWAY")
-    return binary

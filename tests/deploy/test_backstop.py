@@ -13,7 +13,7 @@ import urllib.request
 from fnmatch import fnmatchcase
 
 import pytest
-from terraform import ROOT, gateway
+from terraform import ROOT
 
 sys.path.insert(0, str(ROOT / "scripts"))
 
@@ -46,7 +46,7 @@ def filters(planned):
 
 
 @pytest.fixture(scope="module")
-def lines(tmp_path_factory):
+def lines(tmp_path_factory, binary):
     """What a gateway writes whose auth service cannot be reached, asked once with a key and once without."""
     port, nobody = free_port(), free_port()
     environment = os.environ | {
@@ -58,7 +58,7 @@ def lines(tmp_path_factory):
     }
     log = tmp_path_factory.mktemp("gateway") / "log"
     with log.open("wb") as out:
-        process = subprocess.Popen([gateway(), "serve"], env=environment, stdout=out, stderr=out, cwd=log.parent)
+        process = subprocess.Popen([binary, "serve"], env=environment, stdout=out, stderr=out, cwd=log.parent)
     try:
         deadline = time.monotonic() + 30
         while ask(port, "/live") != 200:

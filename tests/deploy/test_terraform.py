@@ -5,7 +5,7 @@ import subprocess
 import tomllib
 
 import pytest
-from terraform import MODULES, ROOT, gateway
+from terraform import MODULES, ROOT
 
 NAMES = sorted(path.name for path in MODULES.iterdir() if path.is_dir())
 TESTED = sorted(path.parent.parent.name for path in MODULES.glob("*/tests/*.tftest.hcl"))
@@ -81,10 +81,10 @@ def test_every_alarm_tells_the_topic(planned):
     assert len(changes) > 10 and quiet == []
 
 
-def test_the_planned_settings_are_good_ones_to_the_gateway(container, tmp_path):
+def test_the_planned_settings_are_good_ones_to_the_gateway(container, binary, tmp_path):
     """Names that are not known, and values that cannot be read, are what `check` finds; here it must find nothing."""
     settings = {one["name"]: one["value"] for one in container["environment"]}
     # What Secrets Manager would give; its names are held by the module's own tests.
     settings |= {"HOKUSAI__AUTH__PEPPER": "obviously-a-pepper-of-a-test-0000", "HOKUSAI__REDIS__URL": "rediss://:token@redis.internal:6379/0"}
-    done = subprocess.run([gateway(), "check"], env=settings, cwd=tmp_path, text=True, capture_output=True, timeout=60, check=False)
+    done = subprocess.run([binary, "check"], env=settings, cwd=tmp_path, text=True, capture_output=True, timeout=60, check=False)
     assert (done.returncode, done.stderr) == (0, ""), done.stdout

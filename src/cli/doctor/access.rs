@@ -1,7 +1,5 @@
 //! Keys: none, a wrong one, the good one in both ways that MLflow's client sends it; and what it may.
 
-use actix_web::http::header::{HeaderValue, TryIntoHeaderValue as _};
-use actix_web_httpauth::headers::authorization::Basic;
 use awc::{body, http::Method};
 use serde_json::json;
 
@@ -20,18 +18,6 @@ const LIMITS: [&str; 3] = ["ratelimit-limit", "ratelimit-remaining", "ratelimit-
 
 /// The user name that goes with the key as a password; any will do.
 pub(super) const USER: &str = "doctor";
-
-/// The Authorization of a user name and the key as the password.
-pub(super) fn basic(key: &str) -> String {
-    let value = Basic::new(USER, Some(key.to_owned())).try_into_value();
-    value
-        .as_ref()
-        .ok()
-        .map(HeaderValue::as_bytes)
-        .map(String::from_utf8_lossy)
-        .unwrap_or_default()
-        .into_owned()
-}
 
 impl Patient {
     /// `None` where the key does not work, or not for all that follows.

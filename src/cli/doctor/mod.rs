@@ -97,7 +97,7 @@ impl Doctor {
             site: Site::new(&self.url, tls.as_ref()),
             url: self.url.clone(),
             tls,
-            as_password: access::basic(&key),
+            as_password: key::basic(access::USER, &key),
             authorization: format!("Bearer {key}"),
         };
         let interrupted = actix_rt::System::new().block_on(async {
