@@ -46,9 +46,8 @@ impl Resources {
         let mlflow_tls = problems.note(mlflow_tls(mlflow));
         let auth_tls = problems.note(auth_tls(auth));
         let collector = settings.telemetry.otlp_endpoint.as_ref().filter(|url| is_https(url));
-        let of_this_machine = ClientTls::default();
-        let otlp_tls = client_tls("telemetry.otlp_endpoint", collector.map(|_| &of_this_machine));
-        let otlp_tls = problems.note(otlp_tls);
+        let otlp_tls = collector.map(|_| tls::client_config(&ClientTls::default())).transpose();
+        let otlp_tls = problems.note(otlp_tls.map_err(|error| bad_pem("telemetry.otlp_endpoint", &error)));
         let identity = problems.note(identity(server));
         let keys = KeySource::open(&settings.auth, redis.clone().flatten(), &metrics);
         let keys = problems.note(keys.map_err(no_keys));

@@ -15,7 +15,7 @@ use actix_web::{
     http::uri::{Authority, PathAndQuery, Scheme, Uri},
 };
 use awc::{Client, Connector, error::SendRequestError, http::Method};
-use url::Url;
+use url::{Position, Url};
 
 pub(crate) use guard::TransportFault;
 /// How TLS is spoken to a server.
@@ -80,6 +80,11 @@ impl fmt::Debug for HttpClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("HttpClient").field("authority", &self.authority).finish_non_exhaustive()
     }
+}
+
+/// Host and port, as a `Host` header has them: the port only where the scheme does not imply it.
+pub(crate) fn host_of(url: &Url) -> &str {
+    &url[Position::BeforeHost..Position::AfterPort]
 }
 
 /// Host and port, the port also where the scheme implies it.

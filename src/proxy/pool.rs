@@ -11,7 +11,7 @@ use tokio::{
 
 use super::ProxyError;
 use crate::{
-    http_client::{Connections, HttpClient, Tls},
+    http_client::{Connections, HttpClient, Tls, host_of},
     settings::Mlflow,
     upstream::{Occupied, Upstream},
 };
@@ -119,11 +119,9 @@ impl Member {
             // As many as there are permits: awc's own queue has no deadline, so nothing may ever wait there.
             limit: settings.max_connections.get(),
         };
-        let name = url.host_str().unwrap_or_default();
-        let host = url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
         Self {
             upstream: Arc::clone(upstream),
-            host: HeaderValue::try_from(host).unwrap_or_else(|_| HeaderValue::from_static("")),
+            host: HeaderValue::try_from(host_of(url)).unwrap_or_else(|_| HeaderValue::from_static("")),
             prefix: url.path().trim_end_matches('/').to_owned(),
             client: HttpClient::new(url, tls, connections),
             fresh: HttpClient::new(url, tls, connections),

@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::{
     error::ERROR_SOURCE,
-    http_client::{Connections, HttpClient, Tls},
+    http_client::{Connections, HttpClient, Tls, host_of},
 };
 
 /// Time for a whole exchange with a small body.
@@ -45,9 +45,7 @@ impl Site {
             keep_alive: Duration::from_secs(2),
             limit: 4,
         };
-        let name = url.host_str().unwrap_or_default();
-        let host = url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"));
-        let host = HeaderValue::try_from(host).unwrap_or(HeaderValue::from_static("invalid"));
+        let host = HeaderValue::try_from(host_of(url)).unwrap_or(HeaderValue::from_static("invalid"));
         Self { client: HttpClient::new(url, tls, connections), host }
     }
 

@@ -11,6 +11,7 @@ use std::{
 use rustls::pki_types::ServerName;
 use tokio::{net::TcpStream, sync::oneshot, time::timeout};
 use tokio_rustls::TlsConnector;
+use url::Url;
 
 use super::{Fault, Finding, Journal, certificate};
 use crate::tls::ClientConfig;
@@ -33,6 +34,22 @@ pub(in crate::cli) struct Place {
 }
 
 impl Place {
+    /// Where a URL leads, spoken to over TLS if it is https.
+    pub(in crate::cli) fn of(
+        url: &Url,
+        tls: Option<&ClientConfig>,
+        [written_as, ca_written_as]: [&'static str; 2],
+    ) -> Self {
+        Self {
+            host: url.host_str().unwrap_or_default().to_owned(),
+            port: url.port_or_known_default().unwrap_or(80),
+            tls: tls.filter(|_| url.scheme() == "https").cloned(),
+            written_as,
+            ca_written_as,
+            not_at: None,
+        }
+    }
+
     /// Looks for the server, step by step: `{name}.dns`, `{name}.tcp`, `{name}.tls`. What cannot be tried is skipped.
     pub(in crate::cli) async fn reach(&self, journal: &mut Journal, name: &str) -> Option<Vec<SocketAddr>> {
         let [dns, tcp, tls] = ["dns", "tcp", "tls"].map(|step| step_of(name, step));

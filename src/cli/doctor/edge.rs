@@ -10,14 +10,7 @@ use crate::cli::diagnosis::{Fault, Finding, Journal, Place, Site, excerpt};
 impl Patient {
     pub(super) async fn edge(&self, journal: &mut Journal) -> Option<()> {
         let is_https = self.url.scheme() == "https";
-        let place = Place {
-            host: self.url.host_str().unwrap_or_default().to_owned(),
-            port: self.url.port_or_known_default().unwrap_or(443),
-            tls: self.tls.clone().filter(|_| is_https),
-            written_as: "--url",
-            ca_written_as: "--ca",
-            not_at: None,
-        };
+        let place = Place::of(&self.url, self.tls.as_ref(), ["--url", "--ca"]);
         let addresses = place.reach(journal, "").await?;
         if !is_https {
             journal.check("tls", in_the_clear(&addresses)).await;

@@ -17,8 +17,12 @@ const INSTANCES: usize = 10;
 impl Patient {
     /// `None` where nothing answers at all.
     pub(super) async fn front(&self, journal: &mut Journal, expected_sha: Option<&str>) -> Option<()> {
-        journal.check("health", self.health()).await;
-        self.get("/health").await.ok()?;
+        let answer = self.get("/health").await;
+        let answers = answer.is_ok();
+        journal.check("health", self.health(answer)).await;
+        if !answers {
+            return None;
+        }
         journal.check("version", self.version(expected_sha)).await;
         journal.check("health/mlflow", self.mlflow_health()).await;
         Some(())
@@ -29,8 +33,7 @@ impl Patient {
         self.site.ask(Method::GET, target, &[], body::None::new()).await
     }
 
-    async fn health(&self) -> Finding {
-        let answer = self.get("/health").await;
+    async fn health(&self, answer: Result<Answer, String>) -> Finding {
         if let (Err(error), "http", Some(config)) = (&answer, self.url.scheme(), &self.tls) {
             let addresses = self.url.socket_addrs(|| None).unwrap_or_default();
             if speaks_tls(&addresses, config).await {
@@ -106,14 +109,7 @@ impl Patient {
     /// MLflow itself must not answer here: it knows no keys.
     pub(super) async fn direct(&self, journal: &mut Journal, url: &Url) {
         let asking = async {
-            let place = Place {
-                host: url.host_str().unwrap_or_default().to_owned(),
-                port: url.port_or_known_default().unwrap_or(80),
-                tls: None,
-                written_as: "--direct",
-                ca_written_as: "--ca",
-                not_at: None,
-            };
+            let place = Place::of(url, None, ["--direct", "--ca"]);
             let connected = match place.resolve().await {
                 Ok((addresses, _)) => place.connect(&addresses).await,
                 Err(fault) => Err(fault),

@@ -10,7 +10,10 @@ use super::{
     expectation::{expect, not_mlflows, text_at},
     made::Made,
 };
-use crate::cli::diagnosis::{Answer, Fault, Finding, Journal};
+use crate::{
+    cli::diagnosis::{Answer, Fault, Finding, Journal},
+    http_client::host_of,
+};
 
 /// What the later checks need of a run.
 pub(super) struct Run {
@@ -83,7 +86,7 @@ impl Patient {
         let created = self.post("runs/create", body).await?;
         let id = text_at(&created, "/run/info/run_id")?;
         let uri = text_at(&created, "/run/info/artifact_uri")?;
-        if let Some(host) = authority_of(&uri).filter(|host| *host != self.authority()) {
+        if let Some(host) = authority_of(&uri).filter(|host| *host != host_of(&self.url)) {
             return Err(Fault::new(
                 format!("the run's artifacts are at {uri}: clients would ask {host} for them"),
                 "MLflow was started with a --default-artifact-root of its own",
@@ -101,11 +104,6 @@ impl Patient {
         let finished = json!({ "run_id": id, "status": "FINISHED", "end_time": now });
         self.post("runs/update", finished).await?;
         Ok((Run { artifacts: path, uri, id: id.clone() }, format!("{id} made and finished")))
-    }
-
-    /// This deployment's host and port, as an address has them.
-    fn authority(&self) -> &str {
-        &self.url[url::Position::BeforeHost..url::Position::AfterPort]
     }
 
     async fn params(&self, run: &Run) -> Finding {

@@ -3,11 +3,10 @@
 use actix_web::http::{StatusCode, uri::PathAndQuery};
 use serde_json::Value;
 
-use super::place;
 use crate::{
     auth::{AuthError, ServiceFault, ServiceVerifier},
     cli::{
-        diagnosis::{Fault, Finding, Journal, start_of},
+        diagnosis::{Fault, Finding, Journal, Place, start_of},
         key::VARIABLE,
     },
     http_client::Tls,
@@ -26,7 +25,7 @@ pub(super) async fn probe(
     journal: &mut Journal,
 ) {
     let written_as = ["auth.service.url", "auth.service.tls.ca"];
-    if place(&service.url, tls, written_as).reach(journal, "auth").await.is_none() {
+    if Place::of(&service.url, tls, written_as).reach(journal, "auth").await.is_none() {
         journal.skip("auth.http", "it cannot be reached");
         return;
     }

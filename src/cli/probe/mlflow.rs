@@ -6,9 +6,9 @@ use actix_web::http::{StatusCode, header::LOCATION, uri::PathAndQuery};
 use tokio::time::timeout;
 use url::Url;
 
-use super::place;
 use crate::{
     cli::diagnosis::{Answer, Fault, Finding, Journal, Place, excerpt, speaks_tls},
+    http_client::host_of,
     proxy::Proxy,
     resources::Resources,
     settings::{ClientTls, HostHeader, RestPrefix, Settings, UpstreamAuth},
@@ -29,7 +29,7 @@ pub(super) async fn probe(settings: &Settings, resources: &Resources, journal: &
         let has_artifacts = upstreams.artifacts.iter().any(|artifacts| Arc::ptr_eq(artifacts, upstream));
         let written_as = [if has_api { "mlflow.url" } else { "mlflow.artifacts_url" }, "mlflow.tls.ca"];
         let not_at = Some(settings.server.bind);
-        let place = Place { not_at, ..place(&upstream.url, resources.mlflow_tls.as_ref(), written_as) };
+        let place = Place { not_at, ..Place::of(&upstream.url, resources.mlflow_tls.as_ref(), written_as) };
         let server = Server { settings, proxy: &proxy, upstream, place };
         server.probe(journal, has_api, has_artifacts).await;
     }
@@ -200,11 +200,7 @@ impl Server<'_> {
         let (what, text) = (excerpt(answer), answer.text().to_lowercase());
         let host = match &self.settings.mlflow.host_header {
             HostHeader::Fixed(host) => host.to_str().unwrap_or_default().to_owned(),
-            HostHeader::Upstream | HostHeader::Client => {
-                let url = &self.upstream.url;
-                let name = url.host_str().unwrap_or_default();
-                url.port().map_or_else(|| name.to_owned(), |port| format!("{name}:{port}"))
-            }
+            HostHeader::Upstream | HostHeader::Client => host_of(&self.upstream.url).to_owned(),
         };
         match answer.status {
             _ if answer.is_the_gateways() => leads_back(&self.upstream.url, self.place.written_as),
