@@ -59,8 +59,12 @@ async fn a_gateway_before_a_gateway_is_a_loop_to_requests_and_to_the_prober() {
         let response = outer.get("/api/2.0/mlflow/experiments/search").await;
         let told = (response.status, response.json()["reason"].clone());
         assert_eq!(told, (508, "loop_detected".into()), "{path}");
-        let checks = until(&outer, "/health/mlflow", 503).await.json()["checks"].clone();
-        assert_eq!(checks["mlflow"], "its URL leads back to a gateway", "{path}");
+        // Before the first look, and after one that took too long, it is unhealthy for another reason.
+        while get(&outer, "/health/mlflow").await.json()["checks"]["mlflow"]
+            != "its URL leads back to a gateway"
+        {
+            actix_rt::time::sleep(Duration::from_millis(10)).await;
+        }
     }
     assert!(mlflow.requests().is_empty());
 }
