@@ -24,7 +24,7 @@ use crate::{
     policy::{BodyError, Denied},
     proxy::ProxyError,
     routing::RouteError,
-    telemetry::RequestContext,
+    telemetry::Exchange,
 };
 
 /// Marks a response as the gateway's own; MLflow's responses never carry it.
@@ -279,8 +279,9 @@ impl GatewayError {
 pub fn respond(error: &GatewayError, request: &HttpRequest) -> HttpResponse {
     let reason = error.reason();
     let (word, status, error_code) = reason.parts();
-    let context = RequestContext::of(request);
-    log(error, status, word, &context);
+    let exchange = Exchange::of(request);
+    let request_id = exchange.as_ref().map_or("", |exchange| exchange.context().request_id());
+    log(error, status, word, request_id);
 
     let message = error.message();
     let mut response = HttpResponse::build(status);
@@ -308,7 +309,7 @@ pub fn respond(error: &GatewayError, request: &HttpRequest) -> HttpResponse {
         "message": message,
         "detail": message,
         "reason": word,
-        "request_id": context.request_id,
+        "request_id": request_id,
     }));
     if let GatewayError::Limited(TooMany { allowance, .. }) = error {
         tell_allowance(*allowance, response.headers_mut());
@@ -342,7 +343,7 @@ fn is_malformed(reason: Reason) -> bool {
     )
 }
 
-fn log(error: &GatewayError, status: StatusCode, reason: &str, context: &RequestContext) {
+fn log(error: &GatewayError, status: StatusCode, reason: &str, request_id: &str) {
     let mut chain = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
@@ -350,8 +351,8 @@ fn log(error: &GatewayError, status: StatusCode, reason: &str, context: &Request
         source = cause.source();
     }
     if status.is_server_error() {
-        tracing::warn!(request_id = context.request_id, reason, error = chain, "request failed");
+        tracing::warn!(request_id, reason, error = chain, "request failed");
     } else {
-        tracing::debug!(request_id = context.request_id, reason, error = chain, "request refused");
+        tracing::debug!(request_id, reason, error = chain, "request refused");
     }
 }

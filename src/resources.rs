@@ -13,7 +13,7 @@ use crate::{
         AuditOutput, Auth, AuthMode, ClientTls, Identity, Mlflow, Problem, Problems, Sections, Server,
         Settings,
     },
-    telemetry::Metrics,
+    telemetry::{Metrics, RequestLog},
     tls::{self, ServerIdentity, TlsError},
 };
 
@@ -31,6 +31,8 @@ pub struct Resources {
     pub(crate) identity: Option<Arc<ServerIdentity>>,
     pub(crate) routes: Arc<Routes>,
     pub(crate) metrics: Metrics,
+    /// Only where there is a log: one of a process, not one of a test's gateways.
+    pub(crate) log: Option<RequestLog>,
 }
 
 impl Resources {
@@ -73,6 +75,7 @@ impl Resources {
                     identity,
                     routes,
                     metrics,
+                    log: None,
                 })
             }
             _ => Err(problems),

@@ -15,7 +15,6 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::{sleep, timeout},
 };
-use tracing_appender::non_blocking::NonBlocking;
 
 use crate::{
     actor,
@@ -30,6 +29,7 @@ use crate::{
     server,
     settings::Settings,
     telemetry::{
+        Lines,
         emf::{self, LastLines},
         otlp::Traces,
     },
@@ -120,7 +120,7 @@ impl Application {
     }
 
     /// Writes metrics for CloudWatch among the lines of the log, where the settings want it.
-    pub fn telling_cloudwatch(mut self, lines: NonBlocking) -> Self {
+    pub fn telling_cloudwatch(mut self, lines: Lines) -> Self {
         let settings = &self.shared.settings.telemetry;
         if settings.emf {
             let (last, asked) = mpsc::channel(1);

@@ -24,7 +24,7 @@ pub use writer::AuditError;
 
 use crate::{
     settings::AuditOutput,
-    telemetry::{Delivery, Metrics, RequestContext},
+    telemetry::{Delivery, Metrics},
 };
 use subject::subject;
 
@@ -63,13 +63,14 @@ impl Record {
     /// was found by, its path at MLflow and its query.
     pub(crate) fn begin(
         request: &HttpRequest,
+        request_id: &str,
         client_ip: Option<IpAddr>,
         route: Option<(&str, &str, Option<&str>)>,
         body: Option<&Value>,
     ) -> Self {
         Self {
             time: Timestamp::now(),
-            request_id: RequestContext::of(request).request_id,
+            request_id: request_id.to_owned(),
             key_id: None,
             user_id: None,
             workspace: None,

@@ -2,22 +2,28 @@
 
 use std::{path::Path, process::ExitCode, sync::mpsc, thread, time::Duration};
 
-use tracing_appender::non_blocking::{NonBlocking, WorkerGuard};
-
 use crate::{
     reload::Reload,
     resources::Resources,
     settings::Settings,
     startup::Application,
-    telemetry::{self, Log},
+    telemetry::{self, LineWriter, Lines, Log},
 };
 
 pub(super) fn run(config: Option<&Path>) -> ExitCode {
-    let super::Loaded { settings, resources, warnings } = match super::load(config) {
+    let super::Loaded { settings, mut resources, warnings } = match super::load(config) {
         Ok(loaded) => loaded,
         Err(super::Refused { problems, .. }) => return super::bad_settings(&problems),
     };
-    let Log { filter, lines, writer } = telemetry::init(&settings.telemetry, &resources.metrics);
+    let Log { filter, lines, requests, writer } =
+        match telemetry::init(&settings.telemetry, &resources.metrics) {
+            Ok(log) => log,
+            Err(error) => {
+                eprintln!("no log: {error}");
+                return ExitCode::FAILURE;
+            }
+        };
+    resources.log = Some(requests);
     for warning in &warnings {
         let (key, found, write) = (&warning.key, &warning.found, &warning.fix);
         tracing::warn!(key, found, write, "{key} {}", warning.what);
@@ -36,7 +42,7 @@ pub(super) fn run(config: Option<&Path>) -> ExitCode {
 /// Time for the log's last lines. Where nobody reads them, waiting for the writer could last for ever.
 const LAST_LINES: Duration = Duration::from_millis(1500);
 
-fn finish(writer: WorkerGuard) {
+fn finish(writer: LineWriter) {
     let (done, written) = mpsc::channel();
     thread::spawn(move || {
         drop(writer);
@@ -49,7 +55,7 @@ async fn serve(
     settings: Settings,
     resources: Resources,
     reload: Reload,
-    lines: NonBlocking,
+    lines: Lines,
 ) -> Result<(), Box<dyn std::error::Error>> {
     let (mlflow, config_hash) = (
         settings.mlflow.urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),

@@ -15,12 +15,12 @@ use std::{
 };
 
 use actix_web::{
-    Error, HttpRequest, HttpResponse,
-    body::{EitherBody, MessageBody},
-    dev::{ServiceRequest, ServiceResponse},
-    http::ConnectionType,
-    http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING},
-    middleware::Next,
+    HttpRequest,
+    dev::RequestHead,
+    http::{
+        ConnectionType,
+        header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING},
+    },
 };
 
 pub(crate) use inbound::{Deadlines, Inbound, LINGER};
@@ -68,6 +68,19 @@ impl Connection {
         self.fragment.get()
     }
 
+    /// A request begins, and is under way until the guard is dropped; `None` where it stands behind a response that
+    /// closes the connection.
+    pub(crate) fn begin(self: &Rc<Self>, head: &RequestHead) -> Option<UnderWay> {
+        if self.closing.get() {
+            return None;
+        }
+        self.begun.set(self.begun.get() + 1);
+        self.body_left.set(body_length(head.headers()));
+        self.is_last.set(head.connection_type() == ConnectionType::Close);
+        self.wake_reader();
+        Some(self.serve())
+    }
+
     /// Counts a request as under way until the guard is dropped.
     pub(crate) fn serve(self: &Rc<Self>) -> UnderWay {
         self.under_way.set(self.under_way.get() + 1);
@@ -101,29 +114,6 @@ impl Drop for UnderWay {
         self.0.under_way.set(self.0.under_way.get() - 1);
         self.0.wake_reader();
     }
-}
-
-/// Tells the connection of every request on it, and serves none behind a response that closes it.
-///
-/// # Errors
-/// Those of the wrapped service.
-pub(crate) async fn count<B: MessageBody>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B>>, Error> {
-    let Some(connection) = Connection::of(request.request()).cloned() else {
-        return Ok(next.call(request).await?.map_into_left_body());
-    };
-    if connection.closing.get() {
-        let nothing = HttpResponse::BadRequest().force_close().finish();
-        return Ok(request.into_response(nothing).map_into_right_body());
-    }
-    connection.begun.set(connection.begun.get() + 1);
-    connection.body_left.set(body_length(request.headers()));
-    connection.is_last.set(request.head().connection_type() == ConnectionType::Close);
-    connection.wake_reader();
-    let _under_way = connection.serve();
-    Ok(next.call(request).await?.map_into_left_body())
 }
 
 /// The length of a body whose end only its chunks tell.

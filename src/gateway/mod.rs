@@ -3,11 +3,12 @@
 //! [`admit`] is the only middleware that decides, [`forward`] the only handler behind it. A step that is left out
 //! does not compile, for the next one has nothing to work on.
 
+mod observe;
 mod shared;
 
 use std::{
     future::{Ready, ready},
-    net::IpAddr,
+    net::{IpAddr, SocketAddr},
     panic::AssertUnwindSafe,
     rc::Rc,
     sync::Arc,
@@ -25,13 +26,13 @@ use actix_web::{
 };
 use futures_util::{FutureExt as _, TryFutureExt as _};
 use serde_json::Value;
-use tracing::Span;
 
+pub use observe::observe;
 pub use shared::Shared;
 
 use crate::{
     audit::Record,
-    auth::{Authenticated, Authenticator, Principal, Workspace},
+    auth::{Authenticated, Authenticator, Principal},
     client_ip::{self, Client},
     connection::Connection,
     credentials,
@@ -43,7 +44,7 @@ use crate::{
     policy::{self, Grant, body::Checked},
     proxy::Proxy,
     routing::{Reach, Route, RouteError},
-    telemetry::{self, Exchange, Metrics, RequestContext},
+    telemetry::{self, Caller, Channels, Exchange, Metrics},
     upstream::Upstreams,
     usage::Usage,
 };
@@ -60,6 +61,7 @@ pub struct Admitted {
 #[derive(Debug)]
 pub struct Gateway {
     shared: Arc<Shared>,
+    channels: Rc<Channels>,
     authenticator: Authenticator,
     proxy: Proxy,
 }
@@ -69,7 +71,9 @@ impl Gateway {
         let resources = &shared.resources;
         let authenticator = Authenticator::new(&resources.keys, resources.auth_tls.as_ref());
         let proxy = Proxy::new(&shared.settings, &shared.upstreams, resources.mlflow_tls.as_ref());
-        Self { shared, authenticator, proxy }
+        let (metrics, log) = (resources.metrics.clone(), resources.log.clone());
+        let channels = Rc::new(Channels { metrics, log, traces: shared.traces.clone() });
+        Self { shared, channels, authenticator, proxy }
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -85,7 +89,7 @@ impl Gateway {
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
-        &self.shared.resources.metrics
+        &self.channels.metrics
     }
 
     /// Differs between two processes whose settings, secrets apart, differ.
@@ -93,18 +97,20 @@ impl Gateway {
         &self.shared.config_hash
     }
 
-    fn client_ip(&self, head: &RequestHead) -> Option<IpAddr> {
+    /// Who sent a request, and whether over TLS: to us, or as trusted proxies say, to them.
+    fn client(&self, request: &HttpRequest) -> Client {
+        let over_tls = Connection::of(request).is_some_and(|connection| connection.is_secure());
         let trusted = &self.shared.live.load().trusted_proxies;
-        head.peer_addr.map(|peer| client_ip::resolve(peer.ip(), head.headers(), trusted))
+        let to_proxy = |peer: SocketAddr| client_ip::came_over_https(peer.ip(), request.headers(), trusted);
+        Client {
+            ip: self.client_ip(request.head()),
+            secure: over_tls || request.peer_addr().is_some_and(to_proxy),
+        }
     }
 
-    /// Whether the client came over TLS: to us, or as a trusted proxy says, to it.
-    fn is_secure(&self, request: &HttpRequest) -> bool {
+    pub(crate) fn client_ip(&self, head: &RequestHead) -> Option<IpAddr> {
         let trusted = &self.shared.live.load().trusted_proxies;
-        Connection::of(request).is_some_and(|connection| connection.is_secure())
-            || request
-                .peer_addr()
-                .is_some_and(|peer| client_ip::came_over_https(peer.ip(), request.headers(), trusted))
+        head.peer_addr.map(|peer| client_ip::resolve(peer.ip(), head.headers(), trusted))
     }
 
     /// The walk of a request, down to the permission to forward it.
@@ -116,7 +122,7 @@ impl Gateway {
         if Connection::of(request.request()).is_some_and(|connection| connection.had_fragment()) {
             return Err(RouteError::BadPath("has a fragment").into());
         }
-        let grant = self.identify(request.head(), Some(exchange)).await?;
+        let grant = self.identify(request.head(), exchange.client().ip, Some(exchange)).await?;
         let Admission { allowance, meter } = self.shared.limiter.admit(&grant).await?;
         let began = Instant::now();
         let (live, server) = (self.shared.live.load_full(), &self.shared.settings.server);
@@ -146,12 +152,9 @@ impl Gateway {
     pub(crate) async fn identify(
         &self,
         head: &RequestHead,
+        client_ip: Option<IpAddr>,
         exchange: Option<&Exchange>,
     ) -> Result<Grant, GatewayError> {
-        let client_ip = self.client_ip(head);
-        if let Some(client_ip) = client_ip {
-            Span::current().record("client_ip", client_ip.to_string());
-        }
         let sound = head::inspect(head)?;
         let route = self.shared.resources.routes.resolve(sound)?;
         if let Some(exchange) = exchange {
@@ -166,14 +169,8 @@ impl Gateway {
             exchange.waited(began.elapsed());
         }
         let caller = caller.map_err(|error| GatewayError::Auth { error, sent_as })?;
-        name_caller(&caller);
         if let Some(exchange) = exchange {
-            let Principal { key_id, user_id, workspace, .. } = &*caller.principal;
-            exchange.called_by(
-                key_id.as_deref(),
-                user_id.as_deref(),
-                workspace.as_ref().map(Workspace::as_str),
-            );
+            exchange.called_by(named(&caller));
         }
         policy::authorize(&self.shared.live.load().policy, caller.principal, route)
             .map_err(|error| GatewayError::Denied { error, sent_as })
@@ -183,9 +180,9 @@ impl Gateway {
     fn audit(&self, request: &HttpRequest, exchange: &Exchange, route: Option<&Route>, body: Option<&Value>) {
         let trail = &self.shared.audit;
         if trail.is_kept() {
-            let client_ip = self.client_ip(request.head());
+            let (request_id, client_ip) = (exchange.context().request_id(), exchange.client().ip);
             let route = route.map(|route| (&*route.rule().pattern, route.path(), route.target().query()));
-            exchange.leave(trail, Record::begin(request, client_ip, route, body));
+            exchange.leave(trail, Record::begin(request, request_id, client_ip, route, body));
         }
     }
 
@@ -207,13 +204,11 @@ impl Gateway {
 /// Those of the handler; a refusal is a response.
 pub async fn admit(
     gateway: Data<Gateway>,
+    exchange: Exchange,
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    let exchange = Exchange::begin(gateway.metrics(), request.method());
-    if let Some(traces) = &gateway.shared.traces {
-        exchange.trace(traces, RequestContext::of(request.request()));
-    }
+    exchange.unrouted();
     match contained(gateway.metrics(), gateway.decide(&mut request, &exchange)).await {
         Ok((admitted, allowance)) => {
             let principal = Arc::clone(admitted.grant.principal());
@@ -222,13 +217,11 @@ pub async fn admit(
             if let Some(allowance) = allowance {
                 error::tell_allowance(allowance, response.headers_mut());
             }
-            exchange.answered(response.status());
             gateway.report_usage(&principal, &response, exchange.started().elapsed());
             Ok(response)
         }
         Err(refusal) => {
             let response = refuse(&gateway, &refusal, request.request(), &exchange);
-            exchange.answered(response.status());
             Ok(request.into_response(response))
         }
     }
@@ -241,8 +234,7 @@ pub async fn forward(
     request: HttpRequest,
     payload: Payload,
 ) -> HttpResponse {
-    let client = Client { ip: gateway.client_ip(request.head()), secure: gateway.is_secure(&request) };
-    let forwarding = gateway.proxy.forward(&grant, meter, &exchange, client, &request, payload);
+    let forwarding = gateway.proxy.forward(&grant, meter, &exchange, &request, payload);
     match contained(gateway.metrics(), forwarding.map_err(GatewayError::from)).await {
         Ok(response) => response,
         Err(error) => refuse(&gateway, &error, &request, &exchange),
@@ -276,35 +268,6 @@ async fn contained<T>(
     })
 }
 
-/// The handler for what is no path at all, such as `OPTIONS *`: no scope of actix's ever matches it.
-pub async fn unrouted(gateway: Data<Gateway>, request: HttpRequest) -> HttpResponse {
-    let exchange = Exchange::begin(gateway.metrics(), request.method());
-    let refusal = match head::inspect(request.head()) {
-        Err(error) => error.into(),
-        Ok(sound) => {
-            gateway.shared.resources.routes.resolve(sound).err().unwrap_or(RouteError::Unknown).into()
-        }
-    };
-    let response = refuse(&gateway, &refusal, &request, &exchange);
-    exchange.answered(response.status());
-    response
-}
-
-/// Around what the gateway answers by itself.
-///
-/// # Errors
-/// Those of the handler.
-pub async fn measure(
-    gateway: Data<Gateway>,
-    request: ServiceRequest,
-    next: Next<impl MessageBody>,
-) -> Result<ServiceResponse<impl MessageBody>, Error> {
-    let exchange = Exchange::open(gateway.metrics(), request.method());
-    let response = next.call(request).await?;
-    exchange.answered(response.status());
-    Ok(response)
-}
-
 /// What [`admit`] left for this request, taken away.
 impl FromRequest for Admitted {
     type Error = Error;
@@ -319,15 +282,13 @@ impl FromRequest for Admitted {
     }
 }
 
-/// Puts into the request's line who it is that calls.
-fn name_caller(Authenticated { principal, answered }: &Authenticated) {
-    let span = Span::current();
-    span.record("cache", answered.word());
-    if let Some(user_id) = &principal.user_id {
-        span.record("user_id", user_id);
-    }
-    if let Some(key_id) = &principal.key_id {
-        span.record("key_id", key_id);
+/// What is told of a caller.
+fn named(Authenticated { principal, answered }: &Authenticated) -> Caller {
+    Caller {
+        key_id: principal.key_id.clone(),
+        user_id: principal.user_id.clone(),
+        workspace: principal.workspace.as_ref().map(|workspace| workspace.as_str().to_owned()),
+        answered: Some(answered.word()),
     }
 }
 

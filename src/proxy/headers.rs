@@ -18,12 +18,11 @@ use secrecy::ExposeSecret as _;
 
 use super::pool::Member;
 use crate::{
-    client_ip::Client,
     head::PSEUDONYM,
     policy::Grant,
     routing::Route,
     settings::{HostHeader, Mlflow, Passing, UpstreamAuth},
-    telemetry::{RequestContext, X_REQUEST_ID},
+    telemetry::{Exchange, X_REQUEST_ID},
 };
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -93,11 +92,11 @@ impl Rules {
         &self,
         request: &HttpRequest,
         grant: &Grant,
-        client: Client,
+        exchange: &Exchange,
         upstream_host: &HeaderValue,
         to: &mut HeaderMap,
     ) {
-        let from = request.headers();
+        let (from, client) = (request.headers(), exchange.client());
         let named = named_by_connection(from);
         for (name, value) in from {
             if may_pass_to_upstream(name)
@@ -127,9 +126,9 @@ impl Rules {
             Some(HeaderValue::from_static(if client.secure { "https" } else { "http" })),
         );
 
-        let context = RequestContext::of(request);
+        let context = exchange.context();
         insert(to, TRACEPARENT, HeaderValue::try_from(context.traceparent()).ok());
-        insert(to, X_REQUEST_ID, HeaderValue::try_from(context.request_id).ok());
+        insert(to, X_REQUEST_ID, Some(context.request_id_value().clone()));
     }
 
     /// Adds MLflow's headers to the response, but for those of one hop and those that are the gateway's to say.

@@ -27,7 +27,6 @@ use awc::{
 use tokio::time::timeout;
 
 use crate::{
-    client_ip::Client,
     connection::Connection,
     http_client::Tls,
     limits::Meter,
@@ -62,7 +61,6 @@ pub struct Proxy {
 #[derive(Debug, Clone, Copy)]
 struct Forwarded<'a> {
     grant: &'a Grant,
-    client: Client,
     request: &'a HttpRequest,
     framing: Framing,
     meter: &'a Meter,
@@ -97,7 +95,6 @@ impl Proxy {
         grant: &Grant,
         meter: Meter,
         exchange: &Exchange,
-        client: Client,
         request: &HttpRequest,
         payload: Payload,
     ) -> Result<HttpResponse, ProxyError> {
@@ -111,7 +108,7 @@ impl Proxy {
         if matches!(framing, Framing::Length(length) if length > self.max_body) {
             return Err(ProxyError::BodyTooLarge);
         }
-        let forwarded = Forwarded { grant, client, request, framing, meter: &meter, exchange };
+        let forwarded = Forwarded { grant, request, framing, meter: &meter, exchange };
         let pool =
             self.artifacts.as_ref().filter(|_| grant.route().is_artifact_stores()).unwrap_or(&self.mlflow);
         let body = Rc::new(Cell::new(Some(payload)));
@@ -173,10 +170,10 @@ impl Proxy {
         body: &Rc<Cell<Option<Payload>>>,
         fresh: bool,
     ) -> Result<ClientResponse, ProxyError> {
-        let Forwarded { grant, client, request, framing, meter, exchange } = forwarded;
+        let Forwarded { grant, request, framing, meter, exchange } = forwarded;
         let (member, started) = (lease.member, Instant::now());
         let mut upstream = member.request(request.method().clone(), grant.route().target(), fresh)?;
-        self.headers.to_upstream(request, grant, client, &member.host, upstream.headers_mut());
+        self.headers.to_upstream(request, grant, exchange, &member.host, upstream.headers_mut());
         if self.denies_direct && direct::is_advertised_by(grant.route().rule()) {
             // The answer is read here, whole and plain.
             upstream.headers_mut().remove(ACCEPT_ENCODING);

@@ -38,7 +38,8 @@ where
             Ok(fn_service(move |request: Request| {
                 let (app, gateway) = (Rc::clone(&app), gateway.clone());
                 async move {
-                    match gateway.identify(request.head(), None).await {
+                    let client_ip = gateway.client_ip(request.head());
+                    match gateway.identify(request.head(), client_ip, None).await {
                         Ok(_) => Ok(request),
                         Err(_) => Err(app.call(request).await?.map_into_boxed_body().into()),
                     }

@@ -12,16 +12,15 @@ use actix_web::{
     middleware::from_fn,
     web::{self, Data, ServiceConfig},
 };
-use tracing_actix_web::TracingLogger;
 
 pub use listener::{bind, start};
 pub use metrics::start_metrics;
 
 use crate::{
-    connection, error,
-    gateway::{Gateway, admit, forward, measure, unrouted},
+    error,
+    gateway::{Gateway, admit, forward, observe},
     head::HeadError,
-    health, telemetry,
+    health,
 };
 
 /// Every route, open ones first; whatever is not open is MLflow's, and goes through [`admit`].
@@ -34,8 +33,7 @@ fn routes(app: &mut ServiceConfig) {
     for path in ["/health/mlflow", "/api/mlflow/health/mlflow", "/mlflow/health/mlflow"] {
         app.service(open(path, health::mlflow));
     }
-    app.default_service(web::to(unrouted));
-    app.service(web::scope("").wrap(from_fn(admit)).default_service(web::to(forward)));
+    app.default_service(web::to(forward).wrap(from_fn(admit)));
 }
 
 /// A route without a key, for GET and HEAD.
@@ -48,7 +46,6 @@ where
         .route(web::get().to(handler.clone()))
         .route(web::head().to(handler))
         .default_service(web::to(method_not_allowed))
-        .wrap(from_fn(measure))
 }
 
 async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
@@ -67,11 +64,5 @@ fn app(
         InitError = (),
     >,
 > {
-    App::new()
-        .app_data(gateway)
-        .configure(routes)
-        // The last one wrapped is the first one run: the id that is stamped is made by the tracing logger.
-        .wrap(from_fn(telemetry::stamp_request_id))
-        .wrap(TracingLogger::<telemetry::GatewayRootSpan>::new())
-        .wrap(from_fn(connection::count))
+    App::new().app_data(gateway).configure(routes).wrap(from_fn(observe))
 }

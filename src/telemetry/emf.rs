@@ -3,7 +3,7 @@
 //!
 //! Made of what Prometheus is told, once a minute, as the difference to the minute before.
 
-use std::{collections::BTreeMap, io::Write as _};
+use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use prometheus::proto::{Metric, MetricFamily};
@@ -12,9 +12,8 @@ use tokio::{
     sync::{mpsc, oneshot},
     time::{MissedTickBehavior, interval},
 };
-use tracing_appender::non_blocking::NonBlocking;
 
-use super::Metrics;
+use super::{Lines, Metrics};
 use crate::settings::Telemetry;
 
 const NAMESPACE: &str = "Hokusai/Gateway";
@@ -30,7 +29,7 @@ pub(crate) type LastLines = mpsc::Sender<oneshot::Sender<()>>;
 pub(crate) async fn run(
     settings: Telemetry,
     metrics: Metrics,
-    mut out: NonBlocking,
+    out: Lines,
     mut last: mpsc::Receiver<oneshot::Sender<()>>,
 ) {
     let mut emf = Emf::new(&settings, Totals::of(&metrics.gather()));
@@ -43,8 +42,7 @@ pub(crate) async fn run(
             Some(ending) = last.recv() => Some(ending),
         };
         for line in emf.lines(Timestamp::now(), Totals::of(&metrics.gather())) {
-            // A log that cannot be written is no reason to stop.
-            let _ = out.write_all(line.as_bytes());
+            out.add(line.as_bytes());
         }
         if let Some(ending) = ending {
             let _ = ending.send(());

@@ -2,20 +2,29 @@
 
 use std::{
     cell::{Cell, RefCell},
+    future::{Ready, ready},
     rc::Rc,
     time::{Duration, Instant},
 };
 
-use actix_web::http::{Method, StatusCode};
+use actix_web::{
+    Error, FromRequest, HttpMessage, HttpRequest,
+    dev::{Payload, ServiceRequest},
+    error::ErrorInternalServerError,
+    http::{Method, StatusCode},
+};
 use jiff::{SignedDuration, Timestamp};
-use tracing::Span;
 
 use super::{
     RequestContext,
     metrics::{Call, Metrics},
     otlp::{RequestSpan, Traces},
+    request_line::{LONGEST_PATH, RequestLine, RequestLog, milliseconds},
 };
-use crate::audit::{AuditTrail, Record};
+use crate::{
+    audit::{AuditTrail, Record},
+    client_ip::Client,
+};
 
 /// A handle; what it stands for is told when the last one is dropped, which is behind the response's last byte.
 #[derive(Debug, Clone)]
@@ -23,9 +32,11 @@ pub struct Exchange(Rc<Account>);
 
 #[derive(Debug)]
 struct Account {
-    metrics: Metrics,
-    span: Span,
-    method: &'static str,
+    channels: Rc<Channels>,
+    context: RequestContext,
+    client: Client,
+    method: Method,
+    path: String,
     started: Instant,
     route: Cell<&'static str>,
     status: Cell<Option<StatusCode>>,
@@ -38,15 +49,23 @@ struct Account {
     bytes_out: Cell<u64>,
     caller: RefCell<Caller>,
     record: RefCell<Option<(AuditTrail, Record)>>,
-    trace: RefCell<Option<(Traces, RequestContext)>>,
 }
 
-/// Whose key it is.
+/// Whose key it is, and who said so.
 #[derive(Debug, Default)]
-struct Caller {
-    key_id: Option<String>,
-    user_id: Option<String>,
-    workspace: Option<String>,
+pub struct Caller {
+    pub(crate) key_id: Option<String>,
+    pub(crate) user_id: Option<String>,
+    pub(crate) workspace: Option<String>,
+    pub(crate) answered: Option<&'static str>,
+}
+
+/// Where it is told; one for each worker, so that workers do not count each other's references.
+#[derive(Debug)]
+pub struct Channels {
+    pub(crate) metrics: Metrics,
+    pub(crate) log: Option<RequestLog>,
+    pub(crate) traces: Option<Traces>,
 }
 
 /// The route of a request for which none was found.
@@ -57,15 +76,18 @@ const OPEN: &str = "open";
 pub(super) const GONE: u16 = 499;
 
 impl Exchange {
-    /// One that begins now, in the span of its request.
-    pub fn begin(metrics: &Metrics, method: &Method) -> Self {
-        metrics.request_began();
-        Self(Rc::new(Account {
-            metrics: metrics.clone(),
-            span: Span::current(),
-            method: known(method),
+    /// One that begins now: what `client` asks for is the gateway's own to answer, until a step says otherwise.
+    pub fn begin(request: &ServiceRequest, client: Client, channels: &Rc<Channels>) -> Self {
+        channels.metrics.request_began();
+        let path = request.path();
+        let exchange = Self(Rc::new(Account {
+            channels: Rc::clone(channels),
+            context: RequestContext::of(request.headers()),
+            client,
+            method: request.method().clone(),
+            path: path[..path.floor_char_boundary(LONGEST_PATH)].to_owned(),
             started: Instant::now(),
-            route: Cell::new(UNKNOWN),
+            route: Cell::new(OPEN),
             status: Cell::new(None),
             reason: Cell::new(None),
             waited: Cell::default(),
@@ -74,15 +96,22 @@ impl Exchange {
             bytes_out: Cell::default(),
             caller: RefCell::default(),
             record: RefCell::default(),
-            trace: RefCell::default(),
-        }))
+        }));
+        request.extensions_mut().insert(exchange.clone());
+        exchange
     }
 
-    /// One that the gateway answers by itself.
-    pub fn open(metrics: &Metrics, method: &Method) -> Self {
-        let exchange = Self::begin(metrics, method);
-        exchange.routed(OPEN);
-        exchange
+    /// That of a request; `None` where there was no [`Exchange::begin`], in tests.
+    pub fn of(request: &impl HttpMessage) -> Option<Self> {
+        request.extensions().get().cloned()
+    }
+
+    pub fn context(&self) -> &RequestContext {
+        &self.0.context
+    }
+
+    pub fn client(&self) -> Client {
+        self.0.client
     }
 
     pub fn started(&self) -> Instant {
@@ -94,20 +123,18 @@ impl Exchange {
         self.0.route.set(class);
     }
 
-    pub fn called_by(&self, key_id: Option<&str>, user_id: Option<&str>, workspace: Option<&str>) {
-        let owned = |text: Option<&str>| text.map(str::to_owned);
-        let caller = Caller { key_id: owned(key_id), user_id: owned(user_id), workspace: owned(workspace) };
+    /// It is MLflow's to answer, by a route that is still to be found.
+    pub fn unrouted(&self) {
+        self.routed(UNKNOWN);
+    }
+
+    pub fn called_by(&self, caller: Caller) {
         self.0.caller.replace(caller);
     }
 
     /// This record is to be left of it.
     pub(crate) fn leave(&self, trail: &AuditTrail, record: Record) {
         self.0.record.replace(Some((trail.clone(), record)));
-    }
-
-    /// A span is to be left of it.
-    pub(crate) fn trace(&self, traces: &Traces, context: RequestContext) {
-        self.0.trace.replace(Some((traces.clone(), context)));
     }
 
     pub(crate) fn has_record(&self) -> bool {
@@ -122,7 +149,7 @@ impl Exchange {
     /// A call to MLflow for it ended, or its response began.
     pub fn called(&self, outcome: Call, took: Duration) {
         if let Some((elder, took)) = self.0.call.replace(Some((outcome, took))) {
-            self.0.metrics.upstream_called(elder, took);
+            self.0.channels.metrics.upstream_called(elder, took);
         }
         self.waited(took);
     }
@@ -142,17 +169,27 @@ impl Exchange {
         let account = &self.0;
         account.status.set(Some(status));
         let overhead = account.started.elapsed().saturating_sub(account.waited.get());
-        account.metrics.answered(account.route.get(), overhead);
+        account.channels.metrics.answered(account.route.get(), overhead);
     }
 
     pub fn received(&self, bytes: u64) {
         self.0.bytes_in.set(self.0.bytes_in.get() + bytes);
-        self.0.metrics.received(bytes);
+        self.0.channels.metrics.received(bytes);
     }
 
     pub fn sent(&self, bytes: u64) {
         self.0.bytes_out.set(self.0.bytes_out.get() + bytes);
-        self.0.metrics.sent(bytes);
+        self.0.channels.metrics.sent(bytes);
+    }
+}
+
+/// That of [`Exchange::begin`].
+impl FromRequest for Exchange {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::of(request).ok_or_else(|| ErrorInternalServerError("a request that nobody observes")))
     }
 }
 
@@ -160,37 +197,55 @@ impl Drop for Account {
     fn drop(&mut self) {
         let gone = || StatusCode::from_u16(GONE).unwrap_or_default();
         let status = self.status.get().unwrap_or_else(gone);
-        let (route, reason) = (self.route.get(), self.reason.get());
-        self.span.record("route", route);
+        let (route, reason, method) = (self.route.get(), self.reason.get(), known(&self.method));
         if let Some(reason) = reason {
-            self.span.record("reason", reason);
-            self.metrics.denied(reason);
-        }
-        if let (None, Some((Call::ClientAborted, _))) = (reason, self.call.get()) {
-            self.span.record("reason", "client_aborted");
+            self.channels.metrics.denied(reason);
         }
         if let Some((outcome, took)) = self.call.get() {
-            self.span.record("upstream_ms", milliseconds(took));
-            self.metrics.upstream_called(outcome, took);
+            self.channels.metrics.upstream_called(outcome, took);
         }
-        self.span.record("bytes_in", self.bytes_in.get());
-        self.span.record("bytes_out", self.bytes_out.get());
-        self.metrics.request_ended(route, self.method, status, self.started.elapsed());
-        if let Some((traces, context)) = self.trace.take() {
-            let took = self.started.elapsed();
+        let took = self.started.elapsed();
+        self.channels.metrics.request_ended(route, method, status, took);
+        if let Some(log) = &self.channels.log {
+            self.log(log, status, took);
+        }
+        if let Some(traces) = self.channels.traces.as_ref().filter(|_| route != OPEN) {
             let started = Timestamp::now() - SignedDuration::try_from(took).unwrap_or_default();
-            let (method, status) = (self.method, status.as_u16());
+            let (context, status) = (self.context.clone(), status.as_u16());
             traces.add(RequestSpan { context, started, took, method, route, status, reason });
         }
         if let Some((trail, record)) = self.record.take() {
-            trail.add(self.complete(record, status));
+            trail.add(self.complete(record, method, status));
         }
     }
 }
 
 impl Account {
-    fn complete(&self, record: Record, status: StatusCode) -> Record {
-        let (Caller { key_id, user_id, workspace }, reason) = (self.caller.take(), self.reason.get());
+    fn log(&self, log: &RequestLog, status: StatusCode, took: Duration) {
+        let caller = self.caller.borrow();
+        let (call, reason) = (self.call.get(), self.reason.get());
+        let aborted = matches!(call, Some((Call::ClientAborted, _))).then_some("client_aborted");
+        log.write(&RequestLine {
+            request_id: self.context.request_id(),
+            trace_id: self.context.trace_id(),
+            method: self.method.as_str(),
+            path: &self.path,
+            client_ip: self.client.ip,
+            route: self.route.get(),
+            status,
+            reason: reason.or(aborted),
+            key_id: caller.key_id.as_deref(),
+            user_id: caller.user_id.as_deref(),
+            cache: caller.answered,
+            upstream_ms: call.map(|(_, took)| milliseconds(took)),
+            bytes_in: self.bytes_in.get(),
+            bytes_out: self.bytes_out.get(),
+            latency_ms: milliseconds(took),
+        });
+    }
+
+    fn complete(&self, record: Record, method: &'static str, status: StatusCode) -> Record {
+        let (Caller { key_id, user_id, workspace, .. }, reason) = (self.caller.take(), self.reason.get());
         let aborted = matches!(self.call.get(), Some((Call::ClientAborted, _))) || status.as_u16() == GONE;
         let outcome = match reason {
             Some(reason) if is_failure(reason) => "failed",
@@ -206,7 +261,7 @@ impl Account {
             user_id,
             workspace,
             route: self.route.get(),
-            method: self.method,
+            method,
             outcome,
             status: status.as_u16(),
             reason,
@@ -226,9 +281,4 @@ pub(crate) fn is_failure(reason: &str) -> bool {
 fn known(method: &Method) -> &'static str {
     let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
     known.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
-}
-
-/// Milliseconds, to three places.
-pub(super) fn milliseconds(time: Duration) -> f64 {
-    (time.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -2,30 +2,25 @@
 
 use std::io::{self, IsTerminal as _};
 
-use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
-
-use tracing_subscriber::{
-    EnvFilter, Layer as _, filter::filter_fn, fmt, layer::SubscriberExt as _, reload,
-    util::SubscriberInitExt as _,
-};
+use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _};
 
 use super::{
     Metrics,
-    request_line::{RequestLines, TARGET},
+    lines::{LineWriter, Lines},
+    request_line::RequestLog,
 };
 use crate::settings::{LogFormat, Telemetry};
-
-/// Lines that may wait for standard output to take them; what is more is dropped, and counted.
-const WAITING: usize = 16 * 1024;
 
 /// The log of the process.
 #[derive(Debug)]
 pub struct Log {
     pub filter: LogFilter,
     /// Where its lines go, for others that write whole lines.
-    pub lines: NonBlocking,
+    pub lines: Lines,
+    /// Where each request gets its line.
+    pub requests: RequestLog,
     /// Kept until the end of the process, behind its last line.
-    pub writer: WorkerGuard,
+    pub writer: LineWriter,
 }
 
 /// Changes what is logged.
@@ -45,26 +40,25 @@ impl std::fmt::Debug for LogFilter {
 }
 
 /// Starts logging for the whole process. A second call changes nothing.
-pub fn init(settings: &Telemetry, metrics: &Metrics) -> Log {
+///
+/// # Errors
+/// A machine that has no thread left.
+pub fn init(settings: &Telemetry, metrics: &Metrics) -> io::Result<Log> {
     let json = match settings.log {
         LogFormat::Json => true,
         LogFormat::Text => false,
         LogFormat::Auto => !io::stdout().is_terminal(),
     };
-    let (out, writer) =
-        NonBlockingBuilder::default().buffered_lines_limit(WAITING).thread_name("log").finish(io::stdout());
-    let dropped = out.error_counter();
-    metrics.count_dropped_lines(move || dropped.dropped_lines());
-    let events = filter_fn(|metadata| metadata.is_event());
-    let requests = filter_fn(|metadata| metadata.is_span() && metadata.target() == TARGET);
+    let (lines, writer) = Lines::to(io::stdout())?;
+    let counted = lines.clone();
+    metrics.count_dropped_lines(move || counted.dropped());
     let (filter, handle) = reload::Layer::new(EnvFilter::new(&settings.filter));
-    let (lines, requests_out) = (out.clone(), out.clone());
-    let request_lines = RequestLines { json, reads: settings.sample_reads, out: requests_out };
-    let registry = tracing_subscriber::registry().with(filter).with(request_lines.with_filter(requests));
+    let registry = tracing_subscriber::registry().with(filter);
+    let out = lines.clone();
     let done = if json {
-        registry.with(fmt::layer().json().flatten_event(true).with_writer(out).with_filter(events)).try_init()
+        registry.with(fmt::layer().json().flatten_event(true).with_writer(move || out.clone())).try_init()
     } else {
-        registry.with(fmt::layer().with_target(false).with_writer(out).with_filter(events)).try_init()
+        registry.with(fmt::layer().with_target(false).with_writer(move || out.clone())).try_init()
     };
     if let Err(error) = done {
         tracing::debug!(%error, "logging was started before");
@@ -74,5 +68,6 @@ pub fn init(settings: &Telemetry, metrics: &Metrics) -> Log {
             tracing::error!(%error, "what is logged cannot be changed");
         }
     }));
-    Log { filter, lines, writer }
+    let requests = RequestLog { json, reads: settings.sample_reads, lines: lines.clone() };
+    Ok(Log { filter, lines, requests, writer })
 }

@@ -3,15 +3,16 @@
 mod context;
 pub(crate) mod emf;
 mod exchange;
+mod lines;
 mod logs;
 mod metrics;
 pub(crate) mod otlp;
 mod request_line;
-mod span;
 
-pub use context::{RequestContext, X_REQUEST_ID, stamp_request_id};
-pub use exchange::Exchange;
+pub use context::{RequestContext, X_REQUEST_ID};
 pub(crate) use exchange::is_failure;
+pub use exchange::{Caller, Channels, Exchange};
+pub use lines::{LineWriter, Lines};
 pub use logs::{Log, LogFilter, init};
 pub use metrics::{Call, Delivery, Dependency, Lookup, Metrics, Tier, Validation};
-pub use span::GatewayRootSpan;
+pub use request_line::RequestLog;

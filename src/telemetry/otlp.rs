@@ -137,11 +137,11 @@ fn describe(span: &RequestSpan) -> Value {
         text("http.request.method", span.method),
         text("http.route", span.route),
         json!({ "key": "http.response.status_code", "value": { "intValue": span.status.to_string() } }),
-        text("hokusai.request_id", &span.context.request_id),
+        text("hokusai.request_id", span.context.request_id()),
     ];
     attributes.extend(span.reason.map(|reason| text("error.type", reason)));
     let mut described = json!({
-        "traceId": span.context.trace_id,
+        "traceId": span.context.trace_id(),
         "spanId": span.context.span_id(),
         "name": format!("{} {}", span.method, span.route),
         "kind": SERVER,
@@ -149,8 +149,8 @@ fn describe(span: &RequestSpan) -> Value {
         "endTimeUnixNano": end.to_string(),
         "attributes": attributes,
     });
-    if let Some(parent) = &span.context.parent_id {
-        described["parentSpanId"] = parent.as_str().into();
+    if let Some(parent) = span.context.parent_id() {
+        described["parentSpanId"] = parent.into();
     }
     if span.status >= 500 {
         described["status"] = json!({ "code": ERROR });

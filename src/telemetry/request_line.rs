@@ -1,128 +1,119 @@
-//! Writes the one line of a request when its span closes, which is after the last byte of its response.
+//! The one line of a request, written when it is over.
 
-use std::{fmt, io::Write as _, time::Instant};
+use std::{net::IpAddr, time::Duration};
 
+use actix_web::http::StatusCode;
 use jiff::Timestamp;
-use serde_json::{Map, Value};
-use tracing::{
-    Subscriber,
-    field::{Field, Visit},
-    span::{Attributes, Id, Record},
-};
-use tracing_appender::non_blocking::NonBlocking;
-use tracing_subscriber::{Layer, layer::Context, registry::LookupSpan};
+use serde::Serialize;
+use serde_json::Value;
 
-use super::exchange::{GONE, milliseconds};
+use super::lines::Lines;
 use crate::settings::Share;
 
-/// The target of request spans, by which this layer knows them.
-pub(super) const TARGET: &str = "hokusai_gateway::request";
+/// The longest path that a line has, in bytes.
+pub(super) const LONGEST_PATH: usize = 2048;
 
-/// A layer that writes request lines to standard output.
-#[derive(Debug)]
-pub(super) struct RequestLines {
+/// Where request lines go, and which.
+#[derive(Debug, Clone)]
+pub struct RequestLog {
     pub(super) json: bool,
     /// The share of successful reads that get a line.
     pub(super) reads: Share,
-    pub(super) out: NonBlocking,
+    pub(super) lines: Lines,
 }
 
-struct Line {
-    started: Instant,
-    fields: Fields,
+/// What a line tells, in this order: no query, no credential, no address that is only claimed. What is not known is left
+/// out.
+#[derive(Debug, Serialize)]
+pub(super) struct RequestLine<'a> {
+    pub(super) request_id: &'a str,
+    pub(super) trace_id: &'a str,
+    pub(super) method: &'a str,
+    pub(super) path: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) client_ip: Option<IpAddr>,
+    pub(super) route: &'static str,
+    #[serde(serialize_with = "as_number")]
+    pub(super) status: StatusCode,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) key_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) user_id: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) cache: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) upstream_ms: Option<f64>,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    pub(super) latency_ms: f64,
 }
 
-#[derive(Default)]
-struct Fields(Map<String, Value>);
-
-impl Visit for Fields {
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name().to_owned(), value.into());
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.0.insert(field.name().to_owned(), value.into());
-    }
-
-    fn record_f64(&mut self, field: &Field, value: f64) {
-        self.0.insert(field.name().to_owned(), value.into());
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.0.insert(field.name().to_owned(), format!("{value:?}").into());
-    }
+/// A line as JSON has it.
+#[derive(Serialize)]
+struct Entry<'a> {
+    timestamp: Timestamp,
+    level: &'static str,
+    message: &'static str,
+    #[serde(flatten)]
+    line: &'a RequestLine<'a>,
 }
 
-impl<S> Layer<S> for RequestLines
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-{
-    fn on_new_span(&self, attributes: &Attributes<'_>, id: &Id, context: Context<'_, S>) {
-        let Some(span) = context.span(id) else { return };
-        let mut fields = Fields::default();
-        attributes.record(&mut fields);
-        span.extensions_mut().insert(Line { started: Instant::now(), fields });
-    }
-
-    fn on_record(&self, id: &Id, values: &Record<'_>, context: Context<'_, S>) {
-        let Some(span) = context.span(id) else { return };
-        if let Some(line) = span.extensions_mut().get_mut::<Line>() {
-            values.record(&mut line.fields);
-        }
-    }
-
-    fn on_close(&self, id: Id, context: Context<'_, S>) {
-        let Some(span) = context.span(&id) else { return };
-        let Some(Line { started, fields: Fields(mut fields) }) = span.extensions_mut().remove::<Line>()
-        else {
-            return;
-        };
-        if !fields.contains_key("status") {
-            fields.insert("status".to_owned(), GONE.into());
-        }
-        fields.insert("latency_ms".to_owned(), milliseconds(started.elapsed()).into());
-        if is_successful_read(&fields) && !self.reads.includes(&fields) {
+impl RequestLog {
+    pub(super) fn write(&self, line: &RequestLine<'_>) {
+        // The filter of the log, which can change.
+        let is_wanted = tracing::event_enabled!(target: "hokusai_gateway::request", tracing::Level::INFO);
+        if !is_wanted || (line.is_successful_read() && !self.reads.includes(line.trace_id)) {
             return;
         }
-        let line = if self.json { json(fields) } else { text(&fields) };
-        // A log that cannot be written is no reason to fail a request.
-        let _ = self.out.clone().write_all(line.as_bytes());
+        let written = if self.json { line.json() } else { line.text() };
+        // A line that cannot be written is no reason to fail a request.
+        if let Ok(written) = written {
+            self.lines.add(&written);
+        }
     }
 }
 
-/// What sampling may leave out: never an error, and nothing that changed anything.
-fn is_successful_read(fields: &Map<String, Value>) -> bool {
-    let route = fields.get("route").and_then(Value::as_str).unwrap_or_default();
-    let status = fields.get("status").and_then(Value::as_u64).unwrap_or_default();
-    ["read", "artifact_read", "ui", "open"].contains(&route)
-        && (200..400).contains(&status)
-        && !fields.contains_key("reason")
+impl RequestLine<'_> {
+    /// What sampling may leave out: never an error, and nothing that changed anything.
+    fn is_successful_read(&self) -> bool {
+        let (read, status) = (["read", "artifact_read", "ui", "open"].contains(&self.route), self.status);
+        read && (status.is_success() || status.is_redirection()) && self.reason.is_none()
+    }
+
+    fn json(&self) -> serde_json::Result<Vec<u8>> {
+        let mut written = Vec::with_capacity(768);
+        let (timestamp, level, message) = (Timestamp::now(), "INFO", "request");
+        serde_json::to_writer(&mut written, &Entry { timestamp, level, message, line: self })?;
+        written.push(b'\n');
+        Ok(written)
+    }
+
+    fn text(&self) -> serde_json::Result<Vec<u8>> {
+        let mut written = format!("{:.6} INFO request", Timestamp::now());
+        if let Value::Object(fields) = serde_json::to_value(self)? {
+            written.extend(fields.iter().map(|(name, value)| format!(" {name}={value}")));
+        }
+        written.push('\n');
+        Ok(written.into_bytes())
+    }
 }
 
 impl Share {
     /// By the trace's id, so that every service that samples like this keeps the same traces.
-    fn includes(self, fields: &Map<String, Value>) -> bool {
-        let id = fields.get("trace_id").and_then(Value::as_str).unwrap_or_default();
-        let last =
-            id.get(id.len().saturating_sub(8)..).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+    fn includes(self, trace_id: &str) -> bool {
+        let last = trace_id.get(trace_id.len().saturating_sub(8)..);
+        let last = last.and_then(|digits| u32::from_str_radix(digits, 16).ok());
         f64::from(last.unwrap_or_default()) < self.0 * (f64::from(u32::MAX) + 1.0)
     }
 }
 
-fn json(fields: Map<String, Value>) -> String {
-    let mut line = Map::new();
-    line.insert("timestamp".to_owned(), Timestamp::now().to_string().into());
-    line.insert("level".to_owned(), "INFO".into());
-    line.insert("message".to_owned(), "request".into());
-    line.extend(fields);
-    format!("{}\n", Value::Object(line))
+fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u16(status.as_u16())
 }
 
-fn text(fields: &Map<String, Value>) -> String {
-    let mut line = format!("{:.6} INFO request", Timestamp::now());
-    for (name, value) in fields {
-        line.push_str(&format!(" {name}={value}"));
-    }
-    line.push('\n');
-    line
+/// Milliseconds, to three places.
+pub(super) fn milliseconds(time: Duration) -> f64 {
+    (time.as_secs_f64() * 1e6).round() / 1e3
 }

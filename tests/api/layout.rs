@@ -3,10 +3,11 @@
 use std::{fs, path::Path};
 
 /// The walk of a request, in order.
-const STEPS: [&str; 8] = ["client_ip", "head", "routing", "credentials", "auth", "policy", "limits", "proxy"];
+const STEPS: [&str; 7] = ["head", "routing", "credentials", "auth", "policy", "limits", "proxy"];
 /// What any step may know.
-const GROUND: [&str; 12] = [
+const GROUND: [&str; 13] = [
     "audit",
+    "client_ip",
     "settings",
     "telemetry",
     "http_client",

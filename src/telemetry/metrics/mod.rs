@@ -165,7 +165,7 @@ impl Metrics {
     }
 
     /// Asks `dropped` from now on how many lines of the log were dropped.
-    pub fn count_dropped_lines(&self, dropped: impl Fn() -> usize + Send + Sync + 'static) {
+    pub fn count_dropped_lines(&self, dropped: impl Fn() -> u64 + Send + Sync + 'static) {
         let dropped = Box::new(move || dropped() as f64);
         let gauge = PullingGauge::new("log_lines_dropped", "Lines that the log had no room for.", dropped);
         // A second one in a process is a test's.
