@@ -3,6 +3,7 @@
 use std::{
     future::Future as _,
     io,
+    mem::MaybeUninit,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -10,6 +11,7 @@ use std::{
 };
 
 use actix_rt::time::{Sleep, sleep, sleep_until};
+use memchr::{memchr, memchr2};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{CHUNKED, Connection, chunks::Chunks};
@@ -167,27 +169,38 @@ impl<T> Inbound<T> {
             self.connection.fragment.set(false);
             Head { before: self.connection.begun.get(), since: Instant::now(), part: Part::RequestLine }
         });
-        let mut end = bytes.len();
-        for (at, byte) in bytes.iter().enumerate() {
-            head.part = match (head.part, byte) {
-                // actix-http drops a fragment without a word (RFC 9112 §3.2: a target has none).
-                (Part::RequestLine, b'#') => {
-                    self.connection.fragment.set(true);
-                    Part::RequestLine
+        let mut at = 0;
+        while at < bytes.len() && head.part != Part::Complete {
+            let rest = &bytes[at..];
+            at += match head.part {
+                Part::RequestLine => {
+                    let found = memchr2(b'#', b'\n', rest);
+                    match found.map(|found| rest[found]) {
+                        // actix-http drops a fragment without a word (RFC 9112 §3.2: a target has none).
+                        Some(b'#') => self.connection.fragment.set(true),
+                        Some(_) => head.part = Part::Fields { at_line_start: true },
+                        None => {}
+                    }
+                    found.map_or(rest.len(), |found| found + 1)
                 }
-                (Part::RequestLine, b'\n') => Part::Fields { at_line_start: true },
-                (Part::RequestLine, _) => Part::RequestLine,
-                (Part::Fields { at_line_start: true }, b'\n') => {
-                    end = at + 1;
-                    Part::Complete
+                Part::Fields { at_line_start: true } => {
+                    match rest[0] {
+                        b'\n' => head.part = Part::Complete,
+                        b'\r' => {}
+                        _ => head.part = Part::Fields { at_line_start: false },
+                    }
+                    1
                 }
-                (part @ Part::Fields { .. }, b'\r') => part,
-                (Part::Fields { .. }, byte) => Part::Fields { at_line_start: *byte == b'\n' },
-                (Part::Complete, _) => break,
+                Part::Fields { at_line_start: false } => {
+                    let found = memchr(b'\n', rest);
+                    head.part = Part::Fields { at_line_start: found.is_some() };
+                    found.map_or(rest.len(), |found| found + 1)
+                }
+                Part::Complete => 0,
             };
         }
         self.head = Some(head);
-        end
+        at
     }
 
     /// Ends the wait for the rest of a head.
@@ -248,8 +261,8 @@ impl<T: AsyncRead + Unpin> Inbound<T> {
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.connection.wait(cx);
         while self.ahead.len() < MAX_AHEAD {
-            let mut piece = [0; 4096];
-            let mut piece = ReadBuf::new(&mut piece);
+            let mut piece = [MaybeUninit::uninit(); 4096];
+            let mut piece = ReadBuf::uninit(&mut piece);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut piece))?;
             if piece.filled().is_empty() {
                 return Poll::Ready(Ok(()));

@@ -8,6 +8,7 @@
 use std::{
     collections::VecDeque,
     io,
+    mem::MaybeUninit,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -93,8 +94,8 @@ impl Guarded {
             return false;
         }
         while self.early.len() < MAX_HEAD {
-            let mut piece = [0; 4096];
-            let mut piece = ReadBuf::new(&mut piece);
+            let mut piece = [MaybeUninit::uninit(); 4096];
+            let mut piece = ReadBuf::uninit(&mut piece);
             match Pin::new(&mut self.stream).poll_read(cx, &mut piece) {
                 Poll::Ready(Ok(())) if !piece.filled().is_empty() => self.early.extend(piece.filled()),
                 _ => return false,
@@ -168,11 +169,11 @@ impl Guarded {
 /// What follows the head in `bytes`, and whether nothing of its body has come with it; `None` while it is incomplete.
 /// `to_head`: it answers a HEAD request.
 fn read_head(bytes: &[u8], to_head: bool) -> Result<Option<(Expect, bool)>, TransportFault> {
-    let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
-    let mut response = httparse::Response::new(&mut headers);
+    let mut headers = [MaybeUninit::uninit(); MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut []);
     let parsed = httparse::ParserConfig::default()
         .allow_spaces_after_header_name_in_responses(true)
-        .parse_response(&mut response, bytes)
+        .parse_response_with_uninit_headers(&mut response, bytes, &mut headers)
         .map_err(|_| TransportFault::NotHttp)?;
     let Status::Complete(length) = parsed else { return Ok(None) };
     let is_alone = length == bytes.len();
