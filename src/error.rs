@@ -180,7 +180,6 @@ impl GatewayError {
             Self::Proxy(ProxyError::UpstreamTimeout(_)) => Reason::UpstreamTimeout,
             Self::Proxy(ProxyError::ClientStalled) => Reason::BodyTimeout,
             Self::Proxy(ProxyError::BodyTooLarge) => Reason::BodyTooLarge,
-            Self::Proxy(ProxyError::TargetTooLong) => Reason::BadPath,
             Self::Proxy(ProxyError::ClientGone(_) | ProxyError::NeedsHttp11) => Reason::BadRequest,
             Self::Proxy(ProxyError::Internal(_)) | Self::Ungranted | Self::Panicked | Self::Metrics(_) => {
                 Reason::Internal
@@ -263,7 +262,6 @@ impl GatewayError {
             Self::Proxy(ProxyError::UpstreamTimeout(_)) => "MLflow did not answer in time".to_owned(),
             Self::Proxy(ProxyError::ClientStalled) => "the request's body did not arrive in time".to_owned(),
             Self::Proxy(ProxyError::BodyTooLarge) => "the request's body is larger than this gateway takes".to_owned(),
-            Self::Proxy(ProxyError::TargetTooLong) => "the path and the query are too long".to_owned(),
             Self::Proxy(ProxyError::ClientGone(_)) => "the request's body broke off".to_owned(),
             Self::Proxy(ProxyError::NeedsHttp11) => {
                 "this response has no length, and HTTP/1.0 cannot tell a whole body from a truncated one: use HTTP/1.1 \

@@ -91,7 +91,7 @@ pub(crate) async fn probe_upstreams(
 
 async fn look_at(upstream: &Arc<Upstream>, proxy: &Proxy, target: &PathAndQuery, patience: Duration) {
     let started = Instant::now();
-    let asking = async { proxy.ask(upstream, target).await.map(|response| response.status()) };
+    let asking = async { proxy.ask(upstream, target).await.map(|response| response.head.status) };
     let answer = timeout(patience, asking).await;
     // Whatever it answers: it can be spoken to.
     if matches!(answer, Ok(Ok(_))) {

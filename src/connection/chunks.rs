@@ -1,8 +1,10 @@
-//! Where a chunked body ends (RFC 9112 §7.1), byte for byte as actix-http reads it (its h1/chunked.rs).
+//! How a chunked body is read (RFC 9112 §7.1), byte for byte as actix-http reads it (its h1/chunked.rs).
+
+use actix_web::web::{Buf as _, Bytes, BytesMut};
 
 /// How far a chunked body has been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub(super) enum Chunks {
+pub(crate) enum Chunks {
     /// The first digit of a chunk's size.
     #[default]
     SizeFirst,
@@ -19,9 +21,14 @@ pub(super) enum Chunks {
     EndLf,
     Trailer,
     TrailerLf,
+    Over,
     /// What actix-http refuses, and with it all that follows.
     Broken,
 }
+
+/// Bytes that are no chunk where one should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoChunk;
 
 impl Chunks {
     /// Reads on. How many of these bytes are the body's, if its end is among them.
@@ -34,14 +41,41 @@ impl Chunks {
                 at += here as usize;
                 continue;
             }
-            let was = *self;
-            *self = was.after(bytes[at]);
+            *self = self.after(bytes[at]);
             at += 1;
-            if was == Self::EndLf && *self != Self::Broken {
+            if self.is_over() {
                 return Some(at);
             }
         }
         None
+    }
+
+    /// Whether the end was among what was read.
+    pub(crate) fn is_over(self) -> bool {
+        self == Self::Over
+    }
+
+    /// Takes off the next piece of the body; `None` where there is none before more has come, or at the end.
+    ///
+    /// # Errors
+    /// What is no chunk.
+    pub(crate) fn data_in(&mut self, bytes: &mut BytesMut) -> Result<Option<Bytes>, NoChunk> {
+        let mut at = 0;
+        while at < bytes.len() && !self.is_over() {
+            if let Self::Data(left) = *self {
+                bytes.advance(at);
+                let here = left.min(bytes.len() as u64);
+                *self = if here == left { Self::DataCr } else { Self::Data(left - here) };
+                return Ok(Some(bytes.split_to(here as usize).freeze()));
+            }
+            *self = self.after(bytes[at]);
+            at += 1;
+            if *self == Self::Broken {
+                return Err(NoChunk);
+            }
+        }
+        bytes.advance(at);
+        Ok(None)
     }
 
     fn after(self, byte: u8) -> Self {
@@ -61,7 +95,8 @@ impl Chunks {
             (Self::SizeLf(0), b'\n') | (Self::TrailerLf, b'\n') => Self::EndCr,
             (Self::SizeLf(size), b'\n') => Self::Data(size),
             (Self::DataCr, b'\r') => Self::DataLf,
-            (Self::DataLf | Self::EndLf, b'\n') => Self::SizeFirst,
+            (Self::DataLf, b'\n') => Self::SizeFirst,
+            (Self::EndLf, b'\n') => Self::Over,
             (Self::EndCr, b'\r') => Self::EndLf,
             (Self::EndCr, _) => Self::Trailer,
             (Self::Trailer, b'\r') => Self::TrailerLf,
@@ -95,6 +130,23 @@ mod tests {
     }
 
     #[test]
+    fn the_data_of_a_body_is_the_same_however_it_is_cut() {
+        let whole = "5;x=y\r\nhello\r\nA\r\n, chunked!\r\n0\r\nx: y\r\n\r\nbehind";
+        for cut in 0..whole.len() {
+            let (mut chunks, mut data) = (Chunks::default(), Vec::new());
+            let mut bytes = BytesMut::new();
+            for part in [&whole[..cut], &whole[cut..]] {
+                bytes.extend_from_slice(part.as_bytes());
+                while let Some(piece) = chunks.data_in(&mut bytes).unwrap() {
+                    data.extend_from_slice(&piece);
+                }
+            }
+            assert_eq!((&data[..], &bytes[..]), (&b"hello, chunked!"[..], &b"behind"[..]), "{cut}");
+            assert!(chunks.is_over());
+        }
+    }
+
+    #[test]
     fn what_actix_refuses_has_no_end() {
         for body in [
             "\r\n\r\n",
@@ -107,6 +159,10 @@ mod tests {
             let mut chunks = Chunks::default();
             assert_eq!(chunks.end_in(body.as_bytes()), None, "{body:?}");
             assert_eq!(chunks.end_in(b"0\r\n\r\n"), None, "{body:?}");
+            let (mut chunks, mut bytes) = (Chunks::default(), BytesMut::from(body));
+            let refused = std::iter::repeat_with(|| chunks.data_in(&mut bytes))
+                .find(|data| !matches!(data, Ok(Some(_))));
+            assert_eq!(refused, Some(Err(NoChunk)), "{body:?}");
         }
     }
 }

@@ -23,6 +23,7 @@ use actix_web::{
     },
 };
 
+pub(crate) use chunks::Chunks;
 pub(crate) use inbound::{Deadlines, Inbound, LINGER};
 
 /// What is known of a connection; shared by its stream and the requests on it.

@@ -1,4 +1,4 @@
-//! DNS, TCP and, where the server wants it, TLS: a guarded connection at the end.
+//! DNS, TCP and, where the server wants it, TLS.
 
 use std::{io, rc::Rc, sync::Arc};
 
@@ -12,17 +12,39 @@ use tokio_rustls::TlsConnector;
 
 use super::{guard::Guarded, stream::Stream};
 
+/// What a connection is made with.
 #[derive(Clone)]
-pub(super) struct GuardedConnector {
+pub(super) struct Connecting {
     tcp: Rc<ConnectorService>,
     tls: Option<TlsConnector>,
 }
 
-impl GuardedConnector {
+impl Connecting {
     pub(super) fn new(tls: Option<Arc<ClientConfig>>) -> Self {
         Self { tcp: Rc::new(Connector::new(Resolver::default()).service()), tls: tls.map(TlsConnector::from) }
     }
+
+    /// A connection to the host and port of `uri`.
+    ///
+    /// # Errors
+    /// None that can be made.
+    pub(super) async fn connect(&self, uri: Uri) -> Result<Stream, ConnectError> {
+        self.to(ConnectInfo::new(uri)).await.map(|(stream, _)| stream)
+    }
+
+    async fn to(&self, to: ConnectInfo<Uri>) -> Result<(Stream, Uri), ConnectError> {
+        let connection: Connection<Uri, TcpStream> = self.tcp.call(to).await?;
+        connection.io_ref().set_nodelay(true).map_err(ConnectError::Io)?;
+        let (tcp, uri) = connection.into_parts();
+        let Some(tls) = &self.tls else { return Ok((Stream::Tcp(tcp), uri)) };
+        let name = server_name(&uri).map_err(in_handshake)?;
+        Ok((Stream::Tls(Box::new(tls.connect(name, tcp).await.map_err(in_handshake)?)), uri))
+    }
 }
+
+/// The same for awc, guarded.
+#[derive(Clone)]
+pub(super) struct GuardedConnector(pub(super) Connecting);
 
 impl Service<ConnectInfo<Uri>> for GuardedConnector {
     type Response = Connection<Uri, Guarded>;
@@ -32,18 +54,9 @@ impl Service<ConnectInfo<Uri>> for GuardedConnector {
     actix_service::always_ready!();
 
     fn call(&self, to: ConnectInfo<Uri>) -> Self::Future {
-        let Self { tcp, tls } = self.clone();
+        let Self(connecting) = self.clone();
         Box::pin(async move {
-            let connection: Connection<Uri, TcpStream> = tcp.call(to).await?;
-            connection.io_ref().set_nodelay(true).map_err(ConnectError::Io)?;
-            let (tcp, uri) = connection.into_parts();
-            let stream = match tls {
-                None => Stream::Tcp(tcp),
-                Some(tls) => {
-                    let name = server_name(&uri).map_err(in_handshake)?;
-                    Stream::Tls(Box::new(tls.connect(name, tcp).await.map_err(in_handshake)?))
-                }
-            };
+            let (stream, uri) = connecting.to(to).await?;
             Ok(Connection::new(uri, Guarded::new(stream)))
         })
     }

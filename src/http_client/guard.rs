@@ -14,11 +14,13 @@ use std::{
 };
 
 use actix_rt::net::{ActixStream, Ready, TcpStream};
-use httparse::Status;
-use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::stream::Stream;
+use super::{
+    response::{Framing, MAX_HEAD, MAX_HEADERS, framing, read},
+    stream::Stream,
+    wire::acknowledge,
+};
 
 /// What a server did that ends the exchange. Carried inside an [`io::Error`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -47,11 +49,6 @@ impl From<TransportFault> for io::Error {
         Self::new(kind, fault)
     }
 }
-
-/// The longest response head; as long as awc's own bound.
-const MAX_HEAD: usize = 128 * 1024;
-/// The most headers of a response; awc's own bound.
-const MAX_HEADERS: usize = 96;
 
 /// What the next bytes from the server are.
 #[derive(Debug)]
@@ -121,15 +118,6 @@ impl Guarded {
         }
     }
 
-    /// A server that writes head and body apart, and has Nagle's algorithm on (uvicorn with several workers), sends the body
-    /// only when the head is acknowledged, which the kernel puts off for 40 ms: it is asked to do it now.
-    fn acknowledge(&self) {
-        #[cfg(target_os = "linux")]
-        if let Err(error) = SockRef::from(self.stream.tcp()).set_tcp_quickack(true) {
-            tracing::debug!(%error, "a head is acknowledged later");
-        }
-    }
-
     fn received(&mut self, bytes: &[u8]) -> Result<(), TransportFault> {
         let Expect::Head { seen, to_head } = &mut self.expect else {
             let premature = bytes.is_empty() && !matches!(self.expect, Expect::UntilClose);
@@ -155,7 +143,7 @@ impl Guarded {
             Some((next, is_alone)) => {
                 self.expect = next;
                 if is_alone {
-                    self.acknowledge();
+                    acknowledge(&self.stream);
                 }
             }
             None if seen.is_empty() => seen.extend_from_slice(bytes),
@@ -171,29 +159,14 @@ impl Guarded {
 fn read_head(bytes: &[u8], to_head: bool) -> Result<Option<(Expect, bool)>, TransportFault> {
     let mut headers = [MaybeUninit::uninit(); MAX_HEADERS];
     let mut response = httparse::Response::new(&mut []);
-    let parsed = httparse::ParserConfig::default()
-        .allow_spaces_after_header_name_in_responses(true)
-        .parse_response_with_uninit_headers(&mut response, bytes, &mut headers)
-        .map_err(|_| TransportFault::NotHttp)?;
-    let Status::Complete(length) = parsed else { return Ok(None) };
+    let Some(length) = read(&mut response, bytes, &mut headers)? else { return Ok(None) };
     let is_alone = length == bytes.len();
-    let status = response.code.unwrap_or_default();
-    if status < 200 {
-        return Err(TransportFault::Interim(status));
-    }
-    let has_no_body = to_head || status == 204 || status == 304;
-    // awc reads a body by these two only; a coding that it does not know, such as identity, frames nothing.
-    let has_length = response.headers.iter().any(|header| {
-        header.name.eq_ignore_ascii_case("content-length")
-            || (header.name.eq_ignore_ascii_case("transfer-encoding")
-                && header.value.trim_ascii().eq_ignore_ascii_case(b"chunked"))
-    });
-    match response.version {
-        _ if has_no_body => Ok(Some((Expect::Framed, false))),
-        _ if has_length => Ok(Some((Expect::Framed, is_alone))),
-        Some(0) => Ok(Some((Expect::UntilClose, is_alone))),
-        _ => Err(TransportFault::Unframed),
-    }
+    let (framing, _) = framing(&response, to_head)?;
+    Ok(Some(match framing {
+        Framing::None => (Expect::Framed, false),
+        Framing::Length(_) | Framing::Chunked => (Expect::Framed, is_alone),
+        Framing::UntilClose => (Expect::UntilClose, is_alone),
+    }))
 }
 
 impl AsyncRead for Guarded {

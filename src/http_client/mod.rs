@@ -6,18 +6,22 @@
 
 mod connect;
 mod guard;
+mod origin;
+mod request;
+mod response;
 mod stream;
+mod wire;
 
-use std::{fmt, io, time::Duration};
+use std::{fmt, time::Duration};
 
-use actix_web::{
-    error::ParseError,
-    http::uri::{Authority, PathAndQuery, Scheme, Uri},
-};
-use awc::{Client, Connector, error::SendRequestError, http::Method};
+use actix_web::http::uri::{Authority, PathAndQuery, Scheme, Uri};
+use awc::{Client, Connector, http::Method};
 use url::{Position, Url};
 
 pub(crate) use guard::TransportFault;
+pub(crate) use origin::{Origin, Response, ResponseBody, SendError};
+pub(crate) use request::{Body, Request};
+pub(crate) use response::ResponseHead;
 /// How TLS is spoken to a server.
 pub(crate) type Tls = crate::tls::ClientConfig;
 
@@ -47,7 +51,7 @@ impl HttpClient {
     pub(crate) fn new(url: &Url, tls: Option<&Tls>, connections: Connections) -> Self {
         let tls = tls.filter(|_| url.scheme() == "https").cloned();
         let connector = Connector::new()
-            .connector(connect::GuardedConnector::new(tls))
+            .connector(connect::GuardedConnector(connect::Connecting::new(tls)))
             .timeout(connections.connect_timeout)
             .handshake_timeout(connections.connect_timeout)
             .conn_keep_alive(connections.keep_alive)
@@ -87,22 +91,16 @@ pub(crate) fn host_of(url: &Url) -> &str {
     &url[Position::BeforeHost..Position::AfterPort]
 }
 
+/// Where a server is, for those who connect: the scheme is http, for there is TLS below or not.
+fn uri(url: &Url) -> Uri {
+    let uri = Uri::builder().scheme(Scheme::HTTP).authority(authority(url)).path_and_query("/");
+    uri.build().unwrap_or_default()
+}
+
 /// Host and port, the port also where the scheme implies it.
 fn authority(url: &Url) -> Authority {
     let host = url.host_str().unwrap_or_default();
     let port = url.port_or_known_default().unwrap_or(80);
     Authority::try_from(format!("{host}:{port}"))
         .unwrap_or_else(|_| Authority::from_static("invalid.invalid"))
-}
-
-/// The fault that the guard saw, if it was the guard that ended the exchange.
-pub(crate) fn transport_fault(error: &SendRequestError) -> Option<TransportFault> {
-    match error {
-        SendRequestError::Response(ParseError::Io(io)) | SendRequestError::Send(io) => fault_of(io),
-        _ => None,
-    }
-}
-
-fn fault_of(error: &io::Error) -> Option<TransportFault> {
-    error.get_ref()?.downcast_ref().copied()
 }

@@ -8,11 +8,13 @@ use actix_web::{
     HttpResponse, HttpResponseBuilder,
     http::{StatusCode, header::CACHE_CONTROL},
 };
-use awc::ClientResponse;
 use serde_json::{Map, Value, json};
 
 use super::ProxyError;
-use crate::routing::{Reach, Rule};
+use crate::{
+    http_client::Response,
+    routing::{Reach, Rule},
+};
 
 /// The largest answer that is rewritten, in bytes; MLflow's has a few hundred.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -46,14 +48,14 @@ pub(super) fn is_advertised_by(rule: &Rule) -> bool {
 /// # Errors
 /// One in which nobody can tell what it says.
 pub(super) async fn unadvertised(
-    mut upstream: ClientResponse,
+    upstream: Response,
     mut response: HttpResponseBuilder,
 ) -> Result<HttpResponse, ProxyError> {
     let unclear = |what: String| ProxyError::Protocol(format!("told of itself what cannot be read: {what}"));
-    if upstream.status() != StatusCode::OK {
-        return Err(unclear(format!("a {}", upstream.status())));
+    if upstream.head.status != StatusCode::OK {
+        return Err(unclear(format!("a {}", upstream.head.status)));
     }
-    let body = upstream.body().limit(MAX_ANSWER).await.map_err(|error| unclear(error.to_string()))?;
+    let body = upstream.body.read(MAX_ANSWER).await.map_err(|error| unclear(error.to_string()))?;
     let mut told: Map<String, Value> =
         serde_json::from_slice(&body).map_err(|error| unclear(error.to_string()))?;
     for (name, value) in &mut told {

@@ -2,6 +2,7 @@
 
 use std::{
     future::Future as _,
+    io,
     pin::Pin,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
@@ -11,18 +12,15 @@ use actix_rt::time::{Sleep, sleep};
 use actix_web::{
     HttpResponse, HttpResponseBuilder,
     body::{self, BodyStream, SizedStream},
-    dev::Payload,
-    error::PayloadError,
     http::{Method, StatusCode, header::CONTENT_LENGTH},
     web::Bytes,
 };
-use awc::ClientResponse;
 use futures_core::Stream;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::headers;
 use crate::{
     connection::UnderWay,
+    http_client::{ResponseBody, ResponseHead},
     limits::Meter,
     telemetry::{Call, Exchange},
     upstream::Occupied,
@@ -32,7 +30,7 @@ use crate::{
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyFault {
     #[error("MLflow's response broke off: {0}")]
-    Broken(#[from] PayloadError),
+    Broken(#[from] io::Error),
     #[error("MLflow sent nothing for {0:?} in the middle of its response")]
     Silent(Duration),
 }
@@ -44,7 +42,7 @@ pub(super) type Held = ((OwnedSemaphorePermit, Occupied), Option<UnderWay>);
 /// A body that is read as fast as the client takes it, with a deadline on MLflow's silence.
 pub(super) struct Download {
     // Dropped before the permit: the connection is back in its pool before the next request may want it.
-    payload: Payload,
+    payload: ResponseBody,
     _held: Held,
     idle: Duration,
     /// Runs while MLflow is waited for. Made at the first wait, for most bodies arrive with their head.
@@ -59,7 +57,7 @@ pub(super) struct Download {
 
 impl Download {
     pub(super) fn new(
-        payload: Payload,
+        payload: ResponseBody,
         idle: Duration,
         held: Held,
         meter: Meter,
@@ -144,8 +142,8 @@ pub(super) enum Framing {
 }
 
 /// The framing of the answer to a request with this method.
-pub(super) fn framing(method: &Method, upstream: &ClientResponse) -> Framing {
-    match (upstream.status(), headers::content_length(upstream.headers())) {
+pub(super) fn framing(method: &Method, upstream: &ResponseHead) -> Framing {
+    match (upstream.status, upstream.length) {
         (StatusCode::NO_CONTENT, _) | (StatusCode::NOT_MODIFIED, None) => Framing::None,
         (StatusCode::NOT_MODIFIED, Some(length)) => Framing::Declared(length),
         (_, Some(length)) => Framing::Length(length),

@@ -1,11 +1,10 @@
 //! Why there is no response of MLflow's, and whose fault it is.
 
-use actix_web::error::{ParseError, PayloadError};
-use awc::error::{ConnectError, SendRequestError};
+use actix_web::error::PayloadError;
 
 use super::deadlines::Overdue;
 use crate::{
-    http_client::{TransportFault, transport_fault},
+    http_client::{SendError, TransportFault},
     policy::Outside,
     telemetry::Call,
 };
@@ -34,8 +33,6 @@ pub enum ProxyError {
     BodyTooLarge,
     #[error("the client's body broke off: {0}")]
     ClientGone(String),
-    #[error("the target is too long behind the path of MLflow's address")]
-    TargetTooLong,
     #[error("the response has no length and the client speaks HTTP/1.0")]
     NeedsHttp11,
     /// With the words that make MLflow's client fall back.
@@ -76,32 +73,25 @@ pub(super) fn overdue(awaited: Overdue) -> ProxyError {
     }
 }
 
-pub(super) fn failed(error: SendRequestError) -> ProxyError {
-    match transport_fault(&error) {
-        Some(fault @ TransportFault::ClosedBeforeHead) => return ProxyError::Unanswered(fault.to_string()),
-        Some(fault @ TransportFault::ClosedInResponse) => return ProxyError::Closed(fault.to_string()),
-        Some(fault) => return ProxyError::Protocol(fault.to_string()),
-        None => {}
-    }
+pub(super) fn failed(error: SendError) -> ProxyError {
     match error {
-        SendRequestError::Connect(ConnectError::Disconnected) => {
-            ProxyError::Unanswered("closed the connection".to_owned())
+        SendError::Connect(what) => ProxyError::Connect(what),
+        SendError::Server(fault @ TransportFault::ClosedBeforeHead) => {
+            ProxyError::Unanswered(fault.to_string())
         }
-        SendRequestError::Connect(error) => ProxyError::Connect(error.to_string()),
-        SendRequestError::Send(error) | SendRequestError::Response(ParseError::Io(error)) => {
-            ProxyError::Unanswered(format!("broke the connection: {error}"))
-        }
-        SendRequestError::Response(error) => ProxyError::Protocol(format!("sent a bad response: {error}")),
-        SendRequestError::Body(error) => match error.downcast_ref() {
-            Some(PayloadError::Overflow) => ProxyError::BodyTooLarge,
-            Some(PayloadError::Io(io)) => {
-                match io.get_ref().and_then(|refusal| refusal.downcast_ref::<Outside>()) {
-                    Some(outside) => ProxyError::Outside(outside.clone()),
-                    None => ProxyError::ClientGone(error.to_string()),
-                }
+        SendError::Server(fault @ TransportFault::ClosedInResponse) => ProxyError::Closed(fault.to_string()),
+        SendError::Server(fault) => ProxyError::Protocol(fault.to_string()),
+        SendError::Broken(error) => ProxyError::Unanswered(format!("broke the connection: {error}")),
+        SendError::Body(PayloadError::Overflow) => ProxyError::BodyTooLarge,
+        SendError::Body(error) => {
+            let refusal = match &error {
+                PayloadError::Io(io) => io.get_ref().and_then(|refusal| refusal.downcast_ref::<Outside>()),
+                _ => None,
+            };
+            match refusal {
+                Some(outside) => ProxyError::Outside(outside.clone()),
+                None => ProxyError::ClientGone(error.to_string()),
             }
-            _ => ProxyError::ClientGone(error.to_string()),
-        },
-        error => ProxyError::Internal(error.to_string()),
+        }
     }
 }

@@ -6,9 +6,9 @@
 use actix_web::{
     HttpRequest, HttpResponseBuilder,
     http::header::{
-        AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST, HeaderMap, HeaderName,
-        HeaderValue, LOCATION, SERVER, SET_COOKIE, TE, TRAILER, TRANSFER_ENCODING, TryIntoHeaderValue as _,
-        UPGRADE, VIA,
+        ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST,
+        HeaderMap, HeaderName, HeaderValue, LOCATION, RANGE, SERVER, SET_COOKIE, TE, TRAILER,
+        TRANSFER_ENCODING, TryIntoHeaderValue as _, UPGRADE, VIA,
     },
     http::uri::{Authority, Uri},
 };
@@ -19,6 +19,7 @@ use secrecy::ExposeSecret as _;
 use super::pool::Member;
 use crate::{
     head::PSEUDONYM,
+    http_client::{Request, ResponseHead},
     policy::Grant,
     routing::Route,
     settings::{HostHeader, Mlflow, Passing, UpstreamAuth},
@@ -31,7 +32,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const USER_ID: HeaderName = HeaderName::from_static("x-hokusai-user-id");
 /// Chooses a workspace of MLflow's; the first of several counts (mlflow/server/workspace_helpers.py).
-const WORKSPACE: &str = "x-mlflow-workspace";
+const WORKSPACE: HeaderName = HeaderName::from_static("x-mlflow-workspace");
 const KEY_ID: HeaderName = HeaderName::from_static("x-hokusai-key-id");
 
 /// Names that only the gateway may say to MLflow, whatever follows them.
@@ -76,66 +77,69 @@ impl Rules {
         }
     }
 
-    /// Fills `to` for a request of the gateway's own: what every request has, whoever sends it.
-    pub(super) fn of_gateway(&self, upstream_host: &HeaderValue, to: &mut HeaderMap) {
-        let host = match &self.host {
+    /// The host that MLflow is told, of a request with these headers.
+    pub(super) fn host<'a>(
+        &'a self,
+        upstream_host: &'a HeaderValue,
+        from: Option<&'a HeaderMap>,
+    ) -> &'a HeaderValue {
+        match &self.host {
             HostHeader::Fixed(host) => host,
-            HostHeader::Upstream | HostHeader::Client => upstream_host,
-        };
-        insert(to, HOST, Some(host.clone()));
-        insert(to, AUTHORIZATION, self.authorization.clone());
-        to.append(VIA, self.via.clone());
+            HostHeader::Upstream => upstream_host,
+            HostHeader::Client => from.and_then(|from| from.get(HOST)).unwrap_or(upstream_host),
+        }
     }
 
-    /// Fills `to` with what MLflow is sent. Framing is not among it: that is the body's.
+    /// Adds what every request has, whoever sends it.
+    pub(super) fn of_gateway(&self, to: &mut Request) {
+        add(to, &AUTHORIZATION, self.authorization.as_ref());
+        add(to, &VIA, Some(&self.via));
+    }
+
+    /// Adds what MLflow is sent. Framing is not among it: that is the body's. `plain`: the answer is to be whole, and
+    /// not compressed.
     pub(super) fn to_upstream(
         &self,
         request: &HttpRequest,
         grant: &Grant,
         exchange: &Exchange,
-        upstream_host: &HeaderValue,
-        to: &mut HeaderMap,
+        plain: bool,
+        to: &mut Request,
     ) {
         let (from, client) = (request.headers(), exchange.client());
         let named = named_by_connection(from);
+        let principal = grant.principal();
         for (name, value) in from {
             if may_pass_to_upstream(name)
                 && (self.passes_cookies || *name != COOKIE)
+                && (principal.workspace.is_none() || *name != WORKSPACE)
+                && (!plain || ![ACCEPT_ENCODING, RANGE].contains(name))
                 && !named.iter().any(|named| name.as_str().eq_ignore_ascii_case(named))
             {
-                to.append(name.clone(), value.clone());
+                to.field(name, value.as_bytes());
             }
         }
 
-        self.of_gateway(upstream_host, to);
+        self.of_gateway(to);
         set_workspace(grant, to);
-        if self.host == HostHeader::Client {
-            insert(to, HOST, from.get(HOST).cloned());
+        add(to, &USER_ID, principal.user_id.as_deref().and_then(identity).as_ref());
+        add(to, &KEY_ID, principal.key_id.as_deref().and_then(identity).as_ref());
+        if let Some(address) = client.ip {
+            to.field(&X_FORWARDED_FOR, address.to_string().as_bytes());
         }
-
-        let principal = grant.principal();
-        insert(to, USER_ID, principal.user_id.as_deref().and_then(identity));
-        insert(to, KEY_ID, principal.key_id.as_deref().and_then(identity));
-
-        let client_ip = client.ip.and_then(|address| HeaderValue::try_from(address.to_string()).ok());
-        insert(to, X_FORWARDED_FOR, client_ip);
-        insert(to, X_FORWARDED_HOST, from.get(HOST).cloned());
-        insert(
-            to,
-            X_FORWARDED_PROTO,
-            Some(HeaderValue::from_static(if client.secure { "https" } else { "http" })),
-        );
+        add(to, &X_FORWARDED_HOST, from.get(HOST));
+        to.field(&X_FORWARDED_PROTO, if client.secure { b"https" } else { b"http" });
 
         let context = exchange.context();
-        insert(to, TRACEPARENT, HeaderValue::try_from(context.traceparent()).ok());
-        insert(to, X_REQUEST_ID, Some(context.request_id_value().clone()));
+        to.field(&TRACEPARENT, context.traceparent().as_bytes());
+        add(to, &X_REQUEST_ID, Some(context.request_id_value()));
     }
 
     /// Adds MLflow's headers to the response, but for those of one hop and those that are the gateway's to say.
     /// Framing is not among them either.
     pub(super) fn to_client(
         &self,
-        headers: &HeaderMap,
+        head: &ResponseHead,
         from: &Member,
         (request, route): (&HttpRequest, &Route),
         response: &mut HttpResponseBuilder,
@@ -146,8 +150,9 @@ impl Rules {
             HostHeader::Client => request.headers().get(HOST),
             HostHeader::Upstream => None,
         };
-        let named = named_by_connection(headers);
-        for (name, value) in headers {
+        let connection = head.fields.iter().filter(|(name, _)| *name == CONNECTION);
+        let named = options(connection.map(|(_, value)| value));
+        for (name, value) in &head.fields {
             let ends_here = is_hop_by_hop(name)
                 || *name == CONTENT_LENGTH
                 || *name == X_REQUEST_ID
@@ -213,24 +218,24 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
 }
 
 fn named_by_connection(headers: &HeaderMap) -> Vec<&str> {
-    headers
-        .get_all(CONNECTION)
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(str::trim)
-        .collect()
+    options(headers.get_all(CONNECTION))
+}
+
+/// What the values of `Connection` name.
+fn options<'a>(values: impl Iterator<Item = &'a HeaderValue>) -> Vec<&'a str> {
+    values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim).collect()
 }
 
 /// The workspace that the key is bound to, if it is.
-pub(super) fn set_workspace(grant: &Grant, to: &mut HeaderMap) {
+pub(super) fn set_workspace(grant: &Grant, to: &mut Request) {
     let workspace = grant.principal().workspace.as_ref();
     let value = workspace.and_then(|workspace| HeaderValue::from_str(workspace.as_str()).ok());
-    insert(to, HeaderName::from_static(WORKSPACE), value);
+    add(to, &WORKSPACE, value.as_ref());
 }
 
-fn insert(to: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
+fn add(to: &mut Request, name: &HeaderName, value: Option<&HeaderValue>) {
     if let Some(value) = value {
-        to.insert(name, value);
+        to.field(name, value.as_bytes());
     }
 }
 

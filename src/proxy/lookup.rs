@@ -1,11 +1,13 @@
 //! Questions to MLflow before a request: whether what it names is in the key's workspace.
 
 use actix_web::http::{Method, StatusCode, uri::PathAndQuery};
-use awc::body;
 use tokio::time::timeout;
 
 use super::{Proxy, ProxyError, error::failed, headers};
-use crate::policy::{Grant, Mentions, Outside};
+use crate::{
+    http_client::Body,
+    policy::{Grant, Mentions, Outside},
+};
 
 /// The largest answer that is read, in bytes; what is in it does not matter.
 const MAX_ANSWER: usize = 1024 * 1024;
@@ -38,13 +40,14 @@ impl Proxy {
             .map_err(|error| ProxyError::Internal(error.to_string()))?;
 
         let lease = self.mlflow.lease(None).await?;
-        let mut request = lease.member.request(Method::GET, &target, false)?;
-        self.headers.of_gateway(&lease.member.host, request.headers_mut());
-        headers::set_workspace(grant, request.headers_mut());
-        let mut response = request.send_body(body::None::new()).await.map_err(failed)?;
+        let host = self.headers.host(&lease.member.host, None);
+        let mut request = lease.member.request(&Method::GET, &target, host);
+        self.headers.of_gateway(&mut request);
+        headers::set_workspace(grant, &mut request);
+        let response = lease.member.origin.send(request, Body::none()).await.map_err(failed)?;
         // Read to its end, so that the connection can be used again.
-        let _ = response.body().limit(MAX_ANSWER).await;
-        match response.status() {
+        let _ = response.body.read(MAX_ANSWER).await;
+        match response.head.status {
             StatusCode::OK => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
             status => Err(ProxyError::Unanswered(format!("answered {status} when asked for a logged model"))),

@@ -12,23 +12,15 @@ mod upload;
 use std::{cell::Cell, num::NonZeroU64, rc::Rc, sync::Arc, time::Instant};
 
 use actix_web::{
-    HttpMessage as _, HttpRequest, HttpResponse,
-    http::{
-        Method, Version,
-        header::{ACCEPT_ENCODING, RANGE},
-        uri::PathAndQuery,
-    },
+    HttpRequest, HttpResponse,
+    http::{Method, Version, uri::PathAndQuery},
     web::Payload,
-};
-use awc::{
-    ClientResponse,
-    body::{self, BodyStream, SizedStream},
 };
 use tokio::time::timeout;
 
 use crate::{
     connection::Connection,
-    http_client::Tls,
+    http_client::{Body, Response, Tls},
     limits::Meter,
     patience::Patience,
     policy::Grant,
@@ -130,14 +122,14 @@ impl Proxy {
             Err(error) => return Err(error),
         };
 
-        let has_body = request.method() != Method::HEAD && response.status().is_success();
+        let has_body = request.method() != Method::HEAD && response.head.status.is_success();
         if self.denies_direct && has_body && direct::is_advertised_by(rule) {
-            let mut head = HttpResponse::build(response.status());
-            self.headers.to_client(response.headers(), lease.member, (request, grant.route()), &mut head);
+            let mut head = HttpResponse::build(response.head.status);
+            self.headers.to_client(&response.head, lease.member, (request, grant.route()), &mut head);
             let rewriting = timeout(self.limits.upstream_idle, direct::unadvertised(response, head));
             return rewriting.await.map_err(|_| ProxyError::UpstreamTimeout("to tell of itself"))?;
         }
-        let framing = download::framing(request.method(), &response);
+        let framing = download::framing(request.method(), &response.head);
         if framing == download::Framing::Chunked && request.version() < Version::HTTP_11 {
             // HTTP/1.0 would end the body with the connection, and a truncated one would look whole.
             return Err(ProxyError::NeedsHttp11);
@@ -153,13 +145,14 @@ impl Proxy {
         &self,
         upstream: &Arc<Upstream>,
         target: &PathAndQuery,
-    ) -> Result<ClientResponse, ProxyError> {
+    ) -> Result<Response, ProxyError> {
         let members = self.mlflow.members().iter().chain(self.artifacts.iter().flat_map(Pool::members));
         let member = { members }.find(|member| Arc::ptr_eq(&member.upstream, upstream));
         let member = member.ok_or(ProxyError::Ejected)?;
-        let mut request = member.request(Method::GET, target, false)?;
-        self.headers.of_gateway(&member.host, request.headers_mut());
-        request.send_body(body::None::new()).await.map_err(failed)
+        let host = self.headers.host(&member.host, None);
+        let mut request = member.request(&Method::GET, target, host);
+        self.headers.of_gateway(&mut request);
+        member.origin.send(request, Body::none()).await.map_err(failed)
     }
 
     /// Sends the request and its body, and waits for the response's head.
@@ -169,15 +162,16 @@ impl Proxy {
         forwarded: Forwarded<'_>,
         body: &Rc<Cell<Option<Payload>>>,
         fresh: bool,
-    ) -> Result<ClientResponse, ProxyError> {
+    ) -> Result<Response, ProxyError> {
         let Forwarded { grant, request, framing, meter, exchange } = forwarded;
         let (member, started) = (lease.member, Instant::now());
-        let mut upstream = member.request(request.method().clone(), grant.route().target(), fresh)?;
-        self.headers.to_upstream(request, grant, exchange, &member.host, upstream.headers_mut());
-        if self.denies_direct && direct::is_advertised_by(grant.route().rule()) {
-            // The answer is read here, whole and plain.
-            upstream.headers_mut().remove(ACCEPT_ENCODING);
-            upstream.headers_mut().remove(RANGE);
+        let host = self.headers.host(&member.host, Some(request.headers()));
+        let mut upstream = member.request(request.method(), grant.route().target(), host);
+        // What is rewritten is read here.
+        let plain = self.denies_direct && direct::is_advertised_by(grant.route().rule());
+        self.headers.to_upstream(request, grant, exchange, plain, &mut upstream);
+        if fresh {
+            upstream = upstream.alone();
         }
 
         let progress = Rc::new(Progress::new(Overdue::Response, self.client_patience));
@@ -190,16 +184,17 @@ impl Proxy {
             meter.clone(),
             exchange.clone(),
         );
-        let sending = match framing {
-            Framing::None => upstream.send_body(body::None::new()),
-            Framing::Length(length) => upstream.send_body(SizedStream::new(length, upload)),
-            Framing::Chunked => upstream.send_body(BodyStream::new(upload)),
+        let body = match framing {
+            Framing::None => Body::None,
+            Framing::Length(length) => Body::Length(length, upload),
+            Framing::Chunked => Body::Chunked(upload),
         };
+        let sending = member.origin.send(upstream, body);
         let mut call = Calling { exchange, started, outcome: Call::ClientAborted };
         let outcome = within(self.limits, &progress, sending).await;
         let outcome = outcome.map_err(overdue).and_then(|sent| sent.map_err(failed));
         call.outcome = match &outcome {
-            Ok(response) if response.status().is_server_error() => Call::ErrorStatus,
+            Ok(response) if response.head.status.is_server_error() => Call::ErrorStatus,
             Ok(_) => Call::Ok,
             Err(error) => error.call(),
         };
@@ -215,16 +210,16 @@ impl Proxy {
     fn response(
         &self,
         framing: download::Framing,
-        mut upstream: ClientResponse,
+        upstream: Response,
         lease: Lease<'_>,
         Forwarded { grant, request, meter, exchange, .. }: Forwarded<'_>,
     ) -> HttpResponse {
-        let mut response = HttpResponse::build(upstream.status());
-        self.headers.to_client(upstream.headers(), lease.member, (request, grant.route()), &mut response);
+        let mut response = HttpResponse::build(upstream.head.status);
+        self.headers.to_client(&upstream.head, lease.member, (request, grant.route()), &mut response);
         let expected = download::expected(framing, request.method());
         let held = (lease.held, Connection::of(request).map(Connection::serve));
         let body = Download::new(
-            upstream.take_payload(),
+            upstream.body,
             self.limits.upstream_idle,
             held,
             meter.clone(),

@@ -2,8 +2,7 @@
 
 use std::{cell::Cell, sync::Arc, time::Duration};
 
-use actix_web::http::{header::HeaderValue, uri::PathAndQuery};
-use awc::{ClientRequest, http::Method};
+use actix_web::http::{Method, header::HeaderValue, uri::PathAndQuery};
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -11,7 +10,7 @@ use tokio::{
 
 use super::ProxyError;
 use crate::{
-    http_client::{Connections, HttpClient, Tls, host_of},
+    http_client::{Connections, Origin, Request, Tls, host_of},
     settings::Mlflow,
     upstream::{Occupied, Upstream},
 };
@@ -33,9 +32,7 @@ pub(super) struct Member {
     pub(super) host: HeaderValue,
     /// The path of its URL, which is put before every path; without a slash at the end.
     pub(super) prefix: String,
-    client: HttpClient,
-    /// Its connections are never used twice: for a second try, after a kept one was found closed.
-    fresh: HttpClient,
+    pub(super) origin: Origin,
     /// One permit for each connection that may be in use; held until the response's last byte.
     connections: Arc<Semaphore>,
 }
@@ -116,39 +113,19 @@ impl Member {
         let connections = Connections {
             connect_timeout: settings.connect_timeout,
             keep_alive: settings.keep_alive,
-            // As many as there are permits: awc's own queue has no deadline, so nothing may ever wait there.
             limit: settings.max_connections.get(),
         };
         Self {
             upstream: Arc::clone(upstream),
             host: HeaderValue::try_from(host_of(url)).unwrap_or_else(|_| HeaderValue::from_static("")),
             prefix: url.path().trim_end_matches('/').to_owned(),
-            client: HttpClient::new(url, tls, connections),
-            fresh: HttpClient::new(url, tls, connections),
+            origin: Origin::new(url, tls, connections),
             connections: Arc::new(Semaphore::new(settings.max_connections.get())),
         }
     }
 
-    /// A request to this server; on a connection that nobody used before, if it must be.
-    ///
-    /// # Errors
-    /// A target that is none behind the server's own path: without that path it would be another one.
-    pub(super) fn request(
-        &self,
-        method: Method,
-        target: &PathAndQuery,
-        fresh: bool,
-    ) -> Result<ClientRequest, ProxyError> {
-        let target = if self.prefix.is_empty() {
-            target.clone()
-        } else {
-            let target = format!("{}{target}", self.prefix);
-            PathAndQuery::try_from(target).map_err(|_| ProxyError::TargetTooLong)?
-        };
-        Ok(if fresh {
-            self.fresh.request(method, target).force_close()
-        } else {
-            self.client.request(method, target)
-        })
+    /// A request to this server, at its own path.
+    pub(super) fn request(&self, method: &Method, target: &PathAndQuery, host: &HeaderValue) -> Request {
+        Request::new(method, &self.prefix, target.as_str(), host)
     }
 }

@@ -14,7 +14,7 @@ use url::Url;
 
 use crate::{
     error::ERROR_SOURCE,
-    http_client::{Connections, HttpClient, Tls, host_of},
+    http_client::{Connections, HttpClient, Response, Tls, host_of},
 };
 
 /// Time for a whole exchange with a small body.
@@ -101,6 +101,19 @@ impl Answer {
         let body = response.body().limit(MAX_ANSWER).await.map_err(|error| error.to_string())?;
         let (status, headers) = (response.status(), response.headers().clone());
         Ok(Self { status, headers, body: body.to_vec(), took: began.elapsed() })
+    }
+
+    /// The same of the way that requests go.
+    ///
+    /// # Errors
+    /// As [`Answer::read`].
+    pub(in crate::cli) async fn of(
+        Response { head, body }: Response,
+        began: Instant,
+    ) -> Result<Self, String> {
+        let body = body.read(MAX_ANSWER).await.map_err(|error| error.to_string())?.to_vec();
+        let headers = head.fields.into_iter().collect();
+        Ok(Self { status: head.status, headers, body, took: began.elapsed() })
     }
 
     /// Whether the gateway answered by itself; MLflow's answers never say so.

@@ -66,7 +66,7 @@ impl Server<'_> {
         let exchange = async {
             let began = Instant::now();
             let answer = self.proxy.ask(self.upstream, &target).await.map_err(|error| error.to_string())?;
-            Answer::read(answer, began).await
+            Answer::of(answer, began).await
         };
         timeout(patience, exchange).await.unwrap_or_else(|_| Err(format!("no answer within {patience:?}")))
     }
