@@ -10,7 +10,7 @@ use actix_web::{
     HttpRequest, HttpResponse,
     http::{
         StatusCode,
-        header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderName, RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
     },
 };
 use serde_json::json;
@@ -315,15 +315,20 @@ pub fn respond(error: &GatewayError, request: &HttpRequest) -> HttpResponse {
     response
 }
 
+/// Limit, remaining, reset; each with its elder.
+static ALLOWANCE_FIELDS: [[HeaderName; 2]; 3] = [
+    [HeaderName::from_static("ratelimit-limit"), HeaderName::from_static("x-ratelimit-limit")],
+    [HeaderName::from_static("ratelimit-remaining"), HeaderName::from_static("x-ratelimit-remaining")],
+    [HeaderName::from_static("ratelimit-reset"), HeaderName::from_static("x-ratelimit-reset")],
+];
+
 /// Tells a client what is left to it, under the names of draft-ietf-httpapi-ratelimit-headers-07 and their elders.
 pub fn tell_allowance(Allowance { limit, remaining, reset }: Allowance, headers: &mut HeaderMap) {
-    for (name, elder, value) in [
-        ("ratelimit-limit", "x-ratelimit-limit", u64::from(limit)),
-        ("ratelimit-remaining", "x-ratelimit-remaining", u64::from(remaining)),
-        ("ratelimit-reset", "x-ratelimit-reset", reset),
-    ] {
-        headers.insert(HeaderName::from_static(name), value.into());
-        headers.insert(HeaderName::from_static(elder), value.into());
+    for ([name, elder], value) in
+        ALLOWANCE_FIELDS.iter().zip([u64::from(limit), u64::from(remaining), reset].map(HeaderValue::from))
+    {
+        headers.insert(name.clone(), value.clone());
+        headers.insert(elder.clone(), value);
     }
 }
 

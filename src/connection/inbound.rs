@@ -118,6 +118,12 @@ impl<T> Inbound<T> {
         }
     }
 
+    /// Keeps what may not be handed over yet.
+    fn keep(&mut self, ahead: Vec<u8>) {
+        self.connection.has_ahead.set(!ahead.is_empty());
+        self.ahead = ahead;
+    }
+
     /// How many of these bytes may be handed over.
     fn take(&mut self, allowed: &Allowed, bytes: &[u8]) -> io::Result<usize> {
         match allowed {
@@ -268,6 +274,7 @@ impl<T: AsyncRead + Unpin> Inbound<T> {
                 return Poll::Ready(Ok(()));
             }
             self.ahead.extend_from_slice(piece.filled());
+            self.connection.has_ahead.set(true);
         }
         Poll::Pending
     }
@@ -296,7 +303,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Inbound<T> {
                 let bytes = &buf.filled()[before..];
                 if bytes.is_empty() || !this.begins_blank(&allowed, bytes) {
                     let count = this.take(&allowed, bytes)?;
-                    this.ahead = bytes[count..].to_vec();
+                    this.keep(bytes[count..].to_vec());
                     buf.set_filled(before + count);
                     return Poll::Ready(Ok(()));
                 }
@@ -315,7 +322,7 @@ impl<T: AsyncRead + Unpin> AsyncRead for Inbound<T> {
             let fits = ahead.len().min(buf.remaining());
             let count = this.take(&allowed, &ahead[..fits])?;
             buf.put_slice(&ahead[..count]);
-            this.ahead = ahead[count..].to_vec();
+            this.keep(ahead[count..].to_vec());
             return Poll::Ready(Ok(()));
         }
     }

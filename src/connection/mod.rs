@@ -40,6 +40,8 @@ pub(crate) struct Connection {
     is_last: Cell<bool>,
     /// The head that was read last has a `#` in its target.
     fragment: Cell<bool>,
+    /// Bytes of what follows were read already, and wait to be handed over.
+    has_ahead: Cell<bool>,
     /// The last response said that it closes: what is read behind that is nobody's request (RFC 9112 §9.6).
     closing: Cell<bool>,
     /// Bytes received, and bytes of bodies among them, since an upload began.
@@ -78,7 +80,9 @@ impl Connection {
         self.begun.set(self.begun.get() + 1);
         self.body_left.set(body_length(head.headers()));
         self.is_last.set(head.connection_type() == ConnectionType::Close);
-        self.wake_reader();
+        if self.body_left.get() > 0 {
+            self.wake_reader();
+        }
         Some(self.serve())
     }
 
@@ -112,8 +116,12 @@ pub(crate) struct UnderWay(Rc<Connection>);
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        self.0.under_way.set(self.0.under_way.get() - 1);
-        self.0.wake_reader();
+        let connection = &self.0;
+        connection.under_way.set(connection.under_way.get() - 1);
+        // Else the reader is woken by the next bytes that come, and has nothing to do before.
+        if connection.has_ahead.get() || connection.body_left.get() > 0 || connection.closing.get() {
+            connection.wake_reader();
+        }
     }
 }
 

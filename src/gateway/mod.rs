@@ -44,7 +44,7 @@ use crate::{
     policy::{self, Grant, body::Checked},
     proxy::Proxy,
     routing::{Reach, Route, RouteError},
-    telemetry::{self, Caller, Channels, Exchange, Metrics},
+    telemetry::{self, Caller, Channels, Exchange, Metrics, Series},
     upstream::Upstreams,
     usage::Usage,
 };
@@ -71,8 +71,8 @@ impl Gateway {
         let resources = &shared.resources;
         let authenticator = Authenticator::new(&resources.keys, resources.auth_tls.as_ref());
         let proxy = Proxy::new(&shared.settings, &shared.upstreams, resources.mlflow_tls.as_ref());
-        let (metrics, log) = (resources.metrics.clone(), resources.log.clone());
-        let channels = Rc::new(Channels { metrics, log, traces: shared.traces.clone() });
+        let (series, log) = (Series::new(resources.metrics.clone()), resources.log.clone());
+        let channels = Rc::new(Channels { series, log, traces: shared.traces.clone() });
         Self { shared, channels, authenticator, proxy }
     }
 
@@ -89,7 +89,7 @@ impl Gateway {
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
-        &self.channels.metrics
+        self.channels.series.metrics()
     }
 
     /// Differs between two processes whose settings, secrets apart, differ.
@@ -258,13 +258,15 @@ fn refuse(
 }
 
 /// A panic is an error like others, and a count: without this the client would get no response at all.
-async fn contained<T>(
+fn contained<T>(
     metrics: &Metrics,
     work: impl Future<Output = Result<T, GatewayError>>,
-) -> Result<T, GatewayError> {
-    AssertUnwindSafe(work).catch_unwind().await.unwrap_or_else(|_| {
-        metrics.panicked();
-        Err(GatewayError::Panicked)
+) -> impl Future<Output = Result<T, GatewayError>> {
+    AssertUnwindSafe(work).catch_unwind().map(|outcome| {
+        outcome.unwrap_or_else(|_| {
+            metrics.panicked();
+            Err(GatewayError::Panicked)
+        })
     })
 }
 

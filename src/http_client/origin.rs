@@ -97,7 +97,8 @@ impl Origin {
         let idle = if alone { None } else { self.idle() };
         let mut wire = match idle {
             Some(wire) => wire,
-            None => self.connect().await?,
+            // Apart, for what is seldom needed would make every exchange's future three times as large.
+            None => Box::pin(self.connect()).await?,
         };
         let head = request.into_bytes(&body).freeze();
         let mut upload = Upload {

@@ -4,7 +4,7 @@
 use std::{
     cell::Cell,
     future::Future,
-    pin::pin,
+    pin::{Pin, pin},
     task::Poll,
     time::{Duration, Instant},
 };
@@ -91,9 +91,8 @@ impl Progress {
 pub(super) async fn within<T>(
     limits: Limits,
     progress: &Progress,
-    exchange: impl Future<Output = T>,
+    mut exchange: Pin<&mut impl Future<Output = T>>,
 ) -> Result<T, Overdue> {
-    let mut exchange = pin!(exchange);
     let mut timer = pin!(sleep_until(progress.deadline(limits).into()));
     poll_fn(|cx| {
         if let Poll::Ready(outcome) = exchange.as_mut().poll(cx) {
@@ -134,7 +133,7 @@ mod tests {
     async fn whoever_is_silent_too_long_ends_the_exchange() {
         for awaited in [Overdue::Client, Overdue::UpstreamWrite, Overdue::Response] {
             let progress = progress(awaited);
-            assert_eq!(within(LIMITS, &progress, pending::<()>()).await, Err(awaited));
+            assert_eq!(within(LIMITS, &progress, pin!(pending::<()>())).await, Err(awaited));
         }
     }
 
@@ -148,7 +147,7 @@ mod tests {
                 progress.client_sent(40);
             }
         };
-        assert_eq!(within(LIMITS, &progress, exchange).await, Ok(()));
+        assert_eq!(within(LIMITS, &progress, pin!(exchange)).await, Ok(()));
     }
 
     #[actix_rt::test]
@@ -160,7 +159,7 @@ mod tests {
                 progress.wait_for(Overdue::Client);
             }
         };
-        assert_eq!(within::<()>(LIMITS, &progress, exchange).await, Err(Overdue::Client));
+        assert_eq!(within::<()>(LIMITS, &progress, pin!(exchange)).await, Err(Overdue::Client));
     }
 
     #[actix_rt::test]
@@ -173,6 +172,6 @@ mod tests {
                 progress.restart(Overdue::Client);
             }
         };
-        assert_eq!(within::<()>(LIMITS, &progress, exchange).await, Err(Overdue::Client));
+        assert_eq!(within::<()>(LIMITS, &progress, pin!(exchange)).await, Err(Overdue::Client));
     }
 }

@@ -19,7 +19,7 @@ impl Proxy {
     /// One that is not there, or no answer.
     pub(crate) async fn look_up(&self, grant: &Grant, mentions: &Mentions) -> Result<(), ProxyError> {
         for model_id in &mentions.model_ids {
-            let found = timeout(self.limits.response, self.has_model(grant, model_id));
+            let found = timeout(self.limits.response, Box::pin(self.has_model(grant, model_id)));
             let found = found.await.map_err(|_| ProxyError::UpstreamTimeout("to answer"))??;
             if !found {
                 return Err(Outside::model(grant.principal()).into());

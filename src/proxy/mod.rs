@@ -9,7 +9,7 @@ mod lookup;
 mod pool;
 mod upload;
 
-use std::{cell::Cell, num::NonZeroU64, rc::Rc, sync::Arc, time::Instant};
+use std::{cell::Cell, num::NonZeroU64, pin::pin, rc::Rc, sync::Arc, time::Instant};
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -189,7 +189,7 @@ impl Proxy {
             Framing::Length(length) => Body::Length(length, upload),
             Framing::Chunked => Body::Chunked(upload),
         };
-        let sending = member.origin.send(upstream, body);
+        let sending = pin!(member.origin.send(upstream, body));
         let mut call = Calling { exchange, started, outcome: Call::ClientAborted };
         let outcome = within(self.limits, &progress, sending).await;
         let outcome = outcome.map_err(overdue).and_then(|sent| sent.map_err(failed));

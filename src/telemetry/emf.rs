@@ -267,6 +267,7 @@ fn rounded(number: f64) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::telemetry::Series;
     use crate::{
         settings::Settings,
         telemetry::{Call, Dependency, Lookup, Tier, Validation},
@@ -289,9 +290,10 @@ mod tests {
     #[test]
     fn a_minute_is_the_difference_to_the_minute_before() {
         let metrics = Metrics::new().unwrap();
-        let request = |route: &str, milliseconds: u64| {
-            metrics.request_began();
-            metrics.request_ended(route, "GET", StatusCode::OK, Duration::from_millis(milliseconds));
+        let series = Series::new(metrics.clone());
+        let request = |route: &'static str, milliseconds: u64| {
+            series.request_began();
+            series.request_ended(route, "GET", StatusCode::OK, Duration::from_millis(milliseconds));
         };
         request("read", 3);
         let mut emf = emf(&metrics);
@@ -300,9 +302,9 @@ mod tests {
         request("read", 700);
         request("artifact_read", 90_000);
         request("open", 1);
-        metrics.upstream_called(Call::Ok, Duration::from_millis(2));
-        metrics.upstream_called(Call::Reset, Duration::from_millis(2));
-        metrics.upstream_called(Call::ClientAborted, Duration::from_millis(2));
+        series.upstream_called(Call::Ok, Duration::from_millis(2));
+        series.upstream_called(Call::Reset, Duration::from_millis(2));
+        series.upstream_called(Call::ClientAborted, Duration::from_millis(2));
         metrics.key_looked_up(Tier::Memory, Lookup::Hit);
         metrics.key_looked_up(Tier::Memory, Lookup::Miss);
         metrics.key_looked_up(Tier::Redis, Lookup::Hit);
@@ -342,8 +344,9 @@ mod tests {
     #[test]
     fn what_is_above_every_bound_is_told_as_well() {
         let metrics = Metrics::new().unwrap();
+        let series = Series::new(metrics.clone());
         let mut emf = emf(&metrics);
-        metrics.answered("read", Duration::from_secs(60));
+        series.answered("read", Duration::from_secs(60));
         assert_eq!(told(&mut emf, &metrics)[0]["OverheadMs"]["Values"], json!([2000]));
     }
 }

@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::{
     RequestContext,
-    metrics::{Call, Metrics},
+    metrics::{Call, Series},
     otlp::{RequestSpan, Traces},
     request_line::{LONGEST_PATH, RequestLine, RequestLog, milliseconds},
 };
@@ -63,7 +63,7 @@ pub struct Caller {
 /// Where it is told; one for each worker, so that workers do not count each other's references.
 #[derive(Debug)]
 pub struct Channels {
-    pub(crate) metrics: Metrics,
+    pub(crate) series: Series,
     pub(crate) log: Option<RequestLog>,
     pub(crate) traces: Option<Traces>,
 }
@@ -78,7 +78,7 @@ pub(super) const GONE: u16 = 499;
 impl Exchange {
     /// One that begins now: what `client` asks for is the gateway's own to answer, until a step says otherwise.
     pub fn begin(request: &ServiceRequest, client: Client, channels: &Rc<Channels>) -> Self {
-        channels.metrics.request_began();
+        channels.series.request_began();
         let path = request.path();
         let exchange = Self(Rc::new(Account {
             channels: Rc::clone(channels),
@@ -149,7 +149,7 @@ impl Exchange {
     /// A call to MLflow for it ended, or its response began.
     pub fn called(&self, outcome: Call, took: Duration) {
         if let Some((elder, took)) = self.0.call.replace(Some((outcome, took))) {
-            self.0.channels.metrics.upstream_called(elder, took);
+            self.0.channels.series.upstream_called(elder, took);
         }
         self.waited(took);
     }
@@ -169,17 +169,17 @@ impl Exchange {
         let account = &self.0;
         account.status.set(Some(status));
         let overhead = account.started.elapsed().saturating_sub(account.waited.get());
-        account.channels.metrics.answered(account.route.get(), overhead);
+        account.channels.series.answered(account.route.get(), overhead);
     }
 
     pub fn received(&self, bytes: u64) {
         self.0.bytes_in.set(self.0.bytes_in.get() + bytes);
-        self.0.channels.metrics.received(bytes);
+        self.0.channels.series.received(bytes);
     }
 
     pub fn sent(&self, bytes: u64) {
         self.0.bytes_out.set(self.0.bytes_out.get() + bytes);
-        self.0.channels.metrics.sent(bytes);
+        self.0.channels.series.sent(bytes);
     }
 }
 
@@ -199,13 +199,13 @@ impl Drop for Account {
         let status = self.status.get().unwrap_or_else(gone);
         let (route, reason, method) = (self.route.get(), self.reason.get(), known(&self.method));
         if let Some(reason) = reason {
-            self.channels.metrics.denied(reason);
+            self.channels.series.metrics().denied(reason);
         }
         if let Some((outcome, took)) = self.call.get() {
-            self.channels.metrics.upstream_called(outcome, took);
+            self.channels.series.upstream_called(outcome, took);
         }
         let took = self.started.elapsed();
-        self.channels.metrics.request_ended(route, method, status, took);
+        self.channels.series.request_ended(route, method, status, took);
         if let Some(log) = &self.channels.log {
             self.log(log, status, took);
         }

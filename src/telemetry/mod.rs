@@ -14,5 +14,5 @@ pub(crate) use exchange::is_failure;
 pub use exchange::{Caller, Channels, Exchange};
 pub use lines::{LineWriter, Lines};
 pub use logs::{Log, LogFilter, init};
-pub use metrics::{Call, Delivery, Dependency, Lookup, Metrics, Tier, Validation};
+pub use metrics::{Call, Delivery, Dependency, Lookup, Metrics, Series, Tier, Validation};
 pub use request_line::RequestLog;

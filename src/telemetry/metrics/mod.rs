@@ -1,10 +1,10 @@
 //! What Prometheus is told. Every label's value is a word of ours, never a client's, so that their number is bounded.
 
 mod labels;
+mod series;
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
-use actix_web::http::StatusCode;
 use prometheus::{
     HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, PullingGauge,
     Registry, TextEncoder, core::Collector, proto::MetricFamily,
@@ -12,6 +12,7 @@ use prometheus::{
 
 use crate::{GIT_SHA, VERSION};
 pub use labels::{Call, Delivery, Dependency, Lookup, Tier, Validation};
+pub use series::Series;
 
 /// The counters of one gateway; a clone counts into the same ones. Every request has one, so it is one pointer.
 #[derive(Debug, Clone)]
@@ -172,29 +173,8 @@ impl Metrics {
         let _ = gauge.map(|gauge| self.registry.register(Box::new(gauge)));
     }
 
-    pub fn request_began(&self) {
-        self.in_flight_requests.inc();
-    }
-
-    /// A response's head is there; `overhead` is the gateway's own part of the time until then.
-    pub fn answered(&self, route: &str, overhead: Duration) {
-        self.overhead.with_label_values(&[route]).observe(overhead.as_secs_f64());
-    }
-
-    pub fn request_ended(&self, route: &str, method: &str, status: StatusCode, took: Duration) {
-        let labels = [route, method, status.as_str()];
-        self.http_requests.with_label_values(&labels).inc();
-        self.http_requests_duration.with_label_values(&labels).observe(took.as_secs_f64());
-        self.in_flight_requests.dec();
-    }
-
     pub fn denied(&self, reason: &str) {
         self.denied.with_label_values(&[reason]).inc();
-    }
-
-    pub fn upstream_called(&self, outcome: Call, took: Duration) {
-        self.upstream_requests.with_label_values(&[outcome.word()]).inc();
-        self.upstream_duration.with_label_values(&[outcome.word()]).observe(took.as_secs_f64());
     }
 
     /// What was last found out about something that the gateway needs; one that it does not use has no gauge.
@@ -205,14 +185,6 @@ impl Metrics {
             Dependency::Redis => &self.redis_up,
         };
         gauge.with_label_values::<&str>(&[]).set(up.into());
-    }
-
-    pub fn received(&self, bytes: u64) {
-        self.bytes.with_label_values(&["in"]).inc_by(bytes);
-    }
-
-    pub fn sent(&self, bytes: u64) {
-        self.bytes.with_label_values(&["out"]).inc_by(bytes);
     }
 
     pub fn key_looked_up(&self, tier: Tier, result: Lookup) {
