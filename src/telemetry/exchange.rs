@@ -226,6 +226,9 @@ impl Account {
         let (call, reason) = (self.call.get(), self.reason.get());
         let aborted = matches!(call, Some((Call::ClientAborted, _))).then_some("client_aborted");
         log.write(&RequestLine {
+            timestamp: Timestamp::now(),
+            level: "INFO",
+            message: "request",
             request_id: self.context.request_id(),
             trace_id: self.context.trace_id(),
             method: self.method.as_str(),

@@ -23,9 +23,12 @@ pub struct RequestLog {
 }
 
 /// What a line tells, in this order: no query, no credential, no address that is only claimed. What is not known is left
-/// out.
+/// out. One flat struct: with its beginning in another, flattened, a line took half as long again.
 #[derive(Debug, Serialize)]
 pub(super) struct RequestLine<'a> {
+    pub(super) timestamp: Timestamp,
+    pub(super) level: &'static str,
+    pub(super) message: &'static str,
     pub(super) request_id: &'a str,
     pub(super) trace_id: &'a str,
     pub(super) method: &'a str,
@@ -48,16 +51,6 @@ pub(super) struct RequestLine<'a> {
     pub(super) bytes_in: u64,
     pub(super) bytes_out: u64,
     pub(super) latency_ms: f64,
-}
-
-/// A line as JSON has it.
-#[derive(Serialize)]
-struct Entry<'a> {
-    timestamp: Timestamp,
-    level: &'static str,
-    message: &'static str,
-    #[serde(flatten)]
-    line: &'a RequestLine<'a>,
 }
 
 impl RequestLog {
@@ -84,16 +77,16 @@ impl RequestLine<'_> {
 
     fn json(&self) -> serde_json::Result<Vec<u8>> {
         let mut written = Vec::with_capacity(768);
-        let (timestamp, level, message) = (Timestamp::now(), "INFO", "request");
-        serde_json::to_writer(&mut written, &Entry { timestamp, level, message, line: self })?;
+        serde_json::to_writer(&mut written, self)?;
         written.push(b'\n');
         Ok(written)
     }
 
     fn text(&self) -> serde_json::Result<Vec<u8>> {
-        let mut written = format!("{:.6} INFO request", Timestamp::now());
+        let mut written = format!("{:.6} {} {}", self.timestamp, self.level, self.message);
         if let Value::Object(fields) = serde_json::to_value(self)? {
-            written.extend(fields.iter().map(|(name, value)| format!(" {name}={value}")));
+            let behind = fields.iter().skip_while(|(name, _)| *name != "request_id");
+            written.extend(behind.map(|(name, value)| format!(" {name}={value}")));
         }
         written.push('\n');
         Ok(written.into_bytes())
