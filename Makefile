@@ -6,7 +6,7 @@ CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-unit test-e2e test-deploy checkov test-compat fuzz soak attack lint deny packages clean
+.PHONY: help run demo test test-unit test-e2e test-deploy checkov test-compat microbench budgets budgets-record fuzz soak attack lint deny packages clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 14
@@ -17,7 +17,7 @@ run: $(VENV)/.done release ## Run MLflow and the gateway here, with a key and th
 demo: $(VENV)/.done release ## The same, then register a model through the gateway with MLflow's own client
 	@exec $(PYTHON) scripts/stack.py demo
 
-test: packages test-unit test-e2e test-deploy ## Everything it needs, then all tests
+test: packages test-unit test-e2e test-deploy budgets ## Everything it needs, then all tests
 
 test-unit: ## Unit tests, and the gateway on real sockets between recording fakes
 	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked; fi
@@ -56,6 +56,19 @@ test-compat: $(VENV)/.done ## Whether the routes of the two minor versions of ML
 	done
 	MLFLOW_COMPAT=$(subst $() ,:,$(COMPAT:%=$(CURDIR)/$(VENV)/compat/%)) $(PYTHON) -m pytest tests/e2e/test_routes.py
 
+BENCH := cargo bench --quiet --locked --features bench --bench
+
+microbench: ## How long each step of a request takes, by criterion
+	$(BENCH) time
+
+budgets: ## Whether each step of a request keeps to its instructions (benches/budgets.toml)
+	@scripts/packages.sh valgrind
+	$(BENCH) instructions
+
+budgets-record: ## Write down the instructions that each step takes now
+	@scripts/packages.sh valgrind
+	$(BENCH) instructions -- --record
+
 soak: $(VENV)/.done release ## 10 GB up and down with MLflow's client (40 GB of disk)
 	HOKUSAI_GATEWAY=target/release/hokusai-gateway SOAK_MIB=10240 \
 		$(PYTHON) -m pytest tests/e2e -k gigabytes -s
@@ -83,6 +96,7 @@ target/tools/bin/cargo-fuzz:
 lint: ## Formatting and lints, as CI does them
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --benches --features bench -- -D warnings
 
 deny: target/tools/bin/cargo-deny ## Licences, sources and bans of the dependencies
 	target/tools/bin/cargo-deny check --hide-inclusion-graph bans licenses sources

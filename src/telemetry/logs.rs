@@ -1,6 +1,6 @@
 //! Where events go: standard output, as JSON lines or as text, by a thread of its own. Whoever logs never waits for it.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write};
 
 use tracing_appender::non_blocking::{NonBlocking, NonBlockingBuilder, WorkerGuard};
 
@@ -46,13 +46,18 @@ impl std::fmt::Debug for LogFilter {
 
 /// Starts logging for the whole process. A second call changes nothing.
 pub fn init(settings: &Telemetry, metrics: &Metrics) -> Log {
+    init_to(io::stdout(), settings, metrics)
+}
+
+/// As [`init`], with lines for somebody else.
+pub(crate) fn init_to(out: impl Write + Send + 'static, settings: &Telemetry, metrics: &Metrics) -> Log {
     let json = match settings.log {
         LogFormat::Json => true,
         LogFormat::Text => false,
         LogFormat::Auto => !io::stdout().is_terminal(),
     };
     let (out, writer) =
-        NonBlockingBuilder::default().buffered_lines_limit(WAITING).thread_name("log").finish(io::stdout());
+        NonBlockingBuilder::default().buffered_lines_limit(WAITING).thread_name("log").finish(out);
     let dropped = out.error_counter();
     metrics.count_dropped_lines(move || dropped.dropped_lines());
     let events = filter_fn(|metadata| metadata.is_event());

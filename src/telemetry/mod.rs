@@ -12,6 +12,8 @@ mod span;
 pub use context::{RequestContext, X_REQUEST_ID, stamp_request_id};
 pub use exchange::Exchange;
 pub(crate) use exchange::is_failure;
+#[cfg(feature = "bench")]
+pub(crate) use logs::init_to;
 pub use logs::{Log, LogFilter, init};
 pub use metrics::{Call, Delivery, Dependency, Lookup, Metrics, Tier, Validation};
 pub use span::GatewayRootSpan;

@@ -1,0 +1,46 @@
+//! Requests that the gateway answers by itself, from the parsed head to the response: with the making of the request,
+//! all that is wrapped around the walk, the metrics, and the line in the log.
+
+use std::{fs, rc::Rc};
+
+use actix_web::{
+    dev::Service as _,
+    http::{Method, StatusCode},
+};
+use futures_util::FutureExt as _;
+use hokusai_gateway::benching;
+
+use super::{
+    Run,
+    fixtures::{self, BEARER, settings},
+    requests, run,
+};
+
+/// A key that may only read asks for a deletion: the whole walk down to the policy, and a 403 with its body.
+pub(super) fn denied() -> Run {
+    answered(Method::POST, requests::DELETE, StatusCode::FORBIDDEN)
+}
+
+pub(super) fn live() -> Run {
+    answered(Method::GET, "/live", StatusCode::OK)
+}
+
+fn answered(method: Method, target: &'static str, status: StatusCode) -> Run {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.toml");
+    fs::write(&path, fixtures::key_file(1)).unwrap();
+    let settings = settings(&[
+        ("HOKUSAI__AUTH__KEY_FILE__PATH", path.to_str().unwrap()),
+        ("HOKUSAI__TELEMETRY__LOG", "json"),
+        ("HOKUSAI__AUDIT__OUTPUT", "off"),
+    ]);
+    let log = benching::log_to_nowhere(&settings).unwrap();
+    let application = benching::application(settings).unwrap();
+    let application = Rc::new(application.now_or_never().unwrap());
+    run(move || {
+        let _log = &log;
+        let request = requests::asking(method.clone(), target, BEARER).to_request();
+        let response = application.call(request).now_or_never().unwrap().unwrap();
+        assert_eq!(response.status(), status);
+    })
+}
