@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import signal
 import sys
 import time
 from pathlib import Path
@@ -44,6 +45,8 @@ def options() -> argparse.Namespace:
 
 
 def main() -> int:
+    # What was started is stopped, whoever ends this.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     given = options()
     if given.again:
         results = Results.load(given.again)
@@ -54,16 +57,18 @@ def main() -> int:
         about = machine.describe() | {"rounds": given.rounds, "seconds": given.seconds, "began": time.strftime("%Y-%m-%d")}
         results = Results(about)
         contenders = [contender for contender in EVERY if contender.name in given.contenders]
+        plan = Plan(contenders, given.scenarios, given.rounds, given.seconds, results)
         begin = time.monotonic()
         try:
-            run(Plan(contenders, given.scenarios, given.rounds, given.seconds, results), [int(count) for count in given.workers])
+            run(plan, [int(count) for count in given.workers])
         except WrongAnswer as wrong:
             print(f"not measured: {wrong}", file=sys.stderr)
             return 1
-        results.about["minutes"] = round((time.monotonic() - begin) / 60, 1)
-        results.save(RESULTS)
+        finally:
+            results.about["minutes"] = round((time.monotonic() - begin) / 60, 1)
+            results.save(RESULTS)
     print()
-    print(report.tables(results))
+    print(report.terminal(results))
     if given.document:
         given.document.write_text(report.document(results))
     return 0

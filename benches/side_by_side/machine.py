@@ -34,7 +34,7 @@ def describe() -> dict[str, object]:
         "kernel": f"{platform.system()} {platform.release()}",
         "system": _first(r'PRETTY_NAME="(.+)"', Path("/etc/os-release").read_text()),
         "load_average": os.getloadavg()[0],
-        "commit": _said(["git", "-C", ROOT, "describe", "--always", "--dirty", "--exclude=*"]),
+        "commit": _first(r"\((\w+)\)", _said([gateway_binary(), "--version"])),
         "versions": {name: _version(command) for name, command in VERSIONS.items()} | _python_packages(),
     }
 

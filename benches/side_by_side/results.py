@@ -61,7 +61,7 @@ class Results:
         return Spread.of(ours[number] / theirs[number] for number in ours if theirs.get(number))
 
     def contenders(self, scenario: str, workers: int) -> list[str]:
-        """Those that were measured, in the order in which they were."""
+        """Those that were measured, in the order of the first round."""
         measured = (record for record in self.records if (record.scenario, record.workers) == (scenario, workers))
         return list(dict.fromkeys(record.contender for record in measured))
 

@@ -22,6 +22,7 @@ EVERY: list[Contender] = [
     NGINX_AUTH,
     Nginx("nginx-tuned", "the same, log in blocks, open file cache", authenticates=True, tuned=True),
     NGINX_BARE,
+    Nginx("nginx-large", "the same, buffers of 64 KiB", large_buffers=True),
     HAPROXY,
     HAProxy("haproxy-splice", "the same, `option splice-auto`", splices=True),
     Caddy("caddy", "Caddy, `forward_auth`, JSON log"),

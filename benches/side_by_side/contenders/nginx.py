@@ -27,6 +27,7 @@ http {{
     # Bodies are streamed; a response goes through memory, never through a file.
     proxy_request_buffering off;
     proxy_max_temp_file_size 0;
+    {buffers}
     upstream mlflow {{ server {upstream}; keepalive 256; keepalive_requests 1000000000; }}
     {of_http}
     server {{
@@ -41,6 +42,8 @@ http {{
     }}
 }}
 """
+
+LARGE_BUFFERS = "proxy_buffers 16 64k; proxy_busy_buffers_size 128k; client_body_buffer_size 128k;"
 
 # The fields are those of the gateway's line.
 LOG = """
@@ -101,6 +104,8 @@ class Nginx:
     authenticates: bool = False
     # The log written in blocks, and the files of the cache kept open: what an expert would add.
     tuned: bool = False
+    # For streams, at the cost of memory for each of them.
+    large_buffers: bool = False
 
     def start(self, bed: Testbed, workers: int) -> Server:
         folder, port = bed.folder_of(self.name), free_port()
@@ -114,6 +119,7 @@ class Nginx:
             workers=workers,
             folder=folder,
             user=as_root(),
+            buffers=LARGE_BUFFERS if self.large_buffers else "",
             port=port,
             upstream=bed.upstream.address,
             of_http=of_http,

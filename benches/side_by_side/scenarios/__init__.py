@@ -1,4 +1,4 @@
-"""What is measured, one file for each kind of load. Every round goes through all contenders in turn."""
+"""What is measured, one file for each kind of load. Every round goes through all contenders."""
 
 from __future__ import annotations
 
@@ -40,3 +40,8 @@ def running(bed: Testbed, contenders: list[Contender], workers: int) -> Iterator
     finally:
         for server in servers.values():
             server.stop()
+
+
+def in_turn(servers: dict[str, Server], number: int) -> list[tuple[str, Server]]:
+    """There and back again: nobody always comes behind the same one."""
+    return list(servers.items()) if number % 2 == 0 else list(reversed(servers.items()))

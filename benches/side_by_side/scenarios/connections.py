@@ -18,7 +18,7 @@ LOADED, IDLE = "memory", "idle"
 CONNECTIONS, IDLE_CONNECTIONS = 256, 10_000
 MEASURED = ("gateway", "nginx-auth", "haproxy", "caddy")
 # Each round starts all anew; more of them say nothing new.
-MOST_ROUNDS = 3
+MOST_ROUNDS = 2
 
 
 def measure(plan: Plan, scenario: str, bed: Testbed, workers: int) -> None:

@@ -12,7 +12,7 @@ from ..proof import assert_logged, assert_nothing_dropped
 from ..results import Record
 from ..testbed import Testbed
 from ..upstream import SMALL
-from . import Plan
+from . import Plan, in_turn
 
 
 @dataclass(frozen=True)
@@ -38,7 +38,7 @@ SCENARIOS = [
 # Who asks somebody about a key that was never seen; the others only know theirs.
 ASK = ("gateway-service", "gateway-silent", "nginx-auth", "nginx-tuned", "caddy", "fastapi")
 # These are for streams alone.
-STREAMS_ONLY = ("haproxy-splice",)
+STREAMS_ONLY = ("nginx-large", "haproxy-splice")
 
 
 def measure(plan: Plan, scenario: Served, bed: Testbed, servers: dict[str, Server], workers: int) -> None:
@@ -49,7 +49,7 @@ def measure(plan: Plan, scenario: Served, bed: Testbed, servers: dict[str, Serve
         if load.ask_once(server, scenario.request).decode() != SMALL:
             raise load.WrongAnswer(f"{server.name}: another body than the upstream's")
     for number in range(plan.rounds):
-        for name, server in wanted.items():
+        for name, server in in_turn(wanted, number):
             plan.results.add(Record(scenario.name, name, workers, number, sample(scenario, server, bed, plan.seconds)))
 
 

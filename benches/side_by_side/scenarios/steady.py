@@ -8,7 +8,7 @@ from ..processes import Server
 from ..proof import assert_logged
 from ..results import Record
 from ..testbed import Testbed
-from . import Plan
+from . import Plan, in_turn
 from .served import SCENARIOS, sample
 
 NAME = "steady"
@@ -24,7 +24,7 @@ def measure(plan: Plan, bed: Testbed, servers: dict[str, Server], workers: int) 
     if not rate:
         return
     for number in range(plan.rounds):
-        for name, server in wanted.items():
+        for name, server in in_turn(wanted, number):
             served = load.at_a_rate(server, GET, CONNECTIONS, plan.seconds, bed.cores.rest, rate)
             if served.per_second < 0.9 * rate:
                 raise load.WrongAnswer(f"{name} was asked {rate:.0f} a second and answered {served.per_second:.0f}")

@@ -11,17 +11,17 @@ from ..processes import Server
 from ..results import Record
 from ..testbed import Testbed
 from ..upstream import ARTIFACTS, GIBIBYTE
-from . import Plan
+from . import Plan, in_turn
 
 DOWN, UP = "down", "up"
-MEASURED = ("gateway", "nginx-auth", "nginx-bare", "haproxy", "haproxy-splice", "caddy", "fastapi")
+MEASURED = ("gateway", "nginx-auth", "nginx-bare", "nginx-large", "haproxy", "haproxy-splice", "caddy", "fastapi")
 
 
 def measure(plan: Plan, direction: str, bed: Testbed, servers: dict[str, Server], workers: int) -> None:
     wanted = {name: server for name, server in servers.items() if name in MEASURED}
     file = bed.upstream.make_file("gibibyte")
     for number in range(plan.rounds):
-        for name, server in wanted.items():
+        for name, server in in_turn(wanted, number):
             figures = _download(server, bed) if direction == DOWN else _upload(server, bed, file)
             plan.results.add(Record(direction, name, workers, number, figures))
 
