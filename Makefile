@@ -6,7 +6,7 @@ CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-unit test-e2e test-deploy checkov test-compat microbench budgets budgets-record fuzz soak attack lint deny packages clean
+.PHONY: help run demo test test-unit test-e2e test-deploy checkov test-compat microbench budgets budgets-record fuzz soak attack bench growth lint deny packages clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 14
@@ -76,6 +76,22 @@ soak: $(VENV)/.done release ## 10 GB up and down with MLflow's client (40 GB of 
 attack: release ## slowhttptest's attacks, and what they cost good clients
 	@scripts/packages.sh slowhttptest nginx-light
 	@python3 scripts/attack.py
+
+# ROUNDS=1 for a quick look; benches/side_by_side has more to choose from (--help).
+ROUNDS := 5
+SECONDS := 2
+
+bench: $(VENV)/.done $(VENV)/bench/.done release ## The gateway beside nginx, HAProxy and others (25 minutes); writes docs/BENCHMARKS.md
+	@scripts/packages.sh nginx-light haproxy caddy wrk nghttp2-client curl
+	$(PYTHON) -m benches.side_by_side --rounds $(ROUNDS) --seconds $(SECONDS) --document docs/BENCHMARKS.md
+
+$(VENV)/bench/.done: scripts/bench/requirements.txt scripts/bench/mlflow-auth.txt
+	@scripts/packages.sh python3-venv
+	@test -x $(VENV)/bench/bin/python || python3 -m venv $(VENV)/bench
+	$(VENV)/bench/bin/pip install --quiet --disable-pip-version-check --require-hashes -r scripts/bench/requirements.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade \
+		--target $(VENV)/bench/mlflow-auth -r scripts/bench/mlflow-auth.txt
+	@touch $@
 
 FUZZ_SECONDS := 60
 FUZZ_TARGETS := target credential redis_value auth_answer
