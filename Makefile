@@ -56,7 +56,7 @@ test-compat: $(VENV)/.done ## Whether the routes of the two minor versions of ML
 	done
 	MLFLOW_COMPAT=$(subst $() ,:,$(COMPAT:%=$(CURDIR)/$(VENV)/compat/%)) $(PYTHON) -m pytest tests/e2e/test_routes.py
 
-BENCH := cargo bench --quiet --locked --features bench --bench
+BENCH := cargo bench --quiet --locked --profile measured --features bench --bench
 
 microbench: ## How long each step of a request takes, by criterion
 	$(BENCH) time
@@ -84,6 +84,10 @@ SECONDS := 2
 bench: $(VENV)/.done $(VENV)/bench/.done release ## The gateway beside nginx, HAProxy and others (25 minutes); writes docs/BENCHMARKS.md
 	@scripts/packages.sh nginx-light haproxy caddy wrk nghttp2-client curl
 	$(PYTHON) -m benches.side_by_side --rounds $(ROUNDS) --seconds $(SECONDS) --document docs/BENCHMARKS.md
+
+growth: $(VENV)/.done release ## What more keys, routes and instances cost (20 minutes); writes docs/GROWTH.md and its pictures
+	@scripts/packages.sh nginx-light wrk redis-server
+	$(PYTHON) -m benches.growth --rounds $(ROUNDS) --seconds $(SECONDS)
 
 $(VENV)/bench/.done: scripts/bench/requirements.txt scripts/bench/mlflow-auth.txt
 	@scripts/packages.sh python3-venv

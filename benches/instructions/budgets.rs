@@ -9,7 +9,7 @@ const TOLERANCE: f64 = 5.0;
 
 const HEAD: &str = "\
 # The instructions that each operation of benches/operations may take, give or take 5 %; `make budgets` holds them, and
-# `make budgets-record` writes this file. Counted under valgrind, in the profile `bench`; another version of the compiler
+# `make budgets-record` writes this file. Counted under valgrind, in the profile `measured`; another version of the compiler
 # may count otherwise.
 
 ";

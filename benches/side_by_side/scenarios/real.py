@@ -36,9 +36,9 @@ def measure(plan: Plan, bed: Testbed, workers: int) -> None:
     seconds = max(plan.seconds, LEAST_SECONDS)
     servers: dict[str, Server] = {}
     try:
-        servers["mlflow"] = _start(bed, "mlflow")
+        servers["mlflow"] = start_mlflow(bed, "mlflow")
         servers["mlflow-gateway"] = GATEWAY.start(bed, workers, upstream=servers["mlflow"].base)
-        servers["mlflow-basic-auth"] = _start(bed, "mlflow-basic-auth", "--app-name", "basic-auth")
+        servers["mlflow-basic-auth"] = start_mlflow(bed, "mlflow-basic-auth", "--app-name", "basic-auth")
         servers["mlflow-basic-auth"].authorization = f"Basic {BASIC}"
         for server in servers.values():
             load.ask_once(server, SEARCH)
@@ -57,7 +57,7 @@ def measure(plan: Plan, bed: Testbed, workers: int) -> None:
             server.stop()
 
 
-def _start(bed: Testbed, name: str, *arguments: str) -> Server:
+def start_mlflow(bed: Testbed, name: str, *arguments: str) -> Server:
     """As scripts/stack.py does: one worker, no job runner."""
     folder, port = bed.folder_of(name), free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", port, "--workers", "1"]
