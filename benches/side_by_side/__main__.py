@@ -40,6 +40,7 @@ def options() -> argparse.Namespace:
     parser.add_argument("--scenarios", type=words(SCENARIOS), default=SCENARIOS, help=",".join(SCENARIOS))
     parser.add_argument("--workers", type=words(["1", "2"]), default=["1", "2"], help="1,2")
     parser.add_argument("--document", type=Path, help=f"also written there; {DOCUMENT.relative_to(ROOT)} by make bench")
+    parser.add_argument("--results", type=Path, default=RESULTS, help="where every sample is kept")
     parser.add_argument("--again", type=Path, metavar="RESULTS", help="only the report of results that were kept")
     return parser.parse_args()
 
@@ -66,7 +67,7 @@ def main() -> int:
             return 1
         finally:
             results.about["minutes"] = round((time.monotonic() - begin) / 60, 1)
-            results.save(RESULTS)
+            results.save(given.results)
     print()
     print(report.terminal(results))
     if given.document:

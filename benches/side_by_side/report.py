@@ -83,7 +83,7 @@ def document(results: Results) -> str:
     text = DOCUMENT.format(
         **{name: about.get(name, "?") for name in ("began", "rounds", "seconds", "minutes")},
         targets=tables.targets(results),
-        machine=_machine(about),
+        machine=_machine(about) + _disturbance(results),
         versions=", ".join(f"{name} {version}" for name, version in about["versions"].items()) + ".",
         pinning=FEW_PINNED if few else MANY_PINNED,
         workers=FEW_WORKERS if few else MANY_WORKERS,
@@ -102,9 +102,20 @@ MANY_PINNED = """The proxy has a core for each worker, the upstream and the load
   and the rest is with the proxy."""
 FEW_WORKERS = """Two workers on this machine share its two cores with the upstream and the load, so their throughput cannot
   double here, whoever they are. The target is judged by CPU for each request, which contention between workers
-  would raise: twice what one worker needs on a core of its own, over what two need among the others. That is hard
-  on two, as nginx's figure beside it shows."""
+  would raise: twice what one worker needs on a core of its own, over what two need among the others. It tells
+  whether workers hinder each other, and no more; nginx's figure stands beside it."""
 MANY_WORKERS = "Two workers were measured; what sixteen would do was not."
+
+
+def _disturbance(results: Results) -> str:
+    """A worker that has its core to itself is busy all the time with 32 connections; if not, others had it."""
+    busy = results.spread("get-32", "gateway", 1, "cores")
+    if busy is None or busy.median > 0.9:
+        return ""
+    return (
+        f" **Others used this machine meanwhile**: the gateway had {busy.median:.2f} of its core where it could have used"
+        " all of it. Throughput and latency are less than they would be, and CPU for each request is more."
+    )
 
 
 def _machine(about: dict[str, object]) -> str:
