@@ -15,6 +15,15 @@ they are what can be compared with another machine's.
 
 {targets}
 
+## Growth
+
+What a request costs with up to 100,000 keys, with 10,000 more routes, and with 16 instances on one Redis, and what the next limit is at ten
+and a hundred times a team's traffic: [GROWTH.md](GROWTH.md), which `make growth` writes.
+
+![CPU and memory by distinct keys](benchmarks/keys.svg)
+![CPU and memory by routes](benchmarks/routes.svg)
+![Commands and CPU of Redis by instances](benchmarks/instances.svg)
+
 ## Machine and versions
 
 {machine}
