@@ -6,7 +6,7 @@ CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-unit test-e2e test-deploy checkov test-compat fuzz soak attack lint deny packages clean
+.PHONY: help run demo test test-unit test-e2e test-deploy checkov test-compat microbench budgets budgets-record fuzz soak attack bench growth lint deny packages clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 14
@@ -17,7 +17,7 @@ run: $(VENV)/.done release ## Run MLflow and the gateway here, with a key and th
 demo: $(VENV)/.done release ## The same, then register a model through the gateway with MLflow's own client
 	@exec $(PYTHON) scripts/stack.py demo
 
-test: packages test-unit test-e2e test-deploy ## Everything it needs, then all tests
+test: packages test-unit test-e2e test-deploy budgets ## Everything it needs, then all tests
 
 test-unit: ## Unit tests, and the gateway on real sockets between recording fakes
 	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked; fi
@@ -56,6 +56,19 @@ test-compat: $(VENV)/.done ## Whether the routes of the two minor versions of ML
 	done
 	MLFLOW_COMPAT=$(subst $() ,:,$(COMPAT:%=$(CURDIR)/$(VENV)/compat/%)) $(PYTHON) -m pytest tests/e2e/test_routes.py
 
+BENCH := cargo bench --quiet --locked --profile measured --features bench --bench
+
+microbench: ## How long each step of a request takes, by criterion
+	$(BENCH) time
+
+budgets: ## Whether each step of a request keeps to its instructions (benches/budgets.toml)
+	@scripts/packages.sh valgrind
+	$(BENCH) instructions
+
+budgets-record: ## Write down the instructions that each step takes now
+	@scripts/packages.sh valgrind
+	$(BENCH) instructions -- --record
+
 soak: $(VENV)/.done release ## 10 GB up and down with MLflow's client (40 GB of disk)
 	HOKUSAI_GATEWAY=target/release/hokusai-gateway SOAK_MIB=10240 \
 		$(PYTHON) -m pytest tests/e2e -k gigabytes -s
@@ -63,6 +76,26 @@ soak: $(VENV)/.done release ## 10 GB up and down with MLflow's client (40 GB of 
 attack: release ## slowhttptest's attacks, and what they cost good clients
 	@scripts/packages.sh slowhttptest nginx-light
 	@python3 scripts/attack.py
+
+# ROUNDS=1 for a quick look; benches/side_by_side has more to choose from (--help).
+ROUNDS := 5
+SECONDS := 2
+
+bench: $(VENV)/.done $(VENV)/bench/.done release ## The gateway beside nginx, HAProxy and others (25 minutes); writes docs/BENCHMARKS.md
+	@scripts/packages.sh nginx-light haproxy caddy wrk nghttp2-client curl
+	$(PYTHON) -m benches.side_by_side --rounds $(ROUNDS) --seconds $(SECONDS) --document docs/BENCHMARKS.md
+
+growth: $(VENV)/.done release ## What more keys, routes and instances cost (20 minutes); writes docs/GROWTH.md and its pictures
+	@scripts/packages.sh nginx-light wrk redis-server
+	$(PYTHON) -m benches.growth --rounds $(ROUNDS) --seconds $(SECONDS)
+
+$(VENV)/bench/.done: scripts/bench/requirements.txt scripts/bench/mlflow-auth.txt
+	@scripts/packages.sh python3-venv
+	@test -x $(VENV)/bench/bin/python || python3 -m venv $(VENV)/bench
+	$(VENV)/bench/bin/pip install --quiet --disable-pip-version-check --require-hashes -r scripts/bench/requirements.txt
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade \
+		--target $(VENV)/bench/mlflow-auth -r scripts/bench/mlflow-auth.txt
+	@touch $@
 
 FUZZ_SECONDS := 60
 FUZZ_TARGETS := target credential redis_value auth_answer
@@ -83,6 +116,7 @@ target/tools/bin/cargo-fuzz:
 lint: ## Formatting and lints, as CI does them
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --benches --features bench -- -D warnings
 
 deny: target/tools/bin/cargo-deny ## Licences, sources and bans of the dependencies
 	target/tools/bin/cargo-deny check --hide-inclusion-graph bans licenses sources

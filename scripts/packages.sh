@@ -8,7 +8,8 @@ for package in "$@"; do
         # A Python that did not come from Debian brings its own venv.
         python3-venv) python3 -c 'import ensurepip' 2>/dev/null && continue ;;
         nginx-light) command -v nginx >/dev/null && continue ;;
-        redis-server | openssl | slowhttptest | prometheus | haproxy | buildah | podman | runc | mmdebstrap) command -v "$package" >/dev/null && continue ;;
+        redis-server | openssl | slowhttptest | prometheus | haproxy | caddy | wrk | curl | buildah | podman | runc | mmdebstrap | valgrind) command -v "$package" >/dev/null && continue ;;
+        nghttp2-client) command -v h2load >/dev/null && continue ;;
         g++) command -v g++ >/dev/null && continue ;;
         ca-certificates) [ -e /etc/ssl/certs/ca-certificates.crt ] && continue ;;
     esac

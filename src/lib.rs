@@ -34,6 +34,8 @@ mod token_bucket;
 mod upstream;
 mod usage;
 
+#[cfg(feature = "bench")]
+pub mod benching;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 

@@ -218,6 +218,20 @@ impl Decisions {
     }
 }
 
+#[cfg(feature = "bench")]
+impl Decisions {
+    /// Under what name the verdict on a key is remembered.
+    pub fn fingerprint(&self, key: &str, client_ip: Option<IpAddr>) -> impl Copy + use<> {
+        self.pepper.fingerprint(key, &self.service_id, client_ip)
+    }
+
+    /// Remembers a key as if the auth service had vouched for it.
+    pub fn remember(&self, key: &str, client_ip: Option<IpAddr>, principal: Principal) {
+        let fingerprint = self.pepper.fingerprint(key, &self.service_id, client_ip);
+        self.cache.accept(fingerprint, Arc::new(principal), self.ttl, self.cache.epoch());
+    }
+}
+
 /// What a tier's lookup comes to whose verdict could not be believed by itself.
 fn stale_or_miss(found: bool, verdict: &Verdict) -> Lookup {
     match verdict {

@@ -69,7 +69,7 @@ impl Request {
     }
 
     /// The whole head, framed for `body`.
-    pub(super) fn into_bytes<S>(mut self, body: &Body<S>) -> BytesMut {
+    pub(crate) fn into_bytes<S>(mut self, body: &Body<S>) -> BytesMut {
         match body {
             Body::None => {}
             Body::Length(length, _) => self.field(&CONTENT_LENGTH, length.to_string().as_bytes()),

@@ -45,7 +45,7 @@ impl ResponseHead {
     ///
     /// # Errors
     /// One that cannot be read, or whose end cannot be told.
-    pub(super) fn take(received: &mut BytesMut, to_head: bool) -> Result<Option<Self>, TransportFault> {
+    pub(crate) fn take(received: &mut BytesMut, to_head: bool) -> Result<Option<Self>, TransportFault> {
         let mut headers = [MaybeUninit::uninit(); MAX_HEADERS];
         let mut response = httparse::Response::new(&mut []);
         let Some(length) = read(&mut response, received, &mut headers)? else { return Ok(None) };

@@ -1,5 +1,7 @@
 //! The last step: the request to MLflow and its response back, both streamed, neither held.
 
+#[cfg(feature = "bench")]
+mod benching;
 mod deadlines;
 mod direct;
 mod download;

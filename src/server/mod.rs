@@ -53,7 +53,7 @@ async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
 }
 
 /// The application of one worker.
-fn app(
+pub(crate) fn app(
     gateway: Data<Gateway>,
 ) -> App<
     impl ServiceFactory<

@@ -1,6 +1,6 @@
 //! Where events go: standard output, as JSON lines or as text, by a thread of its own. Whoever logs never waits for it.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal as _, Write};
 
 use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _};
 
@@ -44,12 +44,21 @@ impl std::fmt::Debug for LogFilter {
 /// # Errors
 /// A machine that has no thread left.
 pub fn init(settings: &Telemetry, metrics: &Metrics) -> io::Result<Log> {
+    init_to(io::stdout(), settings, metrics)
+}
+
+/// As [`init`], with lines for somebody else.
+pub(crate) fn init_to(
+    out: impl Write + Send + 'static,
+    settings: &Telemetry,
+    metrics: &Metrics,
+) -> io::Result<Log> {
     let json = match settings.log {
         LogFormat::Json => true,
         LogFormat::Text => false,
         LogFormat::Auto => !io::stdout().is_terminal(),
     };
-    let (lines, writer) = Lines::to(io::stdout())?;
+    let (lines, writer) = Lines::to(out)?;
     let counted = lines.clone();
     metrics.count_dropped_lines(move || counted.dropped());
     let (filter, handle) = reload::Layer::new(EnvFilter::new(&settings.filter));

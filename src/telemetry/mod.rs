@@ -13,6 +13,8 @@ pub use context::{RequestContext, X_REQUEST_ID};
 pub(crate) use exchange::is_failure;
 pub use exchange::{Caller, Channels, Exchange};
 pub use lines::{LineWriter, Lines};
+#[cfg(feature = "bench")]
+pub(crate) use logs::init_to;
 pub use logs::{Log, LogFilter, init};
 pub use metrics::{Call, Delivery, Dependency, Lookup, Metrics, Series, Tier, Validation};
 pub use request_line::RequestLog;

@@ -1,0 +1,135 @@
+"""docs/BENCHMARKS.md: what was measured, on what, how, and what the figures do not say."""
+
+from __future__ import annotations
+
+from . import tables
+from .results import Results
+
+DOCUMENT = """# Benchmarks
+
+Written by `make bench` on {began}; the next run writes it anew. Figures are the median of {rounds} rounds with the
+lowest and the highest in parentheses. Ratios are of figures of one round, so what disturbed a round disturbed both;
+they are what can be compared with another machine's.
+
+## Targets
+
+{targets}
+
+## Growth
+
+What a request costs with up to 100,000 keys, with 10,000 more routes, and with 16 instances on one Redis, and what the next limit is at ten
+and a hundred times a team's traffic: [GROWTH.md](GROWTH.md), which `make growth` writes.
+
+![CPU and memory by distinct keys](benchmarks/keys.svg)
+![CPU and memory by routes](benchmarks/routes.svg)
+![Commands and CPU of Redis by instances](benchmarks/instances.svg)
+
+## Machine and versions
+
+{machine}
+
+{versions}
+
+## Again
+
+```sh
+make bench                      # all of it: {minutes} minutes here
+make bench ROUNDS=1 SECONDS=1   # a quick look
+# Some of it, with a gateway built elsewhere; --help names the scenarios and the contenders.
+HOKUSAI_GATEWAY=./gateway .venv/bin/python -m benches.side_by_side --workers 1 --scenarios get-32 --contenders gateway,nginx-auth
+```
+
+Every sample is kept in `target/bench/results.json`, and `--again` makes the report of it once more.
+
+## How it is measured
+
+- The contenders are in [benches/side_by_side/contenders](../benches/side_by_side/contenders), one file each, with the
+  configuration that they run with. All keep connections alive, to the client and to the upstream.
+- The gateway runs with its defaults: key file, policy, limits, metrics, one JSON line a request, audit.
+  `limits.per_hour` is high, never off; the log and the audit go to files; with an auth service,
+  `auth.service.max_per_second` and `max_in_flight` are raised, for the cold keys. A line or an audit record that was
+  dropped is an error, and so is a proxy that logged fewer lines than it answered requests.
+- nginx asks its auth service by `auth_request` and remembers a yes for 60 s (`proxy_cache`), counts by key
+  (`limit_req`), and writes the gateway's fields as JSON. HAProxy finds the key in a map, and counts in a stick table.
+  Caddy has neither a cache for `forward_auth` nor limits: it asks about every request. FastAPI is an ordinary proxy
+  with a dictionary of verdicts, uvicorn with uvloop.
+- The upstream is nginx with one worker: 160 bytes of JSON, a file of 1 GiB in memory, and an auth service that says yes
+  at once.
+- {pinning}
+- Requests: `wrk -t1 -cN -d{seconds}s`, with a script for keys. p99 at half load: `h2load --h1 --rps` at the same rate
+  for all, half of what the slower of the gateway and nginx with `auth_request` took before, over 32 connections.
+  Streams: `curl`, of which each byte must arrive. An answer that is not right ends the run.
+- Rounds go through all contenders, there and back again in turn.
+- CPU is user and system time of the proxy's whole process tree, threads that have ended included, from each process's
+  CPU clock (`clock_getcpuclockid(3)`: nanoseconds of what `/proc/PID/stat` shows in ticks). “Cores busy” is that over
+  the time: with one worker, a proxy well below 1 waited for the load, or for others on this machine.
+- Memory is resident memory; what processes of one proxy share counts once for each. The peak is the kernel's.
+
+## What the figures do not say
+
+- Upstream, load and proxy are on one machine and speak over loopback. The kernel does much of receiving while somebody
+  sends, so a proxy's CPU holds some of its neighbours' work and they hold some of its own. There is no network card, no
+  TLS and no distance.
+- The machine is virtual and shared. A p99 of less than a few milliseconds is as much the scheduler's as the proxy's.
+- {workers}
+- With many connections a proxy finds more to do each time it wakes, and needs less CPU for each request; with one it
+  sleeps after each. Compare rows of one table, not tables.
+- nginx and HAProxy allocate what connections need when they start, the gateway as they come: an idle connection of
+  theirs is in “before”. Buffers in the kernel are in no figure.
+- The auth service is as fast as nginx. A slower one costs whoever asks more often.
+- The peers do less: none knows MLflow's routes, scopes or bodies, or keeps an audit. Rows that read “the same” are what
+  an expert would change for one of the figures.
+
+## Figures
+
+{figures}
+"""
+
+
+def document(results: Results) -> str:
+    about = results.about
+    few = int(str(about["cores"])) < 4
+    text = DOCUMENT.format(
+        **{name: about.get(name, "?") for name in ("began", "rounds", "seconds", "minutes")},
+        targets=tables.targets(results),
+        machine=_machine(about) + _disturbance(results),
+        versions=", ".join(f"{name} {version}" for name, version in about["versions"].items()) + ".",
+        pinning=FEW_PINNED if few else MANY_PINNED,
+        workers=FEW_WORKERS if few else MANY_WORKERS,
+        figures=tables.figures(results, lambda title: f"### {title}"),
+    )
+    return text.rstrip() + "\n"
+
+
+def terminal(results: Results) -> str:
+    return f"{tables.figures(results, lambda title: title)}\n\n{tables.targets(results)}"
+
+
+FEW_PINNED = """With one worker the proxy has a core to itself, and the upstream and the load have the other; before MLflow,
+  MLflow has one and the rest the other. With two workers nothing is pinned."""
+MANY_PINNED = """The proxy has a core for each worker, the upstream and the load have the others; before MLflow, MLflow has those
+  and the rest is with the proxy."""
+FEW_WORKERS = """Two workers on this machine share its two cores with the upstream and the load, so their throughput cannot
+  double here, whoever they are. The target is judged by CPU for each request, which contention between workers
+  would raise: twice what one worker needs on a core of its own, over what two need among the others. It tells
+  whether workers hinder each other, and no more; nginx's figure stands beside it."""
+MANY_WORKERS = "Two workers were measured; what sixteen would do was not."
+
+
+def _disturbance(results: Results) -> str:
+    """A worker that has its core to itself is busy all the time with 32 connections; if not, others had it."""
+    busy = results.spread("get-32", "gateway", 1, "cores")
+    if busy is None or busy.median > 0.9:
+        return ""
+    return (
+        f" **Others used this machine meanwhile**: the gateway had {busy.median:.2f} of its core where it could have used"
+        " all of it. Throughput and latency are less than they would be, and CPU for each request is more."
+    )
+
+
+def _machine(about: dict[str, object]) -> str:
+    virtual = " (virtual)" if about["virtual"] else ""
+    return (
+        f"{about['cpu']}, {about['cores']} cores{virtual}, {about['memory_gib']} GiB; {about['system']}, {about['kernel']}; "
+        f"load average before: {about['load_average']:.1f}. The gateway's commit: {about['commit']}."
+    )

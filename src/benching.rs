@@ -1,0 +1,100 @@
+//! What `benches/` measures of rooms that are closed to others. Only with the feature `bench`, which nothing that is
+//! shipped has.
+
+use std::{error::Error, io, rc::Rc, sync::Arc};
+
+use actix_http::Request;
+use actix_web::{
+    body::MessageBody,
+    dev::{Payload, RequestHead, Service, ServiceRequest, ServiceResponse},
+    test,
+    web::Data,
+};
+
+use crate::{
+    audit::AuditTrail,
+    auth::{Authenticator, KeySource},
+    client_ip::Client,
+    gateway::{Gateway, Shared},
+    limits::Limiter,
+    patience::Patience,
+    policy::{self, BodyError, Grant},
+    proxy::Proxy,
+    resources::Resources,
+    server,
+    settings::Settings,
+    telemetry::{self, Channels, Exchange, Log, Metrics, RequestLog, Series},
+    upstream::Upstreams,
+};
+
+/// One worker's authenticator, as the settings want it.
+///
+/// # Errors
+/// A key file that cannot be used.
+pub fn authenticator(settings: &Settings) -> Result<Authenticator, Box<dyn Error>> {
+    Ok(Authenticator::new(&KeySource::open(&settings.auth, None, &Metrics::new()?)?, None))
+}
+
+/// Buckets in this process.
+pub fn limiter(settings: &Settings) -> Limiter {
+    Limiter::new(&settings.limits, None).0
+}
+
+/// One worker's way to MLflow.
+pub fn proxy(settings: &Settings) -> Proxy {
+    Proxy::new(settings, &Upstreams::new(&settings.mlflow), None)
+}
+
+/// The body that may be sent on.
+///
+/// # Errors
+/// One that may not.
+pub async fn checked_body(
+    settings: &Settings,
+    grant: &Grant,
+    head: &RequestHead,
+    payload: Payload,
+) -> Result<Payload, BodyError> {
+    let server = &settings.server;
+    let patience = Patience::new(server.body_idle_timeout, server.min_body_rate.get());
+    let checked = policy::body::check(&settings.policy, grant, head, payload, None, patience).await?;
+    Ok(checked.payload)
+}
+
+/// The application of one worker, without a socket, an actor, or a Redis.
+///
+/// # Errors
+/// Whatever keeps a gateway from starting.
+pub fn application(
+    settings: Settings,
+    log: RequestLog,
+) -> Result<
+    impl Future<
+        Output = impl Service<Request, Response = ServiceResponse<impl MessageBody>, Error = actix_web::Error>,
+    >,
+    Box<dyn Error>,
+> {
+    let mut resources = Resources::open(&settings).map_err(|problems| format!("{problems:?}"))?;
+    resources.log = Some(log);
+    let audit = AuditTrail::open(&settings.audit.output, settings.audit.max_size.get(), &resources.metrics)?;
+    let limiter = limiter(&settings);
+    let shared = Shared::new(settings, resources, limiter, None, audit, None);
+    Ok(test::init_service(server::app(Data::new(Gateway::new(Arc::new(shared))))))
+}
+
+/// The account of a request from `client`, which no log is told.
+///
+/// # Errors
+/// None.
+pub fn exchange(request: &ServiceRequest, client: Client) -> Result<Exchange, prometheus::Error> {
+    let channels = Channels { series: Series::new(Metrics::new()?), log: None, traces: None };
+    Ok(Exchange::begin(request, client, &Rc::new(channels)))
+}
+
+/// A gateway's log, which nobody reads.
+///
+/// # Errors
+/// A machine that has no thread left.
+pub fn log_to_nowhere(settings: &Settings) -> Result<Log, Box<dyn Error>> {
+    Ok(telemetry::init_to(io::sink(), &settings.telemetry, &Metrics::new()?)?)
+}
