@@ -270,7 +270,7 @@ impl Left {
 }
 
 /// Bytes of a body that are read at once: of a large one as many as make its system calls few.
-const LARGE: usize = 64 * 1024;
+const LARGE: usize = 256 * 1024;
 
 impl ResponseBody {
     /// All of it, if it has no more than `limit` bytes.

@@ -65,14 +65,15 @@ fn decode(path: &str) -> Result<Cow<'_, str>, &'static str> {
 }
 
 fn segments(path: &str) -> Result<(), &'static str> {
-    if path.bytes().any(|byte| byte.is_ascii_control() || byte == b'\\') {
-        return Err("has a control character or a backslash");
-    }
-    let mut segments = path.split('/').skip(1).peekable();
-    while let Some(segment) = segments.next() {
-        match segment {
-            "." | ".." => return Err("has dot segments"),
-            "" if segments.peek().is_some() => return Err("has empty segments"),
+    let bytes = path.as_bytes();
+    for (at, byte) in bytes.iter().enumerate() {
+        match (byte, &bytes[at + 1..]) {
+            (b'\\', _) => return Err("has a control character or a backslash"),
+            (byte, _) if byte.is_ascii_control() => return Err("has a control character or a backslash"),
+            (b'/', [b'/', ..]) => return Err("has empty segments"),
+            (b'/', [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..]) => {
+                return Err("has dot segments");
+            }
             _ => {}
         }
     }
