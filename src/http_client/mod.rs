@@ -1,8 +1,9 @@
-//! The one way to build an awc client, for MLflow and for the auth service alike.
+//! HTTP/1.1 to a server, in two ways: an [`Origin`] for what passes through, an [`HttpClient`] for answers that are read
+//! whole.
 //!
-//! awc's defaults are those of a browser. Here each is set on purpose, and every connection is a [`guard::Guarded`]
-//! one. A client speaks to one server; TLS is made below awc, so that the guard reads what HTTP reads. `proxy` and
-//! `auth` have a client each, of their own.
+//! The second is awc, whose defaults are those of a browser: here each is set on purpose, and every connection is a
+//! [`guard::Guarded`] one, which judges heads by the same rules. TLS is made below both. `proxy` and `auth` have clients
+//! of their own.
 
 mod connect;
 mod guard;

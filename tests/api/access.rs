@@ -178,7 +178,7 @@ async fn other_bodies_are_never_read() {
     let gateway = Gateway::start(&mlflow).await;
     for target in ["/api/2.0/mlflow/runs/log-batch", "/v1/traces", "/api/3.0/mlflow/traces"] {
         let mut connection = Connection::open(gateway.address).await;
-        // awc sends a head on with the first full buffer of its body.
+        // A head is sent on with the first piece of its body.
         let first = format!("content-length: 2000000\r\n\r\n{{\"a\": 1, \"a\": {}", "2".repeat(200_000));
         let begun = mlflow.begun();
         connection.send(gateway.request("POST", target, &first)).await;
