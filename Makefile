@@ -85,7 +85,7 @@ bench: $(VENV)/.done $(VENV)/bench/.done release ## The gateway beside nginx, HA
 	@scripts/packages.sh nginx-light haproxy caddy wrk nghttp2-client curl
 	$(PYTHON) -m benches.side_by_side --rounds $(ROUNDS) --seconds $(SECONDS) --document docs/BENCHMARKS.md
 
-growth: $(VENV)/.done release ## What more keys, routes and instances cost (20 minutes); writes docs/GROWTH.md and its pictures
+growth: $(VENV)/.done release ## What more keys, routes and instances cost (25 minutes); writes docs/GROWTH.md and its pictures
 	@scripts/packages.sh nginx-light wrk redis-server
 	$(PYTHON) -m benches.growth --rounds $(ROUNDS) --seconds $(SECONDS)
 

@@ -10,11 +10,11 @@ from pathlib import Path
 from ..side_by_side import machine
 from ..side_by_side.load import WrongAnswer
 from ..side_by_side.testbed import ROOT, gateway_binary
-from . import document, instances, keys, pictures, routes, sizes
+from . import document, guard, instances, keys, pictures, routes, sizes
 from .samples import Samples
 
 RESULTS = ROOT / "target" / "bench" / "growth.json"
-CURVES = [keys.NAME, routes.NAME, instances.NAME, sizes.NAME]
+CURVES = [keys.NAME, routes.NAME, instances.NAME, guard.NAME, sizes.NAME]
 
 
 def options() -> argparse.Namespace:
@@ -52,7 +52,9 @@ def measure(samples: Samples, given: argparse.Namespace) -> None:
     if routes.NAME in given.curves:
         routes.measure(samples, given.rounds, given.seconds)
     if instances.NAME in given.curves:
-        instances.measure(samples)
+        instances.measure(samples, given.rounds)
+    if guard.NAME in given.curves:
+        guard.measure(samples)
     if sizes.NAME in given.curves:
         sizes.measure(samples, given.seconds)
 

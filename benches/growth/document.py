@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ..side_by_side.tables import spread, table
 from ..side_by_side.testbed import ROOT
-from . import instances, keys, limits, routes, sizes
+from . import guard, instances, keys, limits, routes, sizes
 from .limits import Need
 from .samples import Samples
 
@@ -13,7 +13,8 @@ TEXT = """# Growth
 
 Written by `make growth` on {began}; the next run writes it anew. What a request costs as keys, routes and instances become more, and on
 paper what the next limit is. How it is measured, and what such figures do not say, is in [BENCHMARKS.md](BENCHMARKS.md): test bed, load and
-counting are the same. Medians of {rounds} rounds, with the lowest and the highest; in the pictures as a band. {machine}
+counting are the same. Medians of {rounds} rounds, with the lowest and the highest; in the pictures as a band. Ratios are of figures of one
+round. {machine}
 
 ## Distinct keys
 
@@ -42,7 +43,7 @@ twin below `/ajax-api/` too, so 1,000 rows are 2,000 routes. The table is a radi
 {instances}
 
 One fleet with {fleet_keys:,} keys and {fleet_rate:.0f} requests a second, over 1, 4 and 16 instances that share one Redis and one auth service. All sixteen
-are real processes with one worker each, on this machine; each ran for {fleet_seconds} s of real time after {fleet_warm_up} s of warming up, at the default
+are real processes with one worker each, on this machine; each fleet ran for {fleet_seconds} s of real time after {fleet_warm_up} s of warming up, at the default
 `auth.cache.ttl` (60 s) and `limits.per_hour` (36,000). Nothing is simulated but the clients: requests at even times, keys at random.
 
 - Each instance asks Redis once for each key that it sees in each `ttl`: that is what grows with instances, {per_key:.1f} commands each time, of
@@ -65,15 +66,21 @@ second that one worker of MLflow with SQLite answers here.
 **Today** nothing is near a limit.
 
 **At 10 ×** it is MLflow: {mlflow_10:.1f} servers of one worker each are busy all the time, so {mlflow_10_wanted} are wanted (`mlflow.url` takes a list), and SQLite
-is no longer a database for them. The gateway has {cores_10:.1%} of one core to do, Redis {redis_10:.2%}. The log is the next: {log_10:.0f} GB a day, of which
-`telemetry.sample_reads` takes most away.
+is no longer a database for them. The gateway has {cores_10:.1%} of one core to do, Redis {redis_10:.2%}. Behind MLflow come:
+
+- A restart without Redis. A new instance knows no key, and `auth.service.max_per_second` ({max_per_second}) lets it ask about {strangers:.0f} strangers a second: tried
+  with {guard_keys:,} keys at {guard_rate:.0f} requests a second, {refused_alone:.0f} requests got a 503 in its first seconds, which MLflow's client sends again. Beside a Redis that knew
+  the keys: {refused_beside:.0f}.
+- The log: {log_10:.0f} GB a day, of which `telemetry.sample_reads` takes most away.
 
 **At 100 ×** MLflow needs {mlflow_100:.0f} workers, and its one PostgreSQL gets what all of them ask. In front of it:
 
-- The auth service gets {validations_100:.0f} validations a second, {validations_each:.0f} from each of {count} instances. `auth.service.max_per_second` ({max_per_second}) keeps a quarter,
-  {known:.0f} a second and instance, for keys that were good before: that is the gateway's own first limit, reached at {known_keys:,.0f} keys in use at once. What
-  is more is answered from what is remembered (`auth.cache.stale_ttl`), so nobody is refused; but a key that was taken back without a word to
-  `hokusai:revoked` lives longer. Set `max_per_second` to {wanted_per_second:,.0f}, or `auth.cache.ttl` to 5m.
+- Without Redis an instance would take {cold_100:.0f} s to learn {keys_100:,} keys. With it, a second one asks nobody.
+- The auth service gets {validations_100:.0f} validations a second, {validations_each:.0f} from each of {count} instances. A quarter of `max_per_second`,
+  {known:.0f} a second and instance, is for keys that were good before: enough for {known_keys:,.0f} keys in use at once. What is more is answered from what is
+  remembered (`auth.cache.stale_ttl`): tried with verdicts of 2 s, an instance asked {asked_running_out:.0f} times a second, answered {stale_running_out:.0%} of its requests by verdicts that had run out,
+  and refused {refused_running_out:.0f}. But then a key that was taken back without a word to `hokusai:revoked` lives longer. Set `max_per_second` to {wanted_per_second:,.0f}, or
+  `auth.cache.ttl` to 5m.
 - The log is {log_100:,.0f} GB a day. Sample reads, or it costs more than the rest.
 - The gateway itself needs {cores_100:.2f} cores in all and {memory_100:.0f} MiB an instance; Redis {redis_100:.1%} of its one core. More instances than for safety are not needed.
 - Above that: `auth.cache.capacity` and the buckets of the limits have room for 100,000 keys (50,000 that both read and write); one core of Redis does
@@ -136,6 +143,16 @@ def _text(samples: Samples) -> str:
         known=limits.known_validations(),
         known_keys=limits.known_validations() * limits.INSTANCES * limits.TTL_SECONDS,
         wanted_per_second=2 * 4 * validations_each,
+        strangers=limits.stranger_validations(),
+        guard_keys=guard.KEYS,
+        guard_rate=guard.PER_SECOND,
+        refused_alone=samples.median(guard.NAME, guard.ALONE, guard.KEYS, "refused"),
+        refused_beside=samples.median(guard.NAME, guard.BESIDE_REDIS, guard.KEYS, "refused"),
+        refused_running_out=samples.median(guard.NAME, guard.RUNNING_OUT, guard.KEYS, "refused"),
+        asked_running_out=samples.median(guard.NAME, guard.RUNNING_OUT, guard.KEYS, "asked_per_second"),
+        stale_running_out=samples.median(guard.NAME, guard.RUNNING_OUT, guard.KEYS, "stale"),
+        cold_100=hundred.keys / limits.stranger_validations(),
+        keys_100=hundred.keys,
         log_100=hundred.log_gb_a_day,
         cores_100=hundred.gateway_cores,
         memory_100=hundred.memory_mib,
@@ -147,19 +164,28 @@ def _text(samples: Samples) -> str:
 
 
 def _keys(samples: Samples) -> str:
-    lines = [(line, figure) for figure in ("cpu_us", "after_mib") for line in (keys.FILE, keys.SERVICE)]
-    head = ["keys", *(f"{line}: {'µs a request' if figure == 'cpu_us' else 'MiB'}" for line, figure in lines)]
-    rows = [[f"{at:,}", *(spread(samples.spread(keys.NAME, line, at, figure), 1) for line, figure in lines)] for at in keys.COUNTS]
+    head, least = ["keys"], keys.COUNTS[0]
+    for line in (keys.FILE, keys.SERVICE):
+        head += [f"{line}: µs a request", f"against {least} keys", "MiB"]
+    rows = []
+    for at in keys.COUNTS:
+        row = [f"{at:,}"]
+        for line in (keys.FILE, keys.SERVICE):
+            row.append(spread(samples.spread(keys.NAME, line, at, "cpu_us"), 1))
+            row.append(spread(samples.ratio(keys.NAME, line, at, least, "cpu_us"), 2))
+            row.append(spread(samples.spread(keys.NAME, line, at, "after_mib"), 1))
+        rows.append(row)
     return table(head, rows)
 
 
 def _routes(samples: Samples) -> str:
-    rows = []
+    least, rows = routes.ADDED[0], []
     for at in routes.ADDED:
-        of_operator = spread(samples.spread(routes.NAME, routes.OPERATORS, at, "cpu_us"), 1) if at else ""
         of_mlflow, memory = (spread(samples.spread(routes.NAME, routes.MLFLOWS, at, figure), 1) for figure in ("cpu_us", "after_mib"))
-        rows.append([f"{at:,}", of_mlflow, of_operator, memory])
-    return table(["rows", f"{routes.MLFLOWS}: µs a request", f"{routes.OPERATORS}: µs a request", "MiB"], rows)
+        of_operator = spread(samples.spread(routes.NAME, routes.OPERATORS, at, "cpu_us"), 1) if at else ""
+        ratio = spread(samples.ratio(routes.NAME, routes.MLFLOWS, at, least, "cpu_us"), 2)
+        rows.append([f"{at:,}", of_mlflow, ratio, of_operator, memory])
+    return table(["rows", f"{routes.MLFLOWS}: µs a request", "against none", f"{routes.OPERATORS}: µs a request", "MiB"], rows)
 
 
 def _instances(samples: Samples) -> str:

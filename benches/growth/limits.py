@@ -69,6 +69,11 @@ def command_us(samples: Samples) -> float:
     return more("redis_cores") / more("commands_per_second") * 1e6
 
 
+def stranger_validations() -> float:
+    """In a second and instance: of keys that it never saw."""
+    return VALIDATIONS_PER_SECOND - known_validations()
+
+
 def known_validations() -> float:
     """In a second and instance: a quarter is for keys that were good before (src/auth/guard.rs)."""
     return VALIDATIONS_PER_SECOND / 4

@@ -17,7 +17,7 @@ from .samples import Sample, Samples
 
 NAME = "routes"
 ADDED = (0, 10, 1_000, 10_000)
-MLFLOWS, OPERATORS = "one of MLflow's", "one of those"
+MLFLOWS, OPERATORS = "a route of MLflow's", "an added one"
 CONNECTIONS = 32
 
 

@@ -44,6 +44,19 @@ class Samples:
             raise KeyError(f"{figure} of {curve}, {line}, {at} was not measured")
         return spread
 
+    def ratio(self, curve: str, line: str, at: int, to: int, figure: str) -> Spread:
+        """Of one point to another, round by round: what disturbed a round disturbed both."""
+
+        def by_round(point: int) -> dict[int, float]:
+            wanted = (sample for sample in self.samples if (sample.curve, sample.line, sample.at) == (curve, line, point))
+            return {sample.round: sample.figures[figure] for sample in wanted if figure in sample.figures}
+
+        ours, theirs = by_round(at), by_round(to)
+        spread = Spread.of(ours[number] / theirs[number] for number in ours if number in theirs)
+        if spread is None:
+            raise KeyError(f"{figure} of {curve}, {line}, {at} and {to} was not measured in one round")
+        return spread
+
     def median(self, curve: str, line: str, at: int, figure: str) -> float:
         return self.spread(curve, line, at, figure).median
 

@@ -1,8 +1,8 @@
 //! How many instructions each operation takes, held against `benches/budgets.toml` (`make budgets`).
 //!
 //! A clock says something else on every machine and in every minute. Instructions under callgrind repeat within a
-//! percent: valgrind shows every x86-64 host that has AVX2 the same processor, so that the libraries choose the same
-//! code on each. That processor has no SHA extensions, so that a digest weighs more here than it does in production.
+//! percent: as far as libraries choose their code by it, valgrind shows every x86-64 host that has AVX2 the same processor.
+//! It has no SHA extensions, so that a digest weighs more here than it does in production.
 
 #![expect(clippy::unwrap_used, reason = "what is wrong with an operation ends the run")]
 #![expect(clippy::print_stdout, reason = "it is a command")]
