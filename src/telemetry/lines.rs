@@ -16,6 +16,8 @@ use std::{
 
 /// Bytes that may wait to be written; lines that find no room are dropped, and counted.
 const ROOM: usize = 8 * 1024 * 1024;
+/// What is kept of a buffer behind a burst.
+const KEPT: usize = 256 * 1024;
 /// How long lines gather between two writes: short beside the second that whoever follows a log waits.
 const PAUSE: Duration = Duration::from_millis(10);
 
@@ -96,6 +98,7 @@ impl Queue {
             // A log that cannot be written is no reason to stop.
             let _ = out.write_all(&taken).and_then(|()| out.flush());
             taken.clear();
+            taken.shrink_to(KEPT);
             if is_over {
                 return;
             }

@@ -1,6 +1,6 @@
 //! An upstream that breaks HTTP, and clients that vanish: nothing half is ever passed on as whole.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{collections::HashSet, net::SocketAddr, sync::Mutex, time::Duration};
 
 use secrecy::ExposeSecret as _;
 use tokio::{
@@ -104,11 +104,32 @@ async fn bytes_behind_a_response_never_become_the_next_one() {
         )
     })
     .await;
-    let gateway = Gateway::start(&mlflow).await;
+    let gateway = GatewayBuilder::default().set("MLFLOW__PROBE_INTERVAL", "1h").start(&mlflow).await;
     for _ in 0..20 {
         let response = gateway.get(SEARCH).await;
         assert!(!response.text().contains("evil"), "{response:?}");
     }
+    // Not even where the rest of them is still to come.
+    let connections: Vec<_> = mlflow.requests().iter().map(|request| request.connection).collect();
+    assert!(connections.windows(2).all(|pair| pair[0] != pair[1]), "{connections:?}");
+}
+
+#[actix_web::test]
+async fn a_second_try_is_on_a_connection_that_nobody_used() {
+    // Each connection is good for one request, and does not tell before the second.
+    let used = Mutex::new(HashSet::new());
+    let mlflow = Server::start(move |request| {
+        if !used.lock().unwrap().insert(request.connection) {
+            return Answer::Close;
+        }
+        let head = b"HTTP/1.1 200 OK\r\n".to_vec();
+        Answer::Pieces(vec![head, b"content-length: 2\r\n\r\n{}".to_vec()], Duration::from_millis(50))
+    })
+    .await;
+    let gateway = GatewayBuilder::default().set("MLFLOW__PROBE_INTERVAL", "1h").start(&mlflow).await;
+    let (first, second) = tokio::join!(gateway.get(SEARCH), gateway.get(SEARCH));
+    assert_eq!((first.status, second.status), (200, 200));
+    assert_eq!(gateway.get(SEARCH).await.status, 200);
 }
 
 #[actix_web::test]
