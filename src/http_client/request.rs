@@ -136,3 +136,58 @@ impl<S: Stream<Item = Result<Bytes, PayloadError>> + Unpin> Outgoing<S> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+
+    use futures_util::stream::{self, Iter};
+
+    use super::*;
+
+    type Pieces = Iter<std::vec::IntoIter<Result<Bytes, PayloadError>>>;
+
+    /// What is written of a body in these pieces, and whether it came to its end.
+    async fn written(body: fn(Pieces) -> Body<Pieces>, pieces: &[&'static str]) -> (String, bool) {
+        let pieces: Vec<_> = pieces.iter().map(|piece| Ok(Bytes::from(*piece))).collect();
+        let (mut outgoing, mut written) = (Outgoing::from(body(stream::iter(pieces))), Vec::new());
+        loop {
+            match poll_fn(|cx| outgoing.poll_piece(cx)).await {
+                Ok(Piece::Data(before, data, behind)) => written.extend([&before, &data, behind].concat()),
+                Ok(Piece::End) => return (String::from_utf8(written).unwrap(), true),
+                Err(_) => return (String::from_utf8(written).unwrap(), false),
+            }
+        }
+    }
+
+    #[actix_rt::test]
+    async fn a_body_is_framed_as_its_head_says_or_is_none() {
+        for (length, pieces, expected) in [
+            (Some(5), &["he", "", "llo"][..], ("hello", true)),
+            (Some(5), &["hell"], ("hell", false)),
+            (Some(5), &["hell", "oo"], ("hell", false)),
+            (Some(0), &[], ("", true)),
+            (None, &["hello, chunks!", "", "x"], ("e\r\nhello, chunks!\r\n1\r\nx\r\n0\r\n\r\n", true)),
+            (None, &[], ("0\r\n\r\n", true)),
+        ] {
+            let body = match length {
+                Some(5) => |pieces| Body::Length(5, pieces),
+                Some(_) => |pieces| Body::Length(0, pieces),
+                None => Body::Chunked,
+            };
+            let (text, ended) = written(body, pieces).await;
+            assert_eq!((text.as_str(), ended), expected, "{length:?} {pieces:?}");
+        }
+    }
+
+    #[test]
+    fn a_head_has_its_host_first_and_its_framing_last() {
+        let host = HeaderValue::from_static("mlflow:5000");
+        let mut request = Request::new(&Method::PUT, "/base", "/x?y", &host).alone();
+        request.field(&HeaderName::from_static("a"), b"b");
+        assert_eq!(
+            request.into_bytes(&Body::Length(7, ())),
+            "PUT /base/x?y HTTP/1.1\r\nhost: mlflow:5000\r\nconnection: close\r\na: b\r\ncontent-length: 7\r\n\r\n"
+        );
+    }
+}
