@@ -98,7 +98,7 @@ pub(crate) fn has_body(headers: &HeaderMap) -> bool {
 fn fields(headers: &HeaderMap) -> Result<(), HeadError> {
     let mut size = 0;
     for (name, value) in headers {
-        if memchr::memchr(b'_', name.as_str().as_bytes()).is_some() {
+        if name.as_str().contains('_') {
             return Err(HeadError::Underscore);
         }
         size += name.as_str().len() + value.len() + ": \r\n".len();
