@@ -91,6 +91,21 @@ async fn sampling_leaves_out_successful_reads_and_nothing_else() {
 }
 
 #[actix_web::test]
+async fn the_filter_can_leave_out_request_lines_and_nothing_else() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let key = create_key(folder.path());
+    let filter = ("HOKUSAI__TELEMETRY__FILTER", "info,hokusai_gateway::request=off");
+    let mut gateway = Process::serve(folder.path(), &[("MLFLOW_SERVER_URL", &mlflow.url()), filter]);
+    let get = request(&key, "GET /api/2.0/mlflow/runs/get", "0af7651916cd43dd8448eb211c80319c");
+    assert_eq!(ask(gateway.address, get).await.status, 200);
+    gateway.terminate();
+    gateway.wait();
+    assert!(lines(folder.path()).is_empty());
+    assert!(fs::read_to_string(folder.path().join("log")).unwrap().contains("\"stopped\""));
+}
+
+#[actix_web::test]
 async fn a_log_that_nobody_reads_holds_no_request_up() {
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
     let folder = tempfile::tempdir().unwrap();
