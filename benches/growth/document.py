@@ -59,7 +59,8 @@ A team is {team_requests} requests a second, {team_keys} keys and {team_connecti
 
 {needs}
 
-From what was measured: {cpu:.0f} µs of CPU a request (with 100,000 keys), {key_bytes:.0f} bytes a key, {idle:.1f} KiB an idle connection, {line:.0f} bytes a line of
+From what was measured: {cpu:.0f} µs of CPU a request at {fleet_rate:.0f} a second, where it wakes up for nearly each of them ({busy_cpu:.0f} where it is never idle, with
+100,000 keys), {key_bytes:.0f} bytes a key, {idle:.1f} KiB an idle connection, {line:.0f} bytes a line of
 the log ({record:.0f} more an audit record, of changes only), {per_key:.1f} commands of Redis a key, instance and `ttl` at {command_us:.0f} µs of Redis's CPU, and {mlflow:.0f} searches a
 second that one worker of MLflow with SQLite answers here.
 
@@ -103,7 +104,7 @@ def _text(samples: Samples) -> str:
     return TEXT.format(
         began=samples.about["began"],
         rounds=samples.about["rounds"],
-        machine=f"{samples.about['cpu']}, {samples.about['cores']} cores, commit {samples.about['commit']}.",
+        machine=f"{samples.about['cpu']}, {samples.about['cores']} cores, load average before: {samples.about['load_average']:.1f}, commit {samples.about['commit']}.",
         keys=_keys(samples),
         key_bytes=limits.key_bytes(samples),
         ready=samples.median(keys.NAME, keys.FILE, keys.COUNTS[-1], "ready_s"),
@@ -125,6 +126,7 @@ def _text(samples: Samples) -> str:
         count=limits.INSTANCES,
         needs=_needs([one, ten, hundred]),
         cpu=limits.cpu_us(samples),
+        busy_cpu=limits.busy_cpu_us(samples),
         idle=sized["each_kib"],
         line=sized["line_bytes"],
         record=sized["record_bytes"],
