@@ -1,13 +1,13 @@
 //! `serve`: runs the gateway.
 
-use std::{path::Path, process::ExitCode, sync::mpsc, thread, time::Duration};
+use std::{path::Path, process::ExitCode};
 
 use crate::{
     reload::Reload,
     resources::Resources,
     settings::Settings,
     startup::Application,
-    telemetry::{self, LineWriter, Lines, Log},
+    telemetry::{self, Lines, Log},
 };
 
 pub(super) fn run(config: Option<&Path>) -> ExitCode {
@@ -35,20 +35,8 @@ pub(super) fn run(config: Option<&Path>) -> ExitCode {
     if let Err(error) = &outcome {
         tracing::error!(%error, "the gateway ended");
     }
-    finish(writer);
+    drop(writer);
     if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
-}
-
-/// Time for the log's last lines. Where nobody reads them, waiting for the writer could last for ever.
-const LAST_LINES: Duration = Duration::from_millis(1500);
-
-fn finish(writer: LineWriter) {
-    let (done, written) = mpsc::channel();
-    thread::spawn(move || {
-        drop(writer);
-        let _ = done.send(());
-    });
-    let _ = written.recv_timeout(LAST_LINES);
 }
 
 async fn serve(

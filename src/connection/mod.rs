@@ -118,7 +118,8 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         let connection = &self.0;
         connection.under_way.set(connection.under_way.get() - 1);
-        // Else the reader is woken by the next bytes that come, and has nothing to do before.
+        // Else the reader is woken by the next bytes that come, and has nothing to do before: every body that was begun is
+        // read to its end, or its response closes the connection.
         if connection.has_ahead.get() || connection.body_left.get() > 0 || connection.closing.get() {
             connection.wake_reader();
         }

@@ -40,7 +40,7 @@ pub(crate) struct Connections {
     pub(crate) connect_timeout: Duration,
     /// How long an idle one is kept.
     pub(crate) keep_alive: Duration,
-    /// How many there may be.
+    /// How many there may be of an [`HttpClient`]'s. Whoever has an [`Origin`] counts by himself.
     pub(crate) limit: usize,
 }
 

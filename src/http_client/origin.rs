@@ -140,6 +140,13 @@ impl Origin {
     }
 }
 
+/// Its bytes are MLflow's and its clients'.
+impl fmt::Debug for ResponseBody {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseBody").finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Origin").field("uri", &self.0.uri).finish_non_exhaustive()
@@ -241,7 +248,6 @@ fn poll_head(wire: &mut Wire, cx: &mut Context<'_>, to_head: bool) -> Poll<Resul
 }
 
 /// The body of a response. At its end the connection can be used again.
-#[derive(Debug)]
 pub(crate) struct ResponseBody {
     framing: Left,
     /// Gone at the end.
@@ -250,7 +256,6 @@ pub(crate) struct ResponseBody {
     kept: Option<Origin>,
 }
 
-#[derive(Debug)]
 enum Left {
     Bytes(u64),
     Chunks(Chunks),

@@ -1,6 +1,7 @@
 //! What is sent to a server: a head, written as it is put together, and a body.
 
 use std::{
+    fmt,
     pin::Pin,
     task::{Context, Poll, ready},
 };
@@ -17,12 +18,18 @@ use futures_core::Stream;
 use futures_util::stream::Empty;
 
 /// A request's head; its values cannot break it, for names, values and targets are of types that hold no line ends.
-#[derive(Debug)]
 pub(crate) struct Request {
     head: BytesMut,
     pub(super) to_head: bool,
     /// Its connection was used by nobody before, and will be by nobody after.
     pub(super) alone: bool,
+}
+
+/// What is in the head is a secret: the credential that MLflow wants.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request").field("to_head", &self.to_head).finish_non_exhaustive()
+    }
 }
 
 /// A request's body, and how it is framed.
@@ -98,7 +105,10 @@ impl<S> From<Body<S>> for Outgoing<S> {
     fn from(body: Body<S>) -> Self {
         match body {
             Body::None => Self { pieces: None, left: Some(0) },
-            Body::Length(length, pieces) => Self { pieces: Some(pieces), left: Some(length) },
+            // A body of no bytes is not asked for them: at a second try they would be somebody else's to send.
+            Body::Length(length, pieces) => {
+                Self { pieces: (length > 0).then_some(pieces), left: Some(length) }
+            }
             Body::Chunked(pieces) => Self { pieces: Some(pieces), left: None },
         }
     }

@@ -14,7 +14,6 @@ use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
 use super::stream::Stream;
 
 /// A connection, and what was received and not read yet.
-#[derive(Debug)]
 pub(super) struct Wire {
     stream: Stream,
     pub(super) received: BytesMut,
@@ -29,7 +28,8 @@ impl Wire {
         Self { stream, received: BytesMut::new(), since: Instant::now() }
     }
 
-    /// Reads `room` bytes at most, and 1 at least; 0 at the end of the connection.
+    /// Reads what there is, with room for `room` bytes; 0 at the end of the connection. What is behind a body can come with
+    /// it.
     pub(super) fn poll_fill(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<io::Result<usize>> {
         if self.received.is_empty() && self.received.capacity() < room {
             self.received = BytesMut::with_capacity(room);

@@ -10,7 +10,7 @@ use std::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
     },
-    thread::{self, JoinHandle},
+    thread,
     time::Duration,
 };
 
@@ -37,15 +37,18 @@ struct Queue {
 struct Waiting {
     bytes: Vec<u8>,
     is_writer_idle: bool,
+    /// No more lines will come.
     is_over: bool,
+    /// And the last one is written.
+    is_written: bool,
 }
 
-/// The thread that writes; when this is dropped it has written everything.
+/// The thread that writes; when this is dropped it has written everything, or nobody takes it.
 #[derive(Debug)]
-pub struct LineWriter {
-    lines: Lines,
-    thread: Option<JoinHandle<()>>,
-}
+pub struct LineWriter(Lines);
+
+/// Time for the log's last lines. Where nobody reads them, waiting for the writer could last for ever.
+const LAST_LINES: Duration = Duration::from_millis(1500);
 
 impl Lines {
     /// Starts the thread that writes them to `out`.
@@ -55,8 +58,8 @@ impl Lines {
     pub fn to(out: impl Write + Send + 'static) -> io::Result<(Self, LineWriter)> {
         let lines = Self::default();
         let queue = Arc::clone(&lines.0);
-        let thread = thread::Builder::new().name("log".to_owned()).spawn(move || queue.write_to(out))?;
-        Ok((lines.clone(), LineWriter { lines, thread: Some(thread) }))
+        thread::Builder::new().name("log".to_owned()).spawn(move || queue.write_to(out))?;
+        Ok((lines.clone(), LineWriter(lines)))
     }
 
     /// Adds a line, its end included.
@@ -95,11 +98,16 @@ impl Queue {
             mem::swap(&mut waiting.bytes, &mut taken);
             let is_over = waiting.is_over;
             drop(waiting);
-            // A log that cannot be written is no reason to stop.
-            let _ = out.write_all(&taken).and_then(|()| out.flush());
+            if out.write_all(&taken).and_then(|()| out.flush()).is_err() {
+                // No reason to stop. Some of them may be written: nobody can tell which.
+                let lost = taken.iter().filter(|byte| **byte == b'\n').count();
+                self.dropped.fetch_add(lost as u64, Ordering::Relaxed);
+            }
             taken.clear();
             taken.shrink_to(KEPT);
             if is_over {
+                self.lock().is_written = true;
+                self.changed.notify_all();
                 return;
             }
             let waiting = self.lock();
@@ -122,11 +130,10 @@ impl Write for Lines {
 
 impl Drop for LineWriter {
     fn drop(&mut self) {
-        self.lines.0.lock().is_over = true;
-        self.lines.0.changed.notify_one();
-        if let Some(thread) = self.thread.take() {
-            let _ = thread.join();
-        }
+        let Lines(queue) = &self.0;
+        queue.lock().is_over = true;
+        queue.changed.notify_all();
+        drop(queue.changed.wait_timeout_while(queue.lock(), LAST_LINES, |waiting| !waiting.is_written));
     }
 }
 
@@ -166,6 +173,18 @@ mod tests {
         let ending = thread::spawn(move || drop(writer));
         assert_eq!(written.iter().collect::<Vec<_>>().concat(), b"2\n3\n");
         ending.join().unwrap();
+    }
+
+    #[test]
+    fn lines_that_cannot_be_written_are_counted_and_the_next_ones_are_tried() {
+        let (lines, writer, written) = slow();
+        lines.add(b"1\n");
+        assert_eq!(written.recv().unwrap(), b"1\n");
+        drop(written);
+        lines.add(b"2\n");
+        lines.add(b"3\n");
+        drop(writer);
+        assert_eq!(lines.dropped(), 2);
     }
 
     #[test]

@@ -314,6 +314,31 @@ async fn an_answer_in_the_middle_of_an_upload_reaches_the_client() {
 }
 
 #[actix_web::test]
+async fn a_second_try_of_no_bytes_waits_for_mlflow_and_not_for_the_client() {
+    let used = Mutex::new(HashSet::new());
+    let mlflow = Server::start(move |request| {
+        if request.target().contains("first") {
+            used.lock().unwrap().insert(request.connection);
+            return Answer::ok("{}");
+        }
+        if used.lock().unwrap().contains(&request.connection) {
+            return Answer::Close;
+        }
+        let head = b"HTTP/1.1 200 OK\r\n".to_vec();
+        Answer::Pieces(vec![head, b"content-length: 2\r\n\r\n{}".to_vec()], Duration::from_millis(600))
+    })
+    .await;
+    let gateway = GatewayBuilder::default()
+        .set("MLFLOW__PROBE_INTERVAL", "1h")
+        .set("SERVER__BODY_IDLE_TIMEOUT", "200ms")
+        .start(&mlflow)
+        .await;
+    assert_eq!(gateway.get("/api/2.0/mlflow/runs/get?first").await.status, 200);
+    let get = gateway.request("GET", SEARCH, "content-length: 0\r\n");
+    assert_eq!(ask(gateway.address, get).await.status, 200);
+}
+
+#[actix_web::test]
 async fn of_a_thousand_truncated_responses_none_is_complete() {
     let half = "x".repeat(5_000);
     for head in [

@@ -171,9 +171,11 @@ def test_redis_killed(world):
 def test_mlflow_slow(world):
     world.mlflow.delay = 0.7
     threads = [threading.Thread(target=world.ask, args=(4 * PERIOD_SECONDS,)) for _ in range(40)]
+    # One after the other: all at once they would find the cache empty all at once.
     for thread in threads:
         thread.start()
-    time.sleep(1)
+        time.sleep(world.mlflow.delay / len(threads))
+    time.sleep(0.3)
     assert world.off() == {"latency"}
     for thread in threads:
         thread.join()

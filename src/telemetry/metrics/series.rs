@@ -22,7 +22,7 @@ pub struct Series {
 /// Route, method, status.
 type Labels = (&'static str, &'static str, StatusCode);
 
-/// What was looked up before: some dozens at most, of which few are used.
+/// What was looked up before: as many as there are series, of which few are used.
 #[derive(Debug)]
 struct Known<K, V>(RefCell<Vec<(K, V)>>);
 
