@@ -5,6 +5,7 @@
 //! [`guard::Guarded`] one, which judges heads by the same rules. TLS is made below both. `proxy` and `auth` have clients
 //! of their own.
 
+mod body;
 mod connect;
 mod guard;
 mod origin;
@@ -19,8 +20,9 @@ use actix_web::http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use awc::{Client, Connector, http::Method};
 use url::{Position, Url};
 
+pub(crate) use body::ResponseBody;
 pub(crate) use guard::TransportFault;
-pub(crate) use origin::{Origin, Response, ResponseBody, SendError};
+pub(crate) use origin::{Origin, Response, SendError};
 pub(crate) use request::{Body, Request};
 pub(crate) use response::ResponseHead;
 /// How TLS is spoken to a server.

@@ -8,32 +8,27 @@ use std::{
     collections::VecDeque,
     fmt,
     future::poll_fn,
-    io, mem,
-    pin::Pin,
+    io,
     rc::Rc,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
 use actix_tls::connect::ConnectError;
-use actix_web::{
-    error::PayloadError,
-    http::Uri,
-    web::{Bytes, BytesMut},
-};
+use actix_web::{error::PayloadError, http::Uri, web::Bytes};
 use futures_core::Stream;
 use tokio::time::timeout;
 use url::Url;
 
 use super::{
     Connections, LIFETIME, Tls,
+    body::ResponseBody,
     connect::Connecting,
     guard::TransportFault,
     request::{Body, Outgoing, Piece, Request},
     response::{Framing, MAX_HEAD, ResponseHead},
     wire::{SMALL, Wire},
 };
-use crate::connection::Chunks;
 
 /// A server, and the connections to it that nobody uses at the moment.
 #[derive(Clone)]
@@ -113,8 +108,7 @@ impl Origin {
             wire.acknowledge();
         }
         let kept = (is_sent && head.keeps_alive && !alone).then(|| self.clone());
-        let mut body = ResponseBody { framing: Left::new(head.framing), wire: Some(wire), kept };
-        body.end_if_over();
+        let body = ResponseBody::new(head.framing, wire, kept);
         Ok(Response { head, body })
     }
 
@@ -133,17 +127,15 @@ impl Origin {
         None
     }
 
+    /// For the next request.
+    pub(super) fn keep(&self, wire: Wire) {
+        self.0.idle.borrow_mut().push_back((Instant::now(), wire));
+    }
+
     async fn connect(&self) -> Result<Wire, SendError> {
         let connecting = timeout(self.0.connect_timeout, self.0.connecting.connect(self.0.uri.clone()));
         let late = |_| SendError::Connect("Timeout while establishing connection".to_owned());
         connecting.await.map_err(late)?.map(Wire::new).map_err(|error| SendError::Connect(said(&error)))
-    }
-}
-
-/// Its bytes are MLflow's and its clients'.
-impl fmt::Debug for ResponseBody {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("ResponseBody").finish_non_exhaustive()
     }
 }
 
@@ -244,117 +236,5 @@ fn poll_head(wire: &mut Wire, cx: &mut Context<'_>, to_head: bool) -> Poll<Resul
             Err(error) if nothing_came => return Poll::Ready(Err(SendError::Broken(error))),
             Ok(_) | Err(_) => return Poll::Ready(Err(TransportFault::ClosedInResponse.into())),
         }
-    }
-}
-
-/// The body of a response. At its end the connection can be used again.
-pub(crate) struct ResponseBody {
-    framing: Left,
-    /// Gone at the end.
-    wire: Option<Wire>,
-    /// Where it goes then; `None`: nowhere, it is closed.
-    kept: Option<Origin>,
-}
-
-enum Left {
-    Bytes(u64),
-    Chunks(Chunks),
-    UntilClose,
-}
-
-impl Left {
-    fn new(framing: Framing) -> Self {
-        match framing {
-            Framing::None => Self::Bytes(0),
-            Framing::Length(length) => Self::Bytes(length),
-            Framing::Chunked => Self::Chunks(Chunks::default()),
-            Framing::UntilClose => Self::UntilClose,
-        }
-    }
-}
-
-/// Bytes of a body that are read at once: of a large one as many as make its system calls few.
-const LARGE: usize = 256 * 1024;
-
-impl ResponseBody {
-    /// All of it, if it has no more than `limit` bytes.
-    ///
-    /// # Errors
-    /// One that breaks off, or is larger.
-    pub(crate) async fn read(mut self, limit: usize) -> io::Result<Bytes> {
-        let mut whole = BytesMut::new();
-        while let Some(piece) = poll_fn(|cx| Pin::new(&mut self).poll_next(cx)).await {
-            whole.extend_from_slice(&piece?);
-            if whole.len() > limit {
-                return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is too large"));
-            }
-        }
-        Ok(whole.freeze())
-    }
-
-    /// Lets go of the connection behind the last byte, for the next request.
-    fn end_if_over(&mut self) {
-        if matches!(self.framing, Left::Bytes(0)) {
-            self.end();
-        }
-    }
-
-    fn end(&mut self) {
-        if let (Some(mut wire), Some(Origin(origin))) = (self.wire.take(), self.kept.take())
-            // What comes behind a response that nobody asked for would be taken for the next one.
-            && wire.received.is_empty()
-        {
-            wire.received = BytesMut::new();
-            origin.idle.borrow_mut().push_back((Instant::now(), wire));
-        }
-    }
-
-    fn poll_piece(&mut self, cx: &mut Context<'_>) -> Poll<Result<Option<Bytes>, TransportFault>> {
-        let closed = TransportFault::ClosedInResponse;
-        loop {
-            let Some(wire) = &mut self.wire else { return Poll::Ready(Ok(None)) };
-            let mut fill = |wire: &mut Wire, room| wire.poll_fill(cx, room).map_err(|_| closed);
-            match &mut self.framing {
-                Left::Bytes(left) => {
-                    if wire.received.is_empty() {
-                        let room = usize::try_from(*left).unwrap_or(LARGE).min(LARGE);
-                        if ready!(fill(wire, room))? == 0 {
-                            return Poll::Ready(Err(closed));
-                        }
-                    }
-                    let here = usize::try_from(*left).unwrap_or(usize::MAX).min(wire.received.len());
-                    *left -= here as u64;
-                    let piece = wire.received.split_to(here).freeze();
-                    self.end_if_over();
-                    return Poll::Ready(Ok(Some(piece)));
-                }
-                Left::Chunks(chunks) => {
-                    let data = chunks.data_in(&mut wire.received).map_err(|_| TransportFault::NotHttp)?;
-                    if data.is_some() {
-                        return Poll::Ready(Ok(data));
-                    }
-                    if chunks.is_over() {
-                        self.end();
-                    } else if ready!(fill(wire, LARGE))? == 0 {
-                        return Poll::Ready(Err(closed));
-                    }
-                }
-                Left::UntilClose => {
-                    if wire.received.is_empty() && ready!(fill(wire, LARGE))? == 0 {
-                        self.wire = None;
-                        continue;
-                    }
-                    return Poll::Ready(Ok(Some(mem::take(&mut wire.received).freeze())));
-                }
-            }
-        }
-    }
-}
-
-impl Stream for ResponseBody {
-    type Item = io::Result<Bytes>;
-
-    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.poll_piece(cx).map(|piece| piece.map_err(io::Error::from).transpose())
     }
 }
