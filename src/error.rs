@@ -163,7 +163,7 @@ impl GatewayError {
                 Reason::RateLimited
             }
             Self::Auth { error: AuthError::Unavailable(_), .. } => Reason::AuthUnavailable,
-            Self::Denied { error: Denied::Expired, .. } => Reason::CredentialRejected,
+            Self::Denied { error: Denied::Expired(_), .. } => Reason::CredentialRejected,
             Self::Denied { error: Denied::Scope(_) | Denied::Workspace(_), .. }
             | Self::Body(BodyError::Scope(_) | BodyError::Workspace(_))
             | Self::Proxy(ProxyError::Outside(_)) => Reason::ScopeMissing,
@@ -184,6 +184,15 @@ impl GatewayError {
             Self::Proxy(ProxyError::Internal(_)) | Self::Ungranted | Self::Panicked | Self::Metrics(_) => {
                 Reason::Internal
             }
+        }
+    }
+
+    /// What became of the key, for log, audit and operators alone.
+    pub(crate) fn key_state(&self) -> Option<&'static str> {
+        match self {
+            Self::Auth { error: AuthError::Rejected(rejection), .. } => Some(rejection.word()),
+            Self::Denied { error: Denied::Expired(_), .. } => Some("expired"),
+            _ => None,
         }
     }
 
@@ -228,7 +237,7 @@ impl GatewayError {
             }
             Self::Credential(CredentialError::Malformed(sent_as))
             | Self::Auth { error: AuthError::Rejected(_), sent_as }
-            | Self::Denied { error: Denied::Expired, sent_as } => {
+            | Self::Denied { error: Denied::Expired(_), sent_as } => {
                 format!("the API key, sent as {sent_as}, is not valid: it is unknown, expired or revoked")
             }
             Self::Auth { error: AuthError::TooManyFailures { .. }, .. } => {

@@ -127,6 +127,7 @@ pub(super) mod tests {
             outcome: "ok",
             status: 200,
             reason: None,
+            key_state: None,
             bytes_in: 0,
             bytes_out: 0,
         }

@@ -54,6 +54,9 @@ pub(crate) struct Record {
     pub(crate) outcome: &'static str,
     pub(crate) status: u16,
     pub(crate) reason: Option<&'static str>,
+    /// What became of its key, where that was refused: `revoked`, `expired`, `unknown`, `mistyped`, `refused`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key_state: Option<&'static str>,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
 }
@@ -85,6 +88,7 @@ impl Record {
             outcome: "",
             status: 0,
             reason: None,
+            key_state: None,
             bytes_in: 0,
             bytes_out: 0,
         }

@@ -91,7 +91,7 @@ impl Decisions {
             }
             Remembered::Refused => {
                 self.metrics.key_looked_up(Tier::Memory, Lookup::Negative);
-                return Err(AuthError::Rejected(Rejection::ByService));
+                return Err(AuthError::Rejected(Rejection::ByService(None)));
             }
             Remembered::Stale(principal) => Some(principal),
             Remembered::Nothing => None,
@@ -201,13 +201,13 @@ impl Decisions {
                 }
                 Ok(principal)
             }
-            Err(error @ AuthError::Rejected(_)) => {
+            Err(AuthError::Rejected(_)) => {
                 call.ended(Ended::Rejected);
                 self.cache.refuse(*fingerprint);
                 if let Some(shared) = &self.shared {
                     shared.refuse(*fingerprint);
                 }
-                Err(error)
+                Err(AuthError::Rejected(Rejection::ByService(known.clone())))
             }
             Err(error) => {
                 let unclear = matches!(&error, AuthError::Unavailable(fault) if fault.is_unclear());

@@ -25,6 +25,8 @@ pub use principal::{NotAWorkspace, Principal, Workspace};
 pub use service::fuzz as fuzz_auth_answer;
 pub use service::{ServiceFault, ServiceVerifier};
 
+use jiff::Timestamp;
+
 use crate::{
     credentials::Credential,
     http_client::Tls,
@@ -47,17 +49,39 @@ pub enum AuthError {
     Unavailable(#[source] ServiceFault),
 }
 
-/// Why a key was refused. For the log: the client is told one text for all of them.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+/// Why a key was refused. For log, audit and operators: the client is told one text for all of them.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     #[error("its checksum does not fit")]
     Mistyped,
-    #[error("it is not known")]
+    #[error("unknown")]
     Unknown,
-    #[error("it was revoked")]
-    Revoked,
-    #[error("the auth service says so")]
-    ByService,
+    #[error("revoked at {at}")]
+    Revoked { principal: Arc<Principal>, at: Timestamp },
+    /// With whose it was, if the service had vouched for it before.
+    #[error("refused by the auth service")]
+    ByService(Option<Arc<Principal>>),
+}
+
+impl Rejection {
+    /// Its word in the log and in the audit stream.
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Mistyped => "mistyped",
+            Self::Unknown => "unknown",
+            Self::Revoked { .. } => "revoked",
+            Self::ByService(_) => "refused",
+        }
+    }
+
+    /// Whose key it was, where it was one of ours.
+    pub fn principal(&self) -> Option<&Principal> {
+        match self {
+            Self::Revoked { principal, .. } => Some(principal),
+            Self::ByService(known) => known.as_deref(),
+            Self::Mistyped | Self::Unknown => None,
+        }
+    }
 }
 
 /// Who was found to call, and who said so.

@@ -180,7 +180,7 @@ impl ServiceVerifier {
                 verdict(&body, &self.service_id)
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND => {
-                Err(AuthError::Rejected(Rejection::ByService))
+                Err(AuthError::Rejected(Rejection::ByService(None)))
             }
             status => Err(unavailable(ServiceFault::Status(status))),
         }
@@ -201,7 +201,7 @@ fn verdict(body: &[u8], asked: &str) -> Result<Principal, AuthError> {
     let is_object = body.trim_ascii_start().starts_with(b"{");
     match serde_json::from_slice::<Answer>(body) {
         Ok(Answer { is_valid: serde_json::Value::Bool(true) }) if is_object => {}
-        Ok(_) | Err(_) => return Err(AuthError::Rejected(Rejection::ByService)),
+        Ok(_) | Err(_) => return Err(AuthError::Rejected(Rejection::ByService(None))),
     }
     // A yes whose particulars cannot be read must not become one without an expiry or without scopes.
     let identity: Identity = serde_json::from_slice(body).map_err(not_agreed)?;

@@ -11,6 +11,7 @@ use actix_web::{
     },
 };
 use clap::Args;
+use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
@@ -18,7 +19,7 @@ use super::{
     key,
 };
 use crate::{
-    auth::{Authenticated, Authenticator, Principal},
+    auth::{AuthError, Authenticated, Authenticator, Principal},
     credentials,
     error::GatewayError,
     head,
@@ -64,6 +65,7 @@ impl Explain {
             Ok(()) => json!({ "allowed": true }),
             Err(error) => {
                 let (status, reason, message) = error.told();
+                told.extend(refused_key(error));
                 json!({ "allowed": false, "status": status.as_u16(), "reason": reason, "message": message })
             }
         };
@@ -122,9 +124,15 @@ async fn walk(
     let Authenticated { principal, answered } =
         caller.map_err(|error| GatewayError::Auth { error, sent_as })?;
     tell("cache", answered.word().into());
+    let expired = principal.expires_at.filter(|at| *at <= Timestamp::now());
     tell(
         "key",
-        json!({ "key_id": principal.key_id, "user_id": principal.user_id, "expires_at": principal.expires_at }),
+        json!({
+            "key_id": principal.key_id,
+            "user_id": principal.user_id,
+            "state": expired.map_or_else(|| "in force".to_owned(), |at| format!("expired at {at}")),
+            "expires_at": principal.expires_at,
+        }),
     );
     let held = match &principal.scopes {
         _ if principal.is_admin => vec![Scope::Admin.word()],
@@ -139,6 +147,18 @@ async fn walk(
         .map_err(|error| GatewayError::Denied { error, sent_as })?;
     in_mlflows_place.transpose()?;
     Ok(())
+}
+
+/// What became of a key that was refused, which a client is not told.
+fn refused_key(error: &GatewayError) -> Option<(String, Value)> {
+    let GatewayError::Auth { error: AuthError::Rejected(rejection), .. } = error else { return None };
+    let of = rejection.principal();
+    let key = json!({
+        "key_id": of.and_then(|principal| principal.key_id.as_deref()),
+        "user_id": of.and_then(|principal| principal.user_id.as_deref()),
+        "state": rejection.to_string(),
+    });
+    Some(("key".to_owned(), key))
 }
 
 fn limits(settings: &Settings, principal: &Principal, route: &Route) -> Value {

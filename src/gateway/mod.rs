@@ -32,7 +32,7 @@ pub use shared::Shared;
 
 use crate::{
     audit::Record,
-    auth::{Authenticated, Authenticator, Principal},
+    auth::{AuthError, Authenticator, Principal},
     client_ip::{self, Client},
     connection::Connection,
     credentials,
@@ -168,9 +168,13 @@ impl Gateway {
         if let Some(exchange) = exchange.filter(|_| !was_remembered) {
             exchange.waited(began.elapsed());
         }
+        if let (Some(exchange), Err(AuthError::Rejected(rejection))) = (exchange, &caller) {
+            // Whoever uses a key of ours that has ended is told of by its name.
+            exchange.called_by(rejection.principal().map(named).unwrap_or_default());
+        }
         let caller = caller.map_err(|error| GatewayError::Auth { error, sent_as })?;
         if let Some(exchange) = exchange {
-            exchange.called_by(named(&caller));
+            exchange.called_by(Caller { answered: Some(caller.answered.word()), ..named(&caller.principal) });
         }
         policy::authorize(&self.shared.live.load().policy, caller.principal, route)
             .map_err(|error| GatewayError::Denied { error, sent_as })
@@ -248,6 +252,7 @@ fn refuse(
     exchange: &Exchange,
 ) -> HttpResponse {
     exchange.ended_for(error.word());
+    exchange.key_was(error.key_state());
     // An outage in which nothing was to be changed is no refusal, and there can be many.
     if !exchange.has_record() && !telemetry::is_failure(error.word()) {
         let sound = head::inspect(request.head()).ok();
@@ -285,12 +290,12 @@ impl FromRequest for Admitted {
 }
 
 /// What is told of a caller.
-fn named(Authenticated { principal, answered }: &Authenticated) -> Caller {
+fn named(principal: &Principal) -> Caller {
     Caller {
         key_id: principal.key_id.clone(),
         user_id: principal.user_id.clone(),
         workspace: principal.workspace.as_ref().map(|workspace| workspace.as_str().to_owned()),
-        answered: Some(answered.word()),
+        answered: None,
     }
 }
 

@@ -41,8 +41,8 @@ impl Grant {
 /// Why a principal may not take a route.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
-    #[error("the key has expired")]
-    Expired,
+    #[error("the key expired at {0}")]
+    Expired(Timestamp),
     #[error(transparent)]
     Scope(#[from] Box<MissingScope>),
     #[error(transparent)]
@@ -88,8 +88,8 @@ fn authorize_at(
     principal: Arc<Principal>,
     route: Route,
 ) -> Result<Grant, Denied> {
-    if principal.expires_at.is_some_and(|at| at <= now) {
-        return Err(Denied::Expired);
+    if let Some(at) = principal.expires_at.filter(|at| *at <= now) {
+        return Err(Denied::Expired(at));
     }
     if let Some(workspace) = &principal.workspace {
         workspace::check_route(workspace, &route)?;
@@ -163,7 +163,7 @@ mod tests {
         let principal = Principal { expires_at: Some(at), ..Principal::default() };
         let before = at - SignedDuration::from_nanos(1);
         assert_eq!(outcome(before, principal.clone()), Ok(()));
-        assert_eq!(outcome(at, principal), Err(Denied::Expired));
+        assert_eq!(outcome(at, principal), Err(Denied::Expired(at)));
     }
 
     #[test]

@@ -41,6 +41,8 @@ struct Account {
     route: Cell<&'static str>,
     status: Cell<Option<StatusCode>>,
     reason: Cell<Option<&'static str>>,
+    /// What became of the key, where it was refused.
+    key_state: Cell<Option<&'static str>>,
     /// Time that others took before there was a response: MLflow, the auth service, the client with its body.
     waited: Cell<Duration>,
     /// The last call to MLflow: how it ended, as far as is known, and how long it took.
@@ -90,6 +92,7 @@ impl Exchange {
             route: Cell::new(OPEN),
             status: Cell::new(None),
             reason: Cell::new(None),
+            key_state: Cell::new(None),
             waited: Cell::default(),
             call: Cell::new(None),
             bytes_in: Cell::default(),
@@ -162,6 +165,11 @@ impl Exchange {
     /// Why the gateway refused it, could not have a response, or broke one off.
     pub fn ended_for(&self, reason: &'static str) {
         self.0.reason.set(Some(reason));
+    }
+
+    /// What became of its key, where that was refused: no client is told.
+    pub fn key_was(&self, state: Option<&'static str>) {
+        self.0.key_state.set(state);
     }
 
     /// The head of its response is there.
@@ -237,6 +245,7 @@ impl Account {
             route: self.route.get(),
             status,
             reason: reason.or(aborted),
+            key_state: self.key_state.get(),
             key_id: caller.key_id.as_deref(),
             user_id: caller.user_id.as_deref(),
             cache: caller.answered,
@@ -268,6 +277,7 @@ impl Account {
             outcome,
             status: status.as_u16(),
             reason,
+            key_state: self.key_state.get(),
             bytes_in: self.bytes_in.get(),
             bytes_out: self.bytes_out.get(),
             ..record

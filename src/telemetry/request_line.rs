@@ -40,6 +40,9 @@ pub(super) struct RequestLine<'a> {
     pub(super) status: StatusCode,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reason: Option<&'static str>,
+    /// `revoked`, `expired`, `unknown`, `mistyped`, or `refused` by the auth service: what the client is not told.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) key_state: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) key_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]

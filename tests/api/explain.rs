@@ -3,14 +3,15 @@
 use std::process::Output;
 
 use hokusai_gateway::auth::{
-    key::Environment,
+    key::{Environment, generate},
     key_file::edit::{self, NewKey},
 };
+use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::support::{Server, process::command, server::Answer};
+use crate::support::{Server, gateway::create_key, process::command, server::Answer};
 
 const DELETE_RUN: &str = "/api/mlflow/api/2.0/mlflow/runs/delete?x=1";
 
@@ -107,6 +108,35 @@ fn without_a_key_the_route_is_explained_all_the_same() {
     let (code, told) = keys.explain("POST", DELETE_RUN, &[]);
     assert_eq!((code, &told["class"]), (Some(1), &"delete".into()));
     assert_eq!(told["verdict"]["reason"], "credential_missing");
+}
+
+#[test]
+fn what_became_of_a_key_is_told_to_the_operator_and_not_to_the_client() {
+    let ended = Timestamp::now() - SignedDuration::from_hours(1);
+    let mut expired = Keys::with(None, None);
+    let created = create_key(&expired.folder.path().join("keys.toml"), "eve", Some(ended));
+    expired.key = created.key.expose_secret().to_owned();
+    let mut revoked = Keys::with(None, None);
+    let file = revoked.folder.path().join("keys.toml");
+    let leaked = create_key(&file, "mallory", None);
+    edit::revoke(&file, &leaked.id).unwrap();
+    revoked.key = leaked.key.expose_secret().to_owned();
+    let mut unknown = Keys::with(None, None);
+    unknown.key = generate(Environment::Test).expose_secret().to_owned();
+    let mut messages = Vec::new();
+    for (keys, id, user, state) in [
+        (&expired, json!(created.id), json!("eve"), "expired at 20"),
+        (&revoked, json!(leaked.id), json!("mallory"), "revoked at 20"),
+        (&unknown, Value::Null, Value::Null, "unknown"),
+    ] {
+        let (code, told) = keys.explain("POST", DELETE_RUN, &[]);
+        assert_eq!((code, &told["key"]["key_id"], &told["key"]["user_id"]), (Some(1), &id, &user), "{told}");
+        assert!(told["key"]["state"].as_str().unwrap().starts_with(state), "{told}");
+        assert_eq!(told["verdict"]["reason"], "credential_rejected");
+        messages.push(told["verdict"]["message"].clone());
+    }
+    messages.dedup();
+    assert_eq!(messages.len(), 1, "{messages:?}");
 }
 
 #[actix_web::test]

@@ -9,14 +9,16 @@ use std::{
 };
 
 use hokusai_gateway::auth::{
-    key::Environment,
+    key::{Environment, generate},
     key_file::edit::{self, NewKey},
 };
+use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret as _;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{
     Server, ask, eventually,
+    gateway::create_key as create_key_of,
     process::{Process, command},
     server::Answer,
 };
@@ -87,6 +89,56 @@ async fn sampling_leaves_out_successful_reads_and_nothing_else() {
             "/nowhere unknown 404",
             "/api/3.0/mlflow/workspaces admin 403",
         ]
+    );
+}
+
+#[actix_web::test]
+async fn a_key_of_ours_that_has_ended_is_named_in_the_log_and_no_client_is_told_which_it_was() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("keys.toml");
+    let expired = create_key_of(&file, "eve", Some(Timestamp::now() - SignedDuration::from_hours(1)));
+    let revoked = create_key_of(&file, "mallory", None);
+    edit::revoke(&file, &revoked.id).unwrap();
+    let unknown = generate(Environment::Test);
+    let mut gateway = Process::serve(folder.path(), &[("MLFLOW_SERVER_URL", &mlflow.url())]);
+    let mut answers = Vec::new();
+    for key in [&expired.key, &revoked.key, &unknown] {
+        let get =
+            request(key.expose_secret(), "GET /api/2.0/mlflow/runs/get", "0af7651916cd43dd8448eb211c80319c");
+        let answer = ask(gateway.address, get).await;
+        let mut body = answer.json();
+        body.as_object_mut().unwrap().remove("request_id");
+        answers.push((answer.status, body));
+    }
+    answers.dedup();
+    assert_eq!(answers.len(), 1, "one answer for all: {answers:?}");
+    gateway.terminate();
+    gateway.wait();
+    eventually("the log is read", async || lines(folder.path()).len() >= 3).await;
+    let told: Vec<_> = lines(folder.path())
+        .iter()
+        .map(|line| json!([line["key_id"], line["user_id"], line["key_state"]]))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            json!([expired.id, "eve", "expired"]),
+            json!([revoked.id, "mallory", "revoked"]),
+            json!([null, null, "unknown"])
+        ]
+    );
+    // The audit stream, among the lines by default.
+    let log = fs::read_to_string(folder.path().join("log")).unwrap();
+    let records =
+        log.lines().filter(|line| line.contains("\"previous\"") && line.contains("credential_rejected"));
+    let records: Vec<Value> = records.map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(
+        records
+            .iter()
+            .map(|record| json!([record["key_id"], record["user_id"], record["key_state"]]))
+            .collect::<Vec<_>>(),
+        told
     );
 }
 

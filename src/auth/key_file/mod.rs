@@ -73,10 +73,11 @@ impl KeyFile {
         }
         let keys = self.keys.load();
         let key = keys.get(&KeyDigest::of(key)).ok_or(Rejection::Unknown)?;
-        if key.revoked_at.is_some_and(|at| at <= Timestamp::now()) {
-            return Err(Rejection::Revoked);
+        let principal = Arc::clone(&key.principal);
+        match key.revoked_at.filter(|at| *at <= Timestamp::now()) {
+            Some(at) => Err(Rejection::Revoked { principal, at }),
+            None => Ok(principal),
         }
-        Ok(Arc::clone(&key.principal))
     }
 }
 

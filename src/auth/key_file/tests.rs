@@ -89,7 +89,9 @@ fn unknown_mistyped_and_revoked_keys_are_told_apart_in_the_log() {
     let stranger = crate::auth::key::generate(Environment::Test);
     edit::revoke(&fixture.path, &created.id).unwrap();
     let keys = fixture.open();
-    assert_eq!(keys.verify(created.key.expose_secret()), Err(Rejection::Revoked));
+    let revoked = keys.verify(created.key.expose_secret()).unwrap_err();
+    assert_eq!(revoked.principal().unwrap().key_id.as_deref(), Some(&*created.id));
+    assert!(revoked.to_string().starts_with("revoked at 20"), "{revoked}");
     assert_eq!(keys.verify(stranger.expose_secret()), Err(Rejection::Unknown));
     assert_eq!(keys.verify("hk_test_nonsense"), Err(Rejection::Mistyped));
 }
