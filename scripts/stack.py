@@ -48,6 +48,7 @@ class Stack:
         self.binary = gateway
         self.mlflow_url = f"http://127.0.0.1:{free_port(mlflow_port)}"
         self.url = f"http://127.0.0.1:{free_port(gateway_port)}"
+        self.metrics_url = f"http://127.0.0.1:{free_port()}/metrics"
         self.tracking_uri = f"{self.url}/api/mlflow"
         self.key_file = folder / "keys.toml"
         self.processes: list[subprocess.Popen] = []
@@ -85,6 +86,7 @@ class Stack:
         environment = {
             "MLFLOW_SERVER_URL": self.mlflow_url,
             "HOKUSAI__SERVER__BIND": self.url.removeprefix("http://"),
+            "HOKUSAI__METRICS__BIND": self.metrics_url.split("/")[2],
             "HOKUSAI__AUTH__KEY_FILE__PATH": str(self.key_file),
             "HOKUSAI__SERVER__SETTLE_TIME": "0s",
             **settings,

@@ -60,7 +60,10 @@ impl std::fmt::Debug for RunningServer {
 pub enum StartupError {
     #[error("cannot listen on {address} (server.bind): {source}")]
     Bind { address: SocketAddr, source: io::Error },
-    #[error("cannot listen on {address} (metrics.bind): {source}")]
+    #[error(
+        "cannot listen on {address} (metrics.bind, HOKUSAI__METRICS__BIND): {source}; another address, port 0 for any \
+         that is free, or off"
+    )]
     BindMetrics { address: SocketAddr, source: io::Error },
     #[error("no audit stream (audit.output): {0}")]
     Audit(#[from] AuditError),
@@ -136,7 +139,7 @@ impl Application {
         self.address
     }
 
-    /// Where the metrics are, if on a listener of their own.
+    /// Where the metrics are, unless they are off.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics_address
     }

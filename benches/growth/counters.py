@@ -12,8 +12,7 @@ PREFIX = "hokusai_gateway_"
 
 def counters(server: Server) -> Counter[str]:
     """Every series as it is written, without the prefix of all."""
-    origin = "/".join(server.base.split("/")[:3])
-    with urllib.request.urlopen(f"{origin}/metrics", timeout=10) as answer:
+    with urllib.request.urlopen(server.metrics, timeout=10) as answer:
         lines = answer.read().decode().splitlines()
     series = (line.rpartition(" ") for line in lines if line.startswith(PREFIX))
     return Counter({name.removeprefix(PREFIX): float(value) for name, _, value in series})

@@ -30,6 +30,8 @@ class Server:
     authorization: str = ""
     # Where it writes a line for each request, if it does.
     request_log: Path | None = None
+    # Where its own metrics are, if it has any.
+    metrics: str = ""
     # Of every key that it knows, for loads of many keys.
     authorizations: list[str] = field(default_factory=list)
 

@@ -52,6 +52,7 @@ async fn serve(
     let application = Application::build(settings, resources)?.reloading(reload)?.telling_cloudwatch(lines);
     tracing::info!(
         address = %application.address(),
+        metrics_address = application.metrics_address().map(tracing::field::display),
         mlflow,
         version = crate::VERSION,
         git_sha = crate::GIT_SHA,

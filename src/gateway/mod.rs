@@ -76,10 +76,6 @@ impl Gateway {
         Self { shared, channels, authenticator, proxy }
     }
 
-    pub(crate) fn shared(&self) -> &Shared {
-        &self.shared
-    }
-
     pub(crate) fn health(&self) -> &Health {
         &self.shared.health
     }

@@ -1,4 +1,4 @@
-//! `GET /metrics`: Prometheus's text format, beside the other routes or on a listener of its own.
+//! `GET /metrics`: Prometheus's text format, on a listener of its own.
 
 use std::{io, net::TcpListener, sync::Arc};
 
@@ -8,43 +8,37 @@ use actix_web::{
     web::{self, Data},
 };
 
-use crate::{
-    error,
-    gateway::{Gateway, Shared},
-    routing::RouteError,
-};
+use crate::{error, gateway::Shared, routing::RouteError};
 
-/// On the main listener: nothing is there if the metrics have one of their own.
-pub(super) async fn beside_the_rest(request: HttpRequest, gateway: Data<Gateway>) -> HttpResponse {
-    let shared = gateway.shared();
-    if shared.settings.metrics.bind.is_some() { unknown(&request) } else { tell(&request, shared) }
-}
+/// Connections at once: one Prometheus needs one.
+const CONNECTIONS: usize = 64;
 
 /// A listener for nothing but the metrics. It ends with the process.
 ///
 /// # Errors
 /// A socket that cannot be listened on.
 pub fn start_metrics(listener: TcpListener, shared: Arc<Shared>) -> io::Result<Server> {
-    let app =
-        move || App::new().app_data(Data::from(Arc::clone(&shared))).route("/metrics", web::get().to(alone));
-    Ok(HttpServer::new(app).workers(1).disable_signals().listen(listener)?.run())
-}
-
-async fn alone(request: HttpRequest, shared: Data<Shared>) -> HttpResponse {
-    tell(&request, &shared)
+    let app = move || {
+        App::new()
+            .app_data(Data::from(Arc::clone(&shared)))
+            .route("/metrics", web::get().to(tell))
+            .default_service(web::to(unknown))
+    };
+    let server = HttpServer::new(app).workers(1).max_connections(CONNECTIONS).disable_signals();
+    Ok(server.listen(listener)?.run())
 }
 
 /// Whoever may not read them is not told that they are there.
-fn tell(request: &HttpRequest, shared: &Shared) -> HttpResponse {
+async fn tell(request: HttpRequest, shared: Data<Shared>) -> HttpResponse {
     if !shared.may_read_metrics(request.head()) {
-        return unknown(request);
+        return unknown(request).await;
     }
     match shared.resources.metrics.encode() {
         Ok(text) => HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(text),
-        Err(error) => error::respond(&error.into(), request),
+        Err(error) => error::respond(&error.into(), &request),
     }
 }
 
-fn unknown(request: &HttpRequest) -> HttpResponse {
-    error::respond(&RouteError::Unknown.into(), request)
+async fn unknown(request: HttpRequest) -> HttpResponse {
+    error::respond(&RouteError::Unknown.into(), &request)
 }

@@ -28,8 +28,7 @@ fn routes(app: &mut ServiceConfig) {
     app.service(open("/live", health::live))
         .service(open("/health", health::health))
         .service(open("/ready", health::ready))
-        .service(open("/version", health::version))
-        .service(open("/metrics", metrics::beside_the_rest));
+        .service(open("/version", health::version));
     for path in ["/health/mlflow", "/api/mlflow/health/mlflow", "/mlflow/health/mlflow"] {
         app.service(open(path, health::mlflow));
     }

@@ -4,11 +4,21 @@ use std::net::{IpAddr, SocketAddr};
 
 use url::{Host, Url};
 
-use super::{Mlflow, Server, problem::Problem};
+use super::{Metrics, Mlflow, Server, problem::Problem};
 
 /// The problems that only the whole of the settings shows.
-pub(super) fn contradictions(server: &Server, mlflow: &Mlflow) -> Vec<Problem> {
+pub(super) fn contradictions(server: &Server, mlflow: &Mlflow, metrics: &Metrics) -> Vec<Problem> {
     let mut problems = Vec::new();
+    if let Some(bind) = metrics.bind.filter(|bind| bind.port() != 0 && bind.port() == server.bind.port())
+        && (bind.ip() == server.bind.ip() || bind.ip().is_unspecified() || server.bind.ip().is_unspecified())
+    {
+        problems.push(Problem {
+            key: "metrics.bind".to_owned(),
+            found: Some(bind.to_string()),
+            what: format!("is where the gateway itself listens: server.bind is {}", server.bind),
+            fix: "another port, such as 127.0.0.1:9464; or off".to_owned(),
+        });
+    }
     let urls = mlflow.urls.iter().map(|url| ("mlflow.url", url));
     let urls = urls.chain(mlflow.artifacts_urls.iter().map(|url| ("mlflow.artifacts_url", url)));
     for (key, url) in urls.filter(|(_, url)| is_own_address(url, server.bind)) {

@@ -4,21 +4,33 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
-use super::reader::Reader;
+use super::{reader::Reader, value::FromText};
 
 /// `[metrics]`
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    /// Peers that may; everybody else is told that there is no such route.
-    pub allow: Vec<IpNet>,
-    /// A listener of their own; `None`: the main one.
+    /// Their listener, never the main one: a proxy that adds no headers would make them public. `None`: there is none.
     pub bind: Option<SocketAddr>,
+    /// Peers that may read them; everybody else is told that there is no such route.
+    pub allow: Vec<IpNet>,
+}
+
+/// An address, or `off`.
+struct OrOff(Option<SocketAddr>);
+
+impl FromText for OrOff {
+    const FORM: &'static str =
+        "an IP address and a port, such as 127.0.0.1:9464; port 0 for any that is free; or off";
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text == "off" { Ok(Self(None)) } else { SocketAddr::from_text(text).map(Some).map(Self) }
+    }
 }
 
 impl Metrics {
     pub(super) fn read(reader: &mut Reader) -> Option<Self> {
+        let bind = reader.value::<OrOff>("metrics.bind");
         let allow = reader.list("metrics.allow");
-        let bind = reader.optional("metrics.bind");
-        Some(Self { allow: allow?, bind: bind? })
+        Some(Self { bind: bind?.0, allow: allow? })
     }
 }

@@ -120,8 +120,8 @@ impl Settings {
         let audit = Audit::read(&mut reader);
         let telemetry = Telemetry::read(&mut reader);
         let (mut problems, mut warnings) = reader.finish();
-        if let (Some(server), Some(mlflow)) = (&server, &mlflow) {
-            problems.extend(check::contradictions(server, mlflow));
+        if let (Some(server), Some(mlflow), Some(metrics)) = (&server, &mlflow, &metrics) {
+            problems.extend(check::contradictions(server, mlflow, metrics));
         }
         let sections = Sections {
             server: server.clone(),

@@ -125,7 +125,7 @@ async fn every_change_and_every_refusal_leaves_a_record_and_a_read_leaves_none()
             "read denied 401 credential_missing {}",
         ]
     );
-    assert_eq!(metric(stage.gateway.address, r#"audit_records_total{outcome="ok"}"#).await, 8.0);
+    assert_eq!(metric(&stage.gateway, r#"audit_records_total{outcome="ok"}"#).await, 8.0);
     assert_eq!(audit::verify(&stage.text()), Ok(Some((1, 8))));
 }
 
@@ -154,7 +154,7 @@ async fn a_file_that_somebody_takes_away_is_begun_anew_and_the_chain_goes_on() {
         stage.send("POST", "/api/2.0/mlflow/runs/create", "{}").await;
     }
     eventually("they are written", async || {
-        metric(stage.gateway.address, r#"audit_records_total{outcome="ok"}"#).await == 10.0
+        metric(&stage.gateway, r#"audit_records_total{outcome="ok"}"#).await == 10.0
     })
     .await;
     let mut files: Vec<_> =
@@ -195,7 +195,7 @@ async fn a_full_file_is_put_aside_and_the_chain_goes_on() {
         stage.send("POST", "/api/2.0/mlflow/runs/create", "{}").await;
     }
     eventually("they are written", async || {
-        metric(stage.gateway.address, r#"audit_records_total{outcome="ok"}"#).await == 20.0
+        metric(&stage.gateway, r#"audit_records_total{outcome="ok"}"#).await == 20.0
     })
     .await;
     let mut files: Vec<_> =

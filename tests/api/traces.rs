@@ -56,7 +56,7 @@ async fn each_sampled_request_is_a_span_between_the_clients_and_mlflows() {
     assert_eq!(attribute(span, "http.response.status_code"), "200");
     assert_eq!(attribute(&spans[1], "http.response.status_code"), "404");
     assert_eq!(attribute(&spans[1], "error.type"), "route_unknown");
-    assert_eq!(metric(gateway.address, r#"trace_spans_total{outcome="ok"}"#).await, 2.0);
+    assert_eq!(metric(&gateway, r#"trace_spans_total{outcome="ok"}"#).await, 2.0);
 }
 
 #[actix_web::test]
@@ -68,7 +68,7 @@ async fn a_collector_that_is_gone_holds_no_request_up() {
         assert_eq!(gateway.get("/api/2.0/mlflow/runs/get").await.status, 200);
     }
     eventually("they are counted", async || {
-        metric(gateway.address, r#"trace_spans_total{outcome="failed"}"#).await >= 1.0
+        metric(&gateway, r#"trace_spans_total{outcome="failed"}"#).await >= 1.0
     })
     .await;
 }

@@ -293,7 +293,7 @@ async fn a_minute_without_the_service_refuses_no_key_that_was_good_under_load() 
     for client in clients {
         assert!(client.await.unwrap() > 100);
     }
-    let stale = metric(stage.gateway.address, r#"auth_cache_requests_total{result="stale",tier="memory"}"#);
+    let stale = metric(&stage.gateway, r#"auth_cache_requests_total{result="stale",tier="memory"}"#);
     assert!(stale.await > 0.0);
     assert_eq!(stage.get("a-stranger").await.status, 503);
 }

@@ -51,6 +51,7 @@ def lines(tmp_path_factory, binary):
     port, nobody = free_port(), free_port()
     environment = os.environ | {
         "HOKUSAI__SERVER__BIND": f"127.0.0.1:{port}",
+        "HOKUSAI__METRICS__BIND": "off",
         "HOKUSAI__SERVER__SETTLE_TIME": "0s",
         "HOKUSAI__MLFLOW__URL": f"http://127.0.0.1:{nobody}",
         "HOKUSAI__AUTH__SERVICE__URL": f"http://127.0.0.1:{nobody}",

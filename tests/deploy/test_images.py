@@ -62,6 +62,7 @@ def running(images, binary, tmp_path_factory):
         of_gateway = {
             "MLFLOW_SERVER_URL": f"http://127.0.0.1:{mlflow_port}",
             "HOKUSAI__SERVER__BIND": f"127.0.0.1:{port}",
+            "HOKUSAI__METRICS__BIND": "off",
             "HOKUSAI__AUTH__KEY_FILE__PATH": "/keys/keys.toml",
         }
         # The host's network has one port 5000 for all; the last --port counts.
@@ -141,7 +142,7 @@ def test_mlflows_client_does_through_the_containers_what_it_does_without(running
 
 
 def test_the_gateway_ends_with_0_when_it_is_stopped(running, images):
-    environment = {"MLFLOW_SERVER_URL": running.mlflow_url, "HOKUSAI__SERVER__BIND": f"127.0.0.1:{free_port()}"}
+    environment = {"MLFLOW_SERVER_URL": running.mlflow_url, "HOKUSAI__SERVER__BIND": f"127.0.0.1:{free_port()}", "HOKUSAI__METRICS__BIND": "off"}
     environment |= {"HOKUSAI__AUTH__KEY_FILE__PATH": "/keys/keys.toml", "HOKUSAI__SERVER__SETTLE_TIME": "0s"}
     with Container(GATEWAY, f"stopped-{uuid.uuid4().hex[:8]}", environment, {running.folder / "keys": "/keys:ro"}) as container:
         container.wait(lambda: answers(f"http://{environment['HOKUSAI__SERVER__BIND']}/live"))

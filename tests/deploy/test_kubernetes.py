@@ -93,7 +93,7 @@ def probes(manifests, pod):
 def test_the_gateway_answers_its_probes_without_a_key(manifests, binary, tmp_path):
     gateway = Stack(tmp_path, binary)
     gateway.create_key("--user", "ada")
-    settings = {"HOKUSAI__SERVER__BIND": gateway.url.removeprefix("http://"), "MLFLOW_SERVER_URL": "http://127.0.0.1:1"}
+    settings = {"HOKUSAI__SERVER__BIND": gateway.url.removeprefix("http://"), "HOKUSAI__METRICS__BIND": "off", "MLFLOW_SERVER_URL": "http://127.0.0.1:1"}
     process = gateway.start("gateway", [str(binary), "serve"], settings)
     try:
         gateway.wait(process, "gateway", f"{gateway.url}/live")

@@ -54,6 +54,13 @@ def test_the_gateways_image_has_what_its_task_counts_on(container):
     assert f"COPY --from=build /src/target/release/hokusai-gateway {container['healthCheck']['command'][1]}\n" in dockerfile
 
 
+def test_a_task_has_one_port_and_no_metrics_on_another(container):
+    settings = {one["name"]: one["value"] for one in container["environment"]}
+    ports = [one["containerPort"] for one in container["portMappings"]]
+    assert (settings["HOKUSAI__METRICS__BIND"], settings["HOKUSAI__SERVER__BIND"]) == ("off", f"0.0.0.0:{ports[0]}")
+    assert len(ports) == 1
+
+
 def test_a_task_outlives_the_drain_of_the_gateways_defaults(container):
     drain = seconds(DEFAULTS["server"]["settle_time"]) + seconds(DEFAULTS["server"]["drain_grace"])
     assert container["stopTimeout"] > drain

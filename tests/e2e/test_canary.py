@@ -70,7 +70,7 @@ def test_a_key_is_in_no_log_no_metric_no_audit_record_and_not_in_redis(second_ga
     everywhere()
     die(mlflow)
     everywhere()
-    metrics = requests.get(f"{second_gateway.url}/metrics", timeout=60).text
+    metrics = requests.get(second_gateway.metrics_url, timeout=60).text
     # The raw key, and what it could be found by again.
     forms = [CANARY.encode(), basic.encode(), hashlib.sha256(CANARY.encode()).hexdigest().encode(), hashlib.sha256(CANARY.encode()).digest()]
     assert not any(form in metrics.encode() for form in forms)

@@ -17,7 +17,7 @@ EVERYTHING = [
     *("mount /api/mlflow", "mount /mlflow", "mount /api/2.0/mlflow", "mount /api/3.0/mlflow"),
     *("mount /api/2.0/mlflow-artifacts", "mount /ajax-api", "mount /graphql", "mount /get-artifact"),
     *("mount /model-versions/get-artifact", "mount /v1/traces"),
-    *("/api/mlflow/health/mlflow", "/mlflow/health/mlflow", "mlflow not reachable"),
+    *("/api/mlflow/health/mlflow", "/mlflow/health/mlflow", "metrics not public", "mlflow not reachable"),
     *("no key", "wrong key", "key", "key as a password", "limits", "enough requests left", "key may delete", "experiment", "run", "params", "metrics"),
     *("artifact up", "artifact listed", "artifact down", "artifact deleted", "model files"),
     *("model registered", "model version", "model found", "model read back", "64 MB up", "64 MB down"),
@@ -67,6 +67,17 @@ def test_an_mlflow_that_is_reached_past_the_gateway_is_a_failure(stack):
     report = doctor(stack, stack.url, "--direct", stack.mlflow_url)
     assert (report.code, set(report.failed())) == (1, {"mlflow not reachable"})
     assert "/health gives 200" in report.failed()["mlflow not reachable"]
+
+
+def test_metrics_that_a_proxy_without_headers_makes_public_are_named(stack):
+    """As they were by default: such a proxy makes everybody look like itself, and its own network may read them."""
+    for path, whom in (("/metrics", "everybody"), ("/api/mlflow/metrics", "everybody with a key")):
+        asks = 'if ($http_authorization = "") { return 404; }' if "key" in whom else ""
+        inside = f"location = {path} {{ {asks} proxy_pass {stack.metrics_url}; }} location / {{ {to(stack.url)} }}"
+        report = doctor(stack, f"http://127.0.0.1:{start_nginx(stack, inside)}")
+        assert (report.code, set(report.failed())) == (1, {"metrics not public"})
+        assert f"{path} gives Prometheus's text to {whom} |" in report.failed()["metrics not public"]
+        assert "metrics.bind" in report.failed()["metrics not public"]
 
 
 @pytest.mark.parametrize(

@@ -49,7 +49,7 @@ def scraped(second_gateway, tmp_path):
     shutil.copy(RULES / "rules.yml", tmp_path)
     rules = tmp_path / "rules.yml"
     rules.write_text(rules.read_text().replace("interval: 15s", "interval: 1s").replace("[5m]", "[30s]"))
-    target = second_gateway.url.removeprefix("http://")
+    target = second_gateway.metrics_url.split("/")[2]
     (tmp_path / "prometheus.yml").write_text(
         f"global: {{scrape_interval: 1s}}\nrule_files: [{rules}]\n"
         f"scrape_configs: [{{job_name: hokusai-gateway, static_configs: [{{targets: ['{target}']}}]}}]\n"
@@ -99,7 +99,7 @@ def test_every_rule_and_every_query_of_the_dashboard_has_something_to_say(scrape
     groups = requests.get(f"{api}/rules", timeout=60).json()["data"]["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
     assert len(rules) >= 16 and all(rule["health"] == "ok" for rule in rules), rules
-    text = requests.get(f"{stack.url}/metrics", timeout=60).text
+    text = requests.get(stack.metrics_url, timeout=60).text
     checked = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, capture_output=True, check=False)
     assert checked.returncode == 0, checked.stdout + checked.stderr
 

@@ -177,6 +177,7 @@ def test_4_a_public_load_balancer_that_leads_back_is_a_508_and_is_named(second_g
     settings = {"HOKUSAI__SERVER__BIND": second_gateway.url.removeprefix("http://")}
     # It is not ready, and rightly so.
     environment = settings | {
+        "HOKUSAI__METRICS__BIND": "off",
         "MLFLOW_SERVER_URL": second_gateway.mlflow_url,
         "HOKUSAI__AUTH__KEY_FILE__PATH": str(second_gateway.key_file),
     }
@@ -313,6 +314,7 @@ def test_6_health_needs_no_key_on_any_mount_and_an_unhealthy_mlflow_is_a_503(sec
     environment = {
         "MLFLOW_SERVER_URL": second_gateway.mlflow_url,
         "HOKUSAI__SERVER__BIND": second_gateway.url.removeprefix("http://"),
+        "HOKUSAI__METRICS__BIND": "off",
         "HOKUSAI__AUTH__KEY_FILE__PATH": str(second_gateway.key_file),
     }
     process = second_gateway.start("gateway", [str(second_gateway.binary), "serve"], environment)

@@ -20,10 +20,11 @@ class Gateway:
 
     def start(self, bed: Testbed, workers: int, upstream: str = "", **settings: str) -> Server:
         """`settings` are more of them: HOKUSAI__SECTION__KEY."""
-        folder, address = bed.folder_of(self.name), f"127.0.0.1:{free_port()}"
+        folder, address, metrics = bed.folder_of(self.name), f"127.0.0.1:{free_port()}", f"127.0.0.1:{free_port()}"
         environment = {
             "MLFLOW_SERVER_URL": upstream or bed.upstream.url,
             "HOKUSAI__SERVER__BIND": address,
+            "HOKUSAI__METRICS__BIND": metrics,
             "HOKUSAI__SERVER__WORKERS": str(workers),
             "HOKUSAI__LIMITS__PER_HOUR": "4000000000",
             "HOKUSAI__AUDIT__OUTPUT": str(folder / "audit.log"),
@@ -45,4 +46,5 @@ class Gateway:
         server.authorizations = [f"Bearer {key}" for key in bed.keys]
         server.authorization = server.authorizations[0]
         server.request_log = server.output
+        server.metrics = f"http://{metrics}/metrics"
         return server

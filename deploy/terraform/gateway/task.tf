@@ -10,10 +10,12 @@ locals {
       HOKUSAI__AUTH__SERVICE__URL        = var.auth_service_url
       HOKUSAI__AUTH__SERVICE__SERVICE_ID = var.auth_service_id
       HOKUSAI__LIMITS__INSTANCES         = tostring(var.min_tasks)
-      HOKUSAI__TELEMETRY__LOG            = "json"
-      HOKUSAI__TELEMETRY__EMF            = "true"
-      HOKUSAI__TELEMETRY__SERVICE        = var.name
-      HOKUSAI__TELEMETRY__ENV            = var.env
+      # CloudWatch has them from the log; no security group lets anybody to a second port.
+      HOKUSAI__METRICS__BIND      = "off"
+      HOKUSAI__TELEMETRY__LOG     = "json"
+      HOKUSAI__TELEMETRY__EMF     = "true"
+      HOKUSAI__TELEMETRY__SERVICE = var.name
+      HOKUSAI__TELEMETRY__ENV     = var.env
     },
     var.settings,
   )

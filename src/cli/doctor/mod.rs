@@ -7,6 +7,7 @@ mod artifacts;
 mod edge;
 mod expectation;
 mod front;
+mod hidden_metrics;
 mod latency;
 mod made;
 mod mounts;
@@ -140,6 +141,7 @@ impl Patient {
             return;
         }
         self.mounts(journal).await;
+        self.hidden_metrics(journal).await;
         if let Some(direct) = &wanted.direct {
             self.direct(journal, direct).await;
         }

@@ -8,7 +8,7 @@ use tokio::{
     time::timeout,
 };
 
-use super::PATIENCE;
+use super::{Gateway, PATIENCE};
 
 /// One response; status 0 if the connection was closed before there was one.
 #[derive(Debug)]
@@ -194,9 +194,15 @@ pub async fn ask(address: SocketAddr, request: impl AsRef<[u8]>) -> Response {
     connection.response(request.as_ref().starts_with(b"HEAD ")).await
 }
 
+/// All that Prometheus is told.
+pub async fn metrics(gateway: &Gateway) -> Response {
+    ask(gateway.metrics_address.unwrap(), "GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").await
+}
+
 /// The value of a metric, named without its prefix and with its labels in order; 0 if it is not there.
-pub async fn metric(address: SocketAddr, name: &str) -> f64 {
-    let metrics = ask(address, "GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").await;
+pub async fn metric(gateway: &Gateway, name: &str) -> f64 {
+    let metrics = metrics(gateway).await;
+    assert_eq!(metrics.status, 200);
     let line = metrics.text().lines().find_map(|line| {
         line.strip_prefix("hokusai_gateway_")?.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned)
     });

@@ -23,7 +23,7 @@ use super::{
 /// A gateway that runs until its test ends.
 pub struct Gateway {
     pub address: SocketAddr,
-    /// Where the metrics are, if apart.
+    /// Where the metrics are, unless they are off.
     pub metrics_address: Option<SocketAddr>,
     /// A key that is good.
     pub key: String,
@@ -70,6 +70,7 @@ impl GatewayBuilder {
         // Nor a record among the output of tests.
         self.settings.insert(0, ("HOKUSAI__AUDIT__OUTPUT".to_owned(), "off".to_owned()));
         self.settings.insert(0, ("HOKUSAI__SERVER__WORKERS".to_owned(), "1".to_owned()));
+        self.settings.insert(0, ("HOKUSAI__METRICS__BIND".to_owned(), "127.0.0.1:0".to_owned()));
         self = self
             .set("SERVER__BIND", "127.0.0.1:0")
             .set("MLFLOW__URL", mlflow)

@@ -21,6 +21,6 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut done: impl FnM
 /// Far longer than anything here takes, and far shorter than what is remembered lives.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-pub use client::{Response, ask, metric};
+pub use client::{Response, ask, metric, metrics};
 pub use gateway::{Gateway, GatewayBuilder};
 pub use server::Server;

@@ -8,10 +8,10 @@ use std::{
     process::{Child, Command, ExitStatus, Stdio},
 };
 
-/// The binary, in a folder and with no environment.
+/// The binary, in a folder and with no environment but a free port for the metrics: many run at once.
 pub fn command(folder: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_hokusai-gateway"));
-    command.current_dir(folder).env_clear();
+    command.current_dir(folder).env_clear().env("HOKUSAI__METRICS__BIND", "127.0.0.1:0");
     command
 }
 
