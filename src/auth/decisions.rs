@@ -4,7 +4,7 @@
 use std::{
     net::IpAddr,
     rc::Rc,
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
     time::{Duration, Instant},
 };
 
@@ -25,6 +25,9 @@ use crate::{
     telemetry::{Lookup, Metrics, Tier, Validation},
 };
 
+/// Time between two warnings about the service.
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(10);
+
 type Verdict = Result<Authenticated, AuthError>;
 
 /// What all workers know of keys, and what they share in asking about them.
@@ -38,6 +41,7 @@ pub struct Decisions {
     /// Named by the epoch too: who asks after a revocation does not board a flight from before it.
     flights: Arc<Flights<(Fingerprint, u64), Verdict>>,
     guard: Guard,
+    warnings: Warnings,
     metrics: Metrics,
 }
 
@@ -68,6 +72,7 @@ impl Decisions {
             shared: redis.map(|redis| Shared::new(redis, pepper.clone(), auth.cache.clone())),
             flights: Arc::default(),
             guard: Guard::new(service),
+            warnings: Warnings::default(),
             metrics,
             pepper,
         })
@@ -210,8 +215,10 @@ impl Decisions {
                 Err(AuthError::Rejected(Rejection::ByService(known.clone())))
             }
             Err(error) => {
-                let unclear = matches!(&error, AuthError::Unavailable(fault) if fault.is_unclear());
-                call.ended(if unclear { Ended::Unclear } else { Ended::Unavailable });
+                if let AuthError::Unavailable(fault) = &error {
+                    call.ended(fault.ended());
+                    self.warnings.warn(fault);
+                }
                 Err(error)
             }
         }
@@ -229,6 +236,20 @@ impl Decisions {
     pub fn remember(&self, key: &str, client_ip: Option<IpAddr>, principal: Principal) {
         let fingerprint = self.pepper.fingerprint(key, &self.service_id, client_ip);
         self.cache.accept(fingerprint, Arc::new(principal), self.ttl, self.cache.epoch());
+    }
+}
+
+/// Says once in a while why the service gives no verdicts: those who are served from before see nothing of it.
+#[derive(Debug, Default)]
+struct Warnings(Mutex<Option<Instant>>);
+
+impl Warnings {
+    fn warn(&self, fault: &ServiceFault) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|last| last.elapsed() >= BETWEEN_WARNINGS) {
+            *last = Some(Instant::now());
+            tracing::warn!(error = %fault, "the auth service gave no verdict");
+        }
     }
 }
 

@@ -30,12 +30,13 @@ pub(super) struct Guard {
     failures: Cache<IpAddr, Bucket>,
     strangers: Lane,
     known: Lane,
-    breaker: Arc<Breaker>,
 }
 
-/// A share of the calls that may be made.
+/// A share of the calls that may be made. Each has a breaker of its own: what strangers provoke is no reason to believe what
+/// was said of a key before.
 #[derive(Debug)]
 struct Lane {
+    breaker: Arc<Breaker>,
     in_flight: Arc<Semaphore>,
     per_second: Mutex<TokenBucket>,
 }
@@ -44,6 +45,7 @@ impl Lane {
     fn new(in_flight: usize, per_second: usize) -> Self {
         let rate = per_second as f64;
         Self {
+            breaker: Breaker::new(FAILURES, PAUSE),
             in_flight: Arc::new(Semaphore::new(in_flight)),
             per_second: Mutex::new(TokenBucket::new(rate, rate, Instant::now())),
         }
@@ -76,6 +78,7 @@ pub(super) enum Refused {
 pub(super) struct Call {
     attempt: Attempt,
     failures: Option<Bucket>,
+    asker: Asker,
     _in_flight: OwnedSemaphorePermit,
 }
 
@@ -84,8 +87,10 @@ pub(super) struct Call {
 pub(super) enum Ended {
     Accepted,
     Rejected,
-    /// The service answered, and not as agreed: something about this key is odd.
-    Unclear,
+    /// The service answered, and what it said of this one key cannot be taken.
+    Misprinted,
+    /// Something else answered, a load balancer's page say, or a firewall's that does not like this key.
+    Foreign,
     Unavailable,
 }
 
@@ -102,7 +107,6 @@ impl Guard {
                 per_second.saturating_sub(share(per_second)).max(1),
             ),
             known: Lane::new(share(in_flight), share(per_second)),
-            breaker: Breaker::new(FAILURES, PAUSE),
         }
     }
 
@@ -116,25 +120,16 @@ impl Guard {
         if let Some(failures) = &failures {
             lock(failures).take(now).map_err(Refused::TooManyFailures)?;
         }
-        let admitted = self.admit_to_service(lane, now);
+        let admitted = admit_to_service(lane, now);
         match (admitted, failures) {
-            (Ok((attempt, in_flight)), failures) => Ok(Call { attempt, failures, _in_flight: in_flight }),
+            (Ok((attempt, in_flight)), failures) => {
+                Ok(Call { attempt, failures, asker, _in_flight: in_flight })
+            }
             (Err(refused), failures) => {
                 give_back(failures.as_ref());
                 Err(refused)
             }
         }
-    }
-
-    fn admit_to_service(
-        &self,
-        lane: &Lane,
-        now: Instant,
-    ) -> Result<(Attempt, OwnedSemaphorePermit), Refused> {
-        let in_flight = Arc::clone(&lane.in_flight).try_acquire_owned().map_err(|_| Refused::Busy)?;
-        let attempt = self.breaker.admit().ok_or(Refused::BreakerOpen)?;
-        lock(&lane.per_second).take(now).map_err(|_| Refused::Busy)?;
-        Ok((attempt, in_flight))
     }
 
     fn failures_of(&self, client: IpAddr, now: Instant) -> Bucket {
@@ -152,13 +147,26 @@ impl Guard {
 }
 
 impl Call {
-    /// A rejection and an odd answer count against the client; only an outage counts against the service.
+    /// Whatever a key can provoke counts against its client. A page is an outage where the key was good before, and no
+    /// stranger can bring one about by what he sends.
     pub(super) fn ended(self, how: Ended) {
-        self.attempt.ended(how != Ended::Unavailable);
+        match (how, self.asker) {
+            (Ended::Accepted | Ended::Rejected | Ended::Misprinted, _) => self.attempt.ended(true),
+            (Ended::Unavailable, _) | (Ended::Foreign, Asker::Known) => self.attempt.ended(false),
+            // Neither well nor unwell.
+            (Ended::Foreign, Asker::Stranger(_)) => {}
+        }
         if matches!(how, Ended::Accepted | Ended::Unavailable) {
             give_back(self.failures.as_ref());
         }
     }
+}
+
+fn admit_to_service(lane: &Lane, now: Instant) -> Result<(Attempt, OwnedSemaphorePermit), Refused> {
+    let in_flight = Arc::clone(&lane.in_flight).try_acquire_owned().map_err(|_| Refused::Busy)?;
+    let attempt = lane.breaker.admit().ok_or(Refused::BreakerOpen)?;
+    lock(&lane.per_second).take(now).map_err(|_| Refused::Busy)?;
+    Ok((attempt, in_flight))
 }
 
 fn give_back(failures: Option<&Bucket>) {
@@ -180,102 +188,4 @@ fn lock(bucket: &Mutex<TokenBucket>) -> MutexGuard<'_, TokenBucket> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::settings::ClientTls;
-
-    fn guard(failures_per_minute: usize, max_in_flight: usize, max_per_second: usize) -> Guard {
-        Guard::new(&AuthService {
-            url: url::Url::parse("http://auth").unwrap(),
-            service_id: "platform".to_owned(),
-            tls: ClientTls::default(),
-            timeout: Duration::from_secs(2),
-            report_usage: false,
-            failures_per_minute: failures_per_minute.try_into().unwrap(),
-            max_in_flight: max_in_flight.try_into().unwrap(),
-            max_per_second: max_per_second.try_into().unwrap(),
-        })
-    }
-
-    fn stranger<'a>(address: impl Into<Option<&'a str>>) -> Asker {
-        Asker::Stranger(address.into().map(|text| text.parse().unwrap()))
-    }
-
-    fn is_too_many(refused: Result<Call, Refused>) -> bool {
-        matches!(refused, Err(Refused::TooManyFailures(_)))
-    }
-
-    #[test]
-    fn rejections_of_one_client_are_limited_and_leave_others_alone() {
-        let guard = guard(2, 100, 100);
-        for _ in 0..2 {
-            guard.admit(stranger("192.0.2.1")).unwrap().ended(Ended::Rejected);
-        }
-        assert!(is_too_many(guard.admit(stranger("192.0.2.1"))));
-        assert!(guard.admit(stranger("192.0.2.2")).is_ok());
-        assert!(guard.admit(stranger(None)).is_ok());
-    }
-
-    #[test]
-    fn what_is_no_rejection_does_not_count_against_the_client() {
-        let guard = guard(1, 100, 100);
-        for how in [Ended::Accepted, Ended::Unavailable, Ended::Accepted] {
-            guard.admit(stranger("192.0.2.1")).unwrap().ended(how);
-        }
-        assert!(guard.admit(stranger("192.0.2.1")).is_ok());
-    }
-
-    #[test]
-    fn the_addresses_of_one_ipv6_network_are_one_client() {
-        let guard = guard(1, 100, 100);
-        guard.admit(stranger("2001:db8::1")).unwrap().ended(Ended::Rejected);
-        assert!(is_too_many(guard.admit(stranger("2001:db8::2"))));
-        assert!(guard.admit(stranger("2001:db8:0:1::1")).is_ok());
-    }
-
-    #[test]
-    fn calls_under_way_are_limited() {
-        let guard = guard(100, 3, 100);
-        let under_way = (guard.admit(stranger(None)).unwrap(), guard.admit(stranger(None)).unwrap());
-        assert_eq!(guard.admit(stranger(None)).unwrap_err(), Refused::Busy);
-        under_way.0.ended(Ended::Accepted);
-        assert!(guard.admit(stranger(None)).is_ok());
-    }
-
-    #[test]
-    fn calls_in_a_second_are_limited_and_what_is_not_made_does_not_count() {
-        let guard = guard(1, 100, 4);
-        for _ in 0..3 {
-            guard.admit(stranger(None)).unwrap().ended(Ended::Accepted);
-        }
-        assert_eq!(guard.admit(stranger("192.0.2.1")).unwrap_err(), Refused::Busy);
-        assert_eq!(guard.admit(stranger("192.0.2.1")).unwrap_err(), Refused::Busy);
-    }
-
-    #[test]
-    fn strangers_leave_a_share_to_keys_that_were_good_before() {
-        let guard = guard(100, 4, 100);
-        let _strangers: Vec<_> = (0..3).map(|_| guard.admit(stranger(None)).unwrap()).collect();
-        assert_eq!(guard.admit(stranger(None)).unwrap_err(), Refused::Busy);
-        assert!(guard.admit(Asker::Known).is_ok());
-    }
-
-    #[test]
-    fn an_odd_answer_counts_against_the_client_and_not_against_the_service() {
-        let guard = guard(20, 100, 100);
-        for _ in 0..20 {
-            guard.admit(stranger("192.0.2.1")).unwrap().ended(Ended::Unclear);
-        }
-        assert!(is_too_many(guard.admit(stranger("192.0.2.1"))));
-        assert!(guard.admit(stranger("192.0.2.2")).is_ok());
-    }
-
-    #[test]
-    fn a_service_that_fails_is_left_alone() {
-        let guard = guard(100, 100, 100);
-        for _ in 0..FAILURES {
-            guard.admit(stranger(None)).unwrap().ended(Ended::Unavailable);
-        }
-        assert_eq!(guard.admit(stranger(None)).unwrap_err(), Refused::BreakerOpen);
-    }
-}
+mod tests;

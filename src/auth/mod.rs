@@ -21,9 +21,10 @@ pub use cache::fuzz as fuzz_redis_value;
 pub use decisions::Decisions;
 pub use key_file::{KeyFile, KeyFileError};
 pub use principal::{NotAWorkspace, Principal, Workspace};
+pub(crate) use service::Answer;
 #[cfg(fuzzing)]
 pub use service::fuzz as fuzz_auth_answer;
-pub use service::{ServiceFault, ServiceVerifier};
+pub use service::{Named, ServiceFault, ServiceVerifier};
 
 use jiff::Timestamp;
 

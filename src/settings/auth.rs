@@ -62,6 +62,8 @@ pub struct AuthService {
     pub max_in_flight: NonZeroUsize,
     /// Validations in a second.
     pub max_per_second: NonZeroUsize,
+    /// Whether a 401, 403 or 404 that says nothing refuses a key too.
+    pub bare_refusals: bool,
     /// Whether the service is told what its keys are used for.
     pub report_usage: bool,
     /// Refused keys that one client address may present in a minute.
@@ -87,6 +89,7 @@ impl Auth {
         let timeout = reader.value("auth.service.timeout");
         let max_in_flight = reader.value("auth.service.max_in_flight");
         let max_per_second = reader.value("auth.service.max_per_second");
+        let bare_refusals = reader.value("auth.service.bare_refusals");
         let report_usage = reader.value("auth.service.report_usage");
         let failures_per_minute = reader.value("auth.service.failures_per_minute");
         let cache = AuthCache::read(reader);
@@ -113,6 +116,7 @@ impl Auth {
                 timeout: timeout?,
                 max_in_flight: max_in_flight?,
                 max_per_second: max_per_second?,
+                bare_refusals: bare_refusals?,
                 report_usage: report_usage?,
                 failures_per_minute: failures_per_minute?,
             }),

@@ -1,8 +1,14 @@
 //! Keys that the auth service knows.
 
-use std::time::Duration;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    time::Duration,
+};
 
-use crate::support::{Gateway, GatewayBuilder, Server, ask, server::Answer};
+use crate::support::{Gateway, GatewayBuilder, Server, ask, metric, server::Answer};
 
 const SEARCH: &str = "/api/mlflow/api/2.0/mlflow/experiments/search";
 const VALID: &str = r#"{"is_valid": true, "user_id": "u-1", "key_id": "k-1"}"#;
@@ -40,14 +46,20 @@ async fn the_service_is_asked_as_agreed() {
 
 #[actix_web::test]
 async fn a_rejection_is_a_401_and_an_outage_a_503_that_says_when() {
-    let cases: [(&str, Answer, u16); 24] = [
+    let cases: [(&str, Answer, u16); 30] = [
         ("yes", Answer::ok(VALID), 200),
         ("false", Answer::ok(r#"{"is_valid": false}"#), 401),
         ("missing", Answer::ok(r#"{"user_id": "u-1"}"#), 401),
         ("a text", Answer::ok(r#"{"is_valid": "true"}"#), 401),
-        ("401", Answer::json(401, "{}"), 401),
-        ("403", Answer::json(403, "{}"), 401),
-        ("404", Answer::json(404, "{}"), 401),
+        ("401", Answer::json(401, r#"{"error": "who?"}"#), 401),
+        ("403", Answer::json(403, r#"{"is_valid": false}"#), 401),
+        ("404", Answer::json(404, r#"{"detail": "no such key"}"#), 401),
+        ("a bare 401", Answer::json(401, "{}"), 503),
+        ("a bare 403", Answer::json(403, ""), 503),
+        ("a bare 404", Answer::json(404, r#"{"message": "no route"}"#), 503),
+        ("a page 401", Answer::page(401), 503),
+        ("a page 403", Answer::page(403), 503),
+        ("a page 404", Answer::page(404), 503),
         ("a number", Answer::ok(r#"{"is_valid": 1}"#), 401),
         ("null", Answer::ok(r#"{"is_valid": null}"#), 401),
         ("an array", Answer::ok("[true]"), 401),
@@ -98,6 +110,80 @@ async fn a_rejection_is_a_401_and_an_outage_a_503_that_says_when() {
         assert_eq!(mlflow.requests().len(), usize::from(status == 200), "{name}");
         assert_eq!(auth.validations().len(), 1, "{name}: nothing is asked twice, no redirect followed");
     }
+}
+
+#[actix_web::test]
+async fn a_load_balancers_page_refuses_no_key_that_was_good_and_is_told_as_an_outage() {
+    for page in
+        [Answer::page(404), Answer::page(403), Answer::page(401), Answer::json(404, ""), Answer::page(200)]
+    {
+        let taken = Arc::new(AtomicBool::new(false));
+        let is_taken = Arc::clone(&taken);
+        let auth =
+            Server::start(move |_| if is_taken.load(Relaxed) { page.clone() } else { Answer::ok(VALID) })
+                .await;
+        let mlflow = Server::start(|_| Answer::ok("{}")).await;
+        let gateway = GatewayBuilder::default()
+            .set("AUTH__SERVICE__URL", &auth.url())
+            .set("AUTH__CACHE__TTL", "50ms")
+            .start(&mlflow)
+            .await;
+        assert_eq!(ask(gateway.address, get_with("good")).await.status, 200);
+        assert_eq!(metric(gateway.address, "auth_service_up").await, 1.0);
+        taken.store(true, Relaxed);
+        actix_rt::time::sleep(Duration::from_millis(60)).await;
+        for _ in 0..10 {
+            assert_eq!(ask(gateway.address, get_with("good")).await.status, 200);
+        }
+        assert_eq!(mlflow.requests().len(), 11);
+        let stranger = ask(gateway.address, get_with("a-stranger")).await;
+        assert_eq!((stranger.status, stranger.reason().as_str()), (503, "auth_unavailable"));
+        // What the alert HokusaiGatewayAuthServiceDown looks at.
+        assert_eq!(metric(gateway.address, "auth_service_up").await, 0.0);
+        assert!(metric(gateway.address, r#"auth_validations_total{outcome="unavailable"}"#).await > 0.0);
+        // A page for keys that were good opens the breaker, and the balancer is spared.
+        assert!(auth.validations().len() <= 1 + 5 + 1, "{}", auth.validations().len());
+    }
+}
+
+#[actix_web::test]
+async fn a_service_that_says_nothing_refuses_where_the_settings_say_so_and_a_page_never_does() {
+    for (answer, status) in [
+        (Answer::json(403, ""), 401),
+        (Answer::json(404, r#"{"message": "no such key"}"#), 401),
+        (Answer::page(403), 503),
+        (Answer::bytes("HTTP/1.1 404 X\r\ncontent-type: text/plain\r\ncontent-length: 4\r\n\r\ngone"), 503),
+    ] {
+        let auth = Server::start(move |_| answer.clone()).await;
+        let mlflow = Server::start(|_| Answer::ok("{}")).await;
+        let gateway = GatewayBuilder::default()
+            .set("AUTH__SERVICE__URL", &auth.url())
+            .set("AUTH__SERVICE__BARE_REFUSALS", "true")
+            .start(&mlflow)
+            .await;
+        assert_eq!(ask(gateway.address, get_with("a-key")).await.status, status);
+        assert!(mlflow.requests().is_empty());
+    }
+}
+
+/// A firewall before the service does not like some keys, and answers them with a page.
+#[actix_web::test]
+async fn a_stranger_whose_keys_provoke_pages_makes_no_outage_for_others() {
+    let auth = Server::start(|request| {
+        let hostile = request.header("authorization").unwrap().contains("<script>");
+        if hostile { Answer::page(403) } else { Answer::ok(VALID) }
+    })
+    .await;
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = gateway_asking(&auth, &mlflow).await;
+    for number in 0..20 {
+        let response = ask(gateway.address, get_with(&format!("<script>{number}"))).await;
+        assert_eq!(response.status, 503);
+    }
+    for number in 0..5 {
+        assert_eq!(ask(gateway.address, get_with(&format!("good-{number}"))).await.status, 200);
+    }
+    assert_eq!(mlflow.requests().len(), 5);
 }
 
 #[actix_web::test]

@@ -212,16 +212,23 @@ async fn what_is_wrong_with_the_auth_service_is_told_apart() {
     let no = || Answer::ok(r#"{"is_valid": false}"#);
     for (answer, expected) in [
         (no as fn() -> Answer, "auth.key | the key is refused for the service `platform`"),
-        (|| Answer::json(403, "{}"), "auth.key | the key is refused for the service `platform`"),
+        (
+            || Answer::json(403, r#"{"error": "no"}"#),
+            "auth.key | the key is refused for the service `platform`",
+        ),
         (
             || Answer::json(404, r#"{"detail": "Not Found"}"#),
             "no auth service answers at this address and path",
         ),
-        (|| Answer::json(401, "<html>"), "no auth service answers at this address and path"),
+        (|| Answer::json(401, "{}"), "auth.service.bare_refusals = true"),
+        (|| Answer::json(403, ""), "answered 403 with application/json, which is not how a key is refused"),
+        (|| Answer::page(404), "answered 404 with text/html, which is not how a key is refused"),
+        (|| Answer::page(403), "the page of a load balancer or a firewall in the auth service's place"),
         (|| Answer::ok(r#"{"status": "ok"}"#), "no auth service answers at this address and path"),
         (|| Answer::ok(r#"{"is_valid": true, "service_id": "x; rm"}"#), "accepts what is no key"),
         (|| Answer::Silence, "no answer in time"),
-        (|| Answer::ok("<html>"), "no auth service answers at this address and path"),
+        (|| Answer::page(200), "answered 200 with text/html, which is not JSON"),
+        (|| Answer::ok("<html>"), "the page of a load balancer"),
         (|| Answer::json(405, ""), "something else than the auth service answers"),
         (|| Answer::json(503, ""), "the load balancer before it has no server"),
         (|| Answer::Close, "speaks no HTTP"),

@@ -145,6 +145,8 @@ async fn a_key_that_was_good_goes_on_working_through_every_kind_of_outage() {
         Answer::Close,
         Answer::Silence,
         Answer::ok("<html>"),
+        Answer::page(404),
+        Answer::json(403, ""),
     ];
     let count = outages.len();
     let stage = Stage::set(outages, &[("AUTH__CACHE__TTL", "50ms")]).await;

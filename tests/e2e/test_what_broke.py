@@ -124,11 +124,11 @@ def test_2_a_service_id_that_differs_from_the_one_in_the_answer_is_named_and_let
 
 
 def test_3_a_200_that_does_not_say_valid_is_a_401_and_an_outage_never_is(second_gateway, auth):
-    answers = {"no": (200, {"is_valid": False}), "broken": (500, {}), "gone": (404, {})}
+    answers = {"no": (200, {"is_valid": False}), "broken": (500, {}), "gone": (404, {"detail": "no such key"}), "page": (404, {})}
     service = auth(lambda authorization, _: answers[authorization.removeprefix("Bearer ")])
     second_gateway.start_gateway(HOKUSAI_AUTH_SERVICE_URL=service.url)
     statuses = {key: get(second_gateway, key).status_code for key in answers}
-    assert statuses == {"no": 401, "broken": 503, "gone": 401}
+    assert statuses == {"no": 401, "broken": 503, "gone": 401, "page": 503}
 
 
 @pytest.mark.parametrize(

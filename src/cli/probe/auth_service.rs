@@ -1,10 +1,9 @@
 //! The auth service: whether it answers as agreed, and about the service that is meant.
 
-use actix_web::http::{StatusCode, uri::PathAndQuery};
-use serde_json::Value;
+use actix_web::http::uri::PathAndQuery;
 
 use crate::{
-    auth::{AuthError, ServiceFault, ServiceVerifier},
+    auth::{Answer, AuthError, Named, ServiceFault, ServiceVerifier},
     cli::{
         diagnosis::{Fault, Finding, Journal, Place, start_of},
         key::VARIABLE,
@@ -15,6 +14,8 @@ use crate::{
 
 /// What no auth service can take for a key.
 const NO_KEY: &str = "hokusai-gateway-check-this-is-no-key";
+/// Where an auth service is found.
+const BASE: &str = "as auth.service.url the base address, to which /api/v1/keys/validate is added";
 /// The default of `auth.service.service_id`, for which most keys are made.
 const USUAL_ID: &str = "platform";
 
@@ -41,42 +42,37 @@ pub(super) async fn probe(
 /// Whether it says no to what is no key, as was agreed; a stranger at this address may say no as well.
 async fn refuses_no_key(service: &AuthService, tls: Option<&Tls>) -> Finding {
     let verifier = ServiceVerifier::new(service, tls);
-    let (status, body) = verifier.says(NO_KEY, None).await.map_err(|fault| outage(service, &fault))?;
-    let json: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let said = format!("{} says {}", service.url, status.as_u16());
-    match (status.as_u16(), &json["is_valid"]) {
-        (200, Value::Bool(false)) => Ok(((), "refuses what is no key".to_owned())),
-        (200, Value::Bool(true)) => Err(Fault::new(
-            format!("{} accepts what is no key", service.url),
-            "it does not look at the key, or another service answers there",
-            "the right auth.service.url; until then nobody may be let in by this one",
-        )),
-        (401 | 403, _) if json.is_object() => {
-            Ok(((), format!("refuses what is no key ({})", status.as_u16())))
+    let answer = verifier.says(NO_KEY, None).await.map_err(|fault| outage(service, &fault))?;
+    let status = answer.status.as_u16();
+    let is_a_strangers = match answer.verdict(&service.service_id, NO_KEY, service.bare_refusals) {
+        Ok(_)
+        | Err(AuthError::Unavailable(ServiceFault::OtherService { .. } | ServiceFault::Unreadable { .. })) => {
+            return Err(Fault::new(
+                format!("{} accepts what is no key", service.url),
+                "it does not look at the key, or another service answers there",
+                "the right auth.service.url; until then nobody may be let in by this one",
+            ));
         }
-        (404, _) if json.is_object() && !answers_alike(&verifier, service, status, &body).await => {
-            Ok(((), "knows no such key (404)".to_owned()))
-        }
-        (200 | 401 | 403 | 404, _) => Err(Fault::new(
-            format!("{said}, and not what was agreed: {}", start_of(&body)),
+        Err(AuthError::Unavailable(fault)) => return Err(outage(service, &fault)),
+        Err(_) if status == 200 => !answer.speaks_of_a_key(),
+        Err(_) => status == 404 && answers_alike(&verifier, service, &answer).await,
+    };
+    if is_a_strangers {
+        return Err(Fault::new(
+            format!("{} says {status}, and not what was agreed: {}", service.url, start_of(&answer.body)),
             "no auth service answers at this address and path: something else does, and every key would be refused",
-            "as auth.service.url the base address, to which /api/v1/keys/validate is added",
-        )),
-        _ => Err(outage(service, &ServiceFault::Status(status))),
+            BASE,
+        ));
     }
+    Ok(((), format!("refuses what is no key ({status})")))
 }
 
 /// Whether a path that no auth service has is answered in the same way.
-async fn answers_alike(
-    verifier: &ServiceVerifier,
-    service: &AuthService,
-    status: StatusCode,
-    body: &[u8],
-) -> bool {
+async fn answers_alike(verifier: &ServiceVerifier, service: &AuthService, answer: &Answer) -> bool {
     let path = format!("{}/api/v1/keys/no-such-path", service.url.path().trim_end_matches('/'));
     let Ok(target) = PathAndQuery::try_from(path) else { return false };
     let other = verifier.says(NO_KEY, Some(target)).await;
-    other.is_ok_and(|(other_status, other_body)| (other_status, &*other_body) == (status, body))
+    other.is_ok_and(|other| (other.status, other.body) == (answer.status, answer.body.clone()))
 }
 
 async fn knows(service: &AuthService, tls: Option<&Tls>, key: &str) -> Finding {
@@ -124,10 +120,9 @@ fn outage(service: &AuthService, fault: &ServiceFault) -> Fault {
     let (cause, fix) = match fault {
         ServiceFault::OtherService { answered, .. } => (
             "auth.service.service_id is not the id under which the auth service knows this key".to_owned(),
-            if answered.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte)) {
-                format!("auth.service.service_id = \"{answered}\" (AUTH_SERVICE_ID={answered})")
-            } else {
-                "as auth.service.service_id the id that the key was made for".to_owned()
+            match answered {
+                Named::Id(id) => format!("auth.service.service_id = \"{id}\" (AUTH_SERVICE_ID={id})"),
+                Named::NoId => "as auth.service.service_id the id that the key was made for".to_owned(),
             },
         ),
         ServiceFault::Status(status) if status.is_redirection() => (
@@ -138,10 +133,22 @@ fn outage(service: &AuthService, fault: &ServiceFault) -> Fault {
             "it is broken, or the load balancer before it has no server".to_owned(),
             "look at its own log".to_owned(),
         ),
-        ServiceFault::NotJson(_) | ServiceFault::Answer(_) | ServiceFault::Status(_) => (
+        ServiceFault::NotAgreed { content: "application/json" | "no content type", .. } => (
+            "an auth service refuses a key by `is_valid: false`, an `error` or a `detail` in a JSON object; this one says \
+             nothing, or it is something else, and every key is a 503 until it speaks"
+                .to_owned(),
+            format!("{BASE}; auth.service.bare_refusals = true if this is the auth service, and all that it says"),
+        ),
+        ServiceFault::NotAgreed { .. } | ServiceFault::NotJson { .. } => (
+            "that is the page of a load balancer or a firewall in the auth service's place, and not its word: no key is \
+             refused by it, and none can be checked"
+                .to_owned(),
+            format!("a rule that leads /api/v1/keys/validate to the auth service; or {BASE}"),
+        ),
+        ServiceFault::Unreadable { .. } | ServiceFault::Status(_) => (
             "something else than the auth service answers at this address, or another version of it"
                 .to_owned(),
-            "as auth.service.url the base address, to which /api/v1/keys/validate is added".to_owned(),
+            BASE.to_owned(),
         ),
         ServiceFault::Timeout => {
             ("it is slow, or hangs".to_owned(), "look at its own log; auth.service.timeout".to_owned())

@@ -95,6 +95,15 @@ impl Answer {
         )
     }
 
+    /// A page, as load balancers have them.
+    pub fn page(status: u16) -> Self {
+        let page = "<html><h1>No such page</h1></html>";
+        let length = page.len();
+        Self::bytes(&format!(
+            "HTTP/1.1 {status} X\r\ncontent-type: text/html; charset=utf-8\r\ncontent-length: {length}\r\n\r\n{page}"
+        ))
+    }
+
     pub fn bytes(bytes: &str) -> Self {
         Self::Bytes(bytes.as_bytes().to_vec())
     }

@@ -1,0 +1,190 @@
+//! The auth service: one POST a key. What its answers mean is for [`verdict`] to say.
+//!
+//! A rejection is believed only when the service says so in the agreed way; everything else it does, or does not
+//! do, is an outage.
+
+mod verdict;
+
+use std::{net::IpAddr, time::Duration};
+
+use actix_web::http::{
+    StatusCode,
+    header::{AUTHORIZATION, CONTENT_TYPE},
+    uri::PathAndQuery,
+};
+use actix_web::web::Bytes;
+use awc::{ClientResponse, http::Method};
+use serde::Serialize;
+use tokio::time::timeout;
+
+pub(crate) use verdict::Answer;
+#[cfg(fuzzing)]
+pub use verdict::fuzz;
+use verdict::is_refusal;
+
+use super::{AuthError, Principal, guard::Ended};
+use crate::{
+    http_client::{Connections, HttpClient, Tls},
+    settings::AuthService,
+};
+
+/// The largest answer that is read, in bytes.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// Why the auth service gave no verdict. Nothing of what it wrote is in it: that could be a key.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ServiceFault {
+    #[error("it has failed and is left alone for a while")]
+    BreakerOpen,
+    #[error("as many calls as it may get are under way, or were made in this second")]
+    Busy,
+    #[error("the call to it died")]
+    Abandoned,
+    #[error("no answer in time")]
+    Timeout,
+    #[error("it could not be asked: {0}")]
+    Send(String),
+    #[error("it answered with status {0}")]
+    Status(StatusCode),
+    #[error("it answered {} with {content}, which is not how a key is refused", status.as_u16())]
+    NotAgreed { status: StatusCode, content: &'static str },
+    #[error("its answer could not be read: {0}")]
+    Body(String),
+    #[error("what it says of a key that is good cannot be read, at line {line}, column {column}")]
+    Unreadable { line: usize, column: usize },
+    #[error("its answer is about {answered}, and it was asked about the service `{asked}`")]
+    OtherService { asked: String, answered: Named },
+    #[error("it answered 200 with {content}, which is not JSON at line {line}, column {column}")]
+    NotJson { content: &'static str, line: usize, column: usize },
+}
+
+/// The service that an answer is about.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Named {
+    #[error("the service `{0}`")]
+    Id(String),
+    /// Not shown: it could be anything, a key too.
+    #[error("another service, whose id is not one")]
+    NoId,
+}
+
+impl ServiceFault {
+    /// What it tells of the service, for those who decide whether it is asked again.
+    pub(super) fn ended(&self) -> Ended {
+        match self {
+            Self::Unreadable { .. } | Self::OtherService { .. } => Ended::Misprinted,
+            Self::NotAgreed { .. } | Self::NotJson { .. } => Ended::Foreign,
+            Self::Status(status) if status.is_redirection() || is_about_the_request(*status) => {
+                Ended::Foreign
+            }
+            _ => Ended::Unavailable,
+        }
+    }
+}
+
+fn is_about_the_request(status: StatusCode) -> bool {
+    status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS
+}
+
+/// Asks the auth service, with a client of one worker's own.
+#[derive(Debug)]
+pub struct ServiceVerifier {
+    client: HttpClient,
+    target: PathAndQuery,
+    service_id: String,
+    bare_refusals: bool,
+    timeout: Duration,
+}
+
+#[derive(Serialize)]
+struct Question<'a> {
+    service_id: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    client_ip: Option<IpAddr>,
+}
+
+impl ServiceVerifier {
+    pub(crate) fn new(settings: &AuthService, tls: Option<&Tls>) -> Self {
+        let connections = Connections {
+            connect_timeout: settings.timeout,
+            keep_alive: Duration::from_secs(4),
+            limit: settings.max_in_flight.get(),
+        };
+        let path = format!("{}/api/v1/keys/validate", settings.url.path().trim_end_matches('/'));
+        Self {
+            client: HttpClient::new(&settings.url, tls, connections),
+            target: PathAndQuery::try_from(path).unwrap_or_else(|_| PathAndQuery::from_static("/")),
+            service_id: settings.service_id.clone(),
+            bare_refusals: settings.bare_refusals,
+            timeout: settings.timeout,
+        }
+    }
+
+    pub(crate) async fn verify(&self, key: &str, client_ip: Option<IpAddr>) -> Result<Principal, AuthError> {
+        let answer = self.ask(key, client_ip, self.target.clone()).await.map_err(AuthError::Unavailable)?;
+        answer.verdict(&self.service_id, key, self.bare_refusals)
+    }
+
+    /// What the service says to a key, as it says it, at its own path or at another.
+    ///
+    /// # Errors
+    /// No answer, or none that can be read.
+    pub(crate) async fn says(&self, key: &str, target: Option<PathAndQuery>) -> Result<Answer, ServiceFault> {
+        self.ask(key, None, target.unwrap_or_else(|| self.target.clone())).await
+    }
+
+    async fn ask(
+        &self,
+        key: &str,
+        client_ip: Option<IpAddr>,
+        target: PathAndQuery,
+    ) -> Result<Answer, ServiceFault> {
+        let asking = async {
+            let mut response = self.send(key, client_ip, target).await?;
+            let (status, content) = (response.status(), content(&response));
+            let body = match status {
+                StatusCode::OK => read(&mut response).await?,
+                // What is too long is a page, and no refusal.
+                _ if is_refusal(status) => read(&mut response).await.unwrap_or_else(|_| TOO_LONG),
+                _ => Bytes::new(),
+            };
+            Ok(Answer { status, content, body })
+        };
+        timeout(self.timeout, asking).await.unwrap_or(Err(ServiceFault::Timeout))
+    }
+
+    async fn send(
+        &self,
+        key: &str,
+        client_ip: Option<IpAddr>,
+        target: PathAndQuery,
+    ) -> Result<ClientResponse, ServiceFault> {
+        let question = Question { service_id: &self.service_id, client_ip };
+        let question =
+            serde_json::to_vec(&question).map_err(|error| ServiceFault::Send(error.to_string()))?;
+        self.client
+            .request(Method::POST, target)
+            .insert_header((AUTHORIZATION, format!("Bearer {key}")))
+            .insert_header((CONTENT_TYPE, "application/json"))
+            .send_body(question)
+            .await
+            .map_err(|error| ServiceFault::Send(error.to_string()))
+    }
+}
+
+/// What no JSON is.
+const TOO_LONG: Bytes = Bytes::from_static(b"<");
+
+async fn read(response: &mut ClientResponse) -> Result<Bytes, ServiceFault> {
+    response.body().limit(MAX_ANSWER).await.map_err(|error| ServiceFault::Body(error.to_string()))
+}
+
+/// What an answer is made of, in our words: a header's value is a stranger's.
+fn content(response: &ClientResponse) -> &'static str {
+    let Some(value) = response.headers().get(CONTENT_TYPE) else { return "no content type" };
+    let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
+    ["text/html", "application/json", "text/plain", "application/problem+json", "application/xml", "text/xml"]
+        .into_iter()
+        .find(|known| known.eq_ignore_ascii_case(essence))
+        .unwrap_or("another content type")
+}

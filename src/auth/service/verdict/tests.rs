@@ -1,0 +1,128 @@
+use super::*;
+
+fn verdict(status: StatusCode, body: &str, bare_refusals: bool) -> Result<Principal, AuthError> {
+    let body = Bytes::copy_from_slice(body.as_bytes());
+    Answer { status, content: "application/json", body }.verdict("platform", "the-key", bare_refusals)
+}
+
+fn word<T>(verdict: Result<T, AuthError>) -> &'static str {
+    match verdict {
+        Ok(_) => "accepted",
+        Err(AuthError::Rejected(_)) => "rejected",
+        Err(_) => "unavailable",
+    }
+}
+
+fn outcome(body: &str) -> &'static str {
+    word(verdict(StatusCode::OK, body, false))
+}
+
+#[test]
+fn only_an_object_that_says_so_refuses_a_key_by_its_status() {
+    // What is bare is a refusal where the settings say so.
+    for (body, expected, bare) in [
+        (r#"{"is_valid": false}"#, "rejected", "rejected"),
+        (r#"{"error": "no such key"}"#, "rejected", "rejected"),
+        (r#"{"error": {"code": 7}, "is_valid": true}"#, "rejected", "rejected"),
+        (r#"{"detail": "Not Found"}"#, "rejected", "rejected"),
+        ("", "unavailable", "rejected"),
+        (" \n", "unavailable", "rejected"),
+        ("{}", "unavailable", "rejected"),
+        (r#"{"message": "Forbidden"}"#, "unavailable", "rejected"),
+        (r#"{"error": null, "detail": null}"#, "unavailable", "rejected"),
+        (r#"{"is_valid": true}"#, "unavailable", "rejected"),
+        (r#"{"is_valid": null}"#, "unavailable", "rejected"),
+        ("<html>403 Forbidden</html>", "unavailable", "unavailable"),
+        ("403 Forbidden", "unavailable", "unavailable"),
+        (r#"["error", "detail"]"#, "unavailable", "unavailable"),
+        (r#""error""#, "unavailable", "unavailable"),
+        (r#"{"is_valid": false"#, "unavailable", "unavailable"),
+        (r#"<!-- {"is_valid": false} -->"#, "unavailable", "unavailable"),
+    ] {
+        for status in [StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::NOT_FOUND] {
+            assert_eq!(word(verdict(status, body, false)), expected, "{status} {body}");
+            assert_eq!(word(verdict(status, body, true)), bare, "{status} {body}, bare");
+        }
+        for status in [StatusCode::BAD_REQUEST, StatusCode::BAD_GATEWAY, StatusCode::NO_CONTENT] {
+            assert_eq!(word(verdict(status, body, true)), "unavailable", "{status} {body}");
+        }
+    }
+}
+
+#[test]
+fn no_error_tells_what_was_answered() {
+    for body in [
+        r#"{"is_valid": true, "scopes": "S3CR3T"}"#,
+        r#"{"is_valid": true, "expires_at": "S3CR3T"}"#,
+        r#"{"is_valid": true, "workspace": "S3CR3T"}"#,
+        r#"{"is_valid": true, "is_admin": "S3CR3T"}"#,
+        r#"{"is_valid": true, "S3CR3T": 1, "user_id": "a", "user_id": "S3CR3T"}"#,
+        r#"{"is_valid": true, "service_id": "S3CR3T key"}"#,
+        r#"{"is_valid": true, "service_id": "the-key"}"#,
+        r#"{"is_valid": true, "service_id": "x.the-key.S3CR3T"}"#,
+        r#"{"is_valid": true, "service_id": {"S3CR3T": 1}}"#,
+        r#"{"is_valid": true} S3CR3T"#,
+        "S3CR3T",
+    ] {
+        let Err(AuthError::Unavailable(fault)) = verdict(StatusCode::OK, body, false) else {
+            panic!("{body} is a verdict")
+        };
+        let told = format!("{fault} {fault:?}");
+        assert!(!told.contains("S3CR3T") && !told.contains("the-key"), "{told}");
+    }
+}
+
+#[test]
+fn only_the_boolean_true_is_a_yes() {
+    for (body, expected) in [
+        (r#"{"is_valid": true}"#, "accepted"),
+        (r#"{"is_valid": true, "user_id": "u", "billing_plan": "free"}"#, "accepted"),
+        (r#"{"is_valid": true, "user_id": null, "scopes": null, "expires_at": null}"#, "accepted"),
+        (r#"{"is_valid": true, "rate_limit_per_hour": 0}"#, "accepted"),
+        (r#"{"is_valid": true, "rate_limit_per_hour": 1000.0}"#, "accepted"),
+        (r#"{"is_valid": false}"#, "rejected"),
+        (r#"{"is_valid": "true"}"#, "rejected"),
+        (r#"{"is_valid": 1}"#, "rejected"),
+        (r#"{"is_valid": null}"#, "rejected"),
+        (r#"{"is_valid": [true]}"#, "rejected"),
+        (r#"{"is_valid": false, "is_valid": true}"#, "rejected"),
+        (r#"{"is_valid": true, "is_valid": true}"#, "rejected"),
+        (r#"{"valid": true}"#, "rejected"),
+        ("{}", "rejected"),
+        ("[]", "rejected"),
+        ("[true]", "rejected"),
+        ("true", "rejected"),
+        ("", "unavailable"),
+        ("<html>", "unavailable"),
+        (r#"{"is_valid": tru"#, "unavailable"),
+        (r#"{"is_valid": true} trailing"#, "unavailable"),
+        (r#"{"is_valid": true, "expires_at": "soon"}"#, "unavailable"),
+        (r#"{"is_valid": true, "scopes": "mlflow:read"}"#, "unavailable"),
+        (r#"{"is_valid": true, "is_admin": null, "workspace": null}"#, "accepted"),
+        (r#"{"is_valid": true, "is_admin": "false"}"#, "unavailable"),
+        (r#"{"is_valid": true, "workspace": ""}"#, "unavailable"),
+        (r#"{"is_valid": true, "workspace": "a, b"}"#, "unavailable"),
+        (r#"{"is_valid": true, "user_id": "a", "user_id": "b"}"#, "unavailable"),
+        (r#"{"is_valid": true, "service_id": "platform"}"#, "accepted"),
+        (r#"{"is_valid": true, "service_id": null}"#, "accepted"),
+        (r#"{"is_valid": true, "service_id": "ml-platform"}"#, "unavailable"),
+        (r#"{"is_valid": true, "service_id": ["platform"]}"#, "unavailable"),
+        (r#"{"is_valid": false, "service_id": "ml-platform"}"#, "rejected"),
+    ] {
+        assert_eq!(outcome(body), expected, "{body}");
+    }
+}
+
+#[test]
+fn the_particulars_of_a_yes_are_read() {
+    let body = br#"{"is_valid":true,"user_id":"u-1","key_id":"k-1","scopes":["mlflow:read"],
+                   "is_admin":true,"workspace":"team-a",
+                   "expires_at":"2030-01-01T00:00:00"}"#;
+    let principal = verdict(StatusCode::OK, str::from_utf8(body).unwrap(), false).unwrap();
+    assert_eq!(principal.user_id.as_deref(), Some("u-1"));
+    assert_eq!(principal.key_id.as_deref(), Some("k-1"));
+    assert_eq!(principal.scopes, Some(vec!["mlflow:read".to_owned()]));
+    assert!(principal.is_admin);
+    assert_eq!(principal.workspace.unwrap().as_str(), "team-a");
+    assert_eq!(principal.expires_at, "2030-01-01T00:00:00Z".parse().ok());
+}
