@@ -2,7 +2,7 @@ use super::*;
 
 fn verdict(status: StatusCode, body: &str, bare_refusals: bool) -> Result<Principal, AuthError> {
     let body = Bytes::copy_from_slice(body.as_bytes());
-    Answer { status, content: "application/json", body }.verdict("platform", "the-key", bare_refusals)
+    Answer { status, content: "application/json", body }.verdict("platform", "the-key-S3CR3T", bare_refusals)
 }
 
 fn word<T>(verdict: Result<T, AuthError>) -> &'static str {
@@ -58,8 +58,8 @@ fn no_error_tells_what_was_answered() {
         r#"{"is_valid": true, "is_admin": "S3CR3T"}"#,
         r#"{"is_valid": true, "S3CR3T": 1, "user_id": "a", "user_id": "S3CR3T"}"#,
         r#"{"is_valid": true, "service_id": "S3CR3T key"}"#,
-        r#"{"is_valid": true, "service_id": "the-key"}"#,
-        r#"{"is_valid": true, "service_id": "x.the-key.S3CR3T"}"#,
+        r#"{"is_valid": true, "service_id": "S3CR3T"}"#,
+        r#"{"is_valid": true, "service_id": "x.the-key-S3CR3T"}"#,
         r#"{"is_valid": true, "service_id": {"S3CR3T": 1}}"#,
         r#"{"is_valid": true} S3CR3T"#,
         "S3CR3T",
