@@ -145,7 +145,7 @@ impl ServiceVerifier {
             let body = match status {
                 StatusCode::OK => read(&mut response).await?,
                 // What is too long is a page, and no refusal.
-                _ if is_refusal(status) => read(&mut response).await.unwrap_or_else(|_| TOO_LONG),
+                _ if is_refusal(status) => read(&mut response).await.unwrap_or(TOO_LONG),
                 _ => Bytes::new(),
             };
             Ok(Answer { status, content, body })
