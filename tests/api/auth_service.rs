@@ -129,7 +129,7 @@ async fn a_load_balancers_page_refuses_no_key_that_was_good_and_is_told_as_an_ou
             .start(&mlflow)
             .await;
         assert_eq!(ask(gateway.address, get_with("good")).await.status, 200);
-        assert_eq!(metric(gateway.address, "auth_service_up").await, 1.0);
+        assert_eq!(metric(&gateway, "auth_service_up").await, 1.0);
         taken.store(true, Relaxed);
         actix_rt::time::sleep(Duration::from_millis(60)).await;
         for _ in 0..10 {
@@ -139,8 +139,8 @@ async fn a_load_balancers_page_refuses_no_key_that_was_good_and_is_told_as_an_ou
         let stranger = ask(gateway.address, get_with("a-stranger")).await;
         assert_eq!((stranger.status, stranger.reason().as_str()), (503, "auth_unavailable"));
         // What the alert HokusaiGatewayAuthServiceDown looks at.
-        assert_eq!(metric(gateway.address, "auth_service_up").await, 0.0);
-        assert!(metric(gateway.address, r#"auth_validations_total{outcome="unavailable"}"#).await > 0.0);
+        assert_eq!(metric(&gateway, "auth_service_up").await, 0.0);
+        assert!(metric(&gateway, r#"auth_validations_total{outcome="unavailable"}"#).await > 0.0);
         // A page for keys that were good opens the breaker, and the balancer is spared.
         assert!(auth.validations().len() <= 1 + 5 + 1, "{}", auth.validations().len());
     }
