@@ -76,7 +76,7 @@ pub fn application(
 > {
     let mut resources = Resources::open(&settings).map_err(|problems| format!("{problems:?}"))?;
     resources.log = Some(log);
-    let audit = AuditTrail::open(&settings.audit.output, settings.audit.max_size.get(), &resources.metrics)?;
+    let audit = AuditTrail::open(&settings.audit, &resources.metrics)?;
     let limiter = limiter(&settings);
     let shared = Shared::new(settings, resources, limiter, None, audit, None);
     Ok(test::init_service(server::app(Data::new(Gateway::new(Arc::new(shared))))))

@@ -16,6 +16,7 @@ use actix_web::{
 use serde_json::json;
 
 use crate::{
+    audit::NotKept,
     auth::AuthError,
     connection::Connection,
     credentials::{CredentialError, Source},
@@ -59,6 +60,8 @@ pub enum GatewayError {
     #[error(transparent)]
     Limited(#[from] TooMany),
     #[error(transparent)]
+    Audit(#[from] NotKept),
+    #[error(transparent)]
     Proxy(#[from] ProxyError),
     #[error("a request reached the handler without a grant")]
     Ungranted,
@@ -88,6 +91,7 @@ pub enum Reason {
     BodyTooLarge,
     RateLimited,
     AuthUnavailable,
+    AuditUnavailable,
     DirectTransfer,
     UpstreamUnavailable,
     UpstreamBusy,
@@ -120,6 +124,9 @@ impl Reason {
             Self::RateLimited => ("rate_limited", StatusCode::TOO_MANY_REQUESTS, "REQUEST_LIMIT_EXCEEDED"),
             Self::AuthUnavailable => {
                 ("auth_unavailable", StatusCode::SERVICE_UNAVAILABLE, "TEMPORARILY_UNAVAILABLE")
+            }
+            Self::AuditUnavailable => {
+                ("audit_unavailable", StatusCode::SERVICE_UNAVAILABLE, "TEMPORARILY_UNAVAILABLE")
             }
             Self::UpstreamUnavailable => {
                 ("upstream_unavailable", StatusCode::BAD_GATEWAY, "TEMPORARILY_UNAVAILABLE")
@@ -163,6 +170,7 @@ impl GatewayError {
                 Reason::RateLimited
             }
             Self::Auth { error: AuthError::Unavailable(_), .. } => Reason::AuthUnavailable,
+            Self::Audit(NotKept) => Reason::AuditUnavailable,
             Self::Denied { error: Denied::Expired(_), .. } => Reason::CredentialRejected,
             Self::Denied { error: Denied::Scope(_) | Denied::Workspace(_), .. }
             | Self::Body(BodyError::Scope(_) | BodyError::Workspace(_))
@@ -251,6 +259,10 @@ impl GatewayError {
             }
             Self::Denied { error: Denied::Workspace(outside), .. } | Self::Proxy(ProxyError::Outside(outside)) => {
                 outside.to_string()
+            }
+            Self::Audit(NotKept) => {
+                "changes cannot be recorded at the moment, and are refused until they can: nothing was changed, try again"
+                    .to_owned()
             }
             Self::Body(error) => error.to_string(),
             Self::Limited(TooMany { of: Of::Requests(limit), .. }) => {

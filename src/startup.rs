@@ -85,8 +85,7 @@ impl Application {
         });
         let of_metrics = of_metrics.transpose()?;
         let (usage, reporter) = UsageReports::wanted(&resources).unzip();
-        let audit =
-            AuditTrail::open(&settings.audit.output, settings.audit.max_size.get(), &resources.metrics)?;
+        let audit = AuditTrail::open(&settings.audit, &resources.metrics)?;
         let telemetry = &settings.telemetry;
         let (traces, exporter) = telemetry
             .otlp_endpoint
@@ -162,7 +161,7 @@ impl Application {
                 let _ = timeout(FLUSH, told).await;
             }
         }
-        if timeout(FLUSH, self.shared.audit.flush()).await.is_err() {
+        if timeout(FLUSH, self.shared.audit.stop()).await.is_err() {
             tracing::warn!("not all audit records were written");
         }
         Ok(())

@@ -1,22 +1,18 @@
 //! Lines that hold each other: each has a number, the hash of the one before it, and its own.
 
-use std::fmt;
-
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::Record;
-
 /// The hash before the first line.
-const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
+pub(super) const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
 /// What stands before a line's own hash.
 const HASH: &str = ",\"hash\":\"";
 
 /// The end of a chain, to which the next line is added.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tip {
-    number: u64,
-    hash: String,
+    pub(super) number: u64,
+    pub(super) hash: String,
 }
 
 impl Default for Tip {
@@ -25,144 +21,78 @@ impl Default for Tip {
     }
 }
 
-#[derive(Deserialize)]
-struct Link {
-    number: u64,
-    previous: String,
+/// What a line says of its place in the chain, and what the stream says in it of itself.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(super) struct Link {
+    pub(super) number: u64,
+    pub(super) previous: String,
+    pub(super) event: Option<String>,
+    pub(super) lost: u64,
+    pub(super) changes: u64,
+    pub(super) more: u64,
+    pub(super) digest: Option<String>,
+    pub(super) begun: Option<u64>,
+    pub(super) outcome: Option<String>,
 }
 
 impl Tip {
     /// The end of what `text` holds: its last whole line.
     pub(super) fn of(text: &str) -> Option<Self> {
-        text.lines()
-            .rev()
-            .find_map(|line| read(line).ok())
-            .map(|(link, hash)| Self { number: link.number, hash })
-    }
-
-    pub(super) fn number(&self) -> u64 {
-        self.number
+        text.lines().rev().find_map(|line| read(line).ok()).map(|(_, tip)| tip)
     }
 
     /// The next line, with its line end.
-    pub(super) fn seal(&mut self, record: &Record) -> Result<String, serde_json::Error> {
-        let record = serde_json::to_string(record)?;
+    pub(super) fn seal(&mut self, entry: &impl Serialize) -> Result<String, serde_json::Error> {
+        let entry = serde_json::to_string(entry)?;
         let number = self.number + 1;
         let open =
-            format!("{{\"number\":{number},\"previous\":\"{}\",{}", self.hash, &record[1..record.len() - 1]);
-        let hash = hex::encode(Sha256::digest(open.as_bytes()));
+            format!("{{\"number\":{number},\"previous\":\"{}\",{}", self.hash, &entry[1..entry.len() - 1]);
+        let hash = digest(open.as_bytes());
         let line = format!("{open}{HASH}{hash}\"}}\n");
         *self = Self { number, hash };
         Ok(line)
     }
 }
 
-/// Why a stream is not what was written.
+/// Why a line is not one of a stream.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Fault {
-    /// The line in the file, from 1.
-    pub line: usize,
-    pub what: &'static str,
+pub(super) enum Unsound {
+    /// Its hash is another one. Where it says that it ends.
+    Changed(Option<Tip>),
+    NotWhole,
 }
 
-impl fmt::Display for Fault {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "line {}: {}", self.line, self.what)
+/// What a line says, and the end of the chain that it makes.
+pub(super) fn read(line: &str) -> Result<(Link, Tip), Unsound> {
+    let (open, end) = line.rsplit_once(HASH).ok_or(Unsound::NotWhole)?;
+    let hash = end.strip_suffix("\"}").ok_or(Unsound::NotWhole)?.to_owned();
+    let link = serde_json::from_str::<Link>(&format!("{open}}}"));
+    if digest(open.as_bytes()) != hash {
+        return Err(Unsound::Changed(link.ok().map(|link| Tip { number: link.number, hash })));
     }
+    let link = link.map_err(|_| Unsound::NotWhole)?;
+    let tip = Tip { number: link.number, hash };
+    Ok((link, tip))
 }
 
-/// Looks at every line of a stream, and tells the numbers of the first and the last one; `None` if there is none. It is for
-/// the reader to know whether the first should be 1.
-///
-/// # Errors
-/// The first line that was changed, or before which one is missing or stands elsewhere. That lines are missing at the end
-/// nothing in the file can tell.
-pub fn verify(text: &str) -> Result<Option<(u64, u64)>, Fault> {
-    let (mut tip, mut first): (Option<Tip>, _) = (None, None);
-    for (at, line) in text.lines().enumerate() {
-        let fault = |what| Fault { line: at + 1, what };
-        let (link, hash) = read(line).map_err(fault)?;
-        let follows = match &tip {
-            Some(tip) => link.previous == tip.hash && link.number == tip.number + 1,
-            None => link.number > 1 || link.previous == NOTHING,
-        };
-        if !follows {
-            return Err(fault(
-                "does not follow the line before it: one is missing, or they were put in another order",
-            ));
-        }
-        first.get_or_insert(link.number);
-        tip = Some(Tip { number: link.number, hash });
-    }
-    Ok(first.zip(tip.map(|tip| tip.number)))
-}
-
-fn read(line: &str) -> Result<(Link, String), &'static str> {
-    let (open, end) = line.rsplit_once(HASH).ok_or("is not a whole line of an audit stream")?;
-    let hash = end.strip_suffix("\"}").ok_or("is not a whole line of an audit stream")?;
-    if hex::encode(Sha256::digest(open.as_bytes())) != hash {
-        return Err("was changed: its hash is another one");
-    }
-    let link = serde_json::from_str(&format!("{open}}}")).map_err(|_| "is not a line of an audit stream")?;
-    Ok((link, hash.to_owned()))
+pub(super) fn digest(bytes: &[u8]) -> String {
+    hex::encode(Sha256::digest(bytes))
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
+    use serde_json::json;
+
     use super::*;
 
-    pub(in crate::audit) fn record(path: &str) -> Record {
-        Record {
-            time: "2026-01-01T00:00:00Z".parse().unwrap(),
-            request_id: "r-1".to_owned(),
-            key_id: Some("k-1".to_owned()),
-            user_id: None,
-            workspace: None,
-            client_ip: None,
-            route: "delete",
-            operation: None,
-            method: "POST",
-            path: path.to_owned(),
-            subject: serde_json::Map::new(),
-            outcome: "ok",
-            status: 200,
-            reason: None,
-            key_state: None,
-            bytes_in: 0,
-            bytes_out: 0,
-        }
-    }
-
-    fn stream(lines: usize) -> Vec<String> {
+    #[test]
+    fn a_line_goes_on_behind_the_last_whole_one() {
         let mut tip = Tip::default();
-        (0..lines).map(|line| tip.seal(&record(&format!("/{line}"))).unwrap()).collect()
-    }
-
-    #[test]
-    fn a_stream_as_it_was_written_is_whole_and_goes_on_behind_its_end() {
-        let text = stream(3).concat();
-        assert_eq!(verify(&text), Ok(Some((1, 3))));
-        let next = Tip::of(&text).unwrap().seal(&record("/next")).unwrap();
-        assert_eq!(verify(&format!("{text}{next}")), Ok(Some((1, 4))));
-        assert_eq!(verify(&next), Ok(Some((4, 4))), "the first line of the file behind a rotation");
-        assert_eq!(Tip::of(&format!("{text}{{\"number\":4,\"prev")), Tip::of(&text), "a line that broke off");
-        assert_eq!(verify(""), Ok(None));
-    }
-
-    #[test]
-    fn whatever_is_changed_missing_or_moved_is_found_where_it_is() {
-        let lines = stream(4);
-        for (name, text, line) in [
-            ("a field", lines.concat().replace("\"/1\"", "\"/x\""), 2),
-            ("the last line", lines.concat().replace("\"/3\"", "\"/x\""), 4),
-            ("a line is missing", [&lines[0], &lines[2]].map(String::as_str).concat(), 2),
-            ("two change places", [&lines[0], &lines[2], &lines[1]].map(String::as_str).concat(), 2),
-            ("one is there twice", [&lines[0], &lines[0]].map(String::as_str).concat(), 2),
-            ("one is added", [&lines[0][..], "{}\n", &lines[1]].concat(), 2),
-            ("one is empty", [&lines[0][..], "\n", &lines[1]].concat(), 2),
-            ("the last one broke off", lines.concat()[..lines.concat().len() - 5].to_owned(), 4),
-        ] {
-            assert_eq!(verify(&text).unwrap_err().line, line, "{name}");
-        }
+        let text: String = (0..3).map(|at| tip.seal(&json!({ "at": at })).unwrap()).collect();
+        assert_eq!(Tip::of(&text), Some(tip.clone()));
+        assert_eq!(tip.number, 3);
+        assert_eq!(Tip::of(&format!("{text}{{\"number\":4,\"prev")), Some(tip), "a line that broke off");
+        assert_eq!(Tip::of("something else\n"), None);
     }
 }

@@ -1,113 +1,111 @@
 //! Who did what to what: one record for every change, every refusal and all administration, in a stream of its own.
+//!
+//! Records wait in three lanes, each with room of its own: changes; refusals of keys; refusals of strangers. Of refusals only so
+//! many have a record of their own, the rest is counted ([`refusals`]). What could not be kept is itself a line of the stream
+//! ([`losses`]).
 
 mod chain;
+mod event;
+mod file;
+mod losses;
+mod record;
+mod refusals;
+mod room;
 mod subject;
+mod verify;
 mod writer;
 
 use std::{
-    net::IpAddr,
+    path::PathBuf,
     sync::{
         Arc,
-        mpsc::{SyncSender, TrySendError},
+        mpsc::{Sender, channel},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use actix_web::HttpRequest;
-use jiff::Timestamp;
-use serde::Serialize;
-use serde_json::{Map, Value};
-use tokio::{sync::oneshot, time::sleep};
+use tokio::{sync::oneshot, time::timeout};
 
-pub use chain::{Fault, verify};
-pub use writer::AuditError;
+pub(crate) use record::{Operation, Record};
+pub(crate) use refusals::Source;
+pub use verify::{Fault, Lost, Verification};
 
 use crate::{
-    settings::AuditOutput,
+    settings::{Audit, OnFailure},
     telemetry::{Delivery, Metrics},
 };
-use subject::subject;
+use losses::Losses;
+use refusals::Refusals;
+use room::{Room, Space};
+use writer::Writer;
 
-/// The longest path that is kept, in characters.
-const LONGEST_PATH: usize = 2048;
+/// Bytes that may wait in each lane.
+const CHANGES: usize = 8 << 20;
+const KEYS: usize = 2 << 20;
+const STRANGERS: usize = 1 << 20;
+/// How long a request waits until it is known that its record is written.
+const PATIENCE: Duration = Duration::from_secs(1);
 
-/// One request and its outcome.
-#[derive(Debug, Clone, Serialize)]
-pub(crate) struct Record {
-    /// When it ended.
-    pub(crate) time: Timestamp,
-    pub(crate) request_id: String,
-    pub(crate) key_id: Option<String>,
-    pub(crate) user_id: Option<String>,
-    pub(crate) workspace: Option<String>,
-    pub(crate) client_ip: Option<String>,
-    /// The class of its route.
-    pub(crate) route: &'static str,
-    /// What it is to MLflow: its path, with the names of parameters in it.
-    pub(crate) operation: Option<String>,
-    pub(crate) method: &'static str,
-    /// As the client sent it, without the query.
-    pub(crate) path: String,
-    /// What path, query and body name: runs, experiments, models.
-    pub(crate) subject: Map<String, Value>,
-    /// `ok`; `denied` by the gateway; `failed` by MLflow or on the way there; `aborted` by the client.
-    pub(crate) outcome: &'static str,
-    pub(crate) status: u16,
-    pub(crate) reason: Option<&'static str>,
-    /// What became of its key, where that was refused: `revoked`, `expired`, `unknown`, `mistyped`, `refused`.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) key_state: Option<&'static str>,
-    pub(crate) bytes_in: u64,
-    pub(crate) bytes_out: u64,
+/// Why there is no stream.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {what}", path = path.display())]
+pub struct AuditError {
+    path: PathBuf,
+    what: String,
 }
 
-impl Record {
-    /// What is known of a request before it is over; the rest is the exchange's to fill in. `route` is the pattern that it
-    /// was found by, its path at MLflow and its query.
-    pub(crate) fn begin(
-        request: &HttpRequest,
-        request_id: &str,
-        client_ip: Option<IpAddr>,
-        route: Option<(&str, &str, Option<&str>)>,
-        body: Option<&Value>,
-    ) -> Self {
-        Self {
-            time: Timestamp::now(),
-            request_id: request_id.to_owned(),
-            key_id: None,
-            user_id: None,
-            workspace: None,
-            client_ip: client_ip.map(|ip| ip.to_string()),
-            route: "",
-            operation: route.map(|(pattern, ..)| pattern.to_owned()),
-            method: "",
-            path: request.path().chars().take(LONGEST_PATH).collect(),
-            subject: route
-                .map(|(pattern, path, query)| subject(pattern, path, query.unwrap_or_default(), body))
-                .unwrap_or_default(),
-            outcome: "",
-            status: 0,
-            reason: None,
-            key_state: None,
-            bytes_in: 0,
-            bytes_out: 0,
-        }
-    }
+/// A change whose record cannot be kept, where there has to be one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("its record could not be written to the audit stream")]
+pub struct NotKept;
+
+/// What a record waits among.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Lane {
+    Changes,
+    Keys,
+    Strangers,
 }
 
-/// Where records go. Whoever adds one never waits.
+/// Where records go. Whoever adds one never waits; whoever begins one does, where it must be kept.
 #[derive(Debug, Clone)]
-pub(crate) struct AuditTrail {
-    mailbox: Option<Arc<SyncSender<Message>>>,
+pub(crate) struct AuditTrail(Option<Arc<Open>>);
+
+#[derive(Debug)]
+struct Open {
+    /// What is in it is bounded by the rooms.
+    mailbox: Sender<Message>,
+    changes: Room,
+    keys: Room,
+    strangers: Room,
+    ledger: Arc<Ledger>,
+    must_keep: bool,
     metrics: Metrics,
+}
+
+/// What is counted by all and written by the writer.
+#[derive(Debug, Default)]
+struct Ledger {
+    refusals: Refusals,
+    losses: Losses,
 }
 
 /// What the writer is sent.
 #[derive(Debug)]
 enum Message {
-    Record(Box<Record>),
-    /// Answered when all before it is written.
-    Flush(oneshot::Sender<()>),
+    Record {
+        record: Box<Record>,
+        lane: Lane,
+        _space: Space,
+    },
+    /// Answered with the record's number when it is written; not answered when it could not be.
+    Begin {
+        record: Box<Record>,
+        answer: oneshot::Sender<u64>,
+        _space: Space,
+    },
+    /// Answered when all before it is written, and what was only counted.
+    Stop(oneshot::Sender<()>),
 }
 
 impl AuditTrail {
@@ -115,33 +113,103 @@ impl AuditTrail {
     ///
     /// # Errors
     /// A file that cannot be written, or is being written by another process.
-    pub(crate) fn open(output: &AuditOutput, max_size: u64, metrics: &Metrics) -> Result<Self, AuditError> {
-        let mailbox = writer::start(output, max_size, metrics.clone())?;
-        Ok(Self { mailbox: mailbox.map(Arc::new), metrics: metrics.clone() })
+    pub(crate) fn open(settings: &Audit, metrics: &Metrics) -> Result<Self, AuditError> {
+        let ledger = Arc::default();
+        let writer = Writer::open(&settings.output, settings.max_size.get(), &ledger, metrics)?;
+        let Some(writer) = writer else { return Ok(Self(None)) };
+        let (mailbox, messages) = channel();
+        writer.start(messages)?;
+        Ok(Self(Some(Arc::new(Open {
+            mailbox,
+            changes: Room::of(CHANGES),
+            keys: Room::of(KEYS),
+            strangers: Room::of(STRANGERS),
+            ledger,
+            must_keep: settings.on_failure == OnFailure::Closed,
+            metrics: metrics.clone(),
+        }))))
     }
 
     pub(crate) fn is_kept(&self) -> bool {
-        self.mailbox.is_some()
+        self.0.is_some()
     }
 
-    pub(crate) fn add(&self, record: Record) {
-        let Some(mailbox) = &self.mailbox else { return };
-        match mailbox.try_send(Message::Record(Box::new(record))) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_)) => self.metrics.audited(Delivery::Dropped, 1),
-            Err(TrySendError::Disconnected(_)) => self.metrics.audited(Delivery::Failed, 1),
+    /// Whether a change is to be begun by [`AuditTrail::begin`].
+    pub(crate) fn must_keep(&self) -> bool {
+        self.0.as_ref().is_some_and(|open| open.must_keep)
+    }
+
+    /// The lane of a refusal that is to have a record; if it is to have none, it is counted.
+    pub(crate) fn admit_refusal(&self, source: &Source) -> Option<Lane> {
+        let open = self.0.as_ref()?;
+        let lane = match source {
+            Source::Key(_) => Lane::Keys,
+            Source::Stranger(_) => Lane::Strangers,
+        };
+        open.ledger.refusals.admit(source, Instant::now()).then_some(lane)
+    }
+
+    /// Writes a record of what is about to happen, and waits until it is written: its number.
+    ///
+    /// # Errors
+    /// A record that could not be written, or not in time. It is then not in the stream, or a line behind it says that it is void.
+    pub(crate) async fn begin(&self, record: Record) -> Result<u64, NotKept> {
+        let open = self.0.as_ref().ok_or(NotKept)?;
+        let (answer, written) = oneshot::channel();
+        let message = |record, _space| Message::Begin { record, answer, _space };
+        open.send(Lane::Changes, record, message, 0).ok_or(NotKept)?;
+        match timeout(PATIENCE, written).await {
+            Ok(number) => number.map_err(|_| NotKept),
+            Err(_) => {
+                open.lose(Delivery::Dropped, 0);
+                Err(NotKept)
+            }
         }
     }
 
-    /// Waits until all that was added is written.
-    pub(crate) async fn flush(&self) {
-        let Some(mailbox) = &self.mailbox else { return };
+    pub(crate) fn add(&self, lane: Lane, record: Record) {
+        let Some(open) = &self.0 else { return };
+        let message = |record, _space| Message::Record { record, lane, _space };
+        open.send(lane, record, message, u64::from(lane == Lane::Changes));
+    }
+
+    /// Waits until all that was added is written, and says so in the stream.
+    pub(crate) async fn stop(&self) {
+        let Some(open) = &self.0 else { return };
         let (done, written) = oneshot::channel();
-        let mut message = Message::Flush(done);
-        while let Err(TrySendError::Full(back)) = mailbox.try_send(message) {
-            message = back;
-            sleep(Duration::from_millis(10)).await;
+        if open.mailbox.send(Message::Stop(done)).is_ok() {
+            let _ = written.await;
         }
-        let _ = written.await;
+    }
+}
+
+impl Open {
+    /// `None` if there is no room, or nobody to write it: then it is lost, and `changes` with it.
+    fn send(
+        &self,
+        lane: Lane,
+        record: Record,
+        message: impl FnOnce(Box<Record>, Space) -> Message,
+        changes: u64,
+    ) -> Option<()> {
+        let room = match lane {
+            Lane::Changes => &self.changes,
+            Lane::Keys => &self.keys,
+            Lane::Strangers => &self.strangers,
+        };
+        let Some(space) = room.take(record.weight()) else {
+            self.lose(Delivery::Dropped, changes);
+            return None;
+        };
+        if self.mailbox.send(message(Box::new(record), space)).is_err() {
+            self.lose(Delivery::Failed, changes);
+            return None;
+        }
+        Some(())
+    }
+
+    fn lose(&self, how: Delivery, changes: u64) {
+        self.ledger.losses.add(1, changes);
+        self.metrics.audited(how, 1);
     }
 }

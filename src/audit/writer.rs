@@ -1,218 +1,233 @@
-//! The thread that writes the stream: to a file that it alone writes and puts aside when it is large, or to standard output.
+//! The thread that writes the stream, to a file or to standard output; and what it could not write, as soon as it can again.
 
 use std::{
-    fs::{self, File, OpenOptions},
-    io::{self, Read as _, Seek as _, SeekFrom, Write},
-    os::unix::fs::OpenOptionsExt as _,
-    path::{Path, PathBuf},
-    sync::mpsc::{Receiver, SyncSender, sync_channel},
+    io::{self, Write as _},
+    path::PathBuf,
+    sync::{
+        Arc,
+        mpsc::{Receiver, RecvTimeoutError},
+    },
     thread,
+    time::{Duration, Instant},
 };
 
-use super::{Message, chain::Tip};
+use jiff::Timestamp;
+
+use super::{
+    AuditError, Lane, Ledger, Message,
+    chain::Tip,
+    event::{Entry, Event},
+    file::{Opened, Rotated},
+};
 use crate::{
+    VERSION,
     settings::AuditOutput,
     telemetry::{Delivery, Metrics},
 };
 
-/// Records that may wait to be written.
-const MAILBOX: usize = 8 * 1024;
-/// How much of a file's end is read to find its last line.
-const TAIL: u64 = 256 * 1024;
+/// Time between two tries to write what was lost, where no record comes.
+const PAUSE: Duration = Duration::from_secs(1);
+/// How long it sleeps where there is nothing to do.
+const IDLE: Duration = Duration::from_secs(3600);
 
-/// Why there is no stream.
-#[derive(Debug, thiserror::Error)]
-#[error("{path}: {what}", path = path.display())]
-pub struct AuditError {
-    path: PathBuf,
-    what: String,
-}
-
-/// Opens the output and starts the thread, unless no records are wanted. It ends with the last sender.
-pub(super) fn start(
-    output: &AuditOutput,
-    max_size: u64,
-    metrics: Metrics,
-) -> Result<Option<SyncSender<Message>>, AuditError> {
-    let mut writer = match output {
-        AuditOutput::Off => return Ok(None),
-        AuditOutput::Stdout => Writer { out: Out::Stdout, tip: Tip::default(), metrics },
-        AuditOutput::File(path) => {
-            let failed = |error: io::Error| AuditError { path: path.clone(), what: error.to_string() };
-            let (file, tip) = Rotated::open(path, max_size).map_err(failed)?;
-            Writer { out: Out::File(file), tip, metrics }
-        }
-    };
-    let (mailbox, messages) = sync_channel(MAILBOX);
-    let path = PathBuf::from("audit");
-    let thread = thread::Builder::new().name("audit_writer".to_owned()).spawn(move || writer.run(&messages));
-    thread.map_err(|error| AuditError { path, what: error.to_string() })?;
-    Ok(Some(mailbox))
-}
-
-struct Writer {
+/// Owns the output and the end of the chain.
+#[derive(Debug)]
+pub(super) struct Writer {
     out: Out,
     tip: Tip,
+    /// Goes before whatever is written next.
+    owed: Vec<Event>,
+    /// When losses were last written: not with every line, where there are ever more.
+    lost_told: Option<Instant>,
+    is_failing: bool,
+    ledger: Arc<Ledger>,
     metrics: Metrics,
 }
 
+#[derive(Debug)]
 enum Out {
-    Stdout,
+    /// And whether a line of ours may have broken off.
+    Stdout {
+        is_open: bool,
+    },
     File(Rotated),
 }
 
 impl Writer {
+    /// `None` where no records are wanted.
+    pub(super) fn open(
+        output: &AuditOutput,
+        max_size: u64,
+        ledger: &Arc<Ledger>,
+        metrics: &Metrics,
+    ) -> Result<Option<Self>, AuditError> {
+        let (out, tip, torn) = match output {
+            AuditOutput::Off => return Ok(None),
+            AuditOutput::Stdout => (Out::Stdout { is_open: false }, Tip::default(), None),
+            AuditOutput::File(path) => {
+                let failed = |error: io::Error| AuditError { path: path.clone(), what: error.to_string() };
+                let Opened { file, tip, torn } = Rotated::open(path, max_size).map_err(failed)?;
+                (Out::File(file), tip, torn)
+            }
+        };
+        let started = Event::Started { time: Timestamp::now(), version: VERSION };
+        let owed = torn.into_iter().chain([started]).collect();
+        let (ledger, metrics) = (Arc::clone(ledger), metrics.clone());
+        Ok(Some(Self { out, tip, owed, lost_told: None, is_failing: false, ledger, metrics }))
+    }
+
+    /// It ends with the last sender.
+    pub(super) fn start(mut self, messages: Receiver<Message>) -> Result<(), AuditError> {
+        let path = PathBuf::from("audit");
+        let thread =
+            thread::Builder::new().name("audit_writer".to_owned()).spawn(move || self.run(&messages));
+        thread.map(drop).map_err(|error| AuditError { path, what: error.to_string() })
+    }
+
     fn run(&mut self, messages: &Receiver<Message>) {
-        while let Ok(message) = messages.recv() {
-            match message {
-                Message::Record(record) => {
-                    // A line that is not written leaves the chain as it is.
-                    let mut tip = self.tip.clone();
-                    let written =
-                        tip.seal(&record).map_err(io::Error::other).and_then(|line| self.write(&line));
-                    match written {
-                        Ok(()) => {
-                            self.tip = tip;
-                            self.metrics.audited(Delivery::Ok, 1);
-                        }
-                        Err(error) => {
-                            tracing::error!(%error, "an audit record could not be written");
-                            self.metrics.audited(Delivery::Failed, 1);
-                        }
+        loop {
+            if !self.is_failing && !self.owed.is_empty() {
+                self.settle();
+            }
+            match messages.recv_timeout(self.patience()) {
+                Ok(message) => self.take(message),
+                Err(RecvTimeoutError::Timeout) => self.settle(),
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            self.sum_up(self.ledger.refusals.sums(Instant::now()));
+        }
+    }
+
+    /// How long there is nothing to do if no message comes.
+    fn patience(&self) -> Duration {
+        if self.is_owing() {
+            return PAUSE;
+        }
+        let due = self.ledger.refusals.due();
+        due.map_or(IDLE, |due| due.saturating_duration_since(Instant::now()))
+    }
+
+    fn is_owing(&self) -> bool {
+        !self.owed.is_empty() || self.ledger.losses.are_there()
+    }
+
+    fn take(&mut self, message: Message) {
+        match message {
+            Message::Record { record, lane, _space } => {
+                if self.write(Some(Entry::Request(&record))).is_err() {
+                    self.lose(1, u64::from(lane == Lane::Changes));
+                }
+            }
+            // Whoever does not wait any more has refused the request.
+            Message::Begin { answer, .. } if answer.is_closed() => {}
+            Message::Begin { record, answer, _space } => match self.write(Some(Entry::Request(&record))) {
+                Ok(begun) => {
+                    if answer.send(begun).is_err() {
+                        self.tell(&Event::Withdrawn { time: Timestamp::now(), begun }, 0);
                     }
                 }
-                Message::Flush(done) => {
-                    let _ = done.send(());
-                }
+                Err(_) => self.lose(1, 0),
+            },
+            Message::Stop(done) => {
+                self.sum_up(self.ledger.refusals.last_sums());
+                self.lost_told = None;
+                self.tell(&Event::Stopped { time: Timestamp::now() }, 0);
+                let _ = done.send(());
             }
         }
     }
 
-    fn write(&mut self, line: &str) -> io::Result<()> {
-        match &mut self.out {
-            Out::Stdout => io::stdout().lock().write_all(line.as_bytes()),
-            Out::File(file) => file.write(line, &self.tip),
+    fn sum_up(&mut self, sums: Vec<Event>) {
+        for sum in sums {
+            let Event::More { more, .. } = sum else { continue };
+            self.tell(&sum, more);
         }
     }
-}
 
-/// A file that is put aside under the number of its last line when it has reached a size.
-struct Rotated {
-    path: PathBuf,
-    file: File,
-    size: u64,
-    max_size: u64,
-}
-
-impl Rotated {
-    /// And the end of the chain: in it, else in the file that was put aside last.
-    fn open(path: &Path, max_size: u64) -> io::Result<(Self, Tip)> {
-        let mut file = lone(path)?;
-        let mut tail = tail(&mut file)?;
-        let tip = match aside(path).pop() {
-            _ if !tail.is_empty() => Tip::of(&tail),
-            Some(elder) => {
-                tail.clear();
-                Tip::of(&self::tail(&mut File::open(elder)?)?)
-            }
-            None => Some(Tip::default()),
-        };
-        let tip = tip.ok_or_else(|| io::Error::other("its end is no audit stream: put it aside"))?;
-        if !tail.is_empty() && !tail.ends_with('\n') {
-            // What a crash broke off stays, for `audit verify` to find, and nothing is written behind it.
-            file.write_all(b"\n")?;
+    /// Writes an event; if that is not possible, what it stands for is lost.
+    fn tell(&mut self, event: &Event, records: u64) {
+        if self.write(Some(Entry::Event(event))).is_err() && records > 0 {
+            self.lose(records, 0);
         }
-        let size = file.metadata()?.len();
-        Ok((Self { path: path.to_owned(), file, size, max_size }, tip))
     }
 
-    /// Writes a line, of which `tip` is the end before it; all of it, or nothing.
-    fn write(&mut self, line: &str, tip: &Tip) -> io::Result<()> {
-        if self.size > 0 && self.size + line.len() as u64 > self.max_size {
-            // A file that cannot be put aside goes on growing: its records count more than its size.
-            if let Err(error) = self.rotate(tip) {
-                tracing::error!(%error, "the audit file could not be put aside");
-            }
+    fn lose(&self, records: u64, changes: u64) {
+        self.ledger.losses.add(records, changes);
+        self.metrics.audited(Delivery::Failed, records);
+    }
+
+    /// Writes what is owed, if anything is.
+    fn settle(&mut self) {
+        if self.is_owing() {
+            let _ = self.write(None);
         }
-        let written = self.file.write_all(line.as_bytes());
+    }
+
+    /// Writes a line, behind what is owed; all of it or nothing. The number of the last line.
+    fn write(&mut self, entry: Option<Entry<'_>>) -> io::Result<u64> {
+        let may_tell = self.lost_told.is_none_or(|at| at.elapsed() >= PAUSE);
+        let loss = if may_tell { self.ledger.losses.take() } else { None };
+        let mut tip = self.tip.clone();
+        let written = self.seal(&mut tip, loss.map(|loss| loss.event()).as_ref(), entry.as_ref());
+        let written = written.map_err(io::Error::other).and_then(|lines| self.out.write(&lines, &self.tip));
         match written {
-            Ok(()) => self.size += line.len() as u64,
-            Err(_) => self.file.set_len(self.size)?,
+            Ok(()) => {
+                if self.is_failing {
+                    tracing::info!("audit records can be written again");
+                }
+                self.is_failing = false;
+                self.owed.clear();
+                self.lost_told = loss.map(|_| Instant::now()).or(self.lost_told);
+                self.tip = tip;
+                let requests = u64::from(matches!(entry, Some(Entry::Request(_))));
+                self.metrics.audited(Delivery::Ok, requests);
+                Ok(self.tip.number)
+            }
+            Err(error) => {
+                // A line that is not written leaves the chain as it is.
+                if let Some(loss) = loss {
+                    self.ledger.losses.merge(loss);
+                }
+                if !self.is_failing {
+                    tracing::error!(%error, "an audit record could not be written");
+                }
+                self.is_failing = true;
+                Err(error)
+            }
         }
-        written
     }
 
-    fn rotate(&mut self, tip: &Tip) -> io::Result<()> {
-        let mut name = self.path.clone().into_os_string();
-        name.push(format!(".{:012}", tip.number()));
-        match fs::rename(&self.path, name) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
+    fn seal(
+        &self,
+        tip: &mut Tip,
+        loss: Option<&Event>,
+        entry: Option<&Entry<'_>>,
+    ) -> serde_json::Result<String> {
+        let owed = self.owed.iter().chain(loss).map(Entry::Event);
+        let mut lines = String::new();
+        for event in owed {
+            lines += &tip.seal(&event)?;
         }
-        self.file = lone(&self.path)?;
-        self.size = self.file.metadata()?.len();
-        Ok(())
+        if let Some(entry) = entry {
+            lines += &tip.seal(entry)?;
+        }
+        Ok(lines)
     }
 }
 
-/// A file that no other process writes, and that only its owner and group read.
-fn lone(path: &Path) -> io::Result<File> {
-    let file = OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(path)?;
-    file.try_lock().map_err(|error| io::Error::other(format!("another process writes it: {error}")))?;
-    Ok(file)
-}
-
-/// The end of a file, as far as it is text.
-fn tail(file: &mut File) -> io::Result<String> {
-    let size = file.metadata()?.len();
-    file.seek(SeekFrom::Start(size.saturating_sub(TAIL)))?;
-    let mut tail = Vec::new();
-    file.read_to_end(&mut tail)?;
-    Ok(String::from_utf8_lossy(&tail).into_owned())
-}
-
-/// The files that were put aside, the newest last.
-fn aside(path: &Path) -> Vec<PathBuf> {
-    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Vec::new() };
-    let prefix = format!("{}.", name.to_string_lossy());
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
-    let mut files: Vec<PathBuf> = entries
-        .filter(|file| {
-            let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            name.strip_prefix(&prefix).is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
-        })
-        .collect();
-    files.sort();
-    files
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn where_the_file_is_gone_the_chain_goes_on_behind_the_one_that_was_put_aside_last() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("audit.jsonl");
-        let seal = |tip: &mut Tip| tip.seal(&crate::audit::chain::tests::record("/")).unwrap();
-        let (mut file, mut tip) = Rotated::open(&path, 1).unwrap();
-        for _ in 0..12 {
-            let before = tip.clone();
-            file.write(&seal(&mut tip), &before).unwrap();
+impl Out {
+    /// Lines, of which `tip` is the end before them.
+    fn write(&mut self, lines: &str, tip: &Tip) -> io::Result<()> {
+        match self {
+            Self::File(file) => file.write(lines, tip),
+            Self::Stdout { is_open } => {
+                let begin = if *is_open { "\n" } else { "" };
+                let mut out = io::stdout().lock();
+                let written = out.write_all(begin.as_bytes()).and_then(|()| out.write_all(lines.as_bytes()));
+                // What is written there cannot be cut off.
+                *is_open = written.is_err();
+                written
+            }
         }
-        drop(file);
-        fs::remove_file(&path).unwrap();
-        assert_eq!(aside(&path).len(), 11);
-        let (_, tip) = Rotated::open(&path, 1).unwrap();
-        assert_eq!(tip.number(), 11);
-    }
-
-    #[test]
-    fn a_file_that_is_no_audit_stream_is_not_written_to() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("audit.jsonl");
-        fs::write(&path, "something else\n").unwrap();
-        assert!(Rotated::open(&path, 1).is_err());
-        assert_eq!(fs::read_to_string(&path).unwrap(), "something else\n");
     }
 }

@@ -1,7 +1,7 @@
 //! What stands before the auth service, for what no cache knows: nobody's flood of wrong keys gets through.
 
 use std::{
-    net::{IpAddr, Ipv6Addr},
+    net::IpAddr,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
@@ -11,6 +11,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{
     breaker::{Attempt, Breaker},
+    client_ip::household,
     settings::AuthService,
     token_bucket::TokenBucket,
 };
@@ -172,14 +173,6 @@ fn admit_to_service(lane: &Lane, now: Instant) -> Result<(Attempt, OwnedSemaphor
 fn give_back(failures: Option<&Bucket>) {
     if let Some(failures) = failures {
         lock(failures).give_back();
-    }
-}
-
-/// Whom an address belongs to: in IPv6 a single customer has at least a /64.
-fn household(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into(),
-        v4 @ IpAddr::V4(_) => v4,
     }
 }
 

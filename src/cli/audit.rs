@@ -1,12 +1,17 @@
-//! `audit`: whether an audit stream is what was written.
+//! `audit`: whether an audit stream is what was written, and what is missing from it.
 
-use std::{fs, path::PathBuf, process::ExitCode};
+use std::{
+    fs::File,
+    io::{self, BufRead as _, BufReader},
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::{Args, Subcommand};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::format::{Output, print, print_json};
-use crate::audit;
+use crate::audit::{Fault, Verification};
 
 #[derive(Debug, Args)]
 pub(super) struct Audit {
@@ -16,7 +21,7 @@ pub(super) struct Audit {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Find a changed, missing or moved line; files that were put aside are given in their order, the newest last
+    /// Find what was changed, moved or is missing; files that were put aside are given in their order, the newest last
     #[command(after_help = "Example:\n  hokusai-gateway audit verify /var/log/hokusai/audit.jsonl")]
     Verify {
         /// The files before the first of these are elsewhere
@@ -30,74 +35,126 @@ enum Command {
 }
 
 impl Audit {
-    /// 0 for a stream that is whole, 1 for one that is not.
+    /// 0 for a stream from which nothing is missing as far as it can tell itself, 1 for any other.
     pub(super) fn run(self) -> ExitCode {
         let Command::Verify { files, continued, output } = self.command;
-        match verify(&files, continued) {
-            Ok(range) if output.is_json() => {
-                let (first, last) = range.unzip();
-                print_json(&json!({ "ok": true, "first": first, "last": last }));
-                ExitCode::SUCCESS
-            }
-            Ok(Some((first, last))) => {
-                print(&format!("records {first} to {last}, each as it was written\n"));
-                ExitCode::SUCCESS
-            }
-            Ok(None) => {
-                print("no records\n");
-                ExitCode::SUCCESS
-            }
-            Err(Wrong { file, line, what }) => {
-                let file = file.display().to_string();
-                if output.is_json() {
-                    print_json(&json!({ "ok": false, "file": file, "line": line, "what": what }));
-                } else {
-                    let line = line.map_or_else(String::new, |line| format!(", line {line}"));
-                    eprintln!("{file}{line}: {what}");
-                }
-                ExitCode::FAILURE
+        let mut stream = Stream::default();
+        for file in &files {
+            if let Err(error) = stream.read(file) {
+                eprintln!("{}: {error}", file.display());
+                return ExitCode::FAILURE;
             }
         }
+        stream.verification.end();
+        let beheaded = stream.verification.first.filter(|first| *first > 1 && !continued);
+        if output.is_json() {
+            print_json(&stream.json(beheaded));
+        } else {
+            stream.complain(beheaded);
+            print(&stream.text());
+        }
+        let is_whole = stream.verification.is_whole() && beheaded.is_none();
+        if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }
 
-/// Where a stream is not what was written.
-struct Wrong {
-    file: PathBuf,
-    line: Option<usize>,
-    what: String,
+/// Files one behind the other.
+#[derive(Default)]
+struct Stream<'a> {
+    verification: Verification,
+    /// How many lines there were before each file.
+    files: Vec<(usize, &'a Path)>,
 }
 
-/// The numbers of the first and the last record, if there is one.
-fn verify(files: &[PathBuf], continued: bool) -> Result<Option<(u64, u64)>, Wrong> {
-    let (mut stream, mut starts) = (String::new(), Vec::new());
-    for file in files {
-        let text = fs::read_to_string(file);
-        let text = text.map_err(|error| Wrong { file: file.clone(), line: None, what: error.to_string() })?;
-        starts.push((stream.lines().count(), file));
-        stream.push_str(&text);
-        if !text.is_empty() && !text.ends_with('\n') {
-            stream.push('\n');
+impl<'a> Stream<'a> {
+    fn read(&mut self, path: &'a Path) -> io::Result<()> {
+        self.files.push((self.verification.lines(), path));
+        let mut file = BufReader::new(File::open(path)?);
+        let mut line = Vec::new();
+        while file.read_until(b'\n', &mut line)? > 0 {
+            self.verification.line(line.strip_suffix(b"\n").unwrap_or(&line));
+            line.clear();
+        }
+        Ok(())
+    }
+
+    /// The file that a fault is in, and its line there.
+    fn place(&self, fault: &Fault) -> (&Path, usize) {
+        let before = self.files.iter().rev().find(|(before, _)| *before < fault.line);
+        before.map_or((Path::new(""), fault.line), |(before, file)| (*file, fault.line - before))
+    }
+
+    fn complain(&self, beheaded: Option<u64>) {
+        let Verification { faults, fault_count, .. } = &self.verification;
+        if let (Some(first), Some((_, file))) = (beheaded, self.files.first()) {
+            eprintln!(
+                "{}: begins with record {first}: those before it are missing, or in files to be named before it \
+                 (--continued if they are elsewhere)",
+                file.display()
+            );
+        }
+        for fault in faults {
+            let (file, line) = self.place(fault);
+            eprintln!("{}, line {line}: {}", file.display(), fault.what);
+        }
+        if *fault_count > faults.len() {
+            eprintln!("and {} more", fault_count - faults.len());
         }
     }
-    match audit::verify(&stream) {
-        Ok(Some((first, _))) if first > 1 && !continued => Err(Wrong {
-            file: files[0].clone(),
-            line: None,
-            what: format!(
-                "begins with record {first}: those before it are missing, or in files to be named before it \
-                 (--continued if they are elsewhere)"
-            ),
-        }),
-        Ok(range) => Ok(range),
-        Err(fault) => {
-            let (before, file) =
-                starts.iter().rev().find(|(before, _)| *before < fault.line).unwrap_or(&starts[0]);
-            Err(Wrong {
-                file: (*file).clone(),
-                line: Some(fault.line - before),
-                what: fault.what.to_string(),
-            })
+
+    /// What the stream says of itself, and what it cannot say.
+    fn text(&self) -> String {
+        let found = &self.verification;
+        let (Some(first), Some(last)) = (found.first, found.last()) else { return "no records\n".to_owned() };
+        let mut text = match found.fault_count {
+            0 => format!("records {first} to {last}, each as it was written\n"),
+            faults => format!("records {first} to {last}, with faults: {faults}\n"),
+        };
+        for lost in &found.lost {
+            text += &format!(
+                "record {}: {} lost, which could not be kept; of changes: {}\n",
+                lost.record, lost.records, lost.changes
+            );
         }
+        if found.summed > 0 {
+            text += &format!("{} more refusals are only counted\n", found.summed);
+        }
+        for number in &found.killed {
+            text += &format!(
+                "record {number}: begun by a process that was killed; what it had not yet written is not known\n"
+            );
+        }
+        if !found.unended.is_empty() {
+            let numbers: Vec<_> = found.unended.iter().take(20).map(ToString::to_string).collect();
+            let numbers = numbers.join(", ");
+            text +=
+                &format!("begun, and not told how it ended: {} (records {numbers})\n", found.unended.len());
+        }
+        text + &format!(
+            "not to be seen here: whether records are missing behind record {last}, and whether all was written anew\n"
+        )
+    }
+
+    fn json(&self, beheaded: Option<u64>) -> Value {
+        let found = &self.verification;
+        let fault = |fault| {
+            let (file, line) = self.place(fault);
+            json!({ "file": file.display().to_string(), "line": line, "what": fault.what })
+        };
+        let lost = found.lost.iter();
+        let lost =
+            lost.map(|lost| json!({ "record": lost.record, "lost": lost.records, "changes": lost.changes }));
+        json!({
+            "ok": found.is_whole() && beheaded.is_none(),
+            "first": found.first,
+            "last": found.last(),
+            "begins_in_the_middle": beheaded.is_some(),
+            "fault_count": found.fault_count,
+            "faults": found.faults.iter().map(fault).collect::<Vec<_>>(),
+            "lost": lost.collect::<Vec<_>>(),
+            "more": found.summed,
+            "killed": found.killed,
+            "unended": found.unended,
+        })
     }
 }

@@ -4,6 +4,7 @@
 //! does not compile, for the next one has nothing to work on.
 
 mod observe;
+mod records;
 mod shared;
 
 use std::{
@@ -25,13 +26,11 @@ use actix_web::{
     web::{Data, Payload},
 };
 use futures_util::{FutureExt as _, TryFutureExt as _};
-use serde_json::Value;
 
 pub use observe::observe;
 pub use shared::Shared;
 
 use crate::{
-    audit::Record,
     auth::{AuthError, Authenticator, Principal},
     client_ip::{self, Client},
     connection::Connection,
@@ -43,7 +42,7 @@ use crate::{
     patience::Patience,
     policy::{self, Grant, body::Checked},
     proxy::Proxy,
-    routing::{Reach, Route, RouteError},
+    routing::{Reach, RouteError},
     telemetry::{self, Caller, Channels, Exchange, Metrics, Series},
     upstream::Upstreams,
     usage::Usage,
@@ -139,7 +138,8 @@ impl Gateway {
         let class = class.unwrap_or(rule.class);
         exchange.routed(class.word());
         if !class.is_read() || rule.reach == Reach::PastGateway {
-            self.audit(request.request(), exchange, Some(grant.route()), value.as_ref());
+            records::change(&self.shared.audit, request.request(), exchange, grant.route(), value.as_ref())
+                .await?;
         }
         Ok((Admitted { grant, meter, exchange: exchange.clone() }, allowance))
     }
@@ -174,16 +174,6 @@ impl Gateway {
         }
         policy::authorize(&self.shared.live.load().policy, caller.principal, route)
             .map_err(|error| GatewayError::Denied { error, sent_as })
-    }
-
-    /// Leaves a record of the request, to be completed when it is over.
-    fn audit(&self, request: &HttpRequest, exchange: &Exchange, route: Option<&Route>, body: Option<&Value>) {
-        let trail = &self.shared.audit;
-        if trail.is_kept() {
-            let (request_id, client_ip) = (exchange.context().request_id(), exchange.client().ip);
-            let route = route.map(|route| (&*route.rule().pattern, route.path(), route.target().query()));
-            exchange.leave(trail, Record::begin(request, request_id, client_ip, route, body));
-        }
     }
 
     fn report_usage(&self, principal: &Principal, response: &ServiceResponse, elapsed: Duration) {
@@ -251,9 +241,7 @@ fn refuse(
     exchange.key_was(error.key_state());
     // An outage in which nothing was to be changed is no refusal, and there can be many.
     if !exchange.has_record() && !telemetry::is_failure(error.word()) {
-        let sound = head::inspect(request.head()).ok();
-        let route = sound.and_then(|sound| gateway.shared.resources.routes.resolve(sound).ok());
-        gateway.audit(request, exchange, route.as_ref(), None);
+        records::refusal(&gateway.shared.audit, request, exchange, &gateway.shared.resources.routes);
     }
     error::respond(error, request)
 }

@@ -4,7 +4,7 @@ use std::{num::NonZeroU64, path::PathBuf};
 
 use super::{
     reader::Reader,
-    value::{ByteSize, FromText},
+    value::{ByteSize, FromText, words},
 };
 
 /// `[audit]`
@@ -13,7 +13,19 @@ pub struct Audit {
     pub output: AuditOutput,
     /// The size in bytes at which a file is put aside and a new one begun.
     pub max_size: NonZeroU64,
+    pub on_failure: OnFailure,
 }
+
+/// What becomes of a change whose record cannot be kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnFailure {
+    /// It is made.
+    Open,
+    /// It is refused before it reaches MLflow.
+    Closed,
+}
+
+words!(OnFailure, "open" => Self::Open, "closed" => Self::Closed);
 
 /// Where records are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +52,12 @@ impl Audit {
     pub(super) fn read(reader: &mut Reader) -> Option<Self> {
         let output = reader.value("audit.output");
         let max_size = reader.value::<ByteSize>("audit.max_size");
-        Some(Self { output: output?, max_size: max_size?.0 })
+        let on_failure = reader.value("audit.on_failure");
+        if (&output, on_failure) == (&Some(AuditOutput::Off), Some(OnFailure::Closed)) {
+            let what = "is closed, and audit.output is off: no record is ever kept, so that every change would be refused";
+            reader.problem("audit.on_failure", what, "open, or an audit.output");
+            return None;
+        }
+        Some(Self { output: output?, max_size: max_size?.0, on_failure: on_failure? })
     }
 }

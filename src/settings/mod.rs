@@ -24,7 +24,7 @@ mod value;
 
 use std::path::{Path, PathBuf};
 
-pub use audit::{Audit, AuditOutput};
+pub use audit::{Audit, AuditOutput, OnFailure};
 pub use auth::{Auth, AuthCache, AuthMode, AuthService};
 pub use limits::{Limits, Mode};
 pub use live::Live;

@@ -1,5 +1,7 @@
 //! One request and its response: what the steps learn of it, gathered until the last byte, and told once.
 
+mod outcome;
+
 use std::{
     cell::{Cell, RefCell},
     future::{Ready, ready},
@@ -15,14 +17,17 @@ use actix_web::{
 };
 use jiff::{SignedDuration, Timestamp};
 
+pub(crate) use outcome::is_failure;
+use outcome::known;
+
 use super::{
     RequestContext,
     metrics::{Call, Series},
     otlp::{RequestSpan, Traces},
-    request_line::{LONGEST_PATH, RequestLine, RequestLog, milliseconds},
+    request_line::{LONGEST_PATH, RequestLog},
 };
 use crate::{
-    audit::{AuditTrail, Record},
+    audit::{AuditTrail, Lane, Record, Source},
     client_ip::Client,
 };
 
@@ -50,7 +55,7 @@ struct Account {
     bytes_in: Cell<u64>,
     bytes_out: Cell<u64>,
     caller: RefCell<Caller>,
-    record: RefCell<Option<(AuditTrail, Record)>>,
+    record: RefCell<Option<(AuditTrail, Lane, Record)>>,
 }
 
 /// Whose key it is, and who said so.
@@ -136,8 +141,19 @@ impl Exchange {
     }
 
     /// This record is to be left of it.
-    pub(crate) fn leave(&self, trail: &AuditTrail, record: Record) {
-        self.0.record.replace(Some((trail.clone(), record)));
+    pub(crate) fn leave(&self, trail: &AuditTrail, lane: Lane, record: Record) {
+        self.0.record.replace(Some((trail.clone(), lane, record)));
+    }
+
+    /// The record that is to be written before it is forwarded.
+    pub(crate) fn begun(&self, record: Record) -> Record {
+        Record { outcome: "begun", ..self.0.ascribe(record) }
+    }
+
+    /// Whose request it is, for those who count refusals.
+    pub(crate) fn source(&self) -> Source {
+        let caller = self.0.caller.borrow();
+        Source::of(caller.key_id.clone().or_else(|| caller.user_id.clone()), self.0.client.ip)
     }
 
     pub(crate) fn has_record(&self) -> bool {
@@ -222,76 +238,8 @@ impl Drop for Account {
             let (context, status) = (self.context.clone(), status.as_u16());
             traces.add(RequestSpan { context, started, took, method, route, status, reason });
         }
-        if let Some((trail, record)) = self.record.take() {
-            trail.add(self.complete(record, method, status));
+        if let Some((trail, lane, record)) = self.record.take() {
+            trail.add(lane, self.complete(record, status));
         }
     }
-}
-
-impl Account {
-    fn log(&self, log: &RequestLog, status: StatusCode, took: Duration) {
-        let caller = self.caller.borrow();
-        let (call, reason) = (self.call.get(), self.reason.get());
-        let aborted = matches!(call, Some((Call::ClientAborted, _))).then_some("client_aborted");
-        log.write(&RequestLine {
-            timestamp: Timestamp::now(),
-            level: "INFO",
-            message: "request",
-            request_id: self.context.request_id(),
-            trace_id: self.context.trace_id(),
-            method: self.method.as_str(),
-            path: &self.path,
-            client_ip: self.client.ip,
-            route: self.route.get(),
-            status,
-            reason: reason.or(aborted),
-            key_state: self.key_state.get(),
-            key_id: caller.key_id.as_deref(),
-            user_id: caller.user_id.as_deref(),
-            cache: caller.answered,
-            upstream_ms: call.map(|(_, took)| milliseconds(took)),
-            bytes_in: self.bytes_in.get(),
-            bytes_out: self.bytes_out.get(),
-            latency_ms: milliseconds(took),
-        });
-    }
-
-    fn complete(&self, record: Record, method: &'static str, status: StatusCode) -> Record {
-        let (Caller { key_id, user_id, workspace, .. }, reason) = (self.caller.take(), self.reason.get());
-        let aborted = matches!(self.call.get(), Some((Call::ClientAborted, _))) || status.as_u16() == GONE;
-        let outcome = match reason {
-            Some(reason) if is_failure(reason) => "failed",
-            Some("bad_request") if aborted => "aborted",
-            Some(_) => "denied",
-            None if aborted => "aborted",
-            None if status.is_client_error() || status.is_server_error() => "failed",
-            None => "ok",
-        };
-        Record {
-            time: Timestamp::now(),
-            key_id,
-            user_id,
-            workspace,
-            route: self.route.get(),
-            method,
-            outcome,
-            status: status.as_u16(),
-            reason,
-            key_state: self.key_state.get(),
-            bytes_in: self.bytes_in.get(),
-            bytes_out: self.bytes_out.get(),
-            ..record
-        }
-    }
-}
-
-/// Whether a reason tells of something that failed, and not of a request that was refused.
-pub(crate) fn is_failure(reason: &str) -> bool {
-    matches!(reason, "auth_unavailable" | "internal" | "loop_detected") || reason.starts_with("upstream_")
-}
-
-/// A method as a label: what is not one of MLflow's is one word.
-fn known(method: &Method) -> &'static str {
-    let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
-    known.into_iter().find(|known| *known == method.as_str()).unwrap_or("other")
 }

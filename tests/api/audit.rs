@@ -2,7 +2,6 @@
 
 use std::{fs, path::Path};
 
-use hokusai_gateway::audit;
 use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -15,6 +14,7 @@ use crate::support::{
     metric,
     process::{Process, command},
     server::Answer,
+    stream,
 };
 
 struct Stage {
@@ -42,7 +42,7 @@ impl Stage {
     }
 
     fn records(&self) -> Vec<Value> {
-        self.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+        stream::requests(&self.text())
     }
 
     async fn until(&self, count: usize) -> Vec<Value> {
@@ -126,7 +126,7 @@ async fn every_change_and_every_refusal_leaves_a_record_and_a_read_leaves_none()
         ]
     );
     assert_eq!(metric(&stage.gateway, r#"audit_records_total{outcome="ok"}"#).await, 8.0);
-    assert_eq!(audit::verify(&stage.text()), Ok(Some((1, 8))));
+    assert_eq!(stream::whole(&stage.text()), Some((1, 9)), "and one that it was begun");
 }
 
 #[actix_web::test]
@@ -164,7 +164,7 @@ async fn a_file_that_somebody_takes_away_is_begun_anew_and_the_chain_goes_on() {
         [vec![taken], files].concat().iter().map(|file| fs::read_to_string(file).unwrap()).collect();
     let mut lines: Vec<&str> = text.lines().collect();
     lines.sort_by_key(|line| serde_json::from_str::<Value>(line).unwrap()["number"].as_u64());
-    assert_eq!(audit::verify(&lines.join("\n")), Ok(Some((1, 10))));
+    assert_eq!(stream::whole(&lines.join("\n")), Some((1, 11)));
 }
 
 #[actix_web::test]
@@ -209,13 +209,14 @@ async fn a_full_file_is_put_aside_and_the_chain_goes_on() {
         command(stage.folder.path()).args(["audit", "verify"]).args(files).output().unwrap()
     };
     let whole = verify(&files);
-    assert_eq!(String::from_utf8(whole.stdout).unwrap(), "records 1 to 20, each as it was written\n");
+    assert_eq!(String::from_utf8(whole.stdout).unwrap(), WHOLE);
     let changed = fs::read_to_string(&files[1]).unwrap().replacen("\"write\"", "\"read\"", 1);
     fs::write(&files[1], changed).unwrap();
     let found = verify(&files);
     assert_eq!(found.status.code(), Some(1));
     let text = String::from_utf8(found.stderr).unwrap();
     assert!(text.contains(&format!("{}, line 1: was changed", files[1].display())), "{text}");
+    assert_eq!(text.lines().count(), 1, "{text}");
     let first = files.remove(0);
     let beheaded = verify(&files[1..]);
     assert_eq!(beheaded.status.code(), Some(1));
@@ -226,6 +227,9 @@ async fn a_full_file_is_put_aside_and_the_chain_goes_on() {
     files[0] = first;
     assert!(String::from_utf8(verify(&files).stderr).unwrap().contains("line 1: does not follow"));
 }
+
+const WHOLE: &str = "records 1 to 21, each as it was written\n\
+    not to be seen here: whether records are missing behind record 21, and whether all was written anew\n";
 
 fn serve(folder: &Path, mlflow: &Server, settings: &[(&str, &str)]) -> Process {
     let url = mlflow.url();
@@ -262,7 +266,9 @@ async fn a_restart_goes_on_with_the_chain_and_only_one_process_writes_a_file() {
         // What was added is written before it ends.
         gateway.terminate();
         gateway.wait();
-        assert_eq!(audit::verify(&fs::read_to_string(&file).unwrap()), Ok(Some((1, count))));
+        let text = fs::read_to_string(&file).unwrap();
+        assert_eq!(stream::whole(&text), Some((1, 3 * count)), "each between its beginning and its end");
+        assert!(stream::verify(&text).killed.is_empty());
     }
     fs::write(&file, fs::read_to_string(&file).unwrap() + "{\"number\":4,\"prev").unwrap();
     let mut gateway = serve(folder.path(), &mlflow, &settings);
@@ -270,9 +276,35 @@ async fn a_restart_goes_on_with_the_chain_and_only_one_process_writes_a_file() {
     gateway.terminate();
     gateway.wait();
     let text = fs::read_to_string(&file).unwrap();
-    assert_eq!(audit::verify(&text).unwrap_err().line, 4, "what broke off is found");
-    let without: Vec<_> = text.lines().filter(|line| line.ends_with('}')).collect();
-    assert_eq!(audit::verify(&without.join("\n")), Ok(Some((1, 4))), "and nothing else is wrong");
+    let found = stream::verify(&text);
+    let faults: Vec<_> = found.faults.iter().map(ToString::to_string).collect();
+    assert_eq!(faults, ["line 10: broke off when it was written, as record 10 says"]);
+    assert_eq!(found.last(), Some(13), "and what stands behind it is looked at");
+    let told = command(folder.path()).args(["audit", "verify", "audit.jsonl"]).output().unwrap();
+    assert_eq!(told.status.code(), Some(1), "a record is missing");
+}
+
+#[actix_web::test]
+async fn a_process_that_was_killed_is_told_by_the_next_one() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let folder = tempfile::tempdir().unwrap();
+    create_key(&folder.path().join("keys.toml"), "ada", None);
+    let file = folder.path().join("audit.jsonl");
+    let settings = [("HOKUSAI__AUDIT__OUTPUT", file.to_str().unwrap())];
+    let text = || fs::read_to_string(&file).unwrap_or_default();
+    let killed = serve(folder.path(), &mlflow, &settings);
+    eventually("it has begun", async || stream::lines(&text()).len() == 1).await;
+    drop(killed);
+    let mut stopped = serve(folder.path(), &mlflow, &settings);
+    stopped.terminate();
+    stopped.wait();
+    let _running = serve(folder.path(), &mlflow, &settings);
+    eventually("it has begun", async || stream::lines(&text()).len() == 4).await;
+    let found = stream::verify(&text());
+    assert_eq!((found.is_whole(), found.killed), (true, vec![1]));
+    let told = command(folder.path()).args(["audit", "verify", "audit.jsonl"]).output().unwrap();
+    let told = String::from_utf8(told.stdout).unwrap();
+    assert!(told.contains("record 1: begun by a process that was killed"), "{told}");
 }
 
 #[actix_web::test]
@@ -289,7 +321,8 @@ async fn by_default_records_are_lines_among_those_of_the_log() {
             .filter(|line| line.contains("\"previous\""))
             .map(|line| format!("{line}\n"))
             .collect();
-        audit::verify(&records) == Ok(Some((1, 1)))
+        // The first one is that it was begun, before it listens.
+        stream::whole(&records).is_some_and(|(_, last)| last == 2)
     })
     .await;
 }

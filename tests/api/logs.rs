@@ -1,12 +1,6 @@
 //! The log of a process: what it holds of each request, and that nobody waits for it.
 
-use std::{
-    fs,
-    io::{BufRead as _, BufReader},
-    net::SocketAddr,
-    path::Path,
-    process::Stdio,
-};
+use std::{fs, path::Path};
 
 use hokusai_gateway::auth::{
     key::{Environment, generate},
@@ -17,10 +11,7 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use crate::support::{
-    Server, ask, eventually,
-    gateway::create_key as create_key_of,
-    process::{Process, command},
-    server::Answer,
+    Server, ask, eventually, gateway::create_key as create_key_of, process::Process, server::Answer,
 };
 
 fn create_key(folder: &Path) -> String {
@@ -162,28 +153,10 @@ async fn a_log_that_nobody_reads_holds_no_request_up() {
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
     let folder = tempfile::tempdir().unwrap();
     let key = create_key(folder.path());
-    let mut child = command(folder.path())
-        .arg("serve")
-        .env("MLFLOW_SERVER_URL", mlflow.url())
-        .env("HOKUSAI__SERVER__BIND", "127.0.0.1:0")
-        .env("HOKUSAI__SERVER__WORKERS", "1")
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let mut out = BufReader::new(child.stdout.take().unwrap());
-    let address: SocketAddr = loop {
-        let mut line = String::new();
-        out.read_line(&mut line).unwrap();
-        let line: Value = serde_json::from_str(&line).unwrap();
-        if let Some(address) = line["address"].as_str() {
-            break address.parse().unwrap();
-        }
-    };
+    let gateway = Process::serve_unread(folder.path(), &[("MLFLOW_SERVER_URL", &mlflow.url())]);
     // A pipe holds 64 KiB, and each line has a few hundred bytes.
     for _ in 0..1000 {
         let get = request(&key, "GET /api/2.0/mlflow/runs/get", "0af7651916cd43dd8448eb211c80319c");
-        assert_eq!(ask(address, get).await.status, 200);
+        assert_eq!(ask(gateway.address, get).await.status, 200);
     }
-    child.kill().unwrap();
-    child.wait().unwrap();
 }

@@ -11,6 +11,8 @@ mod support;
 
 mod access;
 mod audit;
+mod audit_flood;
+mod audit_full;
 mod auth_service;
 mod check;
 mod credentials;

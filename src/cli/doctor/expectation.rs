@@ -32,6 +32,11 @@ const REASONS: [(&str, &str, &str); 17] = [
         "`hokusai-gateway check --probe` beside the gateway tells why",
     ),
     (
+        "audit_unavailable",
+        "the gateway cannot write its audit stream, and refuses changes until it can (audit.on_failure)",
+        "room on the disk of audit.output; the gateway's log tells why",
+    ),
+    (
         "upstream_unavailable",
         "the gateway cannot reach MLflow",
         "`hokusai-gateway check --probe` beside the gateway tells why",

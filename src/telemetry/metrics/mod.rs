@@ -152,9 +152,14 @@ impl Metrics {
 
     /// What alerts are about is there from the start: of a series that begins with its first failure Prometheus sees none.
     fn begin_at_zero(&self) {
-        for reason in
-            ["auth_unavailable", "upstream_unavailable", "upstream_timeout", "upstream_protocol", "internal"]
-        {
+        for reason in [
+            "auth_unavailable",
+            "audit_unavailable",
+            "upstream_unavailable",
+            "upstream_timeout",
+            "upstream_protocol",
+            "internal",
+        ] {
             self.denied.with_label_values(&[reason]);
         }
         for outcome in Call::ALL {

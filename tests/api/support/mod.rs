@@ -7,6 +7,7 @@ pub mod gateway;
 pub mod process;
 pub mod redis;
 pub mod server;
+pub mod stream;
 
 /// Waits until `done` says so. What has not come about by then has failed.
 pub async fn eventually<F: Future<Output = bool>>(what: &str, mut done: impl FnMut() -> F) {

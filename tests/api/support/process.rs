@@ -2,10 +2,10 @@
 
 use std::{
     fs::File,
-    io::{BufRead as _, BufReader, Write as _},
+    io::{BufRead as _, BufReader, Lines, Write as _},
     net::SocketAddr,
     path::Path,
-    process::{Child, Command, ExitStatus, Stdio},
+    process::{Child, ChildStdout, Command, ExitStatus, Stdio},
 };
 
 /// The binary, in a folder and with no environment but a free port for the metrics: many run at once.
@@ -19,7 +19,11 @@ pub fn command(folder: &Path) -> Command {
 pub struct Process {
     pub address: SocketAddr,
     child: Child,
+    /// Its output, where nobody reads on.
+    unread: Option<Output>,
 }
+
+type Output = Lines<BufReader<ChildStdout>>;
 
 impl Process {
     pub fn serve(folder: &Path, settings: &[(&str, &str)]) -> Self {
@@ -27,9 +31,47 @@ impl Process {
     }
 
     pub fn serve_with(folder: &Path, arguments: &[&str], settings: &[(&str, &str)]) -> Self {
-        let mut child = command(folder)
-            .arg("serve")
-            .args(arguments)
+        let mut command = command(folder);
+        command.arg("serve").args(arguments);
+        Self::start(command, folder, settings)
+    }
+
+    /// One whose files may not grow beyond so many bytes, as on a full disk: what does not fit is written in part.
+    pub fn serve_with_little_room(folder: &Path, bytes: u64, settings: &[(&str, &str)]) -> Self {
+        let mut command = Command::new("sh");
+        let serve = "trap '' XFSZ; exec prlimit --fsize=\"$0\":unlimited \"$1\" serve";
+        command.current_dir(folder).env_clear().args(["-c", serve, &bytes.to_string()]);
+        command.arg(env!("CARGO_BIN_EXE_hokusai-gateway")).env("PATH", std::env::var_os("PATH").unwrap());
+        Self::start(command, folder, settings)
+    }
+
+    /// Its files may grow.
+    pub fn give_room(&self) {
+        let pid = self.child.id().to_string();
+        let given = Command::new("prlimit").args(["--fsize=unlimited", "--pid", &pid]).status().unwrap();
+        assert!(given.success());
+    }
+
+    /// One whose output nobody reads from the moment that it listens.
+    pub fn serve_unread(folder: &Path, settings: &[(&str, &str)]) -> Self {
+        let mut command = command(folder);
+        command.arg("serve");
+        let (mut process, lines) = Self::spawn(command, settings);
+        process.unread = Some(lines);
+        process
+    }
+
+    fn start(command: Command, folder: &Path, settings: &[(&str, &str)]) -> Self {
+        let (process, lines) = Self::spawn(command, settings);
+        let mut log = File::create(folder.join("log")).unwrap();
+        std::thread::spawn(move || {
+            lines.map_while(Result::ok).for_each(|line| writeln!(log, "{line}").unwrap());
+        });
+        process
+    }
+
+    fn spawn(mut command: Command, settings: &[(&str, &str)]) -> (Self, Output) {
+        let mut child = command
             .env("HOKUSAI__SERVER__BIND", "127.0.0.1:0")
             .env("HOKUSAI__SERVER__WORKERS", "1")
             .env("HOKUSAI__SERVER__SETTLE_TIME", "0s")
@@ -43,11 +85,7 @@ impl Process {
             .map(|line| serde_json::from_str::<serde_json::Value>(&line.unwrap()).unwrap())
             .find_map(|line| line["address"].as_str().map(|address| address.parse().unwrap()))
             .unwrap();
-        let mut log = File::create(folder.join("log")).unwrap();
-        std::thread::spawn(move || {
-            lines.map_while(Result::ok).for_each(|line| writeln!(log, "{line}").unwrap());
-        });
-        Self { address, child }
+        (Self { address, child, unread: None }, lines)
     }
 
     pub fn terminate(&self) {

@@ -1,0 +1,230 @@
+//! The file of a stream: one process writes it, a line is in it whole or not at all, and it is put aside when it is large.
+
+use std::{
+    fs::{self, File, OpenOptions},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
+    os::unix::fs::OpenOptionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use jiff::Timestamp;
+
+use super::{
+    chain::{self, Tip},
+    event::Event,
+};
+
+/// How much of a file's end is read to find its last line.
+const TAIL: u64 = 256 * 1024;
+
+/// A file that is put aside under the number of its last line when it has reached a size.
+#[derive(Debug)]
+pub(super) struct Rotated {
+    path: PathBuf,
+    file: File,
+    /// Up to here it is whole lines, or was when it was opened.
+    size: u64,
+    max_size: u64,
+    /// Something may stand behind that, which was not to be cut off.
+    is_ragged: bool,
+    /// Its last line has no end: one that broke off when the process was killed.
+    is_open: bool,
+}
+
+/// What a file holds when it is opened.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) file: Rotated,
+    /// The end of the chain: in it, else in the file that was put aside last.
+    pub(super) tip: Tip,
+    /// Its last line, if that broke off.
+    pub(super) torn: Option<Event>,
+}
+
+impl Rotated {
+    pub(super) fn open(path: &Path, max_size: u64) -> io::Result<Opened> {
+        let mut file = lone(path)?;
+        let end = tail(&mut file)?;
+        let text = String::from_utf8_lossy(&end);
+        let is_begun = !end.is_empty() && !is_first_line_torn(&text);
+        let tip = match aside(path).pop() {
+            _ if is_begun => Tip::of(&text),
+            Some(elder) => Tip::of(&String::from_utf8_lossy(&tail(&mut File::open(elder)?)?)),
+            None => Some(Tip::default()),
+        };
+        let tip = tip.ok_or_else(|| io::Error::other("its end is no audit stream: put it aside"))?;
+        let last = end.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
+        let is_whole = str::from_utf8(last).is_ok_and(|last| chain::read(last).is_ok());
+        let torn = (!last.is_empty() && !is_whole).then(|| Event::Torn {
+            time: Timestamp::now(),
+            torn: last.len(),
+            digest: chain::digest(last),
+        });
+        let (size, is_open) = (file.metadata()?.len(), !last.is_empty());
+        let file = Self { path: path.to_owned(), file, size, max_size, is_ragged: false, is_open };
+        Ok(Opened { file, tip, torn })
+    }
+
+    /// Writes lines, of which `tip` is the end before them; all of them, or nothing.
+    pub(super) fn write(&mut self, lines: &str, tip: &Tip) -> io::Result<()> {
+        if self.is_ragged {
+            self.cut()?;
+        }
+        let lines = if self.is_open { format!("\n{lines}") } else { lines.to_owned() };
+        if self.size > 0 && self.size + lines.len() as u64 > self.max_size && !self.is_open {
+            // A file that cannot be put aside goes on growing: its records count more than its size.
+            if let Err(error) = self.rotate(tip) {
+                tracing::error!(%error, "the audit file could not be put aside");
+            }
+        }
+        match self.file.write_all(lines.as_bytes()) {
+            Ok(()) => {
+                self.size += lines.len() as u64;
+                self.is_open = false;
+                Ok(())
+            }
+            Err(error) => {
+                self.is_ragged = true;
+                let _ = self.cut();
+                Err(error)
+            }
+        }
+    }
+
+    /// Takes away what a write left that came to no end.
+    fn cut(&mut self) -> io::Result<()> {
+        // Somebody may have emptied it meanwhile.
+        if self.file.metadata()?.len() > self.size {
+            self.file.set_len(self.size)?;
+        }
+        self.is_ragged = false;
+        Ok(())
+    }
+
+    fn rotate(&mut self, tip: &Tip) -> io::Result<()> {
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".{:012}", tip.number));
+        match fs::rename(&self.path, name) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        self.file = lone(&self.path)?;
+        self.size = self.file.metadata()?.len();
+        Ok(())
+    }
+}
+
+/// A file that no other process writes, and that only its owner and group read.
+fn lone(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(path)?;
+    file.try_lock().map_err(|error| io::Error::other(format!("another process writes it: {error}")))?;
+    Ok(file)
+}
+
+/// Whether it is one line of a stream that broke off, and no other.
+fn is_first_line_torn(text: &str) -> bool {
+    const BEGINNING: &str = "{\"number\":";
+    !text.contains('\n')
+        && (text.starts_with(BEGINNING) || BEGINNING.starts_with(text))
+        && Tip::of(text).is_none()
+}
+
+/// The end of a file.
+fn tail(file: &mut File) -> io::Result<Vec<u8>> {
+    let size = file.metadata()?.len();
+    file.seek(SeekFrom::Start(size.saturating_sub(TAIL)))?;
+    let mut tail = Vec::new();
+    file.read_to_end(&mut tail)?;
+    Ok(tail)
+}
+
+/// The files that were put aside, the newest last.
+fn aside(path: &Path) -> Vec<PathBuf> {
+    let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Vec::new() };
+    let prefix = format!("{}.", name.to_string_lossy());
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut files: Vec<PathBuf> = entries
+        .filter(|file| {
+            let name = file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            name.strip_prefix(&prefix).is_some_and(|number| number.bytes().all(|byte| byte.is_ascii_digit()))
+        })
+        .collect();
+    files.sort();
+    files
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn append(file: &mut Rotated, tip: &mut Tip) {
+        let before = tip.clone();
+        let line = tip.seal(&json!({ "path": "/" })).unwrap();
+        file.write(&line, &before).unwrap();
+    }
+
+    #[test]
+    fn where_the_file_is_gone_the_chain_goes_on_behind_the_one_that_was_put_aside_last() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let Opened { mut file, mut tip, .. } = Rotated::open(&path, 1).unwrap();
+        for _ in 0..12 {
+            append(&mut file, &mut tip);
+        }
+        drop(file);
+        fs::remove_file(&path).unwrap();
+        assert_eq!(aside(&path).len(), 11);
+        assert_eq!(Rotated::open(&path, 1).unwrap().tip.number, 11);
+    }
+
+    #[test]
+    fn a_file_that_is_no_audit_stream_is_not_written_to() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        fs::write(&path, "something else\n").unwrap();
+        assert!(Rotated::open(&path, 1).is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "something else\n");
+    }
+
+    #[test]
+    fn a_line_that_broke_off_is_closed_and_known() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let mut tip = Tip::default();
+        let whole = tip.seal(&json!({ "path": "/" })).unwrap();
+        for (left, is_torn) in
+            [("{\"number\":2,\"prev", true), ("\u{fffd}", true), (whole.trim_end(), false), ("", false)]
+        {
+            let before = if is_torn { format!("{whole}{left}") } else { left.to_owned() };
+            fs::write(&path, &before).unwrap();
+            let Opened { mut file, mut tip, torn } = Rotated::open(&path, 1).unwrap();
+            assert_eq!(torn.is_some(), is_torn, "{left}");
+            append(&mut file, &mut tip);
+            let text = fs::read_to_string(&path).unwrap();
+            let end = if left.is_empty() { "" } else { "\n" };
+            assert!(text.starts_with(&format!("{before}{end}{{\"number\":{}", tip.number)), "{text}");
+        }
+        for only in ["{", "{\"number\":1,\"previous"] {
+            fs::write(&path, only).unwrap();
+            let opened = Rotated::open(&path, 1).unwrap();
+            assert_eq!((opened.tip.number, opened.torn.is_some()), (0, true), "{only}");
+        }
+    }
+
+    #[test]
+    fn what_a_failed_write_left_is_cut_off_before_anything_else_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("audit.jsonl");
+        let Opened { mut file, mut tip, .. } = Rotated::open(&path, 1 << 20).unwrap();
+        append(&mut file, &mut tip);
+        let whole = fs::read_to_string(&path).unwrap();
+        fs::write(&path, format!("{whole}{{\"number\":2")).unwrap();
+        file.is_ragged = true;
+        append(&mut file, &mut tip);
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text.lines().count(), 2);
+        assert!(text.lines().all(|line| chain::read(line).is_ok()), "{text}");
+    }
+}

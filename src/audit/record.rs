@@ -1,0 +1,124 @@
+//! The record of one request.
+
+use std::net::IpAddr;
+
+use actix_web::HttpRequest;
+use jiff::Timestamp;
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use super::subject::subject;
+
+/// The longest path that is kept, in characters; and of a stranger's request.
+const LONGEST_PATH: usize = 2048;
+const LONGEST_OF_STRANGERS: usize = 256;
+/// Bytes of a record beside its path and its subject, as it waits and as it is written.
+const FRAME: usize = 1024;
+
+/// One request and its outcome.
+#[derive(Debug, Clone, Serialize)]
+pub(crate) struct Record {
+    /// When it ended.
+    pub(crate) time: Timestamp,
+    pub(crate) request_id: String,
+    pub(crate) key_id: Option<String>,
+    pub(crate) user_id: Option<String>,
+    pub(crate) workspace: Option<String>,
+    pub(crate) client_ip: Option<String>,
+    /// The class of its route.
+    pub(crate) route: &'static str,
+    /// What it is to MLflow: its path, with the names of parameters in it.
+    pub(crate) operation: Option<String>,
+    pub(crate) method: &'static str,
+    /// As the client sent it, without the query.
+    pub(crate) path: String,
+    /// What path, query and body name: runs, experiments, models. Of a stranger's request nothing.
+    pub(crate) subject: Map<String, Value>,
+    /// `ok`; `denied` by the gateway; `failed` by MLflow or on the way there; `aborted` by the client; `begun` where how it
+    /// ends is told by another record, which has this one's number.
+    pub(crate) outcome: &'static str,
+    pub(crate) status: Option<u16>,
+    pub(crate) reason: Option<&'static str>,
+    /// What became of its key, where that was refused: `revoked`, `expired`, `unknown`, `mistyped`, `refused`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) key_state: Option<&'static str>,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    /// The number of the record that was written before it was forwarded, where there had to be one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) begun: Option<u64>,
+}
+
+/// What a request is to MLflow: the pattern that its route was found by, its path there and its query.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Operation<'a> {
+    pub(crate) pattern: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
+}
+
+impl Record {
+    /// What is known of a request before it is over; the rest is the exchange's to fill in.
+    pub(crate) fn of(
+        request: &HttpRequest,
+        request_id: &str,
+        client_ip: Option<IpAddr>,
+        operation: Option<Operation<'_>>,
+        body: Option<&Value>,
+    ) -> Self {
+        let named =
+            |Operation { pattern, path, query }| subject(pattern, path, query.unwrap_or_default(), body);
+        let subject = operation.map(named).unwrap_or_default();
+        Self { subject, ..Self::bare(request, request_id, client_ip, operation, LONGEST_PATH) }
+    }
+
+    /// The same of a request that nobody whom we know has sent: a short one.
+    pub(crate) fn of_stranger(
+        request: &HttpRequest,
+        request_id: &str,
+        client_ip: Option<IpAddr>,
+        operation: Option<Operation<'_>>,
+    ) -> Self {
+        Self::bare(request, request_id, client_ip, operation, LONGEST_OF_STRANGERS)
+    }
+
+    fn bare(
+        request: &HttpRequest,
+        request_id: &str,
+        client_ip: Option<IpAddr>,
+        operation: Option<Operation<'_>>,
+        longest_path: usize,
+    ) -> Self {
+        Self {
+            time: Timestamp::now(),
+            request_id: request_id.to_owned(),
+            key_id: None,
+            user_id: None,
+            workspace: None,
+            client_ip: client_ip.map(|ip| ip.to_string()),
+            route: "",
+            operation: operation.map(|operation| operation.pattern.to_owned()),
+            method: "",
+            path: request.path().chars().take(longest_path).collect(),
+            subject: Map::new(),
+            outcome: "",
+            status: None,
+            reason: None,
+            key_state: None,
+            bytes_in: 0,
+            bytes_out: 0,
+            begun: None,
+        }
+    }
+
+    /// About how many bytes it takes while it waits.
+    pub(super) fn weight(&self) -> usize {
+        let of = |value: &Value| match value {
+            Value::String(text) => text.len(),
+            Value::Array(items) => items.iter().map(|item| 64 + item.as_str().map_or(0, str::len)).sum(),
+            _ => 0,
+        };
+        let subject: usize = self.subject.iter().map(|(name, value)| 128 + name.len() + of(value)).sum();
+        FRAME + self.path.len() + subject
+    }
+}
