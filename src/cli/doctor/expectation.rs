@@ -5,7 +5,7 @@ use serde_json::Value;
 use crate::cli::diagnosis::{Answer, Fault, excerpt};
 
 /// What the gateway's own reasons mean to whoever runs it; docs/TROUBLESHOOTING.md has them at length.
-const REASONS: [(&str, &str, &str); 17] = [
+const REASONS: [(&str, &str, &str); 18] = [
     (
         "credential_missing",
         "something before the gateway takes the Authorization header away",
