@@ -159,7 +159,7 @@ impl GatewayError {
             Self::Head(HeadError::Upgrade) => Reason::UpgradeRefused,
             Self::Head(HeadError::Expectation) => Reason::ExpectationFailed,
             Self::Route(RouteError::BadPath(_)) => Reason::BadPath,
-            Self::Route(RouteError::Unknown) => Reason::RouteUnknown,
+            Self::Route(RouteError::Unknown | RouteError::UnknownParameter) => Reason::RouteUnknown,
             Self::Credential(CredentialError::Missing) => Reason::CredentialMissing,
             Self::Credential(CredentialError::Ambiguous) => Reason::CredentialAmbiguous,
             Self::Credential(CredentialError::Malformed(_) | CredentialError::UnknownScheme) => {

@@ -9,7 +9,7 @@ use super::format::{Output, print, print_json};
 use crate::{
     policy::scopes,
     resources,
-    routing::{Reach, RouteTable, Rule},
+    routing::{Parameter, RouteTable, Rule},
     settings::{Problems, Scope, Settings},
 };
 
@@ -49,7 +49,20 @@ fn scopes_of(rule: &Rule) -> Vec<&'static str> {
 
 fn line(rule: &Rule) -> String {
     let (class, scopes) = (rule.class.word(), scopes_of(rule).join(" "));
+    let turns = rule.parameters.iter().filter_map(|parameter| Some((parameter, parameter.turn.as_ref()?)));
+    let turns = turns.map(|(Parameter { name, .. }, turn)| {
+        let (unless, what) = (&turn.unless, turn.rule.reach.words());
+        format!("       ?{name} other than {unless}: {}, {what}\n", turn.rule.class.word())
+    });
     format!("{:<6} {:<75} {class:<14} {scopes}\n", rule.method.as_str(), rule.pattern)
+        + &turns.collect::<String>()
+}
+
+fn describe_parameter(parameter: &Parameter) -> Value {
+    let turn = parameter.turn.as_ref().map(|turn| {
+        json!({ "unless": turn.unless, "class": turn.rule.class.word(), "reach": turn.rule.reach.words() })
+    });
+    json!({ "name": parameter.name, "turn": turn })
 }
 
 fn describe(rule: &Rule) -> Value {
@@ -57,11 +70,8 @@ fn describe(rule: &Rule) -> Value {
         "method": rule.method.as_str(),
         "path": rule.pattern,
         "class": rule.class.word(),
-        "reach": match rule.reach {
-            Reach::Workspace => "workspace",
-            Reach::EveryWorkspace => "every workspace",
-            Reach::PastGateway => "direct",
-        },
+        "reach": rule.reach.words(),
+        "parameters": rule.parameters.iter().map(describe_parameter).collect::<Vec<_>>(),
         "scopes": scopes_of(rule),
     })
 }

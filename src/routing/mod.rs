@@ -6,6 +6,7 @@
 
 mod class;
 mod mounts;
+mod parameters;
 mod table;
 mod target;
 
@@ -14,6 +15,7 @@ use std::{borrow::Cow, sync::Arc};
 use actix_web::http::uri::PathAndQuery;
 
 pub use class::RouteClass;
+pub use parameters::{Parameter, Turn};
 pub use table::{Reach, RouteTable, Rule, TableError};
 
 use crate::{
@@ -83,6 +85,8 @@ pub enum RouteError {
     BadPath(&'static str),
     #[error("the gateway knows no route of MLflow with this method and path")]
     Unknown,
+    #[error("the gateway does not know a parameter of this query: the table of routes names those that pass")]
+    UnknownParameter,
 }
 
 /// The public mounts and what stands behind them.
@@ -122,7 +126,7 @@ impl Routes {
         }
         let (mount, path) = mounts::path_at_mlflow(uri.path()).ok_or(RouteError::Unknown)?;
         let plain = target::inspect(path).map_err(RouteError::BadPath)?;
-        let rule = self.table.find(&head.get().method, &plain).ok_or(RouteError::Unknown)?;
+        let rule = self.table.find(&head.get().method, &plain, uri.query())?;
 
         let mut target = String::with_capacity(self.static_prefix.len() + uri.path().len() + 16);
         target.push_str(&self.static_prefix);

@@ -10,7 +10,11 @@ use std::{
 use actix_web::http::Method;
 use matchit::Router;
 
-use super::class::RouteClass;
+use super::{
+    RouteError,
+    class::RouteClass,
+    parameters::{self, Parameter, Turn},
+};
 use crate::head;
 
 const MLFLOW: &str = include_str!("mlflow.routes");
@@ -23,6 +27,8 @@ pub struct Rule {
     pub method: Method,
     /// Its path: `{name}` is a segment, `{*name}` the rest.
     pub pattern: String,
+    /// The parameters of its query that pass; where none is named, all do.
+    pub parameters: Vec<Parameter>,
 }
 
 /// How far a route leads.
@@ -34,6 +40,21 @@ pub enum Reach {
     EveryWorkspace,
     /// `direct`: to the artifact store itself.
     PastGateway,
+}
+
+impl Reach {
+    pub const fn words(self) -> &'static str {
+        match self {
+            Self::Workspace => "workspace",
+            Self::EveryWorkspace => "every workspace",
+            Self::PastGateway => "direct",
+        }
+    }
+
+    /// What a row says where it leads further.
+    fn from_words(words: &str) -> Option<Self> {
+        [Self::EveryWorkspace, Self::PastGateway].into_iter().find(|reach| reach.words() == words)
+    }
 }
 
 /// Why there is no table.
@@ -87,10 +108,21 @@ impl RouteTable {
         &self.rules
     }
 
-    /// The row of a request, by its method and its path decoded once; HEAD is GET without a body (RFC 9110 §9.3.2).
-    pub(super) fn find(&self, method: &Method, path: &str) -> Option<&Arc<Rule>> {
+    /// The row of a request, by its method, its path decoded once, and its query; HEAD is GET without a body (RFC 9110
+    /// §9.3.2).
+    pub(super) fn find(
+        &self,
+        method: &Method,
+        path: &str,
+        query: Option<&str>,
+    ) -> Result<&Arc<Rule>, RouteError> {
         let method = if method == Method::HEAD { &Method::GET } else { method };
-        self.router.at(path).ok()?.value.iter().find(|rule| rule.method == *method)
+        let found = self.router.at(path).map_err(|_| RouteError::Unknown)?;
+        let rule = found.value.iter().find(|rule| rule.method == *method).ok_or(RouteError::Unknown)?;
+        match query {
+            Some(query) if !rule.parameters.is_empty() => parameters::turned(rule, query),
+            _ => Ok(rule),
+        }
     }
 }
 
@@ -103,32 +135,63 @@ fn read(file: &Path, text: &str, rows: &mut Rows) -> Result<(), TableError> {
             continue;
         }
         if let Some(head) = row.strip_prefix('[').and_then(|row| row.strip_suffix(']')) {
-            let (word, reach) =
-                head.split_once(", ").map_or((head, None), |(word, reach)| (word, Some(reach)));
+            let (word, more) =
+                head.split_once(", ").map_or((head, None), |(word, more)| (word, Some(more)));
             let class = RouteClass::from_word(word).ok_or_else(|| wrong(format!("`{word}` is no class")))?;
-            let reach = match reach {
-                None => Reach::Workspace,
-                Some("every workspace") => Reach::EveryWorkspace,
-                Some("direct") => Reach::PastGateway,
-                Some(other) => return Err(wrong(format!("`{other}` is nothing that is known of a route"))),
-            };
+            let reach = more.map_or(Ok(Reach::Workspace), |more| {
+                Reach::from_words(more)
+                    .ok_or_else(|| wrong(format!("`{more}` is nothing that is known of a route")))
+            })?;
             section = Some((class, reach));
             continue;
         }
         let (class, reach) = section.ok_or_else(|| wrong("a row before the first [class]".to_owned()))?;
-        let (method, path) =
-            row.split_once(' ').ok_or_else(|| wrong("a row is a method and a path".to_owned()))?;
+        let mut words = row.split_whitespace();
+        let (Some(method), Some(path)) = (words.next(), words.next()) else {
+            return Err(wrong("a row is a method and a path".to_owned()));
+        };
         let method = head::METHODS
             .into_iter()
             .find(|known| known.as_str() == method)
             .ok_or_else(|| wrong(format!("`{method}` is no method that is served")))?;
-        let path = path.trim_start();
+        let words: Vec<_> = words.collect();
         // The twin for MLflow's UI (mlflow/server/handlers.py, _get_paths).
         let twin = path.strip_prefix("/api/").map(|rest| format!("/ajax-api/{rest}"));
         for pattern in [Some(path.to_owned()), twin].into_iter().flatten() {
-            let rule = Rule { class, reach, method: method.clone(), pattern: pattern.clone() };
+            let plain = Rule {
+                class,
+                reach,
+                method: method.clone(),
+                pattern: pattern.clone(),
+                parameters: Vec::new(),
+            };
+            let parameters = words.iter().map(|word| parameter(word, &plain));
+            let parameters = parameters.collect::<Result<_, _>>().map_err(wrong)?;
+            let rule = Rule { parameters, ..plain };
             rows.entry(pattern).or_default().insert(method.to_string(), rule);
         }
     }
     Ok(())
+}
+
+/// Reads `?name`, or `?name=value:word`, where `word` is what the row becomes by any other value: a class, or what else is
+/// known of a route.
+fn parameter(text: &str, row: &Rule) -> Result<Parameter, String> {
+    let name = text.strip_prefix('?').ok_or_else(|| format!("`{text}` is no parameter: it begins with a ?"))?;
+    let Some((name, turn)) = name.split_once('=') else {
+        return Ok(Parameter { name: name.to_owned(), turn: None });
+    };
+    let (unless, word) = turn
+        .split_once(':')
+        .ok_or_else(|| format!("`{text}` does not say what other values make of the route"))?;
+    let mut turned = row.clone();
+    match (RouteClass::from_word(word), Reach::from_words(word)) {
+        (Some(class), _) => turned.class = class,
+        (_, Some(reach)) => turned.reach = reach,
+        _ => return Err(format!("`{word}` is no class, and nothing that is known of a route")),
+    }
+    Ok(Parameter {
+        name: name.to_owned(),
+        turn: Some(Turn { unless: unless.to_owned(), rule: Arc::new(turned) }),
+    })
 }

@@ -1,6 +1,6 @@
 use actix_web::{http::Method, test::TestRequest};
 
-use super::{Route, RouteClass, RouteError, RouteTable, Routes};
+use super::{Reach, Route, RouteClass, RouteError, RouteTable, Routes};
 use crate::{head, settings::RestPrefix};
 
 fn routes(rest: RestPrefix, prefix: &str) -> Routes {
@@ -108,6 +108,63 @@ fn a_target_is_a_path_also_behind_a_host() {
     assert!(matches!(resolve("*"), Err(RouteError::BadPath(_))));
 }
 
+/// The class of a GET, and how far it leads.
+fn judged(target: &str) -> Result<(RouteClass, Reach), RouteError> {
+    let routes = routes(RestPrefix::Api, "");
+    route(&routes, target).map(|route| (route.class(), route.rule().reach))
+}
+
+#[test]
+fn a_parameter_may_make_a_route_another() {
+    let plain = Ok((RouteClass::ArtifactRead, Reach::Workspace));
+    let direct = Ok((RouteClass::ArtifactRead, Reach::PastGateway));
+    for path in ["/mlflow/model-versions/get-artifact?name=a&version=1", "/model-versions/get-artifact?path=a"] {
+        for (more, expected) in [
+            ("", &plain),
+            ("&presigned=false", &plain),
+            ("&&presigned=false&", &plain),
+            ("&path=presigned%3Dtrue", &plain),
+            ("&presigned=true", &direct),
+            ("&presigned=True", &direct),
+            ("&presigned=1", &direct),
+            ("&presigned=%20false", &direct),
+            ("&presigned=False", &direct),
+            ("&presigned=", &direct),
+            ("&presigned", &direct),
+            ("&pre%73igned=tru%65", &direct),
+            ("&%70%72%65%73%69%67%6e%65%64=%74%72%75%65", &direct),
+            ("&presigned=false&presigned=true", &direct),
+            ("&presigned=true&presigned=false", &direct),
+            ("&presigned=+true", &direct),
+            ("&presigned=true%00", &direct),
+        ] {
+            assert_eq!(&judged(&format!("{path}{more}")), expected, "{path}{more}");
+        }
+    }
+    let of_model = "/ajax-api/2.0/mlflow/logged-models/m-1/artifacts/files?artifact_file_path=a";
+    assert_eq!(judged(of_model), plain);
+    assert_eq!(judged(&format!("{of_model}&presigned=true")), direct);
+    assert_eq!(judged(&format!("/api/mlflow{of_model}&presigned=true")), direct);
+}
+
+#[test]
+fn a_row_that_names_parameters_passes_no_others() {
+    for (target, passes) in [
+        ("/get-artifact?run_uuid=1&path=a", true),
+        ("/get-artifact?run_uuid=1&path=a&presigned=true", false),
+        ("/get-artifact?run_uuid=1&path=a&", true),
+        ("/get-artifact?run_uuid=1&path=a&x", false),
+        ("/get-artifact?Path=a", false),
+        ("/get-artifact?pat%68=a", true),
+        ("/get-artifact", true),
+        ("/api/2.0/mlflow/runs/get?run_id=1&anything=1", true),
+    ] {
+        let outcome = judged(target);
+        assert_eq!(outcome.is_ok(), passes, "{target}: {outcome:?}");
+        assert!(passes || outcome == Err(RouteError::UnknownParameter));
+    }
+}
+
 #[test]
 fn a_query_never_changes_the_route() {
     assert_eq!(resolve("/admin?x=/api/mlflow/"), Err(RouteError::Unknown));
@@ -190,7 +247,7 @@ fn a_file_adds_rows_and_takes_the_place_of_others() {
         RouteTable::open(Some(file.path()))
     };
     let table = open("# mine\n[admin]\nGET /api/2.0/mlflow/runs/get\n[ui]\nGET /my-plugin/{page}\n").unwrap();
-    let class = |path: &str| table.find(&Method::GET, path).map(|rule| rule.class);
+    let class = |path: &str| table.find(&Method::GET, path, None).ok().map(|rule| rule.class);
     assert_eq!(class("/api/2.0/mlflow/runs/get"), Some(RouteClass::Admin));
     assert_eq!(class("/ajax-api/2.0/mlflow/runs/get"), Some(RouteClass::Admin));
     assert_eq!(class("/my-plugin/a"), Some(RouteClass::Ui));
@@ -199,6 +256,9 @@ fn a_file_adds_rows_and_takes_the_place_of_others() {
         ("[reed]", "line 1: `reed` is no class"),
         ("[read]\nGTE /a", "line 2: `GTE` is no method"),
         ("[read]\n/a", "line 2: a row is a method and a path"),
+        ("[read]\nGET /a b", "line 2: `b` is no parameter"),
+        ("[read]\nGET /a ?b=c", "line 2: `?b=c` does not say"),
+        ("[read]\nGET /a ?b=c:drect", "line 2: `drect` is no class"),
         ("[read]\nGET /api/2.0/mlflow/runs/{a}\nGET /api/2.0/mlflow/runs/{b}", "cannot be told apart"),
     ] {
         let error = open(text).unwrap_err().to_string();
