@@ -145,8 +145,7 @@ async fn walk(
     let in_mlflows_place = proxy::direct_answer(route.rule()).filter(|_| denies_direct);
     policy::authorize(&settings.policy, principal, route)
         .map_err(|error| GatewayError::Denied { error, sent_as })?;
-    in_mlflows_place.transpose()?;
-    Ok(())
+    in_mlflows_place.map_or(Ok(()), |answer| Err(answer.into()))
 }
 
 /// What became of a key that was refused, which a client is not told.

@@ -52,10 +52,10 @@ fn line(rule: &Rule) -> String {
     let turns = rule.parameters.iter().filter_map(|parameter| Some((parameter, parameter.turn.as_ref()?)));
     let turns = turns.map(|(Parameter { name, .. }, turn)| {
         let (unless, what) = (&turn.unless, turn.rule.reach.words());
-        format!("       ?{name} other than {unless}: {}, {what}\n", turn.rule.class.word())
+        format!("; with ?{name} other than {unless}: {}, {what}", turn.rule.class.word())
     });
-    format!("{:<6} {:<75} {class:<14} {scopes}\n", rule.method.as_str(), rule.pattern)
-        + &turns.collect::<String>()
+    let turns: String = turns.collect();
+    format!("{:<6} {:<75} {class:<14} {scopes}{turns}\n", rule.method.as_str(), rule.pattern)
 }
 
 fn describe_parameter(parameter: &Parameter) -> Value {

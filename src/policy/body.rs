@@ -16,7 +16,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{
-    Grant, MissingScope, graphql, json,
+    Grant, MissingScope, graphql, json, tags,
     workspace::{self, Mentions, Outside},
 };
 use crate::{
@@ -49,7 +49,7 @@ pub enum BodyError {
 /// What a body is looked at for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Guard {
-    /// The subject of a deletion, of a change to the registry, of administration; and for a key that is bound to a
+    /// The subject of a deletion, of a change to the registry, of administration; tags; and for a key that is bound to a
     /// workspace what else could lead out of it.
     Json,
     /// The operation.
@@ -61,6 +61,7 @@ enum Guard {
 fn guard(rule: &Rule, is_bound: bool) -> Option<Guard> {
     match rule.class {
         RouteClass::Delete | RouteClass::RegistryWrite | RouteClass::Admin => Some(Guard::Json),
+        _ if rule.tagging.is_some() => Some(Guard::Json),
         _ if rule.pattern == "/graphql" => Some(Guard::GraphQl),
         _ if is_bound && rule.pattern == "/v1/traces" => Some(Guard::Spans),
         RouteClass::TraceWrite if is_bound => Some(Guard::Json),
@@ -76,6 +77,9 @@ pub(crate) fn treatment(rule: &Rule) -> &'static str {
     }
     match (guard(rule, false), guard(rule, true)) {
         (Some(Guard::GraphQl), _) => "read first: a GraphQL mutation wants the scopes of the class write",
+        _ if rule.tagging.is_some() => {
+            "read first: JSON that can be read in one way only, up to 1 MiB; a tag that is more than a remark wants admin or delete"
+        }
         (Some(_), _) => "read first: JSON that can be read in one way only, up to 1 MiB",
         (None, Some(_)) => "passed on as it comes; read first for a key that is bound to a workspace",
         (None, None) => "passed on as it comes",
@@ -87,7 +91,7 @@ pub(crate) struct Checked {
     pub(crate) payload: Payload,
     /// Its length in bytes, if it was read.
     pub(crate) length: Option<usize>,
-    /// The class of what it asks for, if that is another than its route's: a GraphQL mutation.
+    /// The class of what it asks for, if that is another than its route's: a GraphQL mutation, a tag.
     pub(crate) class: Option<RouteClass>,
     /// What it says, where that was read.
     pub(crate) value: Option<Value>,
@@ -124,11 +128,15 @@ pub(crate) async fn check(
     let (body, mut class, mut value) = (body?, None, None);
     if guard == Guard::GraphQl {
         if !only_reads(&body)? {
-            super::allow(policy, principal, route.rule(), RouteClass::Write)?;
+            super::allow(policy, principal, route.rule(), RouteClass::Write, None)?;
             class = Some(RouteClass::Write);
         }
     } else if !body.is_empty() {
         let parsed = parse(&body)?;
+        if let Some(found) = route.rule().tagging.and_then(|tagging| tags::find(tagging, &parsed)) {
+            super::allow(policy, principal, route.rule(), found.class, Some(found.tag))?;
+            class = Some(found.class);
+        }
         if let Some(workspace) = &principal.workspace {
             mentions = workspace::check_body(workspace, route, &parsed)?;
         }

@@ -7,6 +7,7 @@ pub(crate) mod body;
 mod graphql;
 mod json;
 pub mod scopes;
+mod tags;
 mod workspace;
 
 use std::{fmt, sync::Arc};
@@ -55,6 +56,8 @@ pub struct MissingScope {
     rule: Rule,
     /// What the request turned out to be, which its body may tell.
     class: RouteClass,
+    /// The tag that makes it more than its route.
+    tag: Option<&'static str>,
     /// `None`: the default ones.
     held: Option<Vec<String>>,
 }
@@ -63,11 +66,11 @@ impl fmt::Display for MissingScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Rule { method, pattern, .. } = &self.rule;
         let wanted: Vec<_> = scopes::that_allow(self.class).into_iter().map(Scope::word).collect();
-        write!(
-            f,
-            "this API key may not {method} {pattern}: it needs the scope {}, and has ",
-            wanted.join(" or ")
-        )?;
+        write!(f, "this API key may not {method} {pattern}")?;
+        if let Some(tag) = self.tag {
+            write!(f, " for the tag {tag}, which is more than a remark")?;
+        }
+        write!(f, ": it needs the scope {}, and has ", wanted.join(" or "))?;
         match self.held.as_deref() {
             None => f.write_str("the default ones"),
             Some([]) => f.write_str("none"),
@@ -94,7 +97,7 @@ fn authorize_at(
     if let Some(workspace) = &principal.workspace {
         workspace::check_route(workspace, &route)?;
     }
-    allow(policy, &principal, route.rule(), route.class())?;
+    allow(policy, &principal, route.rule(), route.class(), None)?;
     Ok(Grant { principal, route })
 }
 
@@ -104,6 +107,7 @@ fn allow(
     principal: &Principal,
     rule: &Rule,
     class: RouteClass,
+    tag: Option<&'static str>,
 ) -> Result<(), Box<MissingScope>> {
     if policy.mode == Mode::Off
         || principal.is_admin
@@ -111,7 +115,7 @@ fn allow(
     {
         return Ok(());
     }
-    let missing = MissingScope { rule: rule.clone(), class, held: principal.scopes.clone() };
+    let missing = MissingScope { rule: rule.clone(), class, tag, held: principal.scopes.clone() };
     if policy.mode == Mode::Enforce {
         return Err(Box::new(missing));
     }

@@ -1,14 +1,11 @@
 //! Transfers between clients and the artifact store itself, where they are denied: MLflow's client is answered so that it
 //! moves the bytes through here instead, and is not told that there is another way.
 //!
-//! Tried on MLflow 3.17.2's client (mlflow/store/artifact/http_artifact_repo.py, mlflow_artifacts_repo.py): an upload falls
-//! back on the server's own words for a store that has no multipart uploads; a download on an address without a size.
+//! Tried on the clients of MLflow 3.17.2 and 3.18.0 (mlflow/store/artifact/http_artifact_repo.py, mlflow_artifacts_repo.py):
+//! both fall back on a 501 with the server's own words for a store that cannot do it.
 
-use actix_web::{
-    HttpResponse, HttpResponseBuilder,
-    http::{StatusCode, header::CACHE_CONTROL},
-};
-use serde_json::{Map, Value, json};
+use actix_web::{HttpResponse, HttpResponseBuilder, http::StatusCode};
+use serde_json::{Map, Value};
 
 use super::ProxyError;
 use crate::{
@@ -19,23 +16,28 @@ use crate::{
 /// The largest answer that is rewritten, in bytes; MLflow's has a few hundred.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// What is answered in MLflow's place, if it is not to be asked; an error makes the client move the bytes through here.
-pub(crate) fn answer(rule: &Rule) -> Option<Result<HttpResponse, ProxyError>> {
+/// What `server-info` may say yes to: it has nothing to do with where artifacts go (mlflow/server/handlers.py,
+/// `build_server_info_payload`). What nobody knows may be another way past the gateway.
+const HARMLESS: [&str; 5] = [
+    "artifact_serving_enabled",
+    "gateway",
+    "scheduled_issue_detection",
+    "trace_archival_enabled",
+    "workspaces_enabled",
+];
+
+/// What is answered in MLflow's place, if it is not to be asked: an error on which the client moves the bytes through here.
+pub(crate) fn answer(rule: &Rule) -> Option<ProxyError> {
     if rule.reach != Reach::PastGateway {
         return None;
     }
-    let unsupported = |what| Some(Err(ProxyError::Direct(what)));
-    if rule.pattern.contains("/presigned/") {
-        let nowhere = json!({ "url": "", "headers": {} });
-        return Some(Ok(HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(nowhere)));
-    }
-    if rule.pattern.contains("/mpu/") {
-        return unsupported("Multipart upload is not supported for the current artifact repository");
-    }
-    if rule.pattern.ends_with("/presigned-download-url") {
-        return unsupported("Presigned download is not supported for the current artifact repository");
-    }
-    unsupported("Presigned upload is not supported for the current artifact repository")
+    Some(ProxyError::Direct(if rule.pattern.contains("/mpu/") {
+        "Multipart upload is not supported for the current artifact repository"
+    } else if rule.pattern.ends_with("/presigned-upload-url") {
+        "Presigned upload is not supported for the current artifact repository"
+    } else {
+        "Presigned download is not supported for the current artifact repository"
+    }))
 }
 
 /// Whether a route's answer tells of transfers past the gateway.
@@ -58,10 +60,17 @@ pub(super) async fn unadvertised(
     let body = upstream.body.read(MAX_ANSWER).await.map_err(|error| unclear(error.to_string()))?;
     let mut told: Map<String, Value> =
         serde_json::from_slice(&body).map_err(|error| unclear(error.to_string()))?;
-    for (name, value) in &mut told {
-        if name.starts_with("multipart_") || name.starts_with("presigned_") {
-            *value = false.into();
+    deny(&mut told);
+    Ok(response.body(Value::Object(told).to_string()))
+}
+
+/// Makes a no of every yes that is not [`HARMLESS`].
+fn deny(told: &mut Map<String, Value>) {
+    for (name, value) in told {
+        match value {
+            Value::Bool(said) if !HARMLESS.contains(&name.as_str()) => *said = false,
+            Value::Object(more) => deny(more),
+            _ => {}
         }
     }
-    Ok(response.body(Value::Object(told).to_string()))
 }

@@ -96,7 +96,7 @@ impl Proxy {
         if self.denies_direct
             && let Some(answer) = direct::answer(rule)
         {
-            return answer;
+            return Err(answer);
         }
         let framing = upload::framing(request);
         if matches!(framing, Framing::Length(length) if length > self.max_body) {

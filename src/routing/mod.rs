@@ -8,6 +8,7 @@ mod class;
 mod mounts;
 mod parameters;
 mod table;
+mod tagging;
 mod target;
 
 use std::{borrow::Cow, sync::Arc};
@@ -17,6 +18,8 @@ use actix_web::http::uri::PathAndQuery;
 pub use class::RouteClass;
 pub use parameters::{Parameter, Turn};
 pub use table::{Reach, RouteTable, Rule, TableError};
+pub(crate) use tagging::Subject;
+pub use tagging::{Change, Tagging};
 
 use crate::{
     head::SoundHead,

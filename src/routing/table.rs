@@ -14,6 +14,7 @@ use super::{
     RouteError,
     class::RouteClass,
     parameters::{self, Parameter, Turn},
+    tagging::Tagging,
 };
 use crate::head;
 
@@ -29,6 +30,7 @@ pub struct Rule {
     pub pattern: String,
     /// The parameters of its query that pass; where none is named, all do.
     pub parameters: Vec<Parameter>,
+    pub tagging: Option<Tagging>,
 }
 
 /// How far a route leads.
@@ -135,8 +137,7 @@ fn read(file: &Path, text: &str, rows: &mut Rows) -> Result<(), TableError> {
             continue;
         }
         if let Some(head) = row.strip_prefix('[').and_then(|row| row.strip_suffix(']')) {
-            let (word, more) =
-                head.split_once(", ").map_or((head, None), |(word, more)| (word, Some(more)));
+            let (word, more) = head.split_once(", ").map_or((head, None), |(word, more)| (word, Some(more)));
             let class = RouteClass::from_word(word).ok_or_else(|| wrong(format!("`{word}` is no class")))?;
             let reach = more.map_or(Ok(Reach::Workspace), |more| {
                 Reach::from_words(more)
@@ -154,7 +155,14 @@ fn read(file: &Path, text: &str, rows: &mut Rows) -> Result<(), TableError> {
             .into_iter()
             .find(|known| known.as_str() == method)
             .ok_or_else(|| wrong(format!("`{method}` is no method that is served")))?;
-        let words: Vec<_> = words.collect();
+        let (named, words): (Vec<_>, Vec<_>) = words.partition(|word| word.starts_with('?'));
+        let tagging = match words[..] {
+            [] => None,
+            [word] => Some(
+                Tagging::from_words(word).ok_or_else(|| wrong(format!("`{word}` says nothing of tags")))?,
+            ),
+            _ => return Err(wrong("a row says one thing of tags".to_owned())),
+        };
         // The twin for MLflow's UI (mlflow/server/handlers.py, _get_paths).
         let twin = path.strip_prefix("/api/").map(|rest| format!("/ajax-api/{rest}"));
         for pattern in [Some(path.to_owned()), twin].into_iter().flatten() {
@@ -164,8 +172,9 @@ fn read(file: &Path, text: &str, rows: &mut Rows) -> Result<(), TableError> {
                 method: method.clone(),
                 pattern: pattern.clone(),
                 parameters: Vec::new(),
+                tagging,
             };
-            let parameters = words.iter().map(|word| parameter(word, &plain));
+            let parameters = named.iter().map(|word| parameter(word, &plain));
             let parameters = parameters.collect::<Result<_, _>>().map_err(wrong)?;
             let rule = Rule { parameters, ..plain };
             rows.entry(pattern).or_default().insert(method.to_string(), rule);
@@ -177,7 +186,7 @@ fn read(file: &Path, text: &str, rows: &mut Rows) -> Result<(), TableError> {
 /// Reads `?name`, or `?name=value:word`, where `word` is what the row becomes by any other value: a class, or what else is
 /// known of a route.
 fn parameter(text: &str, row: &Rule) -> Result<Parameter, String> {
-    let name = text.strip_prefix('?').ok_or_else(|| format!("`{text}` is no parameter: it begins with a ?"))?;
+    let name = text.trim_start_matches('?');
     let Some((name, turn)) = name.split_once('=') else {
         return Ok(Parameter { name: name.to_owned(), turn: None });
     };

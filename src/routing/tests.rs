@@ -118,7 +118,9 @@ fn judged(target: &str) -> Result<(RouteClass, Reach), RouteError> {
 fn a_parameter_may_make_a_route_another() {
     let plain = Ok((RouteClass::ArtifactRead, Reach::Workspace));
     let direct = Ok((RouteClass::ArtifactRead, Reach::PastGateway));
-    for path in ["/mlflow/model-versions/get-artifact?name=a&version=1", "/model-versions/get-artifact?path=a"] {
+    for path in
+        ["/mlflow/model-versions/get-artifact?name=a&version=1", "/model-versions/get-artifact?path=a"]
+    {
         for (more, expected) in [
             ("", &plain),
             ("&presigned=false", &plain),
@@ -256,7 +258,9 @@ fn a_file_adds_rows_and_takes_the_place_of_others() {
         ("[reed]", "line 1: `reed` is no class"),
         ("[read]\nGTE /a", "line 2: `GTE` is no method"),
         ("[read]\n/a", "line 2: a row is a method and a path"),
-        ("[read]\nGET /a b", "line 2: `b` is no parameter"),
+        ("[read]\nGET /a b", "line 2: `b` says nothing of tags"),
+        ("[read]\nGET /a sets=thing", "line 2: `sets=thing` says nothing of tags"),
+        ("[read]\nGET /a sets=trace deletes=trace", "line 2: a row says one thing of tags"),
         ("[read]\nGET /a ?b=c", "line 2: `?b=c` does not say"),
         ("[read]\nGET /a ?b=c:drect", "line 2: `drect` is no class"),
         ("[read]\nGET /api/2.0/mlflow/runs/{a}\nGET /api/2.0/mlflow/runs/{b}", "cannot be told apart"),
