@@ -2,6 +2,9 @@
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
+# Other versions of MLflow beside the pinned one: those before it, and the one after it.
+COMPAT := 3.16.1 3.15.2
+NEXT := 3.18.0
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 
@@ -22,7 +25,7 @@ test: packages test-unit test-e2e test-deploy budgets ## Everything it needs, th
 test-unit: ## Unit tests, and the gateway on real sockets between recording fakes
 	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked; fi
 
-test-e2e: $(VENV)/.done ## MLflow's real client and server, with the gateway between them
+test-e2e: $(VENV)/.done $(NEXT:%=$(VENV)/compat/%/.done) ## MLflow's real client and server, with the gateway between them
 	@scripts/packages.sh nginx-light openssl prometheus redis-server
 	cargo build --locked
 	$(PYTHON) -m pytest tests/e2e
@@ -44,17 +47,14 @@ $(VENV)/checkov/.done: scripts/checkov/requirements.txt
 	$(VENV)/checkov/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
 	@touch $@
 
-COMPAT := 3.16.1 3.15.2
-
-test-compat: $(VENV)/.done ## Whether the routes of the two minor versions of MLflow before this one are known too
+test-compat: $(VENV)/.done $(COMPAT:%=$(VENV)/compat/%/.done) ## Whether the routes of the two minor versions of MLflow before this one are known too
 	cargo build --locked
-	@for version in $(COMPAT); do \
-		test -e $(VENV)/compat/$$version/.done || { \
-			$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes \
-				--target $(VENV)/compat/$$version -r scripts/compat/mlflow-$$version.txt \
-				&& touch $(VENV)/compat/$$version/.done; } || exit 1; \
-	done
 	MLFLOW_COMPAT=$(subst $() ,:,$(COMPAT:%=$(CURDIR)/$(VENV)/compat/%)) $(PYTHON) -m pytest tests/e2e/test_routes.py
+
+$(VENV)/compat/%/.done: scripts/compat/mlflow-%.txt | $(VENV)/.done
+	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade \
+		--target $(VENV)/compat/$* -r $<
+	@touch $@
 
 BENCH := cargo bench --quiet --locked --profile measured --features bench --bench
 
