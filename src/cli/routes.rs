@@ -9,7 +9,7 @@ use super::format::{Output, print, print_json};
 use crate::{
     policy::scopes,
     resources,
-    routing::{Parameter, RouteTable, Rule},
+    routing::{Parameter, RouteTable, Rule, Tagging},
     settings::{Problems, Scope, Settings},
 };
 
@@ -71,6 +71,7 @@ fn describe(rule: &Rule) -> Value {
         "path": rule.pattern,
         "class": rule.class.word(),
         "reach": rule.reach.words(),
+        "tags": rule.tagging.map(Tagging::words),
         "parameters": rule.parameters.iter().map(describe_parameter).collect::<Vec<_>>(),
         "scopes": scopes_of(rule),
     })

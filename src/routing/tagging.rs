@@ -26,28 +26,44 @@ pub enum Subject {
     Trace,
 }
 
+impl Change {
+    const ALL: [Self; 3] = [Self::Create, Self::Set, Self::Delete];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Create => "creates",
+            Self::Set => "sets",
+            Self::Delete => "deletes",
+        }
+    }
+}
+
 impl Subject {
+    const ALL: [Self; 4] = [Self::Experiment, Self::Model, Self::Version, Self::Trace];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Experiment => "experiment",
+            Self::Model => "model",
+            Self::Version => "version",
+            Self::Trace => "trace",
+        }
+    }
+
     pub(crate) fn from_word(word: &str) -> Option<Self> {
-        Some(match word {
-            "experiment" => Self::Experiment,
-            "model" => Self::Model,
-            "version" => Self::Version,
-            "trace" => Self::Trace,
-            _ => return None,
-        })
+        Self::ALL.into_iter().find(|subject| subject.word() == word)
     }
 }
 
 impl Tagging {
-    /// Reads `sets=version`.
+    /// As a row says it: `sets=version`.
+    pub fn words(self) -> String {
+        format!("{}={}", self.change.word(), self.subject.word())
+    }
+
     pub(super) fn from_words(words: &str) -> Option<Self> {
         let (change, subject) = words.split_once('=')?;
-        let change = match change {
-            "creates" => Change::Create,
-            "sets" => Change::Set,
-            "deletes" => Change::Delete,
-            _ => return None,
-        };
+        let change = Change::ALL.into_iter().find(|known| known.word() == change)?;
         Some(Self { change, subject: Subject::from_word(subject)? })
     }
 }

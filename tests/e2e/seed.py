@@ -21,7 +21,8 @@ def everything(url: str, folder: Path) -> dict[str, str]:
     have = runs(client, folder) | traces()
     experiment_id = have["experiment_id"]
     client.create_registered_model("model", description="seeded")
-    version = client.create_model_version("model", f"runs:/{have['run_id']}/files", have["run_id"])
+    files = f"{client.get_run(have['run_id']).info.artifact_uri}/files"
+    version = client.create_model_version("model", files, have["run_id"])
     client.set_registered_model_alias("model", "champion", version.version)
     schema = store.create_label_schema(experiment_id, name="good", type="feedback", input=InputPassFail("Yes", "No"))
     queue = store.create_review_queue(
@@ -50,6 +51,19 @@ def everything(url: str, folder: Path) -> dict[str, str]:
         "scorer_id": made.json()["scorer_id"],
         "second_experiment_id": client.create_experiment("second"),
     }
+
+
+def skills(url: str) -> None:
+    """MLflow 3.18 has them."""
+    for organization in ("", "acme"):
+        at = f"@{organization}/skill" if organization else "skill"
+        for path, body in [
+            ("", {"name": "skill", "organization": organization}),
+            (f"/{at}/versions", {"source_type": "git", "source": "https://example.com/skill.git", "ref": "main"}),
+            (f"/{at}/aliases", {"alias": "champion", "version": 1}),
+        ]:
+            made = requests.post(f"{url}/api/3.0/mlflow/skills{path}", json=body, timeout=60)
+            assert made.ok, made.text
 
 
 SCORER = json.dumps({"name": "scorer", "mlflow_version": "3.17.2", "serialization_version": 1, "builtin_scorer_class": "Safety", "builtin_scorer_pydantic_data": {"name": "scorer"}})
