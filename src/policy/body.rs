@@ -134,6 +134,9 @@ pub(crate) async fn check(
     } else if !body.is_empty() {
         let parsed = parse(&body)?;
         if let Some(found) = route.rule().tagging.and_then(|tagging| tags::find(tagging, &parsed)) {
+            if let (true, Some(workspace)) = (found.is_order, &principal.workspace) {
+                return Err(workspace::order(workspace).into());
+            }
             super::allow(policy, principal, route.rule(), found.class, Some(found.tag))?;
             class = Some(found.class);
         }

@@ -45,6 +45,8 @@ fn read(text: &'static str) -> Vec<Listed> {
 pub(super) struct Found {
     pub(super) tag: &'static str,
     pub(super) class: RouteClass,
+    /// Whether the server would act upon it.
+    pub(super) is_order: bool,
 }
 
 /// The first such change that a body asks for.
@@ -62,7 +64,7 @@ pub(super) fn find(Tagging { change, subject }: Tagging, body: &Value) -> Option
         })
     })?;
     let class = if change == Change::Delete { RouteClass::Delete } else { RouteClass::Admin };
-    Some(Found { tag: listed.name, class })
+    Some(Found { tag: listed.name, class, is_order: listed.is_order && change != Change::Delete })
 }
 
 /// Whatever may be a tag's key, with its value: `{"key": …, "value": …}`, and every field of an object, for maps of tags.

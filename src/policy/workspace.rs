@@ -59,6 +59,11 @@ fn outside(workspace: &Workspace, what: &'static str) -> Outside {
     Outside { workspace: workspace.as_str().to_owned(), what }
 }
 
+/// A tag by which MLflow's server would run a job with secrets that it does not look for in the workspace.
+pub(super) fn order(workspace: &Workspace) -> Outside {
+    outside(workspace, "this tag has the server run a job with secrets of every workspace")
+}
+
 /// # Errors
 /// A route or a path that leads out of the workspace.
 pub(super) fn check_route(workspace: &Workspace, route: &Route) -> Result<(), Outside> {

@@ -241,3 +241,19 @@ async fn spans_are_looked_at_as_they_pass() {
     assert!(is_refused(&connection.response(false).await));
     assert_eq!(mlflow.requests().iter().filter(|seen| seen.complete).count(), 1);
 }
+
+#[actix_web::test]
+async fn no_tag_has_the_server_run_a_job() {
+    let mlflow = echo().await;
+    let gateway = bound_gateway(&mlflow, "team-a").await;
+    let tag = r#"{"experiment_id": "1", "key": "mlflow.issueDetection.schedule", "value": "{}"}"#;
+    let tags = r#"{"name": "a", "tags": [{"key": "mlflow.issueDetection.schedule", "value": "{}"}]}"#;
+    for (target, body) in [("set-experiment-tag", tag), ("create", tags)] {
+        let target = format!("/api/2.0/mlflow/experiments/{target}");
+        let response = ask(gateway.address, json(&gateway, "POST", &target, body)).await;
+        assert!(is_refused(&response), "{target}: {}", response.text());
+    }
+    let delete = "/api/2.0/mlflow/experiments/delete-experiment-tag";
+    assert_eq!(ask(gateway.address, json(&gateway, "POST", delete, tag)).await.status, 200);
+    assert_eq!(mlflow.requests().len(), 1);
+}
