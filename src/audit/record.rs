@@ -8,6 +8,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::subject::subject;
+use crate::telemetry::without_keys;
 
 /// The longest path that is kept, in characters; and of a stranger's request.
 const LONGEST_PATH: usize = 2048;
@@ -99,7 +100,7 @@ impl Record {
             route: "",
             operation: operation.map(|operation| operation.pattern.to_owned()),
             method: "",
-            path: request.path().chars().take(longest_path).collect(),
+            path: without_keys(request.path()).chars().take(longest_path).collect(),
             subject: Map::new(),
             outcome: "",
             status: None,

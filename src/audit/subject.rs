@@ -3,6 +3,8 @@
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
+use crate::telemetry::without_keys;
+
 /// Parameters that name something, beside those that end in `_id` and `_ids`.
 const NAMES: [&str; 14] = [
     "name",
@@ -22,8 +24,8 @@ const NAMES: [&str; 14] = [
 ];
 /// In a query this is what some clients send their API key as.
 const NOT_IN_QUERY: &str = "key";
-/// What a key of ours begins with, wherever somebody put it.
-const KEYS: [&str; 2] = ["hk_live_", "hk_test_"];
+/// What holds an address, and with it may hold a password or a signature. Elsewhere `://` is a part of a name.
+const ADDRESS: &str = "source";
 /// Characters of a name and of a value, items of a list, and bytes of all that are kept.
 const LONGEST_NAME: usize = 64;
 const LONGEST: usize = 512;
@@ -73,6 +75,7 @@ impl Subject {
     fn keep(&mut self, name: String, value: &Value) {
         let short = match value {
             Value::Array(items) => Some(items.iter().take(MOST).filter_map(short).collect()),
+            Value::String(address) if name == ADDRESS => short(&without_credentials(address).into()),
             value => short(value),
         };
         let Some(value) = short.filter(|_| !self.kept.contains_key(&name)) else { return };
@@ -84,20 +87,16 @@ impl Subject {
     }
 }
 
-/// A value that names one thing, without what could be a secret in it.
+/// A value that names one thing, without the keys in it.
 fn short(value: &Value) -> Option<Value> {
     match value {
-        Value::String(text) if KEYS.iter().any(|key| text.contains(key)) => None,
-        Value::String(text) => {
-            let plain = without_credentials(text);
-            Some(plain.chars().take(LONGEST).collect::<String>().into())
-        }
+        Value::String(text) => Some(without_keys(text).chars().take(LONGEST).collect::<String>().into()),
         Value::Number(_) | Value::Bool(_) => Some(value.clone()),
         Value::Null | Value::Object(_) | Value::Array(_) => None,
     }
 }
 
-/// An address may carry a password or a signature.
+/// An address without user, password and query.
 fn without_credentials(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
@@ -185,7 +184,15 @@ mod tests {
                 json!({"run_uuid": "first"}),
             ),
             ("/a", "/a", "key=of-another-service", Value::Null, json!({})),
-            ("/a", "/a", "name=y%20hk_test_z", Value::Null, json!({})),
+            ("/a", "/a", "name=y%20hk_test_z", Value::Null, json!({"name": "y hk_test_z"})),
+            (
+                "/a/{*artifact_path}",
+                "/a/hk_test_0000000000000000000000000000000/b://c?d#e",
+                "",
+                Value::Null,
+                json!({"artifact_path": "hk_test_…/b://c?d#e"}),
+            ),
+            ("/a", "/a", "", json!({"name": "https://u:p@a?b#c"}), json!({"name": "https://u:p@a?b#c"})),
             (
                 "/a",
                 "/a",

@@ -24,6 +24,7 @@ use super::{
     RequestContext,
     metrics::{Call, Series},
     otlp::{RequestSpan, Traces},
+    redaction::without_keys,
     request_line::{LONGEST_PATH, RequestLog},
 };
 use crate::{
@@ -86,7 +87,7 @@ impl Exchange {
     /// One that begins now: what `client` asks for is the gateway's own to answer, until a step says otherwise.
     pub fn begin(request: &ServiceRequest, client: Client, channels: &Rc<Channels>) -> Self {
         channels.series.request_began();
-        let path = request.path();
+        let path = without_keys(request.path());
         let exchange = Self(Rc::new(Account {
             channels: Rc::clone(channels),
             context: RequestContext::of(request.headers()),

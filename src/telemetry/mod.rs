@@ -7,6 +7,7 @@ mod lines;
 mod logs;
 mod metrics;
 pub(crate) mod otlp;
+mod redaction;
 mod request_line;
 
 pub use context::{RequestContext, X_REQUEST_ID};
@@ -17,4 +18,5 @@ pub use lines::{LineWriter, Lines};
 pub(crate) use logs::init_to;
 pub use logs::{Log, LogFilter, init};
 pub use metrics::{Call, Delivery, Dependency, Lookup, Metrics, Series, Tier, Validation};
+pub(crate) use redaction::without_keys;
 pub use request_line::RequestLog;

@@ -290,3 +290,17 @@ async fn what_is_sent_to_mlflow_is_never_printed_whatever_it_sends_back() {
         }
     }
 }
+
+#[actix_web::test]
+async fn a_secret_that_is_a_word_is_taken_out_of_others_words_only() {
+    let echo = Server::start(|_| Answer::json(500, r#"{"said": "no /health of mine"}"#)).await;
+    let folder = folder_with_a_key();
+    let mut command = command(folder.path());
+    command.args(["check", "--probe"]).env("MLFLOW_SERVER_URL", echo.url());
+    let basic = [("AUTH", "basic"), ("USERNAME", "gateway"), ("PASSWORD", "health")];
+    command.envs(basic.map(|(name, value)| (format!("HOKUSAI__MLFLOW__{name}"), value)));
+    let output = actix_web::web::block(move || command.output().unwrap()).await.unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    assert!(printed.contains("answered its /health with 500"), "{printed}");
+    assert!(printed.contains(r#"{"said":"no /(the key) of mine"}"#), "{printed}");
+}

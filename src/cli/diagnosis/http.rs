@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 use url::Url;
 
+use super::quotation::quoted;
 use crate::{
     error::ERROR_SOURCE,
     http_client::{Connections, HttpClient, Response, Tls, host_of},
@@ -143,16 +144,21 @@ pub(in crate::cli) fn excerpt(answer: &Answer) -> String {
     // The gateway's errors, and MLflow's.
     if let (Some(code), Some(message)) = (word("reason").or(word("error_code")), word("message")) {
         let id = word("request_id").map_or_else(String::new, |id| format!(" (request {id})"));
-        return format!("{status} {code}: {}{id}", start_of(message.as_bytes()));
+        let message = one_line(message.as_bytes());
+        return format!("{status} {}", quoted(&format!("{code}: {message}{id}")));
     }
     let server = answer.header("server").map_or_else(String::new, |server| format!(" from {server}"));
     // Decoded and written anew: what is escaped in it is seen by the filter of the journal.
     let text = if json.is_null() { answer.body.clone() } else { json.to_string().into_bytes() };
-    format!("{status}{server}: {}", start_of(&text))
+    format!("{status}{}", quoted(&format!("{server}: {}", one_line(&text))))
 }
 
 /// A text of somebody else's on one line. The journal shortens it, when it has taken out what is secret.
 pub(in crate::cli) fn start_of(body: &[u8]) -> String {
+    quoted(&one_line(body))
+}
+
+fn one_line(body: &[u8]) -> String {
     let words = String::from_utf8_lossy(body).split_whitespace().collect::<Vec<_>>().join(" ");
     if words.is_empty() { "(no body)".to_owned() } else { words }
 }

@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Fault, Finding};
+use super::{Fault, Finding, quotation::harmless};
 use crate::cli::format::{Format, print};
 
 /// The most that is told of one thing, in characters.
@@ -91,10 +91,8 @@ impl Journal {
 
     /// What others say may hold the key, and orders to the terminal.
     fn harmless(&self, words: &str) -> String {
-        let words =
-            self.secrets.iter().fold(words.to_owned(), |words, secret| words.replace(secret, "(the key)"));
-        let printed = words.chars().map(|c| if c.is_control() { '\u{fffd}' } else { c });
-        let mut printed: String = printed.take(LONGEST + 1).collect();
+        let words = harmless(words, &self.secrets);
+        let mut printed: String = words.chars().take(LONGEST + 1).collect();
         if printed.chars().count() > LONGEST {
             printed.pop();
             printed.push('…');

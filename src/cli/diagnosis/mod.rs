@@ -5,6 +5,7 @@ mod certificate;
 mod http;
 mod journal;
 mod network;
+mod quotation;
 
 pub(super) use http::{Answer, Site, excerpt, start_of};
 pub(super) use journal::Journal;

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use awc::{body, http::Method};
 
 use super::Patient;
-use crate::cli::diagnosis::{Fault, Finding, Journal, Place, Site, excerpt};
+use crate::cli::diagnosis::{Fault, Finding, Journal, Place, Site, excerpt, start_of};
 
 impl Patient {
     pub(super) async fn edge(&self, journal: &mut Journal) -> Option<()> {
@@ -43,7 +43,7 @@ impl Patient {
             answer.map_err(|error| fault(format!("port 80 is open and does not answer: {error}")))?;
         let location = answer.header("location").unwrap_or_default();
         if answer.status.is_redirection() && location.starts_with("https://") {
-            Ok(((), format!("{} to {location}", answer.status.as_u16())))
+            Ok(((), format!("{} to {}", answer.status.as_u16(), start_of(location.as_bytes()))))
         } else {
             Err(fault(format!("http://… answers {}: keys would travel in the clear", excerpt(&answer))))
         }

@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use url::Url;
 
 use crate::{
-    cli::diagnosis::{Answer, Fault, Finding, Journal, Place, excerpt, speaks_tls},
+    cli::diagnosis::{Answer, Fault, Finding, Journal, Place, excerpt, speaks_tls, start_of},
     http_client::host_of,
     proxy::Proxy,
     resources::Resources,
@@ -108,7 +108,7 @@ impl Server<'_> {
                 let location =
                     answer.headers.get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
                 Err(Fault::new(
-                    format!("{url} redirects ({}) to {location}", status.as_u16()),
+                    format!("{url} redirects ({}) to {}", status.as_u16(), start_of(location.as_bytes())),
                     "a load balancer that turns http into https or one name into another stands there; a redirected \
                      upload would lose its body",
                     format!("as {written_as} the address that it redirects to, or MLflow's own behind it"),

@@ -1,0 +1,45 @@
+//! Keys of ours in what others wrote: put into a path, or given to something as its name.
+
+use std::borrow::Cow;
+
+/// What a key of ours begins with.
+const PREFIXES: [&str; 2] = ["hk_live_", "hk_test_"];
+/// Letters and digits behind it, and how many of them are the better part of a key.
+const WHOLE: usize = 33;
+const ENOUGH: usize = 16;
+
+/// The text without what is secret of the keys in it. All else stays, for whoever did something to a thing with such a
+/// name is to be found by it.
+pub(crate) fn without_keys(text: &str) -> Cow<'_, str> {
+    let mut told = Cow::Borrowed("");
+    let mut rest = text;
+    while let Some(at) = PREFIXES.iter().filter_map(|prefix| rest.find(prefix)).min() {
+        let (before, behind) = rest.split_at(at + PREFIXES[0].len());
+        let secret = behind.bytes().take(WHOLE).take_while(u8::is_ascii_alphanumeric).count();
+        told += before;
+        told += if secret < ENOUGH { &behind[..secret] } else { "…" };
+        rest = &behind[secret..];
+    }
+    told + rest
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_taken_out_and_names_stay() {
+        let secret = "0".repeat(33);
+        for (text, told) in [
+            (String::new(), ""),
+            ("runs/search".to_owned(), "runs/search"),
+            ("hk_test_".to_owned(), "hk_test_"),
+            ("a hk_test_example, hk_live_x".to_owned(), "a hk_test_example, hk_live_x"),
+            (format!("/a/hk_test_{secret}/b"), "/a/hk_test_…/b"),
+            (format!("hk_live_{secret}hk_live_{secret}é"), "hk_live_…hk_live_…é"),
+            (format!("é hk_test_example hk_live_{}", &secret[..16]), "é hk_test_example hk_live_…"),
+        ] {
+            assert_eq!(without_keys(&text), told, "{text}");
+        }
+    }
+}
