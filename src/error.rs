@@ -10,7 +10,9 @@ use actix_web::{
     HttpRequest, HttpResponse,
     http::{
         StatusCode,
-        header::{ALLOW, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE},
+        header::{
+            ALLOW, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
+        },
     },
 };
 use serde_json::json;
@@ -23,7 +25,7 @@ use crate::{
     head::{self, HeadError},
     limits::{Allowance, Of, TooMany},
     policy::{BodyError, Denied},
-    proxy::ProxyError,
+    proxy::{self, ProxyError},
     routing::RouteError,
     telemetry::Exchange,
 };
@@ -304,7 +306,8 @@ pub fn respond(error: &GatewayError, request: &HttpRequest) -> HttpResponse {
 
     let message = error.message();
     let mut response = HttpResponse::build(status);
-    response.insert_header((CACHE_CONTROL, "no-store")).insert_header((ERROR_SOURCE, "gateway"));
+    response.insert_header((CACHE_CONTROL, "no-store")).insert_header((VARY, proxy::VARYING));
+    response.insert_header((ERROR_SOURCE, "gateway"));
     if status == StatusCode::UNAUTHORIZED {
         response.append_header((WWW_AUTHENTICATE, "Bearer realm=\"hokusai-gateway\""));
         response.append_header((WWW_AUTHENTICATE, "Basic realm=\"hokusai-gateway\", charset=\"UTF-8\""));

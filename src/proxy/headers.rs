@@ -6,9 +6,9 @@
 use actix_web::{
     HttpRequest, HttpResponseBuilder,
     http::header::{
-        ACCEPT_ENCODING, AUTHORIZATION, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED, HOST,
-        HeaderMap, HeaderName, HeaderValue, LOCATION, RANGE, SERVER, SET_COOKIE, TE, TRAILER,
-        TRANSFER_ENCODING, TryIntoHeaderValue as _, UPGRADE, VIA,
+        ACCEPT_ENCODING, AUTHORIZATION, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, COOKIE, EXPECT, FORWARDED,
+        HOST, HeaderMap, HeaderName, HeaderValue, LOCATION, RANGE, SERVER, SET_COOKIE, TE, TRAILER,
+        TRANSFER_ENCODING, TryIntoHeaderValue as _, UPGRADE, VARY, VIA,
     },
     http::uri::{Authority, Uri},
 };
@@ -16,7 +16,7 @@ use actix_web_httpauth::headers::authorization::{Basic, Bearer};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use secrecy::ExposeSecret as _;
 
-use super::pool::Member;
+use super::{caching, egress, pool::Member};
 use crate::{
     head::PSEUDONYM,
     http_client::{Request, ResponseHead},
@@ -38,10 +38,18 @@ const KEY_ID: HeaderName = HeaderName::from_static("x-hokusai-key-id");
 /// Names that only the gateway may say to MLflow, whatever follows them.
 const OWN_PREFIXES: [&str; 2] = ["x-hokusai-", "x-forwarded-"];
 
-/// Headers that end here on the way to MLflow: credentials, what the gateway sets itself, and what would make a
-/// server behind us read another path, method or address than the one that was decided on.
-const NOT_FOR_UPSTREAM: [&str; 10] = [
+/// Of MLflow's own names, those that its clients send. The others are between its parts, and steer its AI gateway: past the
+/// guardrails, as somebody else (mlflow/gateway/constants.py, guardrails.py).
+const MLFLOWS_PREFIX: &str = "x-mlflow-";
+const OF_MLFLOWS_CLIENTS: [&str; 4] =
+    ["x-mlflow-client-version", "x-mlflow-experiment-id", "x-mlflow-run-id", "x-mlflow-workspace"];
+
+/// Headers that end here on the way to MLflow: credentials, for whomever they are meant, what the gateway sets itself, and
+/// what would make a server behind us read another path, method or address than the one that was decided on.
+const NOT_FOR_UPSTREAM: [&str; 12] = [
     "x-api-key",
+    "api-key",
+    "x-goog-api-key",
     "x-original-url",
     "x-rewrite-url",
     "x-real-ip",
@@ -77,7 +85,7 @@ impl Rules {
         }
     }
 
-    /// The host that MLflow is told, of a request with these headers.
+    /// The host that MLflow is told, of a request with these headers if they may say so.
     pub(super) fn host<'a>(
         &'a self,
         upstream_host: &'a HeaderValue,
@@ -92,7 +100,12 @@ impl Rules {
 
     /// Adds what every request has, whoever sends it.
     pub(super) fn of_gateway(&self, to: &mut Request) {
-        add(to, &AUTHORIZATION, self.authorization.as_ref());
+        self.of_gateway_in(&AUTHORIZATION, to);
+    }
+
+    /// The same, with MLflow's credential under this name.
+    fn of_gateway_in(&self, credential: &HeaderName, to: &mut Request) {
+        add(to, credential, self.authorization.as_ref());
         add(to, &VIA, Some(&self.via));
     }
 
@@ -109,8 +122,10 @@ impl Rules {
         let (from, client) = (request.headers(), exchange.client());
         let named = named_by_connection(from);
         let principal = grant.principal();
+        let calls_out = grant.route().calls_out();
+        let may_pass = if calls_out { egress::may_pass } else { may_pass_to_upstream };
         for (name, value) in from {
-            if may_pass_to_upstream(name)
+            if may_pass(name)
                 && (self.passes_cookies || *name != COOKIE)
                 && (principal.workspace.is_none() || *name != WORKSPACE)
                 && (!plain || ![ACCEPT_ENCODING, RANGE].contains(name))
@@ -120,8 +135,12 @@ impl Rules {
             }
         }
 
-        self.of_gateway(to);
+        let credential = if calls_out { egress::CREDENTIAL } else { AUTHORIZATION };
+        self.of_gateway_in(&credential, to);
         set_workspace(grant, to);
+        if calls_out {
+            return;
+        }
         add(to, &USER_ID, principal.user_id.as_deref().and_then(identity).as_ref());
         add(to, &KEY_ID, principal.key_id.as_deref().and_then(identity).as_ref());
         if let Some(address) = client.ip {
@@ -154,7 +173,8 @@ impl Rules {
         let named = options(connection.map(|(_, value)| value));
         for (name, value) in &head.fields {
             let ends_here = is_hop_by_hop(name)
-                || *name == CONTENT_LENGTH
+                || [CACHE_CONTROL, CONTENT_LENGTH, VARY].contains(name)
+                || caching::is_for_caches_alone(name)
                 || *name == X_REQUEST_ID
                 || name.as_str().starts_with("x-hokusai-")
                 || (*name == SERVER && !self.passes_server)
@@ -167,6 +187,10 @@ impl Rules {
                 if *name == LOCATION { public_location(value, from, told_host, route) } else { None };
             response.append_header((name.clone(), rewritten.unwrap_or_else(|| value.clone())));
         }
+        let said =
+            |of: HeaderName| head.fields.iter().filter(move |(name, _)| *name == of).map(|(_, value)| value);
+        response.append_header((CACHE_CONTROL, caching::control(said(CACHE_CONTROL))));
+        response.append_header((VARY, caching::vary(said(VARY))));
     }
 }
 
@@ -205,7 +229,9 @@ pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
 fn may_pass_to_upstream(name: &HeaderName) -> bool {
     let text = name.as_str();
     let set_by_us = [HOST, AUTHORIZATION, CONTENT_LENGTH, EXPECT, FORWARDED].contains(name);
+    let is_between_mlflows_parts = text.starts_with(MLFLOWS_PREFIX) && !OF_MLFLOWS_CLIENTS.contains(&text);
     !(set_by_us
+        || is_between_mlflows_parts
         || is_hop_by_hop(name)
         || NOT_FOR_UPSTREAM.contains(&text)
         || OWN_PREFIXES.iter().any(|prefix| text.starts_with(prefix)))

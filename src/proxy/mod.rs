@@ -2,9 +2,11 @@
 
 #[cfg(feature = "bench")]
 mod benching;
+mod caching;
 mod deadlines;
 mod direct;
 mod download;
+mod egress;
 mod error;
 mod headers;
 mod lookup;
@@ -30,6 +32,7 @@ use crate::{
     telemetry::{Call, Exchange},
     upstream::{Upstream, Upstreams},
 };
+pub(crate) use caching::VARYING;
 use deadlines::{Limits, Overdue, Progress, within};
 pub(crate) use direct::answer as direct_answer;
 use download::Download;
@@ -167,7 +170,9 @@ impl Proxy {
     ) -> Result<Response, ProxyError> {
         let Forwarded { grant, request, framing, meter, exchange } = forwarded;
         let (member, started) = (lease.member, Instant::now());
-        let host = self.headers.host(&member.host, Some(request.headers()));
+        // MLflow calls itself by the host that it is told (mlflow/server/asgi_utils.py), with what its guardrails look at.
+        let may_name_host = !grant.route().calls_out();
+        let host = self.headers.host(&member.host, may_name_host.then(|| request.headers()));
         let mut upstream = member.request(request.method(), grant.route().target(), host);
         // What is rewritten is read here.
         let plain = self.denies_direct && direct::is_advertised_by(grant.route().rule());

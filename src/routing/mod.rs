@@ -66,6 +66,12 @@ impl Route {
         self.is_artifact_stores
     }
 
+    /// Whether MLflow passes a request's headers on, to the provider of the model that is called. Told by its path as MLflow
+    /// does, for a row of the operator's may have another class.
+    pub fn calls_out(&self) -> bool {
+        self.path().starts_with("/gateway/")
+    }
+
     /// The row of the table that it was found by.
     pub fn rule(&self) -> &Rule {
         &self.rule

@@ -183,14 +183,13 @@ async fn no_key_gets_into_a_record_by_a_name_that_is_kept() {
         r#"{{"name": "m", "source": "s3://u:{key}@b/c?sig={key}", "alias": "{key}", "run_ids": ["{key}"]}}"#
     );
     stage.send("POST", "/api/2.0/mlflow/model-versions/create", &body).await;
-    stage.send("DELETE", &format!("/api/2.0/mlflow-artifacts/artifacts/{key}/a:%2F%2Fb%3Fc"), "").await;
+    stage.send("DELETE", &format!("/api/2.0/mlflow-artifacts/artifacts/{key}/a%3Fb"), "").await;
     let records = stage.until(4).await;
     assert!(!stage.text().contains(&key), "{}", stage.text());
     // What else there is of the names stays, or nobody would find what was done.
-    let expected =
-        json!({"name": "m", "source": "s3://b/c", "alias": "hk_test_…", "run_ids": ["hk_test_…"]});
+    let expected = json!({"name": "m", "source": "s3://b/c", "alias": "hk_test_…", "run_ids": ["hk_test_…"]});
     assert_eq!(records[2]["subject"], expected);
-    assert_eq!(records[3]["subject"], json!({"artifact_path": "hk_test_…/a://b?c"}));
+    assert_eq!(records[3]["subject"], json!({"artifact_path": "hk_test_…/a?b"}));
 }
 
 #[actix_web::test]

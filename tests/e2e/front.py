@@ -70,6 +70,7 @@ http {{
     proxy_request_buffering off;
     proxy_buffering off;
     proxy_http_version 1.1;
+    {around}
     server {{
         listen {listen};
         {inside}
@@ -78,15 +79,15 @@ http {{
 """
 
 
-def start_nginx(stack, inside: str, listen: str = "127.0.0.1:{port}") -> int:
-    """nginx with this inside its one server; the port that it listens on."""
+def start_nginx(stack, inside: str, listen: str = "127.0.0.1:{port}", around: str = "") -> int:
+    """nginx with this inside its one server, and that around it; the port that it listens on."""
     port = free_port()
     folder = stack.folder / f"nginx-{port}"
     folder.mkdir(parents=True)
     listen = listen.format(port=port)
     # Its workers must read what the test writes.
     user = "user root;" if os.geteuid() == 0 else ""
-    (folder / "nginx.conf").write_text(NGINX.format(user=user, folder=folder, listen=listen, inside=inside))
+    (folder / "nginx.conf").write_text(NGINX.format(user=user, folder=folder, listen=listen, inside=inside, around=around.format(folder=folder)))
     process = stack.start("nginx", ["nginx", "-c", str(folder / "nginx.conf"), "-g", "daemon off;", "-e", str(folder / "error.log")], {})
     host, port = listen.split()[0].rsplit(":", 1)
     stack.wait_for_port(process, "nginx", host.strip("[]"), int(port))
