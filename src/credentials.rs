@@ -5,8 +5,12 @@
 
 use std::fmt;
 
-use actix_web::http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use actix_web::http::{
+    header::{AUTHORIZATION, HeaderMap, HeaderValue},
+    uri::PathAndQuery,
+};
 use actix_web_httpauth::headers::authorization::{Basic, Scheme as _};
+use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 
 /// The longest key that is looked at, in bytes.
@@ -25,6 +29,12 @@ impl Credential {
     /// The key itself: visible ASCII, 1 to 512 bytes.
     pub fn key(&self) -> &str {
         self.key.expose_secret()
+    }
+
+    /// Whether a path and query has the key in it too, as clients of some providers put theirs into a query.
+    pub fn is_in(&self, target: &PathAndQuery) -> bool {
+        let decoded: Vec<u8> = percent_decode_str(target.as_str()).collect();
+        memchr::memmem::find(&decoded, self.key().as_bytes()).is_some()
     }
 
     /// How it was sent.

@@ -20,7 +20,7 @@ use super::{
 };
 use crate::{
     auth::{AuthError, Authenticated, Authenticator, Principal},
-    credentials,
+    credentials::{self, CredentialError},
     error::GatewayError,
     head,
     policy::{self, scopes},
@@ -118,6 +118,10 @@ async fn walk(
     tell("scopes_wanted", scopes::that_allow(rule.class).into_iter().map(Scope::word).collect());
 
     let credential = credentials::extract(&head.headers)?;
+    // MLflow passes the query on, too.
+    if route.calls_out() && credential.is_in(route.target()) {
+        return Err(CredentialError::Ambiguous.into());
+    }
     let sent_as = credential.source();
     let authenticator = Authenticator::new(&resources.keys, resources.auth_tls.as_ref());
     let caller = authenticator.authenticate(&credential, None).await;

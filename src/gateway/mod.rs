@@ -34,7 +34,7 @@ use crate::{
     auth::{AuthError, Authenticator, Principal},
     client_ip::{self, Client},
     connection::Connection,
-    credentials,
+    credentials::{self, CredentialError},
     error::{self, GatewayError},
     head,
     health::Health,
@@ -157,6 +157,10 @@ impl Gateway {
             exchange.routed(route.class().word());
         }
         let credential = credentials::extract(head.headers())?;
+        // MLflow passes the query on, too.
+        if route.calls_out() && credential.is_in(route.target()) {
+            return Err(CredentialError::Ambiguous.into());
+        }
         let sent_as = credential.source();
         let began = Instant::now();
         let caller = self.authenticator.authenticate(&credential, client_ip).await;

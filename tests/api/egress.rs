@@ -121,3 +121,22 @@ async fn what_steers_mlflow_never_passes_and_what_its_clients_say_does() {
         }
     }
 }
+
+#[actix_web::test]
+async fn a_key_that_would_go_on_in_a_query_goes_nowhere() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = GatewayBuilder::default().scopes(&["mlflow:gateway_invoke"]).start(&mlflow).await;
+    let proxied = "/api/mlflow/gateway/proxy/e/v1/anything";
+    let encoded = gateway.key.replace('_', "%5f");
+    for target in [
+        format!("{proxied}?key={}", gateway.key),
+        format!("{proxied}?alt=sse&key={encoded}"),
+        format!("{proxied}/{}", gateway.key),
+    ] {
+        let response = ask(gateway.address, gateway.request("POST", &target, "")).await;
+        assert_eq!((response.status, response.reason().as_str()), (400, "credential_ambiguous"), "{target}");
+        assert!(mlflow.requests().is_empty(), "{target}");
+    }
+    let response = ask(gateway.address, gateway.request("POST", &format!("{proxied}?alt=sse"), "")).await;
+    assert_eq!((response.status, mlflow.requests().len()), (200, 1));
+}
