@@ -38,6 +38,15 @@ impl Breaker {
         Some(Attempt { breaker: Some(Arc::clone(self)) })
     }
 
+    /// Whether it would let nobody try just now.
+    pub(crate) fn is_open(&self) -> bool {
+        match *self.state() {
+            State::Closed { .. } => false,
+            State::Open { until } => until > Instant::now(),
+            State::HalfOpen => true,
+        }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -1,32 +1,24 @@
 //! The way from a key to the auth service's word on it: memory, then one flight for all who ask: Redis, the guard, the
 //! service; and what is remembered from before, if nobody can be asked.
 
-use std::{
-    net::IpAddr,
-    rc::Rc,
-    sync::{Arc, Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::{net::IpAddr, rc::Rc, sync::Arc, time::Instant};
 
 use jiff::Timestamp;
 
 use super::{
     Answered, AuthError, Authenticated, Principal, Rejection, ServiceFault,
     cache::{Remembered, Shared, SharedVerdict, VerdictCache},
-    fingerprint::{Fingerprint, Pepper},
+    fingerprint::{Fingerprint, KeyDigest, Pepper},
     flight::Flights,
     guard::{Asker, Ended, Guard, Refused},
     revocation::EVERYTHING,
-    service::ServiceVerifier,
+    service::{ServiceVerifier, Warnings},
 };
 use crate::{
     redis::Redis,
     settings::{Auth, AuthService},
     telemetry::{Lookup, Metrics, Tier, Validation},
 };
-
-/// Time between two warnings about the service.
-const BETWEEN_WARNINGS: Duration = Duration::from_secs(10);
 
 type Verdict = Result<Authenticated, AuthError>;
 
@@ -35,20 +27,19 @@ type Verdict = Result<Authenticated, AuthError>;
 pub struct Decisions {
     pepper: Pepper,
     service_id: String,
-    ttl: Duration,
     cache: VerdictCache,
     shared: Option<Shared>,
-    /// Named by the epoch too: who asks after a revocation does not board a flight from before it.
-    flights: Arc<Flights<(Fingerprint, u64), Verdict>>,
+    /// Each verdict with the epoch in which it was asked for.
+    flights: Arc<Flights<Fingerprint, (u64, Verdict)>>,
     guard: Guard,
     warnings: Warnings,
     metrics: Metrics,
 }
 
 /// A question about one key.
-#[derive(Clone)]
 struct Question {
     fingerprint: Fingerprint,
+    digest: KeyDigest,
     /// The revocations that were known when it was asked.
     epoch: u64,
     key: String,
@@ -67,7 +58,6 @@ impl Decisions {
         let pepper = auth.pepper.as_ref().map_or_else(Pepper::random, Pepper::new);
         Arc::new(Self {
             service_id: service.service_id.clone(),
-            ttl: auth.cache.ttl,
             cache: VerdictCache::new(&auth.cache),
             shared: redis.map(|redis| Shared::new(redis, pepper.clone(), auth.cache.clone())),
             flights: Arc::default(),
@@ -88,38 +78,39 @@ impl Decisions {
     ) -> Verdict {
         // The service is told the client's address, so its verdict may depend on it.
         let fingerprint = self.pepper.fingerprint(key, &self.service_id, client_ip);
-        let epoch = self.cache.epoch();
-        let known = match self.cache.get(&fingerprint) {
-            Remembered::Accepted(principal) => {
-                self.metrics.key_looked_up(Tier::Memory, Lookup::Hit);
-                return Ok(Authenticated { principal, answered: Answered::Memory });
-            }
-            Remembered::Refused => {
-                self.metrics.key_looked_up(Tier::Memory, Lookup::Negative);
-                return Err(AuthError::Rejected(Rejection::ByService(None)));
-            }
-            Remembered::Stale(principal) => Some(principal),
-            Remembered::Nothing => None,
-        };
-        let remembered = known.is_some();
-        let question = Question { fingerprint, epoch, key: key.to_owned(), client_ip, known };
-        let verdict = self.fetch(service, question).await;
-        self.metrics.key_looked_up(Tier::Memory, stale_or_miss(remembered, &verdict));
-        verdict
-    }
-
-    /// The answer of one flight for all who ask meanwhile.
-    async fn fetch(self: &Arc<Self>, service: &Rc<ServiceVerifier>, question: Question) -> Verdict {
-        let flight = (question.fingerprint, question.epoch);
-        // A flight dies with the worker that it was begun on; then this one begins another.
+        // A flight dies with the worker that it was begun on, or its key is revoked meanwhile; then another is begun.
         for _ in 0..2 {
-            let (decisions, service, question) = (Arc::clone(self), Rc::clone(service), question.clone());
-            let find = || async move { decisions.find(&service, question).await };
-            if let Some(verdict) = self.flights.join(flight, find).await {
+            let epoch = self.cache.epoch();
+            let known = match self.cache.get(&fingerprint) {
+                Remembered::Accepted(principal) => {
+                    self.metrics.key_looked_up(Tier::Memory, Lookup::Hit);
+                    return Ok(Authenticated { principal, answered: Answered::Memory });
+                }
+                Remembered::Refused(known) => {
+                    self.metrics.key_looked_up(Tier::Memory, Lookup::Negative);
+                    return Err(AuthError::Rejected(Rejection::ByService(known)));
+                }
+                Remembered::Stale(principal) => Some(principal),
+                Remembered::Nothing => None,
+            };
+            let (remembered, digest) = (known.is_some(), self.pepper.key_digest(key, &self.service_id));
+            let question = Question { fingerprint, digest, epoch, key: key.to_owned(), client_ip, known };
+            let (decisions, service) = (Arc::clone(self), Rc::clone(service));
+            let find = || async move { (epoch, decisions.find(&service, question).await) };
+            let Some((epoch, verdict)) = self.flights.join(fingerprint, find).await else { continue };
+            if !self.is_revoked_since(&verdict, &digest, epoch) {
+                self.metrics.key_looked_up(Tier::Memory, stale_or_miss(remembered, &verdict));
                 return verdict;
             }
         }
-        self.known_before(&question, ServiceFault::Abandoned)
+        Err(AuthError::Unavailable(ServiceFault::Abandoned))
+    }
+
+    fn is_revoked_since(&self, verdict: &Verdict, digest: &KeyDigest, epoch: u64) -> bool {
+        let accepted = verdict.as_ref().ok();
+        accepted.is_some_and(|accepted| {
+            self.cache.is_revoked_since(&digest.revoked_as(&accepted.principal), epoch)
+        })
     }
 
     /// Forgets what this process accepted.
@@ -127,13 +118,13 @@ impl Decisions {
         self.cache.clear();
     }
 
-    /// Ends a key id, or all of them: for this process, and by word left in Redis for those that have yet to look.
-    pub(super) fn revoke(&self, key_id: &str) {
-        self.cache.revoke(key_id);
+    /// Ends a key by its name, or all: for this process, and by word left in Redis for those that have yet to look.
+    pub(super) fn revoke(&self, name: &str) {
+        self.cache.revoke(name);
         if let Some(shared) = &self.shared {
-            shared.revoke(key_id);
+            shared.revoke(name);
         }
-        tracing::info!(key_id, "revoked");
+        tracing::info!(key_id = name, "revoked");
     }
 
     /// Believes nothing from before now, for what was revoked meanwhile is not known.
@@ -144,11 +135,15 @@ impl Decisions {
     /// What no memory of this process answers: Redis, then the service, then what is too old, if nobody can be asked.
     async fn find(&self, service: &ServiceVerifier, question: Question) -> Verdict {
         let Some(shared) = &self.shared else { return self.ask_or_recall(service, &question).await };
-        let found = shared.get(question.fingerprint).await;
-        let found = found.filter(|found| !self.cache.is_void(&found.principal, found.asked_at));
-        if let Some(SharedVerdict { principal, fresh_for: Some(fresh_for), .. }) = found {
+        let Question { fingerprint, digest, epoch, .. } = question;
+        let found = shared.get(fingerprint, digest).await;
+        let found =
+            found.filter(|found| !self.cache.is_void(&digest.revoked_as(&found.principal), found.asked_at));
+        if let Some(SharedVerdict { principal, age, is_fresh: true, .. }) = found {
             self.metrics.key_looked_up(Tier::Redis, Lookup::Hit);
-            self.cache.accept(question.fingerprint, Arc::clone(&principal), fresh_for, question.epoch);
+            if let Some(asked) = Instant::now().checked_sub(age) {
+                self.cache.accept(fingerprint, digest, Arc::clone(&principal), asked, epoch);
+            }
             return Ok(Authenticated { principal, answered: Answered::Redis });
         }
         let (in_redis, in_memory) = (found.map(|found| found.principal), question.known);
@@ -159,37 +154,37 @@ impl Decisions {
         verdict
     }
 
+    /// What was known before counts where the service failed or is left alone for that; not where it was not asked for a
+    /// reason of ours, nor where it vouches for another service. (Whether the key was revoked since, `verdict` looks.)
     async fn ask_or_recall(&self, service: &ServiceVerifier, question: &Question) -> Verdict {
-        match self.ask(service, question).await {
-            Ok(principal) => Ok(Authenticated { principal, answered: Answered::Service }),
-            // It did answer, and vouches for another service: what it said before is no longer so.
-            Err(error @ AuthError::Unavailable(ServiceFault::OtherService { .. })) => Err(error),
-            Err(AuthError::Unavailable(fault)) => self.known_before(question, fault),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// What was known before, for nobody can be asked; unless something was revoked since.
-    fn known_before(&self, question: &Question, fault: ServiceFault) -> Verdict {
-        match &question.known {
-            Some(principal) if self.cache.epoch() == question.epoch => {
-                Ok(Authenticated { principal: Arc::clone(principal), answered: Answered::Stale })
+        match (self.ask(service, question).await, &question.known) {
+            (Ok(principal), _) => Ok(Authenticated { principal, answered: Answered::Service }),
+            (Err(AuthError::Unavailable(fault)), Some(principal)) if fault.is_outage() => {
+                let before = Authenticated { principal: Arc::clone(principal), answered: Answered::Stale };
+                let is_void = self.is_revoked_since(&Ok(before.clone()), &question.digest, question.epoch);
+                if is_void { Err(AuthError::Unavailable(fault)) } else { Ok(before) }
             }
-            _ => Err(AuthError::Unavailable(fault)),
+            (Err(error), _) => Err(error),
         }
     }
 
-    /// Asks the service, if the guard lets it, and remembers a definite answer.
+    /// Asks the service, when the guard lets it, and remembers a definite answer.
     async fn ask(&self, service: &ServiceVerifier, question: &Question) -> Result<Arc<Principal>, AuthError> {
-        let Question { fingerprint, epoch, key, client_ip, known } = question;
+        let Question { fingerprint, digest, epoch, key, client_ip, known } = question;
         let asker = if known.is_some() { Asker::Known } else { Asker::Stranger(*client_ip) };
-        let call = self.guard.admit(asker).map_err(|refused| match refused {
+        let deadline = service.deadline();
+        let call = self.guard.admit(asker, deadline).await.map_err(|refused| match refused {
             Refused::TooManyFailures(retry_after) => AuthError::TooManyFailures { retry_after },
             Refused::Busy => AuthError::Unavailable(ServiceFault::Busy),
             Refused::BreakerOpen => AuthError::Unavailable(ServiceFault::BreakerOpen),
         })?;
         let (asked_at, began) = (Timestamp::now(), Instant::now());
-        let answer = service.verify(key, *client_ip).await;
+        let answer = service.verify(key, *client_ip, deadline).await;
+        if call.has_waited && matches!(answer, Err(AuthError::Unavailable(ServiceFault::Timeout))) {
+            // It had what our own limits left of its time.
+            call.ended(Ended::CutShort);
+            return Err(AuthError::Unavailable(ServiceFault::Busy));
+        }
         let outcome = match &answer {
             Ok(_) => Validation::Accepted,
             Err(AuthError::Rejected(_)) => Validation::Rejected,
@@ -200,19 +195,15 @@ impl Decisions {
             Ok(principal) => {
                 call.ended(Ended::Accepted);
                 let principal = Arc::new(principal);
-                self.cache.accept(*fingerprint, Arc::clone(&principal), self.ttl, *epoch);
+                self.cache.accept(*fingerprint, *digest, Arc::clone(&principal), began, *epoch);
                 if let Some(shared) = &self.shared {
-                    shared.accept(*fingerprint, &principal, asked_at);
+                    shared.accept(*fingerprint, *digest, &principal, asked_at);
                 }
                 Ok(principal)
             }
             Err(AuthError::Rejected(_)) => {
                 call.ended(Ended::Rejected);
-                self.cache.refuse(*fingerprint);
-                if let Some(shared) = &self.shared {
-                    shared.refuse(*fingerprint);
-                }
-                Err(AuthError::Rejected(Rejection::ByService(known.clone())))
+                Err(AuthError::Rejected(Rejection::ByService(self.refused(question).await)))
             }
             Err(error) => {
                 if let AuthError::Unavailable(fault) = &error {
@@ -222,6 +213,28 @@ impl Decisions {
                 Err(error)
             }
         }
+    }
+
+    /// Remembers a refusal, and tells whose key it was. A definite no is one everywhere: it ends a key that was good before
+    /// for every address and in every instance.
+    async fn refused(&self, question: &Question) -> Option<Arc<Principal>> {
+        let Question { fingerprint, digest, known, .. } = question;
+        let in_memory = self.cache.take_known(digest).or_else(|| known.clone());
+        let known = match (&self.shared, in_memory) {
+            (Some(shared), None) => shared.known(*digest).await,
+            (_, in_memory) => in_memory,
+        };
+        self.cache.refuse(*fingerprint, known.clone());
+        if let Some(principal) = &known {
+            self.revoke(&digest.revoked_as(principal));
+        }
+        if let Some(shared) = &self.shared {
+            shared.refuse(*fingerprint, *digest);
+            if let Some(principal) = &known {
+                shared.publish(digest.revoked_as(principal));
+            }
+        }
+        known
     }
 }
 
@@ -235,21 +248,8 @@ impl Decisions {
     /// Remembers a key as if the auth service had vouched for it.
     pub fn remember(&self, key: &str, client_ip: Option<IpAddr>, principal: Principal) {
         let fingerprint = self.pepper.fingerprint(key, &self.service_id, client_ip);
-        self.cache.accept(fingerprint, Arc::new(principal), self.ttl, self.cache.epoch());
-    }
-}
-
-/// Says once in a while why the service gives no verdicts: those who are served from before see nothing of it.
-#[derive(Debug, Default)]
-struct Warnings(Mutex<Option<Instant>>);
-
-impl Warnings {
-    fn warn(&self, fault: &ServiceFault) {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_none_or(|last| last.elapsed() >= BETWEEN_WARNINGS) {
-            *last = Some(Instant::now());
-            tracing::warn!(error = %fault, "the auth service gave no verdict");
-        }
+        let digest = self.pepper.key_digest(key, &self.service_id);
+        self.cache.accept(fingerprint, digest, Arc::new(principal), Instant::now(), self.cache.epoch());
     }
 }
 

@@ -7,6 +7,8 @@ use rand::RngExt as _;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256, Sha512};
 
+use super::Principal;
+
 /// The secret that fingerprints are keyed with; its Debug output does not show it.
 #[derive(Clone)]
 pub(super) struct Pepper(Hmac<Sha256>);
@@ -29,6 +31,11 @@ impl Pepper {
     pub(super) fn fingerprint(&self, key: &str, service_id: &str, client_ip: Option<IpAddr>) -> Fingerprint {
         let client_ip = client_ip.map(|address| address.to_string()).unwrap_or_default();
         Fingerprint(self.mac("verdict", &[key.as_bytes(), service_id.as_bytes(), client_ip.as_bytes()]))
+    }
+
+    /// The name of a key alone, wherever it is used from: what ends its verdicts must find all of them.
+    pub(super) fn key_digest(&self, key: &str, service_id: &str) -> KeyDigest {
+        KeyDigest(self.mac("key", &[key.as_bytes(), service_id.as_bytes()]))
     }
 
     /// The MAC of `parts` for a purpose.
@@ -74,6 +81,40 @@ impl fmt::Debug for Fingerprint {
     }
 }
 
+/// HMAC-SHA256 of a key and its service.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct KeyDigest([u8; 32]);
+
+/// What a digest begins with where a key id could stand.
+const DIGEST: &str = "key-digest:";
+
+impl KeyDigest {
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// Under what name the key is revoked: its id, or where the service gives it none, this digest.
+    pub(super) fn revoked_as(&self, principal: &Principal) -> String {
+        match &principal.key_id {
+            Some(key_id) => key_id.clone(),
+            None => format!("{DIGEST}{}", hex::encode(self.0)),
+        }
+    }
+
+    /// The digest that a key without an id is revoked by.
+    pub(super) fn in_name(name: &str) -> Option<Self> {
+        let mut digest = [0; 32];
+        hex::decode_to_slice(name.strip_prefix(DIGEST)?, &mut digest).ok()?;
+        Some(Self(digest))
+    }
+}
+
+impl fmt::Debug for KeyDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("KeyDigest(…)")
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,5 +136,18 @@ mod tests {
             assert!(names[at + 1..].iter().all(|other| other != name), "{at}");
         }
         assert_eq!(names[0], pepper.fingerprint("key", "platform", None));
+    }
+
+    #[test]
+    fn a_key_is_revoked_by_its_id_or_by_a_digest_that_is_found_again() {
+        let pepper = Pepper::random();
+        let (digest, other) = (pepper.key_digest("key", "platform"), pepper.key_digest("kez", "platform"));
+        let named = Principal { key_id: Some("k-1".to_owned()), ..Principal::default() };
+        assert_eq!(digest.revoked_as(&named), "k-1");
+        let name = digest.revoked_as(&Principal::default());
+        assert!(KeyDigest::in_name(&name) == Some(digest) && digest != other);
+        for name in ["k-1", "*", "", "key-digest:", "key-digest:00", &name[1..]] {
+            assert_eq!(KeyDigest::in_name(name), None, "{name}");
+        }
     }
 }

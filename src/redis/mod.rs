@@ -8,7 +8,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deadpool_redis::redis::{RedisError, Script, aio::PubSub, cmd};
+use deadpool_redis::redis::{ErrorKind, RedisError, Script, aio::PubSub, cmd};
 use secrecy::ExposeSecret as _;
 use tokio::{sync::Semaphore, time::timeout};
 
@@ -86,7 +86,7 @@ impl Redis {
         let answers = outcome.as_ref().map_or_else(is_a_refusal, |_| true);
         attempt.ended(answers);
         self.found(answers);
-        outcome.inspect_err(|error| tracing::debug!(%error, "Redis did not help")).ok()
+        outcome.inspect_err(|error| tracing::debug!(error = told(error), "Redis did not help")).ok()
     }
 
     /// Does once each thing that the gateway does, whatever happened before: writes, reads, a script, a subscription.
@@ -107,6 +107,7 @@ impl Redis {
                 .invoke_async::<()>(&mut redis)
                 .await?;
             cmd("UNLINK").arg(TRIAL).query_async::<()>(&mut redis).await?;
+            cmd("PUBLISH").arg(TRIAL).arg(1).query_async::<()>(&mut redis).await?;
             self.subscribe(channel).await?;
             Ok(took)
         };
@@ -159,7 +160,29 @@ fn into_redis_error(error: impl std::fmt::Display) -> RedisError {
     RedisError::from(std::io::Error::other(error.to_string()))
 }
 
+/// What is told of an error: those of the client's parser quote the value that they cannot read.
+fn told(error: &RedisError) -> String {
+    match error.kind() {
+        ErrorKind::Parse | ErrorKind::UnexpectedReturnType => error.category().to_owned(),
+        _ => error.to_string(),
+    }
+}
+
 /// Whether Redis answers, if only to say no to this one command: it is full, a replica, or holds something else there.
 fn is_a_refusal(error: &RedisError) -> bool {
     matches!(error.code(), Some("OOM" | "READONLY" | "WRONGTYPE" | "NOPERM"))
+}
+
+#[cfg(test)]
+mod tests {
+    use deadpool_redis::redis::{Value, from_redis_value};
+
+    use super::*;
+
+    #[test]
+    fn no_value_is_told_with_an_error() {
+        let value = Value::BulkString(b"S3CR3T".to_vec());
+        let error = RedisError::from(from_redis_value::<Vec<u64>>(value).unwrap_err());
+        assert!(error.to_string().contains("S3CR3T") && !told(&error).contains("S3CR3T"), "{}", told(&error));
+    }
 }

@@ -6,15 +6,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use deadpool_redis::redis::{cmd, pipe};
+use deadpool_redis::redis::{RedisError, cmd, pipe};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     auth::{
         Principal,
-        fingerprint::{Fingerprint, Pepper},
-        revocation::EVERYTHING,
+        fingerprint::{Fingerprint, KeyDigest, Pepper},
+        revocation::{CHANNEL, EVERYTHING},
     },
     redis::{Connection, Redis},
     settings::AuthCache,
@@ -23,6 +23,9 @@ use crate::{
 /// The only version that is read; the first byte of a value.
 const VERSION: u8 = 2;
 const MAC_LENGTH: usize = 32;
+/// What values are for: a verdict, or whose a key is.
+const VERDICT: &str = "value";
+const KNOWN: &str = "known";
 /// The longest value that is read, in bytes; longer ones are cut off and therefore not believed.
 const MAX_VALUE: isize = 16 * 1024;
 /// By how much the clocks of two instances may differ.
@@ -41,8 +44,9 @@ pub(in crate::auth) struct Shared {
 pub(in crate::auth) struct SharedVerdict {
     pub(in crate::auth) principal: Arc<Principal>,
     pub(in crate::auth) asked_at: Timestamp,
-    /// How long it is still believed without asking; `None` if it is not.
-    pub(in crate::auth) fresh_for: Option<Duration>,
+    pub(in crate::auth) age: Duration,
+    /// Whether it is believed without asking.
+    pub(in crate::auth) is_fresh: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -58,18 +62,17 @@ impl Shared {
     }
 
     /// Another instance's verdict, as far as Redis says so in time; not older than may be served at all.
-    pub(in crate::auth) async fn get(&self, fingerprint: Fingerprint) -> Option<SharedVerdict> {
+    pub(in crate::auth) async fn get(
+        &self,
+        fingerprint: Fingerprint,
+        key: KeyDigest,
+    ) -> Option<SharedVerdict> {
         let (pepper, revoked_key) = (self.pepper.clone(), self.revoked_key(EVERYTHING));
         let find = move |mut redis: Connection| async move {
-            let mut value = cmd("GETRANGE");
-            value.arg(verdict_key(&fingerprint)).arg(0).arg(MAX_VALUE - 1);
-            let value: Vec<u8> = value.query_async(&mut redis).await?;
-            let Some(value) = open(&pepper, &fingerprint, &value) else { return Ok(None) };
+            let value = read(&mut redis, verdict_key(&fingerprint)).await?;
+            let Some(value) = open(&pepper, VERDICT, fingerprint.as_bytes(), &value) else { return Ok(None) };
             let mut marks = pipe();
-            marks.get(revoked_key);
-            if let Some(key_id) = &value.principal.key_id {
-                marks.get(revoked_key_of(&pepper, key_id));
-            }
+            marks.get(revoked_key).get(revoked_key_of(&pepper, &key.revoked_as(&value.principal)));
             let marks: Vec<Option<Vec<u8>>> = marks.query_async(&mut redis).await?;
             let revoked = marks.into_iter().flatten().any(|mark| is_void(value.asked_at, parse_mark(&mark)));
             Ok((!revoked).then_some(value))
@@ -79,46 +82,70 @@ impl Shared {
         if principal.expires_at.is_some_and(|at| at <= Timestamp::now()) {
             return None;
         }
-
         let age = Timestamp::now().duration_since(asked_at);
-        let left = |of: Duration| {
-            let of = SignedDuration::try_from(of).unwrap_or(SignedDuration::MAX);
-            Duration::try_from(of.saturating_sub(age)).ok().filter(|left| !left.is_zero())
-        };
         // From the future: a clock that is wrong by more than may be.
         if age < SignedDuration::ZERO.saturating_sub(SKEW) {
             return None;
         }
-        left(self.settings.ttl + self.settings.stale_ttl)?;
-        let fresh_for = left(self.settings.ttl);
-        Some(SharedVerdict { principal: Arc::new(principal), asked_at, fresh_for })
+        let age = Duration::try_from(age).unwrap_or_default();
+        let AuthCache { ttl, stale_ttl, .. } = self.settings;
+        (age < ttl + stale_ttl).then(|| SharedVerdict {
+            principal: Arc::new(principal),
+            asked_at,
+            age,
+            is_fresh: age < ttl,
+        })
     }
 
-    /// Leaves a verdict for the others. Nobody waits for it, nor for what follows.
+    /// Whose `key` was, wherever in the fleet it was used from.
+    pub(in crate::auth) async fn known(&self, key: KeyDigest) -> Option<Arc<Principal>> {
+        let pepper = self.pepper.clone();
+        let find = move |mut redis: Connection| async move {
+            let value = read(&mut redis, known_key(&key)).await?;
+            Ok(open(&pepper, KNOWN, key.as_bytes(), &value))
+        };
+        self.redis.ask(find).await?.map(|value| Arc::new(value.principal))
+    }
+
+    /// Leaves a verdict for the others, and whose the key is. Nobody waits for it, nor for what follows.
     pub(in crate::auth) fn accept(
         &self,
         fingerprint: Fingerprint,
+        key: KeyDigest,
         principal: &Principal,
         asked_at: Timestamp,
     ) {
         let value = Value { principal: principal.clone(), asked_at };
-        if let Some(value) = seal(&self.pepper, &fingerprint, &value) {
-            self.set(verdict_key(&fingerprint), value, self.settings.ttl + self.settings.stale_ttl);
+        let lifetime = self.settings.ttl + self.settings.stale_ttl;
+        if let Some(value) = seal(&self.pepper, KNOWN, key.as_bytes(), &value) {
+            self.set(known_key(&key), value, lifetime);
+        }
+        if let Some(value) = seal(&self.pepper, VERDICT, fingerprint.as_bytes(), &value) {
+            self.set(verdict_key(&fingerprint), value, lifetime);
         }
     }
 
-    pub(in crate::auth) fn refuse(&self, fingerprint: Fingerprint) {
+    pub(in crate::auth) fn refuse(&self, fingerprint: Fingerprint, key: KeyDigest) {
         self.redis.tell(move |mut redis| async move {
-            cmd("UNLINK").arg(verdict_key(&fingerprint)).query_async(&mut redis).await
+            // One by one, for a cluster has them in two places.
+            cmd("UNLINK").arg(verdict_key(&fingerprint)).query_async::<()>(&mut redis).await?;
+            cmd("UNLINK").arg(known_key(&key)).query_async(&mut redis).await
         });
     }
 
-    /// Leaves word for every instance that has yet to look: verdicts on this key id (`*`: on all) from before now are
+    /// Tells every instance that listens.
+    pub(in crate::auth) fn publish(&self, name: String) {
+        self.redis.tell(move |mut redis| async move {
+            cmd("PUBLISH").arg(CHANNEL).arg(name).query_async(&mut redis).await
+        });
+    }
+
+    /// Leaves word for every instance that has yet to look: verdicts under this name (`*`: all) from before now are
     /// void.
-    pub(in crate::auth) fn revoke(&self, key_id: &str) {
+    pub(in crate::auth) fn revoke(&self, name: &str) {
         let now = Timestamp::now().as_millisecond().to_string();
         let lifetime = self.settings.ttl + self.settings.stale_ttl + Duration::from_secs(60);
-        self.set(self.revoked_key(key_id), now.into_bytes(), lifetime);
+        self.set(self.revoked_key(name), now.into_bytes(), lifetime);
     }
 
     fn set(&self, key: String, value: Vec<u8>, lifetime: Duration) {
@@ -129,14 +156,19 @@ impl Shared {
         });
     }
 
-    fn revoked_key(&self, key_id: &str) -> String {
-        revoked_key_of(&self.pepper, key_id)
+    fn revoked_key(&self, name: &str) -> String {
+        revoked_key_of(&self.pepper, name)
     }
 }
 
-fn revoked_key_of(pepper: &Pepper, key_id: &str) -> String {
+/// As much of a value as is read.
+async fn read(redis: &mut Connection, key: String) -> Result<Vec<u8>, RedisError> {
+    cmd("GETRANGE").arg(key).arg(0).arg(MAX_VALUE - 1).query_async(redis).await
+}
+
+fn revoked_key_of(pepper: &Pepper, name: &str) -> String {
     // The braces put all of them into one slot of a cluster, so that they can be asked for together.
-    format!("hokusai:{{revoked}}:{}", hex::encode(pepper.mac("revoked", &[key_id.as_bytes()])))
+    format!("hokusai:{{revoked}}:{}", hex::encode(pepper.mac("revoked", &[name.as_bytes()])))
 }
 
 /// Whether a verdict that was asked for at `asked_at` is older than a revocation. A mark that is none voids it.
@@ -152,16 +184,21 @@ fn verdict_key(fingerprint: &Fingerprint) -> String {
     format!("hokusai:verdict:{}", hex::encode(fingerprint.as_bytes()))
 }
 
-fn seal(pepper: &Pepper, fingerprint: &Fingerprint, value: &Value) -> Option<Vec<u8>> {
+fn known_key(key: &KeyDigest) -> String {
+    format!("hokusai:known:{}", hex::encode(key.as_bytes()))
+}
+
+/// `purpose` and `name` are those of the key that it is stored under.
+fn seal(pepper: &Pepper, purpose: &str, name: &[u8], value: &Value) -> Option<Vec<u8>> {
     let body = serde_json::to_vec(value).ok()?;
-    let mac = pepper.mac("value", &[fingerprint.as_bytes(), &body]);
+    let mac = pepper.mac(purpose, &[name, &body]);
     Some([&[VERSION], mac.as_slice(), &body].concat())
 }
 
-fn open(pepper: &Pepper, fingerprint: &Fingerprint, value: &[u8]) -> Option<Value> {
+fn open(pepper: &Pepper, purpose: &str, name: &[u8], value: &[u8]) -> Option<Value> {
     let (&VERSION, rest) = value.split_first()? else { return None };
     let (mac, body) = rest.split_at_checked(MAC_LENGTH)?;
-    if !pepper.verifies("value", &[fingerprint.as_bytes(), body], mac) {
+    if !pepper.verifies(purpose, &[name, body], mac) {
         return None;
     }
     serde_json::from_slice(body).ok()
@@ -172,11 +209,12 @@ fn open(pepper: &Pepper, fingerprint: &Fingerprint, value: &[u8]) -> Option<Valu
 pub fn fuzz(bytes: &[u8]) {
     let pepper = Pepper::new(&"a pepper of the fuzzer's".to_owned().into());
     let fingerprint = pepper.fingerprint("key", "platform", None);
-    assert!(open(&pepper, &fingerprint, bytes).is_none());
+    assert!(open(&pepper, VERDICT, fingerprint.as_bytes(), bytes).is_none());
     if let Ok(value) = serde_json::from_slice::<Value>(bytes)
-        && let Some(sealed) = seal(&pepper, &fingerprint, &value)
+        && let Some(sealed) = seal(&pepper, VERDICT, fingerprint.as_bytes(), &value)
     {
-        let opened = open(&pepper, &fingerprint, &sealed).map(|opened| (opened.principal, opened.asked_at));
+        let opened = open(&pepper, VERDICT, fingerprint.as_bytes(), &sealed)
+            .map(|opened| (opened.principal, opened.asked_at));
         assert_eq!(opened, Some((value.principal, value.asked_at)));
     }
 }
@@ -202,8 +240,8 @@ mod tests {
     fn a_value_is_read_as_it_was_written() {
         let pepper = Pepper::random();
         let fingerprint = pepper.fingerprint("key", "platform", None);
-        let sealed = seal(&pepper, &fingerprint, &value()).unwrap();
-        let opened = open(&pepper, &fingerprint, &sealed).unwrap();
+        let sealed = seal(&pepper, VERDICT, fingerprint.as_bytes(), &value()).unwrap();
+        let opened = open(&pepper, VERDICT, fingerprint.as_bytes(), &sealed).unwrap();
         assert_eq!((opened.principal, opened.asked_at), (value().principal, value().asked_at));
     }
 
@@ -211,16 +249,23 @@ mod tests {
     fn what_was_not_made_here_for_this_key_is_no_value() {
         let pepper = Pepper::random();
         let fingerprint = pepper.fingerprint("key", "platform", None);
-        let sealed = seal(&pepper, &fingerprint, &value()).unwrap();
+        let sealed = seal(&pepper, VERDICT, fingerprint.as_bytes(), &value()).unwrap();
 
         let others = pepper.fingerprint("other", "platform", None);
-        assert!(open(&pepper, &others, &sealed).is_none(), "another key's value");
-        assert!(open(&Pepper::random(), &fingerprint, &sealed).is_none(), "another pepper's value");
+        assert!(open(&pepper, VERDICT, others.as_bytes(), &sealed).is_none(), "another key's value");
+        assert!(
+            open(&Pepper::random(), VERDICT, fingerprint.as_bytes(), &sealed).is_none(),
+            "another pepper's value"
+        );
+        assert!(open(&pepper, KNOWN, fingerprint.as_bytes(), &sealed).is_none(), "for something else");
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[at] ^= 1;
-            assert!(open(&pepper, &fingerprint, &changed).is_none(), "byte {at} changed");
-            assert!(open(&pepper, &fingerprint, &sealed[..at]).is_none(), "cut off at {at}");
+            assert!(open(&pepper, VERDICT, fingerprint.as_bytes(), &changed).is_none(), "byte {at} changed");
+            assert!(
+                open(&pepper, VERDICT, fingerprint.as_bytes(), &sealed[..at]).is_none(),
+                "cut off at {at}"
+            );
         }
     }
 }

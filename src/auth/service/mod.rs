@@ -5,7 +5,11 @@
 
 mod verdict;
 
-use std::{net::IpAddr, time::Duration};
+use std::{
+    net::IpAddr,
+    sync::{Mutex, PoisonError},
+    time::{Duration, Instant},
+};
 
 use actix_web::http::{
     StatusCode,
@@ -15,7 +19,7 @@ use actix_web::http::{
 use actix_web::web::Bytes;
 use awc::{ClientResponse, http::Method};
 use serde::Serialize;
-use tokio::time::timeout;
+use tokio::time::timeout_at;
 
 pub(crate) use verdict::Answer;
 #[cfg(fuzzing)]
@@ -30,15 +34,19 @@ use crate::{
 
 /// The largest answer that is read, in bytes.
 const MAX_ANSWER: usize = 64 * 1024;
+/// Time between two warnings about the service.
+const BETWEEN_WARNINGS: Duration = Duration::from_secs(10);
 
 /// Why the auth service gave no verdict. Nothing of what it wrote is in it: that could be a key.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ServiceFault {
     #[error("it has failed and is left alone for a while")]
     BreakerOpen,
-    #[error("as many calls as it may get are under way, or were made in this second")]
+    #[error(
+        "as many calls as it may get are under way, or were made in this second: there was no place in time"
+    )]
     Busy,
-    #[error("the call to it died")]
+    #[error("the call to it died, or its key was revoked meanwhile")]
     Abandoned,
     #[error("no answer in time")]
     Timeout,
@@ -69,6 +77,11 @@ pub enum Named {
 }
 
 impl ServiceFault {
+    /// Whether the service could not be asked, or failed: not that we did not ask, or that it vouched for something else.
+    pub(super) fn is_outage(&self) -> bool {
+        !matches!(self, Self::Busy | Self::Abandoned | Self::OtherService { .. })
+    }
+
     /// What it tells of the service, for those who decide whether it is asked again.
     pub(super) fn ended(&self) -> Ended {
         match self {
@@ -120,8 +133,19 @@ impl ServiceVerifier {
         }
     }
 
-    pub(crate) async fn verify(&self, key: &str, client_ip: Option<IpAddr>) -> Result<Principal, AuthError> {
-        let answer = self.ask(key, client_ip, self.target.clone()).await.map_err(AuthError::Unavailable)?;
+    /// The end of the time that one validation may take, if it begins now.
+    pub(crate) fn deadline(&self) -> Instant {
+        Instant::now() + self.timeout
+    }
+
+    pub(crate) async fn verify(
+        &self,
+        key: &str,
+        client_ip: Option<IpAddr>,
+        deadline: Instant,
+    ) -> Result<Principal, AuthError> {
+        let answer = self.ask(key, client_ip, self.target.clone(), deadline).await;
+        let answer = answer.map_err(AuthError::Unavailable)?;
         answer.verdict(&self.service_id, key, self.bare_refusals)
     }
 
@@ -130,7 +154,7 @@ impl ServiceVerifier {
     /// # Errors
     /// No answer, or none that can be read.
     pub(crate) async fn says(&self, key: &str, target: Option<PathAndQuery>) -> Result<Answer, ServiceFault> {
-        self.ask(key, None, target.unwrap_or_else(|| self.target.clone())).await
+        self.ask(key, None, target.unwrap_or_else(|| self.target.clone()), self.deadline()).await
     }
 
     async fn ask(
@@ -138,6 +162,7 @@ impl ServiceVerifier {
         key: &str,
         client_ip: Option<IpAddr>,
         target: PathAndQuery,
+        deadline: Instant,
     ) -> Result<Answer, ServiceFault> {
         let asking = async {
             let mut response = self.send(key, client_ip, target).await?;
@@ -150,7 +175,7 @@ impl ServiceVerifier {
             };
             Ok(Answer { status, content, body })
         };
-        timeout(self.timeout, asking).await.unwrap_or(Err(ServiceFault::Timeout))
+        timeout_at(deadline.into(), asking).await.unwrap_or(Err(ServiceFault::Timeout))
     }
 
     async fn send(
@@ -187,4 +212,18 @@ fn content(response: &ClientResponse) -> &'static str {
         .into_iter()
         .find(|known| known.eq_ignore_ascii_case(essence))
         .unwrap_or("another content type")
+}
+
+/// Says once in a while why the service gives no verdicts: those who are served from before see nothing of it.
+#[derive(Debug, Default)]
+pub(super) struct Warnings(Mutex<Option<Instant>>);
+
+impl Warnings {
+    pub(super) fn warn(&self, fault: &ServiceFault) {
+        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if last.is_none_or(|last| last.elapsed() >= BETWEEN_WARNINGS) {
+            *last = Some(Instant::now());
+            tracing::warn!(error = %fault, "the auth service gave no verdict");
+        }
+    }
 }

@@ -76,7 +76,8 @@ async fn answers_alike(verifier: &ServiceVerifier, service: &AuthService, answer
 }
 
 async fn knows(service: &AuthService, tls: Option<&Tls>, key: &str) -> Finding {
-    match ServiceVerifier::new(service, tls).verify(key, None).await {
+    let verifier = ServiceVerifier::new(service, tls);
+    match verifier.verify(key, None, verifier.deadline()).await {
         Ok(principal) => {
             let word = |word: &Option<String>| word.clone().unwrap_or_else(|| "nobody".to_owned());
             let scopes = principal.scopes.map_or_else(|| "none named".to_owned(), |scopes| scopes.join(" "));
@@ -92,8 +93,8 @@ async fn knows(service: &AuthService, tls: Option<&Tls>, key: &str) -> Finding {
         }
         Err(AuthError::Rejected(_)) => {
             let usual = AuthService { service_id: USUAL_ID.to_owned(), ..service.clone() };
-            if service.service_id != USUAL_ID
-                && ServiceVerifier::new(&usual, tls).verify(key, None).await.is_ok()
+            let verifier = ServiceVerifier::new(&usual, tls);
+            if service.service_id != USUAL_ID && verifier.verify(key, None, verifier.deadline()).await.is_ok()
             {
                 return Err(Fault::new(
                     format!(
