@@ -121,12 +121,11 @@ async fn calls_too_many_in_a_second_are_no_outage_either() {
     }
     stage.revoked.store(true, Relaxed);
     actix_rt::time::sleep(Duration::from_millis(60)).await;
-    for _ in 0..3 {
-        let refused = ask(stage.gateway.address, create("the-key")).await;
-        assert_eq!(refused.status, 401);
-        ask(stage.gateway.address, create("key-0")).await;
-        ask(stage.gateway.address, create("key-1")).await;
+    for key in ["key-0", "key-1", "key-0"] {
+        assert_eq!(ask(stage.gateway.address, create(key)).await.status, 200);
+        actix_rt::time::sleep(Duration::from_millis(60)).await;
     }
+    assert_eq!(ask(stage.gateway.address, create("the-key")).await.status, 401);
     assert_eq!(stage.created_by("the-key"), 1);
 }
 
