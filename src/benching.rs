@@ -57,7 +57,8 @@ pub async fn checked_body(
 ) -> Result<Payload, BodyError> {
     let server = &settings.server;
     let patience = Patience::new(server.body_idle_timeout, server.min_body_rate.get());
-    let checked = policy::body::check(&settings.policy, grant, head, payload, None, patience).await?;
+    let room = policy::Room::new(settings.mlflow.queue_timeout);
+    let checked = policy::body::check(&settings.policy, grant, head, payload, None, patience, &room).await?;
     Ok(checked.payload)
 }
 

@@ -8,8 +8,9 @@ use std::error::Error as _;
 
 use actix_web::{
     HttpRequest, HttpResponse,
+    body::MessageBody as _,
     http::{
-        StatusCode,
+        ConnectionType, StatusCode,
         header::{
             ALLOW, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
         },
@@ -20,14 +21,14 @@ use serde_json::json;
 use crate::{
     audit::NotKept,
     auth::AuthError,
-    connection::Connection,
+    connection::{Connection, NoRequest},
     credentials::{CredentialError, Source},
     head::{self, HeadError},
     limits::{Allowance, Of, TooMany},
-    policy::{BodyError, Denied},
+    policy::{BodyError, Denied, NoRoom},
     proxy::{self, ProxyError},
     routing::RouteError,
-    telemetry::Exchange,
+    telemetry::{Exchange, X_REQUEST_ID},
 };
 
 /// Marks a response as the gateway's own; MLflow's responses never carry it.
@@ -39,6 +40,8 @@ const RETRY_SECONDS: u64 = 1;
 /// Whatever ends a request before MLflow's answer does.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
+    #[error(transparent)]
+    NoRequest(#[from] NoRequest),
     #[error(transparent)]
     Head(#[from] HeadError),
     #[error(transparent)]
@@ -83,6 +86,8 @@ pub enum Reason {
     UpgradeRefused,
     ExpectationFailed,
     FieldsTooLarge,
+    LineTooLong,
+    HeadTooSlow,
     BadPath,
     AmbiguousBody,
     ScopeMissing,
@@ -115,6 +120,8 @@ impl Reason {
             Self::FieldsTooLarge => {
                 ("bad_request", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "BAD_REQUEST")
             }
+            Self::LineTooLong => ("bad_request", StatusCode::URI_TOO_LONG, "BAD_REQUEST"),
+            Self::HeadTooSlow => ("bad_request", StatusCode::REQUEST_TIMEOUT, "BAD_REQUEST"),
             Self::BadPath => ("bad_path", StatusCode::BAD_REQUEST, "BAD_REQUEST"),
             Self::AmbiguousBody => ("ambiguous_body", StatusCode::BAD_REQUEST, "BAD_REQUEST"),
             Self::ScopeMissing => ("scope_missing", StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
@@ -152,12 +159,15 @@ impl GatewayError {
     /// The one reason for this error.
     pub fn reason(&self) -> Reason {
         match self {
+            Self::NoRequest(NoRequest::LineTooLong) => Reason::LineTooLong,
+            Self::NoRequest(NoRequest::FieldsTooLarge | NoRequest::TooManyFields) => Reason::FieldsTooLarge,
+            Self::NoRequest(NoRequest::TooSlow) => Reason::HeadTooSlow,
+            Self::NoRequest(NoRequest::Malformed) => Reason::BadRequest,
             Self::Head(HeadError::Underscore | HeadError::Host | HeadError::OtherHost | HeadError::Body) => {
                 Reason::BadRequest
             }
             Self::Head(HeadError::Loop) => Reason::Loop,
             Self::Head(HeadError::Method) => Reason::MethodNotAllowed,
-            Self::Head(HeadError::TooLarge) => Reason::FieldsTooLarge,
             Self::Head(HeadError::Upgrade) => Reason::UpgradeRefused,
             Self::Head(HeadError::Expectation) => Reason::ExpectationFailed,
             Self::Route(RouteError::BadPath(_)) => Reason::BadPath,
@@ -178,7 +188,9 @@ impl GatewayError {
             | Self::Body(BodyError::Scope(_) | BodyError::Workspace(_))
             | Self::Proxy(ProxyError::Outside(_)) => Reason::ScopeMissing,
             Self::Body(BodyError::Ambiguous(_)) => Reason::AmbiguousBody,
-            Self::Body(BodyError::TooLarge) => Reason::BodyTooLarge,
+            Self::Body(BodyError::TooLarge(_)) => Reason::BodyTooLarge,
+            Self::Body(BodyError::NoRoom(NoRoom::ForKey)) => Reason::RateLimited,
+            Self::Body(BodyError::NoRoom(NoRoom::ForAll)) => Reason::UpstreamBusy,
             Self::Body(BodyError::Stalled) => Reason::BodyTimeout,
             Self::Body(BodyError::Broken(_)) => Reason::BadRequest,
             Self::Proxy(ProxyError::Busy | ProxyError::Ejected) => Reason::UpstreamBusy,
@@ -222,7 +234,9 @@ impl GatewayError {
         match self {
             Self::Auth { error: AuthError::TooManyFailures { retry_after }, .. }
             | Self::Limited(TooMany { retry_after, .. }) => Some(retry_after.as_secs() + 1),
-            _ => (status == StatusCode::SERVICE_UNAVAILABLE).then_some(RETRY_SECONDS),
+            _ => [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS]
+                .contains(&status)
+                .then_some(RETRY_SECONDS),
         }
     }
 
@@ -232,6 +246,7 @@ impl GatewayError {
             Self::Route(error @ RouteError::BadPath(_)) => {
                 format!("{error}; the gateway does not forward it to MLflow")
             }
+            Self::NoRequest(error) => error.to_string(),
             Self::Head(error) => error.to_string(),
             Self::Route(error) => error.to_string(),
             Self::Credential(CredentialError::Missing) => {
@@ -298,12 +313,37 @@ impl GatewayError {
 
 /// The response for `error`. Logs it, once, with its sources.
 pub fn respond(error: &GatewayError, request: &HttpRequest) -> HttpResponse {
-    let reason = error.reason();
-    let (word, status, error_code) = reason.parts();
     let exchange = Exchange::of(request);
     let request_id = exchange.as_ref().map_or("", |exchange| exchange.context().request_id());
-    log(error, status, word, request_id);
+    let mut response = response(error, request_id);
+    if is_malformed(error.reason()) || head::has_body(request.headers()) {
+        // What follows could be this request's body to one reader and a request to another; and no body is waited for
+        // that is not wanted.
+        response.head_mut().set_connection_type(ConnectionType::Close);
+        if let Some(connection) = Connection::of(request) {
+            connection.close();
+        }
+    }
+    response
+}
 
+/// As [`respond`] for what never became a request, to be sent as it is.
+pub(crate) fn respond_in_bytes(error: &GatewayError, request_id: &HeaderValue) -> Vec<u8> {
+    let response = response(error, request_id.to_str().unwrap_or_default());
+    let status = response.status();
+    let mut bytes =
+        format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default());
+    for (name, value) in response.headers().iter().chain([(&X_REQUEST_ID, request_id)]) {
+        bytes.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap_or_default()));
+    }
+    let body = response.into_body().try_into_bytes().unwrap_or_default();
+    bytes.push_str(&format!("content-length: {}\r\nconnection: close\r\n\r\n", body.len()));
+    [bytes.as_bytes(), &body].concat()
+}
+
+fn response(error: &GatewayError, request_id: &str) -> HttpResponse {
+    let (word, status, error_code) = error.reason().parts();
+    log(error, status, word, request_id);
     let message = error.message();
     let mut response = HttpResponse::build(status);
     response.insert_header((CACHE_CONTROL, "no-store")).insert_header((VARY, proxy::VARYING));
@@ -317,14 +357,6 @@ pub fn respond(error: &GatewayError, request: &HttpRequest) -> HttpResponse {
     }
     if status == StatusCode::METHOD_NOT_ALLOWED {
         response.insert_header((ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE"));
-    }
-    if is_malformed(reason) || head::has_body(request.headers()) {
-        // What follows could be this request's body to one reader and a request to another; and no body is waited for
-        // that is not wanted.
-        response.force_close();
-        if let Some(connection) = Connection::of(request) {
-            connection.close();
-        }
     }
     let mut response = response.json(json!({
         "error_code": error_code,

@@ -9,7 +9,11 @@ use actix_web::{
 };
 use percent_encoding::percent_decode_str;
 
-pub use crate::auth::{fuzz_auth_answer as auth_answer, fuzz_redis_value as redis_value};
+pub use crate::{
+    auth::{fuzz_auth_answer as auth_answer, fuzz_redis_value as redis_value},
+    connection::{fuzz_chunked_body as chunked_body, fuzz_inbound_head as inbound_head},
+    http_client::fuzz_response_head as response_head,
+};
 use crate::{credentials, head, routing::Routes, settings::Settings};
 
 /// A target that has a route reads in one way: decoded up to twice it has no dot segment, no empty one, no backslash and

@@ -22,6 +22,7 @@ mod breaker;
 mod connection;
 pub mod error;
 mod file_state;
+mod files;
 pub mod health;
 mod http_client;
 mod patience;

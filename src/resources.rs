@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::{
     auth::{KeyFile, KeyFileError, KeySource},
+    files::{self, TooFew},
     http_client::Tls,
     redis::{Redis, RedisUrlError},
     routing::{Routes, TableError},
@@ -30,6 +31,9 @@ pub struct Resources {
     /// Only where clients speak TLS to us.
     pub(crate) identity: Option<Arc<ServerIdentity>>,
     pub(crate) routes: Arc<Routes>,
+    /// Connections of clients, and files that may be open.
+    pub(crate) max_connections: usize,
+    pub(crate) file_limit: usize,
     pub(crate) metrics: Metrics,
     /// Only where there is a log: one of a process, not one of a test's gateways.
     pub(crate) log: Option<RequestLog>,
@@ -55,7 +59,9 @@ impl Resources {
         let keys = problems.note(keys.map_err(no_keys));
         let routes = problems.note(Routes::open(mlflow).map_err(bad_routes));
         problems.extend(no_folder(&settings.audit.output));
-        match (keys, redis, mlflow_tls, auth_tls, otlp_tls, identity, routes) {
+        let file_limit = files::raise_limit();
+        let max_connections = problems.note(files::max_connections(settings, file_limit).map_err(too_few));
+        match (keys, redis, mlflow_tls, auth_tls, otlp_tls, identity, routes, max_connections) {
             (
                 Some(keys),
                 Some(redis),
@@ -64,6 +70,7 @@ impl Resources {
                 Some(otlp_tls),
                 Some(identity),
                 Some(routes),
+                Some(max_connections),
             ) => {
                 let routes = Arc::new(routes);
                 problems.into_result(Self {
@@ -74,6 +81,8 @@ impl Resources {
                     otlp_tls,
                     identity,
                     routes,
+                    max_connections,
+                    file_limit,
                     metrics,
                     log: None,
                 })
@@ -114,6 +123,16 @@ fn no_keys(error: KeyFileError) -> Problem {
         found: Some(error.path.display().to_string()),
         what: error.problems.join("\n    "),
         fix: "a file with keys: `hokusai-gateway keys create --user NAME` makes it".to_owned(),
+    }
+}
+
+/// The problem of a limit on open files that is too low.
+fn too_few(error: TooFew) -> Problem {
+    Problem {
+        key: "server.max_connections".to_owned(),
+        found: Some(error.connections.to_string()),
+        what: error.to_string(),
+        fix: format!("{} or less, or a higher limit: ulimit -n, LimitNOFILE=, --ulimit nofile=", error.room),
     }
 }
 

@@ -47,6 +47,8 @@ impl Check {
                 print(&format!("warning: {warning}\n"));
             }
             print(&format!("the settings are good (config_hash {config_hash})\n"));
+            let (connections, files) = (resources.max_connections, resources.file_limit);
+            print(&format!("room for {connections} connections of clients: {files} files may be open\n"));
         }
         let key = match key::from_environment() {
             Ok(key) => key,
@@ -65,6 +67,8 @@ impl Check {
             print_json(&json!({
                 "ok": is_good,
                 "config_hash": config_hash,
+                "max_connections": resources.max_connections,
+                "file_limit": resources.file_limit,
                 "problems": [],
                 "warnings": warnings.iter().map(describe).collect::<Vec<_>>(),
                 "checks": journal.checks(),

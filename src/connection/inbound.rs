@@ -1,9 +1,10 @@
-//! The stream of a client's connection, as actix-http reads and writes it.
+//! The stream of a client's connection, as actix-http reads it.
 
 use std::{
     future::Future as _,
     io,
-    mem::MaybeUninit,
+    mem::{self, MaybeUninit},
+    net::SocketAddr,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -11,21 +12,19 @@ use std::{
 };
 
 use actix_rt::time::{Sleep, sleep, sleep_until};
-use memchr::{memchr, memchr2};
+use actix_web::web::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{CHUNKED, Connection, chunks::Chunks};
+use super::{
+    Connection, LINGER,
+    crowd::{Crowd, Place},
+    framing::{Allowed, Framing, Taken},
+    refusal::{LastWords, NoRequest, Refuse, Sender},
+};
 use crate::patience::Patience;
 
-/// Bytes that a body's framing may have beyond [`FRAMING_RATIO`] for each byte of the body: what actix buffers, and more
-/// than any honest chunking needs.
-const FRAMING_SLACK: u64 = 512 * 1024;
-/// A chunk of one byte has five bytes of framing.
-const FRAMING_RATIO: u64 = 8;
-/// How long the rest of a body may come that nobody reads; as long as actix-http waits for one with a length.
-pub(crate) const LINGER: Duration = Duration::from_secs(5);
-/// Bytes of pipelined requests that are kept until they may be read.
-const MAX_AHEAD: usize = 16 * 1024;
+/// Bytes that are read ahead of what may be handed over, to notice if the client goes.
+const MAX_AHEAD: usize = 4 * 1024;
 
 /// How long a client may take.
 #[derive(Debug, Clone, Copy)]
@@ -36,200 +35,131 @@ pub(crate) struct Deadlines {
     pub(crate) write: Patience,
 }
 
+/// What holds for all connections of a worker.
+pub(crate) struct Terms {
+    pub(crate) deadlines: Deadlines,
+    pub(crate) crowd: Rc<Crowd>,
+    pub(crate) refuse: Refuse,
+}
+
 /// A client's stream under actix-http.
-#[derive(Debug)]
 pub(crate) struct Inbound<T> {
-    stream: T,
-    connection: Rc<Connection>,
-    deadlines: Deadlines,
+    pub(super) stream: T,
+    pub(super) connection: Rc<Connection>,
+    place: Place,
+    terms: Rc<Terms>,
+    peer: Option<SocketAddr>,
+    /// As far as it has not been used up.
+    pub(super) write_patience: Patience,
     /// What was read, and may not be handed over yet.
-    ahead: Vec<u8>,
-    /// The head that is being read, or was read last.
-    head: Option<Head>,
+    ahead: BytesMut,
+    /// How much of that is the beginning of a head that is not whole, and how much may be handed over after all.
+    held: usize,
+    ready: usize,
+    /// How much of the beginning was looked at for what can be no head.
+    judged: usize,
+    pub(super) framing: Framing,
     /// Runs while the rest of a head is waited for.
     head_timer: Option<Pin<Box<Sleep>>>,
-    /// How far a chunked body has been read.
-    chunks: Chunks,
     /// Runs from the answer on while the rest of a body comes that nobody reads.
     linger: Option<Pin<Box<Sleep>>>,
     /// Runs while the client takes nothing.
-    stall: Option<(Instant, Pin<Box<Sleep>>)>,
-}
-
-/// A request's head as it is read.
-#[derive(Debug, Clone, Copy)]
-struct Head {
-    /// The number of requests before it.
-    before: u64,
-    /// When its first byte came.
-    since: Instant,
-    part: Part,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Part {
-    RequestLine,
-    /// The fields; whether a line has just begun.
-    Fields {
-        at_line_start: bool,
-    },
-    Complete,
-}
-
-/// What may be handed over now.
-enum Allowed {
-    Head,
-    Body(u64),
-    /// Nothing, until a request is begun or answered.
-    Wait,
+    pub(super) stall: Option<(Instant, Pin<Box<Sleep>>)>,
+    /// A refusal of what is no request, behind which nothing comes.
+    pub(super) last_words: Option<Box<LastWords>>,
 }
 
 impl<T> Inbound<T> {
-    pub(crate) fn new(stream: T, secure: bool, deadlines: Deadlines) -> Self {
+    /// `None` where there is no room for it.
+    pub(crate) fn new(stream: T, peer: Option<SocketAddr>, secure: bool, terms: &Rc<Terms>) -> Option<Self> {
         let connection = Rc::new(Connection { secure, ..Connection::default() });
-        Self {
+        Some(Self {
             stream,
+            place: terms.crowd.admit(&connection)?,
             connection,
-            deadlines,
-            ahead: Vec::new(),
-            head: None,
+            terms: Rc::clone(terms),
+            peer,
+            write_patience: terms.deadlines.write,
+            ahead: BytesMut::new(),
+            held: 0,
+            ready: 0,
+            judged: 0,
+            framing: Framing::default(),
             head_timer: None,
-            chunks: Chunks::default(),
             linger: None,
             stall: None,
-        }
+            last_words: None,
+        })
     }
 
     pub(crate) fn connection(&self) -> &Rc<Connection> {
         &self.connection
     }
 
-    fn allowed(&self) -> Allowed {
-        let Connection { begun, under_way, body_left, is_last, closing, .. } = &*self.connection;
-        match self.head {
-            Some(Head { part: Part::Complete, before, .. }) if before == begun.get() => Allowed::Wait,
-            Some(Head { part: Part::Complete, .. }) if body_left.get() > 0 => Allowed::Body(body_left.get()),
-            Some(Head { part: Part::Complete, .. })
-                if under_way.get() > 0 || is_last.get() || closing.get() =>
-            {
-                Allowed::Wait
-            }
-            _ => Allowed::Head,
-        }
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        self.peer
     }
 
     /// Keeps what may not be handed over yet.
-    fn keep(&mut self, ahead: Vec<u8>) {
-        self.connection.has_ahead.set(!ahead.is_empty());
-        self.ahead = ahead;
+    fn keep(&mut self, bytes: &[u8]) {
+        self.ahead.extend_from_slice(bytes);
+        self.connection.has_ahead.set(!self.ahead.is_empty());
     }
 
-    /// How many of these bytes may be handed over.
-    fn take(&mut self, allowed: &Allowed, bytes: &[u8]) -> io::Result<usize> {
-        match allowed {
-            Allowed::Head => return Ok(self.take_head(bytes)),
-            Allowed::Body(CHUNKED) => {
-                let end = self.chunks.end_in(bytes);
-                if end.is_some() {
-                    self.connection.body_left.set(0);
-                }
-                let count = end.unwrap_or(bytes.len());
-                self.bound_framing(count)?;
-                return Ok(count);
-            }
-            Allowed::Body(left) => {
-                let count = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
-                self.connection.body_left.set(left - count as u64);
-                self.bound_framing(count)?;
-                return Ok(count);
-            }
-            Allowed::Wait => {}
+    fn let_go(&mut self, count: usize) {
+        self.ahead.advance(count);
+        if self.ahead.is_empty() {
+            self.ahead = BytesMut::new();
         }
-        Ok(bytes.len())
+        self.connection.has_ahead.set(!self.ahead.is_empty());
     }
 
-    fn bound_framing(&self, count: usize) -> io::Result<()> {
-        if let Some((received, of_body)) = self.connection.upload.get() {
-            let received = received + count as u64;
-            if received > FRAMING_SLACK + FRAMING_RATIO * of_body {
-                return Err(io::Error::new(io::ErrorKind::InvalidData, "a body is all framing"));
-            }
-            self.connection.upload.set(Some((received, of_body)));
+    /// The first `held` bytes of what is kept are the beginning of a head.
+    fn hold(&mut self, held: usize) {
+        if self.held != held {
+            self.held = held;
+            self.judged = self.judged.min(held);
+            self.place.crowd.hold(&self.connection, held);
+        }
+    }
+
+    /// Answers what is no request; nothing is served behind that.
+    pub(super) fn refuse(&mut self, fault: NoRequest) {
+        let sender = Sender { peer: self.peer, secure: self.connection.secure, begin: &self.ahead };
+        let words = (self.terms.refuse)(fault, sender);
+        self.hold(0);
+        self.ahead = BytesMut::new();
+        self.connection.closing.set(true);
+        self.last_words = Some(Box::new(LastWords::new(words)));
+    }
+
+    /// # Errors
+    /// It has to go for another one.
+    pub(super) fn stay(&self) -> io::Result<()> {
+        if self.connection.given_up.get() {
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "given up for another connection"));
         }
         Ok(())
     }
 
-    /// Whether these bytes are an empty line before a request's.
-    fn begins_blank(&self, allowed: &Allowed, bytes: &[u8]) -> bool {
-        let between = self.head.is_none_or(|head| head.part == Part::Complete);
-        matches!(allowed, Allowed::Head)
-            && between
-            && bytes.first().is_some_and(|byte| b"\r\n".contains(byte))
-    }
-
-    /// Reads on in the head, or in the next one, up to its end.
-    fn take_head(&mut self, bytes: &[u8]) -> usize {
-        let mut head = self.head.filter(|head| head.part != Part::Complete).unwrap_or_else(|| {
-            self.head_timer = None;
-            self.chunks = Chunks::default();
-            self.connection.fragment.set(false);
-            Head { before: self.connection.begun.get(), since: Instant::now(), part: Part::RequestLine }
-        });
-        let mut at = 0;
-        while at < bytes.len() && head.part != Part::Complete {
-            let rest = &bytes[at..];
-            at += match head.part {
-                Part::RequestLine => {
-                    let found = memchr2(b'#', b'\n', rest);
-                    match found.map(|found| rest[found]) {
-                        // actix-http drops a fragment without a word (RFC 9112 §3.2: a target has none).
-                        Some(b'#') => self.connection.fragment.set(true),
-                        Some(_) => head.part = Part::Fields { at_line_start: true },
-                        None => {}
-                    }
-                    found.map_or(rest.len(), |found| found + 1)
-                }
-                Part::Fields { at_line_start: true } => {
-                    match rest[0] {
-                        b'\n' => head.part = Part::Complete,
-                        b'\r' => {}
-                        _ => head.part = Part::Fields { at_line_start: false },
-                    }
-                    1
-                }
-                Part::Fields { at_line_start: false } => {
-                    let found = memchr(b'\n', rest);
-                    head.part = Part::Fields { at_line_start: found.is_some() };
-                    found.map_or(rest.len(), |found| found + 1)
-                }
-                Part::Complete => 0,
-            };
-        }
-        self.head = Some(head);
-        at
-    }
-
     /// Ends the wait for the rest of a head.
-    fn poll_head_deadline(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let Some(head) = self.head.filter(|head| head.part != Part::Complete) else {
+    fn poll_head_deadline(&mut self, cx: &mut Context<'_>) -> Poll<NoRequest> {
+        let Some(since) = self.framing.unfinished_since() else {
             self.head_timer = None;
             return Poll::Pending;
         };
-        let deadline = head.since + self.deadlines.head;
-        let timer = self.head_timer.get_or_insert_with(|| Box::pin(sleep_until(deadline.into())));
-        ready!(timer.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the head of a request did not arrive in time",
-        )))
+        let deadline = (since + self.terms.deadlines.head).into();
+        let timer = self.head_timer.get_or_insert_with(|| Box::pin(sleep_until(deadline)));
+        if timer.deadline() != deadline {
+            timer.as_mut().reset(deadline);
+        }
+        timer.as_mut().poll(cx).map(|()| NoRequest::TooSlow)
     }
 
     /// Ends the wait for the rest of a body that nobody reads; what comes of it does not prolong it.
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let Connection { begun, under_way, body_left, closing, .. } = &*self.connection;
-        let is_answered = under_way.get() == 0
-            && self.head.is_some_and(|head| head.part == Part::Complete && head.before != begun.get());
-        if !is_answered || (body_left.get() == 0 && !closing.get()) {
+        let Connection { body_left, closing, .. } = &*self.connection;
+        if !self.framing.is_answered(&self.connection) || (body_left.get() == 0 && !closing.get()) {
             self.linger = None;
             return Poll::Pending;
         }
@@ -240,112 +170,131 @@ impl<T> Inbound<T> {
             "the rest of an unwanted body did not end in time",
         ))
     }
-
-    /// Ends the wait for a client that takes nothing.
-    fn poll_stall<R>(
-        &mut self,
-        cx: &mut Context<'_>,
-        outcome: Poll<io::Result<R>>,
-        written: impl FnOnce(&R) -> usize,
-    ) -> Poll<io::Result<R>> {
-        if let Poll::Ready(outcome) = outcome {
-            if let Ok(result) = &outcome {
-                let waited = self.stall.take().map_or(Duration::ZERO, |(since, _)| since.elapsed());
-                self.deadlines.write.rewarded(written(result), waited);
-            }
-            return Poll::Ready(outcome);
-        }
-        let left = self.deadlines.write.left();
-        let (_, stall) = self.stall.get_or_insert_with(|| (Instant::now(), Box::pin(sleep(left))));
-        ready!(stall.as_mut().poll(cx));
-        Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not take the response")))
-    }
 }
 
-impl<T: AsyncRead + Unpin> Inbound<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> Inbound<T> {
     /// Waits for a request to be begun or answered, and notices meanwhile if the client goes.
     fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.connection.wait(cx);
         while self.ahead.len() < MAX_AHEAD {
-            let mut piece = [MaybeUninit::uninit(); 4096];
+            let mut piece = [MaybeUninit::uninit(); MAX_AHEAD];
             let mut piece = ReadBuf::uninit(&mut piece);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut piece))?;
             if piece.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            self.ahead.extend_from_slice(piece.filled());
-            self.connection.has_ahead.set(true);
+            self.keep(piece.filled());
         }
         Poll::Pending
     }
+
+    /// Reads what has come into `buf`, and keeps there what may be handed over at once: most often all of it. `Some` if that
+    /// is done, or nothing more comes.
+    fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        allowed: Allowed,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<Option<()>>> {
+        let before = buf.filled().len();
+        if Pin::new(&mut self.stream).poll_read(cx, buf)?.is_pending() {
+            self.connection.wait(cx);
+            let fault = ready!(self.poll_head_deadline(cx));
+            self.refuse(fault);
+            return Poll::Ready(Ok(None));
+        }
+        let bytes = &buf.filled()[before..];
+        if bytes.is_empty() {
+            return Poll::Ready(Ok(Some(())));
+        }
+        let mut handed = None;
+        if !self.ahead.is_empty() || self.framing.begins_blank(allowed, bytes) {
+            self.keep(bytes);
+        } else {
+            let taken = self.framing.take(&self.connection, allowed, bytes)?;
+            if let Taken::Bytes(count) = taken {
+                handed = Some(count);
+            }
+            self.keep(&bytes[handed.unwrap_or(0)..]);
+            self.settle(taken);
+        }
+        buf.set_filled(before + handed.unwrap_or(0));
+        Poll::Ready(Ok(handed.map(drop)))
+    }
+
+    /// Looks at what was kept, and is now allowed.
+    fn look_at_kept(&mut self, allowed: Allowed, room: usize) -> io::Result<()> {
+        if self.framing.begins_blank(allowed, &self.ahead[self.held..]) {
+            // Nobody is to wait for what follows an empty line between two requests (RFC 9112 §2.2).
+            let blank = self.ahead.iter().position(|byte| !b"\r\n".contains(byte));
+            self.let_go(blank.unwrap_or(self.ahead.len()));
+            return Ok(());
+        }
+        let ahead = mem::take(&mut self.ahead);
+        let new = &ahead[self.held..];
+        let new = if matches!(allowed, Allowed::Body(_)) { &new[..new.len().min(room)] } else { new };
+        let taken = self.framing.take(&self.connection, allowed, new);
+        self.ahead = ahead;
+        let taken = taken?;
+        if let Taken::Bytes(count) = taken {
+            self.ready = self.held + count;
+        }
+        self.settle(taken);
+        Ok(())
+    }
+
+    /// What was kept is the beginning of a head, or is not.
+    fn settle(&mut self, taken: Taken) {
+        match taken {
+            Taken::Bytes(_) => self.hold(0),
+            Taken::NotWhole => {
+                self.hold(self.ahead.len());
+                // Whoever speaks TLS, say, is told at once. Looked at again only when there is twice as much.
+                if self.held >= 2 * self.judged {
+                    self.judged = self.held;
+                    if let Some(fault) = NoRequest::already(&self.ahead) {
+                        self.refuse(fault);
+                    }
+                }
+            }
+            Taken::Refused(fault) => self.refuse(fault),
+        }
+    }
 }
 
-impl<T: AsyncRead + Unpin> AsyncRead for Inbound<T> {
+impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Inbound<T> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        if let Poll::Ready(error) = this.poll_linger(cx) {
-            return Poll::Ready(Err(error));
-        }
+        this.stay()?;
         loop {
-            let allowed = this.allowed();
+            if this.last_words.is_some() {
+                ready!(this.poll_last_words(cx))?;
+                return Poll::Ready(Err(io::ErrorKind::InvalidData.into()));
+            }
+            if let Poll::Ready(error) = this.poll_linger(cx) {
+                return Poll::Ready(Err(error));
+            }
+            if this.ready > 0 {
+                let count = this.ready.min(buf.remaining());
+                buf.put_slice(&this.ahead[..count]);
+                this.ready -= count;
+                this.let_go(count);
+                return Poll::Ready(Ok(()));
+            }
+            let allowed = this.framing.allowed(&this.connection);
             if matches!(allowed, Allowed::Wait) {
                 return this.poll_wait(cx);
             }
-            if this.ahead.is_empty() {
-                let before = buf.filled().len();
-                if Pin::new(&mut this.stream).poll_read(cx, buf)?.is_pending() {
-                    return this.poll_head_deadline(cx);
-                }
-                let bytes = &buf.filled()[before..];
-                if bytes.is_empty() || !this.begins_blank(&allowed, bytes) {
-                    let count = this.take(&allowed, bytes)?;
-                    this.keep(bytes[count..].to_vec());
-                    buf.set_filled(before + count);
-                    return Poll::Ready(Ok(()));
-                }
-                this.ahead = bytes.to_vec();
-                buf.set_filled(before);
+            if this.ahead.len() == this.held && ready!(this.poll_fill(cx, allowed, buf))?.is_some() {
+                return Poll::Ready(Ok(()));
             }
-            let mut ahead = std::mem::take(&mut this.ahead);
-            if this.begins_blank(&allowed, &ahead) {
-                // Nobody is to wait for what follows an empty line between two requests (RFC 9112 §2.2).
-                let blank = ahead.iter().position(|byte| !b"\r\n".contains(byte)).unwrap_or(ahead.len());
-                ahead.drain(..blank);
+            if this.ahead.len() > this.held {
+                this.look_at_kept(allowed, buf.remaining())?;
             }
-            if ahead.is_empty() {
-                continue;
-            }
-            let fits = ahead.len().min(buf.remaining());
-            let count = this.take(&allowed, &ahead[..fits])?;
-            buf.put_slice(&ahead[..count]);
-            this.keep(ahead[count..].to_vec());
-            return Poll::Ready(Ok(()));
         }
     }
 }
-
-impl<T: AsyncWrite + Unpin> AsyncWrite for Inbound<T> {
-    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        let outcome = Pin::new(&mut self.stream).poll_write(cx, buf);
-        self.poll_stall(cx, outcome, |count| *count)
-    }
-
-    // TLS keeps bytes of its own, and then it is here that the client is waited for.
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.stream).poll_flush(cx);
-        let sent = if self.stall.is_some() { TLS_BUFFER } else { 0 };
-        self.poll_stall(cx, outcome, |()| sent)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let outcome = Pin::new(&mut self.stream).poll_shutdown(cx);
-        self.poll_stall(cx, outcome, |()| 0)
-    }
-}
-
-/// What rustls holds at most, in bytes: a flush that waited has sent that much.
-const TLS_BUFFER: usize = 64 * 1024;

@@ -3,15 +3,24 @@
 //! actix-http has no deadline for a head after the first, none for a client that reads nothing, no bound on what frames
 //! a body, and drops a raw `#` from a target. It reads pipelined heads ahead, and then frames a response by the head that
 //! was read last; and it serves what was pipelined behind a response that closes. So it is given one head at a time here,
-//! and the next one when that is answered.
+//! and the next one when that is answered. It also keeps 128 KiB of a head that does not end, and of a body that nobody
+//! reads yet: it gets a head when it is whole, and a body when somebody wants it.
 
 mod chunks;
+mod crowd;
+mod framing;
+#[cfg(fuzzing)]
+mod fuzzing;
+mod head;
 mod inbound;
+mod outbound;
+mod refusal;
 
 use std::{
     cell::{Cell, RefCell},
     rc::Rc,
     task::{Context, Waker},
+    time::{Duration, Instant},
 };
 
 use actix_web::{
@@ -24,10 +33,19 @@ use actix_web::{
 };
 
 pub(crate) use chunks::Chunks;
-pub(crate) use inbound::{Deadlines, Inbound, LINGER};
+pub(crate) use crowd::Crowd;
+#[cfg(fuzzing)]
+pub use fuzzing::{fuzz_chunked_body, fuzz_inbound_head};
+pub(crate) use inbound::{Deadlines, Inbound, Terms};
+pub(crate) use refusal::NoRequest;
+pub(crate) use refusal::Sender;
+
+/// How long the rest of a body may come that nobody reads, as long as actix-http waits for one with a length; and how long a
+/// client may take over a refusal.
+pub(crate) const LINGER: Duration = Duration::from_secs(5);
 
 /// What is known of a connection; shared by its stream and the requests on it.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Connection {
     /// Whether the client speaks TLS to us.
     secure: bool,
@@ -44,10 +62,44 @@ pub(crate) struct Connection {
     has_ahead: Cell<bool>,
     /// The last response said that it closes: what is read behind that is nobody's request (RFC 9112 §9.6).
     closing: Cell<bool>,
+    /// Somebody wants the body of the last request.
+    is_wanted: Cell<bool>,
     /// Bytes received, and bytes of bodies among them, since an upload began.
     upload: Cell<Option<(u64, u64)>>,
+    /// Not all of the last response was written yet.
+    unflushed: Cell<bool>,
+    /// When the first byte of the last head came, or the connection itself.
+    since: Cell<Instant>,
+    /// Bytes that it holds of an unfinished head.
+    held: Cell<usize>,
+    /// Its place among the connections of its worker, and whether it has to go for another.
+    index: Cell<usize>,
+    given_up: Cell<bool>,
     /// Who reads, and waits for one of the above to change.
     reader: RefCell<Option<Waker>>,
+}
+
+impl Default for Connection {
+    fn default() -> Self {
+        Self {
+            secure: false,
+            begun: Cell::default(),
+            under_way: Cell::default(),
+            body_left: Cell::default(),
+            is_last: Cell::default(),
+            fragment: Cell::default(),
+            has_ahead: Cell::default(),
+            closing: Cell::default(),
+            is_wanted: Cell::default(),
+            upload: Cell::default(),
+            unflushed: Cell::default(),
+            since: Cell::new(Instant::now()),
+            held: Cell::default(),
+            index: Cell::default(),
+            given_up: Cell::default(),
+            reader: RefCell::default(),
+        }
+    }
 }
 
 impl Connection {
@@ -80,9 +132,7 @@ impl Connection {
         self.begun.set(self.begun.get() + 1);
         self.body_left.set(body_length(head.headers()));
         self.is_last.set(head.connection_type() == ConnectionType::Close);
-        if self.body_left.get() > 0 {
-            self.wake_reader();
-        }
+        self.is_wanted.set(false);
         Some(self.serve())
     }
 
@@ -96,6 +146,26 @@ impl Connection {
     pub(crate) fn uploaded(&self, bytes: Option<u64>) {
         let received = self.upload.get().map_or(0, |(received, _)| received);
         self.upload.set(bytes.map(|bytes| (received, bytes)));
+        if !self.is_wanted.replace(true) && self.body_left.get() > 0 {
+            self.wake_reader();
+        }
+    }
+
+    /// Whether nobody on it is being served.
+    fn waits(&self) -> bool {
+        self.under_way.get() == 0 && !self.given_up.get()
+    }
+
+    /// Whether what is written now is no response of ours, but actix-http's own.
+    fn is_unasked(&self) -> bool {
+        self.under_way.get() == 0 && !self.unflushed.get() && !self.closing.get()
+    }
+
+    /// All that was to be written is.
+    fn flushed(&self) {
+        if self.under_way.get() == 0 {
+            self.unflushed.set(false);
+        }
     }
 
     fn wake_reader(&self) {
@@ -106,7 +176,10 @@ impl Connection {
 
     /// Remembers whom to wake.
     fn wait(&self, cx: &Context<'_>) {
-        self.reader.replace(Some(cx.waker().clone()));
+        let mut reader = self.reader.borrow_mut();
+        if !reader.as_ref().is_some_and(|known| known.will_wake(cx.waker())) {
+            *reader = Some(cx.waker().clone());
+        }
     }
 }
 
@@ -118,6 +191,7 @@ impl Drop for UnderWay {
     fn drop(&mut self) {
         let connection = &self.0;
         connection.under_way.set(connection.under_way.get() - 1);
+        connection.unflushed.set(true);
         // Else the reader is woken by the next bytes that come, and has nothing to do before: every body that was begun is
         // read to its end, or its response closes the connection.
         if connection.has_ahead.get() || connection.body_left.get() > 0 || connection.closing.get() {

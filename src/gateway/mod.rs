@@ -3,6 +3,7 @@
 //! [`admit`] is the only middleware that decides, [`forward`] the only handler behind it. A step that is left out
 //! does not compile, for the next one has nothing to work on.
 
+mod no_request;
 mod observe;
 mod records;
 mod shared;
@@ -124,9 +125,16 @@ impl Gateway {
         let patience = Patience::new(server.body_idle_timeout, server.min_body_rate.get());
         let (payload, connection) = (request.take_payload(), Connection::of(request.request()));
         let connection = connection.map(Rc::as_ref);
-        let Checked { payload, length, class, value, mentions } =
-            policy::body::check(&live.policy, &grant, request.head(), payload, connection, patience).await?;
-        self.proxy.look_up(&grant, &mentions).await?;
+        let Checked { payload, length, class, value, mentions } = policy::body::check(
+            &live.policy,
+            &grant,
+            request.head(),
+            payload,
+            connection,
+            patience,
+            &self.shared.room,
+        )
+        .await?;
         if let (Some(length), true) = (length, request.headers().contains_key(TRANSFER_ENCODING)) {
             // MLflow takes a chunked body for an empty one: what was checked is what it is to read.
             request.headers_mut().remove(TRANSFER_ENCODING);
@@ -141,6 +149,9 @@ impl Gateway {
             records::change(&self.shared.audit, request.request(), exchange, grant.route(), value.as_ref())
                 .await?;
         }
+        // What was parsed takes many times as much memory as the body, and is not kept while others are waited for.
+        drop(value);
+        self.proxy.look_up(&grant, &mentions).await?;
         Ok((Admitted { grant, meter, exchange: exchange.clone() }, allowance))
     }
 

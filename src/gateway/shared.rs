@@ -9,6 +9,7 @@ use crate::{
     audit::AuditTrail,
     health::Health,
     limits::Limiter,
+    policy::Room,
     resources::Resources,
     settings::{Live, Settings},
     telemetry::otlp::Traces,
@@ -31,6 +32,8 @@ pub struct Shared {
     /// What has changed of the settings since.
     pub(super) live: ArcSwap<Live>,
     pub(super) limiter: Limiter,
+    /// For the bodies that are read.
+    pub(super) room: Room,
     pub(super) config_hash: String,
 }
 
@@ -47,6 +50,7 @@ impl Shared {
             health: Arc::default(),
             upstreams: Arc::new(Upstreams::new(&settings.mlflow)),
             limiter,
+            room: Room::new(settings.mlflow.queue_timeout),
             resources,
             usage,
             audit,

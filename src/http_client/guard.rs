@@ -224,6 +224,12 @@ impl AsyncWrite for Guarded {
     }
 }
 
+/// Whether a head is whole, for the fuzzer.
+#[cfg(fuzzing)]
+pub(super) fn is_whole(bytes: &[u8], to_head: bool) -> Result<bool, TransportFault> {
+    read_head(bytes, to_head).map(|judged| judged.is_some())
+}
+
 impl ActixStream for Guarded {
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         ActixStream::poll_read_ready(self.stream.tcp(), cx)

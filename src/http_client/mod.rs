@@ -7,6 +7,8 @@
 
 mod body;
 mod connect;
+#[cfg(fuzzing)]
+mod fuzzing;
 mod guard;
 mod origin;
 mod request;
@@ -21,6 +23,8 @@ use awc::{Client, Connector, http::Method};
 use url::{Position, Url};
 
 pub(crate) use body::ResponseBody;
+#[cfg(fuzzing)]
+pub use fuzzing::fuzz_response_head;
 pub(crate) use guard::TransportFault;
 pub(crate) use origin::{Origin, Response, SendError};
 pub(crate) use request::{Body, Request};

@@ -9,14 +9,16 @@ use actix_web::{
         Method,
         header::{CONTENT_ENCODING, CONTENT_TYPE},
     },
-    web::{Bytes, BytesMut},
+    web::Bytes,
 };
 use futures_util::{StreamExt as _, stream};
 use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{
-    Grant, MissingScope, graphql, json, tags,
+    Grant, MissingScope, NoRoom, Room, graphql, json,
+    room::Share,
+    tags,
     workspace::{self, Mentions, Outside},
 };
 use crate::{
@@ -28,14 +30,18 @@ use crate::{
 
 /// The largest body that is read, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
+/// The same of GraphQL: MLflow's UI sends some 4 KiB.
+const MAX_GRAPHQL: usize = 64 * 1024;
 
 /// Why a body is not sent on.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     #[error("the body {0}")]
     Ambiguous(String),
-    #[error("the body is larger than 1 MiB, the most that is read of a request like this one")]
-    TooLarge,
+    #[error("the body is larger than {} KiB, the most that is read of a request like this one", .0 / 1024)]
+    TooLarge(usize),
+    #[error(transparent)]
+    NoRoom(#[from] NoRoom),
     #[error("the client stalled in the middle of its body")]
     Stalled,
     #[error("the request's body broke off")]
@@ -67,6 +73,12 @@ fn guard(rule: &Rule, is_bound: bool) -> Option<Guard> {
         RouteClass::TraceWrite if is_bound => Some(Guard::Json),
         _ if is_bound && workspace::names_models(rule) => Some(Guard::Json),
         _ => None,
+    }
+}
+
+impl Guard {
+    fn max_body(self) -> usize {
+        if self == Self::GraphQl { MAX_GRAPHQL } else { MAX_BODY }
     }
 }
 
@@ -109,6 +121,7 @@ pub(crate) async fn check(
     payload: Payload,
     connection: Option<&Connection>,
     patience: Patience,
+    room: &Room,
 ) -> Result<Checked, BodyError> {
     let mut mentions = Mentions::default();
     let (principal, route) = (grant.principal(), grant.route());
@@ -121,7 +134,8 @@ pub(crate) async fn check(
         }
         (Some(guard), _) => guard,
     };
-    let body = read(payload, connection, patience).await;
+    let share = room.share_of(principal);
+    let body = read(payload, guard.max_body(), share, connection, patience).await;
     if let Some(connection) = connection {
         connection.uploaded(None);
     }
@@ -160,12 +174,26 @@ fn can_be_scanned(head: &RequestHead) -> Result<(), BodyError> {
     Err(BodyError::Ambiguous(what.to_owned()))
 }
 
+/// A body, and its share of the room for as long as anybody has it.
+struct Held {
+    body: Vec<u8>,
+    _share: Share,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
 async fn read(
     mut payload: Payload,
+    most: usize,
+    mut share: Share,
     connection: Option<&Connection>,
     mut patience: Patience,
 ) -> Result<Bytes, BodyError> {
-    let mut body = BytesMut::new();
+    let mut body = Vec::new();
     loop {
         if let Some(connection) = connection {
             connection.uploaded(Some(body.len() as u64));
@@ -173,13 +201,19 @@ async fn read(
         let since = Instant::now();
         let next = timeout(patience.left(), payload.next()).await.map_err(|_| BodyError::Stalled)?;
         let Some(chunk) = next.transpose().map_err(BodyError::Broken)? else { break };
-        if body.len() + chunk.len() > MAX_BODY {
-            return Err(BodyError::TooLarge);
+        let wanted = body.len() + chunk.len();
+        if wanted > most {
+            return Err(BodyError::TooLarge(most));
         }
         patience.rewarded(chunk.len(), since.elapsed());
+        if wanted > body.capacity() {
+            let capacity = wanted.max(2 * body.capacity()).min(most);
+            share.grow_to(capacity).await?;
+            body.reserve_exact(capacity - body.len());
+        }
         body.extend_from_slice(&chunk);
     }
-    Ok(body.freeze())
+    Ok(Bytes::from_owner(Held { body, _share: share }))
 }
 
 /// An object: MLflow would decode a text a second time (mlflow/server/handlers.py, `_get_normalized_request_json`).

@@ -3,10 +3,14 @@
 //! MLflow reads protobuf's JSON, in which `experiment_id` and `experimentId` are one field and the last one counts
 //! (google/protobuf/json_format.py). Another reader may take the first.
 
-use std::{collections::HashSet, fmt};
+use std::{cell::Cell, collections::HashSet, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
+
+/// The most values that a body may hold, names counted with them: each is up to 300 bytes of memory, where two bytes of
+/// the body say it.
+const MAX_VALUES: usize = 50_000;
 
 /// Reads a body of JSON, in UTF-8.
 ///
@@ -14,7 +18,8 @@ use serde_json::{Map, Value};
 /// What is not JSON, or has an object that names one field twice; the text says where.
 pub(super) fn read(body: &[u8]) -> Result<Value, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let value = Unambiguous.deserialize(&mut reader)?;
+    let left = Cell::new(MAX_VALUES);
+    let value = Unambiguous { left: &left }.deserialize(&mut reader)?;
     reader.end()?;
     Ok(value)
 }
@@ -36,17 +41,30 @@ fn json_name(name: &str) -> String {
     json
 }
 
-struct Unambiguous;
+#[derive(Clone, Copy)]
+struct Unambiguous<'a> {
+    /// How many values more there may be.
+    left: &'a Cell<usize>,
+}
 
-impl<'de> DeserializeSeed<'de> for Unambiguous {
+impl Unambiguous<'_> {
+    fn count<E: Error>(self) -> Result<(), E> {
+        let left = self.left.get().checked_sub(1);
+        self.left.set(left.ok_or_else(|| E::custom(format_args!("it holds more than {MAX_VALUES} values")))?);
+        Ok(())
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Unambiguous<'_> {
     type Value = Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        self.count()?;
         deserializer.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for Unambiguous {
+impl<'de> Visitor<'de> for Unambiguous<'_> {
     type Value = Value;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -79,7 +97,7 @@ impl<'de> Visitor<'de> for Unambiguous {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut items: A) -> Result<Value, A::Error> {
         let mut array = Vec::new();
-        while let Some(item) = items.next_element_seed(Self)? {
+        while let Some(item) = items.next_element_seed(self)? {
             array.push(item);
         }
         Ok(array.into())
@@ -88,12 +106,13 @@ impl<'de> Visitor<'de> for Unambiguous {
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
         let (mut object, mut names) = (Map::new(), HashSet::new());
         while let Some(name) = fields.next_key::<String>()? {
+            self.count()?;
             if !names.insert(json_name(&name)) {
                 return Err(A::Error::custom(format_args!(
                     "the field {name:?} is there twice, in one spelling or in two"
                 )));
             }
-            let value = fields.next_value_seed(Self)?;
+            let value = fields.next_value_seed(self)?;
             object.insert(name, value);
         }
         Ok(object.into())
@@ -102,7 +121,7 @@ impl<'de> Visitor<'de> for Unambiguous {
 
 #[cfg(test)]
 mod tests {
-    use super::read;
+    use super::{MAX_VALUES, read};
 
     #[test]
     fn json_is_read_as_it_is() {
@@ -123,6 +142,23 @@ mod tests {
         ] {
             let error = read(text.as_bytes()).unwrap_err().to_string();
             assert!(error.contains("is there twice"), "{text}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_body_of_many_values_is_refused() {
+        let list = |count: usize| format!("[{}0]", "0,".repeat(count - 2));
+        let object = |count: usize| {
+            let fields: Vec<_> = (0..count / 2).map(|number| format!("\"{number}\":0")).collect();
+            format!("{{{}}}", fields.join(","))
+        };
+        for (body, is_read) in [
+            (list(MAX_VALUES), true),
+            (list(MAX_VALUES + 1), false),
+            (object(MAX_VALUES - 2), true),
+            (object(MAX_VALUES + 2), false),
+        ] {
+            assert_eq!(read(body.as_bytes()).is_ok(), is_read, "{body:.20}");
         }
     }
 

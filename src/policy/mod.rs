@@ -6,6 +6,7 @@
 pub(crate) mod body;
 mod graphql;
 mod json;
+mod room;
 pub mod scopes;
 mod tags;
 mod workspace;
@@ -20,6 +21,8 @@ use crate::{
     settings::{Mode, Policy, Scope},
 };
 pub use body::BodyError;
+pub use room::NoRoom;
+pub(crate) use room::Room;
 pub(crate) use workspace::Mentions;
 pub use workspace::Outside;
 /// The permission to forward one request along one route. Only [`authorize`] makes one.

@@ -25,7 +25,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{app, expect};
 use crate::{
-    connection::{Deadlines, Inbound, LINGER},
+    connection::{Crowd, Deadlines, Inbound, LINGER, Terms},
     gateway::{Gateway, Shared},
     patience::Patience,
     tls::ServerIdentity,
@@ -37,7 +37,11 @@ const BACKLOG: i32 = 2048;
 const UNSENT: u32 = 128 * 1024;
 /// Time for a TLS handshake, and how many may be under way at a worker.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-const HANDSHAKES: usize = 1024;
+const HANDSHAKES: usize = 256;
+/// Bytes that the unfinished heads of all clients may come to.
+const ROOM_FOR_HEADS: usize = 32 * 1024 * 1024;
+/// Connections of a worker, beside those that it may have: on their way in or out. Behind them nobody is taken in.
+const PASSING: usize = HANDSHAKES + 64;
 
 /// A socket that listens.
 ///
@@ -61,38 +65,41 @@ pub fn start(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<Server> {
     let settings = &shared.settings.server;
-    let mut builder = Server::build()
+    let workers = settings.worker_count();
+    let share = (shared.resources.max_connections / workers).max(1);
+    let builder = Server::build()
         .shutdown_timeout(settings.drain_grace.as_millis().div_ceil(1000) as u64)
-        .shutdown_signal(stop);
-    if settings.workers > 0 {
-        builder = builder.workers(settings.workers);
-    }
-    let deadlines = Deadlines {
-        head: settings.head_timeout,
-        write: Patience::new(settings.body_idle_timeout, settings.min_body_rate.get()),
-    };
+        .shutdown_signal(stop)
+        .workers(workers)
+        .max_concurrent_connections(share + PASSING);
     let draining = builder.graceful_shutdown_signal();
     actix_tls::accept::max_concurrent_tls_connect(HANDSHAKES);
     let identity = shared.resources.identity.as_ref().map(ServerIdentity::config).transpose();
     let builder = match identity.map_err(std::io::Error::other)? {
         None => builder.listen("http", listener, move || {
-            let accept = fn_service(move |tcp: TcpStream| async move {
-                let peer = accepted(&tcp)?;
-                Ok((Inbound::new(tcp, false, deadlines), peer))
+            let gateway = Data::new(Gateway::new(Arc::clone(&shared)));
+            let terms = terms(&gateway, share, ROOM_FOR_HEADS / workers);
+            let accept = fn_service(move |tcp: TcpStream| {
+                let inbound =
+                    accepted(&tcp).and_then(|peer| taken_in(Inbound::new(tcp, peer, false, &terms)));
+                async { inbound }
             });
-            accept.and_then(http(&shared, &draining))
+            accept.and_then(http(gateway, &draining))
         }),
         Some(config) => builder.listen("https", listener, move || {
+            let gateway = Data::new(Gateway::new(Arc::clone(&shared)));
+            let terms = terms(&gateway, share, ROOM_FOR_HEADS / workers);
             let mut acceptor = Acceptor::new(config.clone());
             acceptor.set_handshake_timeout(HANDSHAKE_TIMEOUT);
             let accept = acceptor
                 .map_init_err(|()| ())
                 .map_err(|error| DispatchError::Io(std::io::Error::other(format!("TLS: {error:?}"))))
-                .and_then(fn_service(move |tls: TlsStream<TcpStream>| async move {
-                    let peer = accepted(tls.get_ref().0)?;
-                    Ok((Inbound::new(tls, true, deadlines), peer))
+                .and_then(fn_service(move |tls: TlsStream<TcpStream>| {
+                    let peer = accepted(tls.get_ref().0);
+                    let inbound = peer.and_then(|peer| taken_in(Inbound::new(tls, peer, true, &terms)));
+                    async { inbound }
                 }));
-            accept.and_then(http(&shared, &draining))
+            accept.and_then(http(gateway, &draining))
         }),
     };
     Ok(builder?.run())
@@ -105,9 +112,28 @@ fn accepted(tcp: &TcpStream) -> Result<Option<SocketAddr>, DispatchError> {
     Ok(tcp.peer_addr().ok())
 }
 
+/// What holds for all connections of a worker.
+fn terms(gateway: &Data<Gateway>, most: usize, room: usize) -> Rc<Terms> {
+    let (gateway, shared) = (gateway.clone(), gateway.shared());
+    let settings = &shared.settings.server;
+    let deadlines = Deadlines {
+        head: settings.head_timeout,
+        write: Patience::new(settings.body_idle_timeout, settings.min_body_rate.get()),
+    };
+    let crowd = Crowd::new(most, room, shared.resources.metrics.clone());
+    Rc::new(Terms { deadlines, crowd, refuse: Box::new(move |fault, sender| gateway.refuse(fault, sender)) })
+}
+
+/// A connection and its peer, if there was room for it.
+fn taken_in<T>(inbound: Option<Inbound<T>>) -> Result<(Inbound<T>, Option<SocketAddr>), DispatchError> {
+    let inbound = inbound.ok_or_else(|| DispatchError::Io(std::io::Error::other("too many connections")))?;
+    let peer = inbound.peer();
+    Ok((inbound, peer))
+}
+
 /// HTTP/1.1 on a stream, and the application of one worker behind it.
 fn http<T>(
-    shared: &Arc<Shared>,
+    gateway: Data<Gateway>,
     draining: &GracefulShutdownSignal,
 ) -> impl ServiceFactory<
     (Inbound<T>, Option<SocketAddr>),
@@ -119,15 +145,18 @@ fn http<T>(
 where
     T: AsyncRead + AsyncWrite + Unpin + 'static,
 {
-    let gateway = Data::new(Gateway::new(Arc::clone(shared)));
-    let (settings, draining) = (&shared.settings.server, draining.clone());
+    let draining = draining.clone();
+    let (keep_alive, head_timeout) = {
+        let settings = &gateway.shared().settings.server;
+        (settings.keep_alive, settings.head_timeout)
+    };
     HttpService::build()
         .graceful_shutdown_signal(move || {
             let draining = draining.clone();
             async move { draining.notified().await }
         })
-        .keep_alive(settings.keep_alive)
-        .client_request_timeout(settings.head_timeout)
+        .keep_alive(keep_alive)
+        .client_request_timeout(head_timeout)
         .client_disconnect_timeout(LINGER)
         // A client that closed its side is gone: what was asked for it at MLflow is given up.
         .h1_allow_half_closed(false)

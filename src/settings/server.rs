@@ -1,6 +1,11 @@
 //! The listener and its clients.
 
-use std::{net::SocketAddr, num::NonZeroU64, time::Duration};
+use std::{
+    net::SocketAddr,
+    num::{NonZeroU64, NonZeroUsize},
+    thread,
+    time::Duration,
+};
 
 use ipnet::IpNet;
 
@@ -17,6 +22,8 @@ pub struct Server {
     pub bind: SocketAddr,
     /// Worker threads; 0 is one for each core.
     pub workers: usize,
+    /// The most connections of clients; not set: as many as there are files for.
+    pub max_connections: Option<NonZeroUsize>,
     /// Peers whose `X-Forwarded-For` is believed.
     pub trusted_proxies: Vec<IpNet>,
     /// How long an idle client connection is kept.
@@ -41,6 +48,7 @@ impl Server {
     pub(super) fn read(reader: &mut Reader) -> Option<Self> {
         let bind = reader.value("server.bind");
         let workers = reader.value("server.workers");
+        let max_connections = reader.optional("server.max_connections");
         let trusted_proxies = reader.list("server.trusted_proxies");
         let keep_alive = reader.value("server.keep_alive");
         let head_timeout = reader.value("server.head_timeout");
@@ -53,6 +61,7 @@ impl Server {
         Some(Self {
             bind: bind?,
             workers: workers?,
+            max_connections: max_connections?,
             trusted_proxies: trusted_proxies?,
             keep_alive: keep_alive?,
             head_timeout: head_timeout?,
@@ -63,5 +72,11 @@ impl Server {
             settle_time: settle_time?.0,
             drain_grace: drain_grace?,
         })
+    }
+
+    /// How many worker threads there are.
+    pub fn worker_count(&self) -> usize {
+        let of_cores = || thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        if self.workers > 0 { self.workers } else { of_cores() }
     }
 }

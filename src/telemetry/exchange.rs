@@ -13,7 +13,7 @@ use actix_web::{
     Error, FromRequest, HttpMessage, HttpRequest,
     dev::{Payload, ServiceRequest},
     error::ErrorInternalServerError,
-    http::{Method, StatusCode},
+    http::{Method, StatusCode, header::HeaderMap},
 };
 use jiff::{SignedDuration, Timestamp};
 
@@ -86,13 +86,32 @@ pub(super) const GONE: u16 = 499;
 impl Exchange {
     /// One that begins now: what `client` asks for is the gateway's own to answer, until a step says otherwise.
     pub fn begin(request: &ServiceRequest, client: Client, channels: &Rc<Channels>) -> Self {
+        let context = RequestContext::of(request.headers());
+        let exchange = Self::new(context, (request.method().clone(), request.path()), client, channels);
+        request.extensions_mut().insert(exchange.clone());
+        exchange
+    }
+
+    /// One of what never became a request, as far as its method and path can be told.
+    pub fn of_no_request(method: Method, path: &str, client: Client, channels: &Rc<Channels>) -> Self {
+        let exchange = Self::new(RequestContext::of(&HeaderMap::new()), (method, path), client, channels);
+        exchange.unrouted();
+        exchange
+    }
+
+    fn new(
+        context: RequestContext,
+        (method, path): (Method, &str),
+        client: Client,
+        channels: &Rc<Channels>,
+    ) -> Self {
         channels.series.request_began();
-        let path = without_keys(request.path());
-        let exchange = Self(Rc::new(Account {
+        let path = without_keys(path);
+        Self(Rc::new(Account {
             channels: Rc::clone(channels),
-            context: RequestContext::of(request.headers()),
+            context,
             client,
-            method: request.method().clone(),
+            method,
             path: path[..path.floor_char_boundary(LONGEST_PATH)].to_owned(),
             started: Instant::now(),
             route: Cell::new(OPEN),
@@ -105,9 +124,7 @@ impl Exchange {
             bytes_out: Cell::default(),
             caller: RefCell::default(),
             record: RefCell::default(),
-        }));
-        request.extensions_mut().insert(exchange.clone());
-        exchange
+        }))
     }
 
     /// That of a request; `None` where there was no [`Exchange::begin`], in tests.

@@ -3,7 +3,12 @@
 
 use std::time::Duration;
 
-use crate::support::{Gateway, GatewayBuilder, Server, ask, client::Connection, eventually, server::Answer};
+use crate::support::{
+    Gateway, GatewayBuilder, Server, ask,
+    client::{Connection, metric},
+    eventually,
+    server::Answer,
+};
 
 const TARGET: &str = "/api/mlflow/api/2.0/mlflow/experiments/search";
 const ARTIFACT: &str = "/api/2.0/mlflow-artifacts/artifacts/1/a";
@@ -357,6 +362,88 @@ async fn headers_that_are_none_are_refused() {
 }
 
 #[actix_web::test]
+async fn what_is_no_request_is_told_like_any_other_refusal() {
+    let stage = Stage::set().await;
+    let get = |rest: &str| format!("GET {TARGET} HTTP/1.1\r\n{{host}}{{key}}{rest}");
+    let many: String = (0..97).map(|number| format!("x-{number}: y\r\n")).collect();
+    let malformed = "what was sent is not a request of HTTP/1.1";
+    let cases = [
+        (414, "the request line is longer than 64 KiB", format!("GET {TARGET}?{}", "x".repeat(65 * 1024))),
+        (431, "the headers come to more than 32 KiB", get(&format!("x: {}", "y".repeat(33 * 1024)))),
+        (431, "the request has more than 96 headers", get(&format!("{many}\r\n"))),
+        (431, "the request has more than 96 headers", get(&many)),
+        (408, "the head of the request did not arrive in time", get("x: y")),
+        (400, malformed, get("x\r\n\r\n")),
+        (400, malformed, get("x\r\n")),
+        (400, malformed, "\x16\x03\x01\x02\x00\x01\x00".to_owned()),
+        (400, malformed, get("content-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n")),
+        (400, malformed, format!("GET {TARGET}?\"<> HTTP/1.1\r\n{{host}}{{key}}\r\n")),
+    ];
+    let denied = async || metric(stage.gateway.address, "denied_total{reason=\"bad_request\"}").await;
+    for (status, message, request) in &cases {
+        // On a connection of its own, and behind a request that was served.
+        for before in ["", "GET /live HTTP/1.1\r\n{host}\r\n"] {
+            let count = denied().await;
+            let mut connection = stage.connection(&stage.filled(&format!("{before}{request}"))).await;
+            if !before.is_empty() {
+                let response = connection.response(false).await;
+                assert_eq!((response.status, response.complete), (200, true), "{request:.80}");
+            }
+            let response = connection.response(false).await;
+            assert_eq!((response.status, response.complete), (*status, true), "{request:.80}");
+            let body: serde_json::Value = serde_json::from_str(&response.text()).unwrap();
+            assert_eq!(
+                (&body["error_code"], &body["reason"]),
+                (&"BAD_REQUEST".into(), &"bad_request".into())
+            );
+            assert!(body["message"].as_str().unwrap().starts_with(message), "{body}");
+            assert_eq!(body["request_id"].as_str(), response.header("x-request-id"), "{request:.80}");
+            assert_eq!(response.header("x-hokusai-error-source"), Some("gateway"), "{request:.80}");
+            assert_eq!(response.header("connection"), Some("close"), "{request:.80}");
+            assert!(connection.is_closed().await, "{request:.80}: the connection is kept");
+            eventually("it is counted", async || denied().await == count + 1.0).await;
+        }
+    }
+    stage.was_not_asked("no request");
+}
+
+#[actix_web::test]
+async fn a_refusal_reaches_a_client_that_sends_on_and_on() {
+    let stage = Stage::set().await;
+    let head = stage.filled(&format!("GET {TARGET} HTTP/1.1\r\n{{host}}{{key}}x: {}", "y".repeat(900_000)));
+    let mut connection = Connection::open(stage.gateway.address).await;
+    assert!(connection.try_send(&head).await, "closed under the client");
+    assert_eq!(connection.response(false).await.status, 431);
+}
+
+#[actix_web::test]
+async fn a_head_as_large_as_it_may_be_passes_however_it_comes() {
+    let stage = Stage::set().await;
+    let target = format!("{TARGET}?{}", "x".repeat(65_400 - TARGET.len()));
+    let fields = format!("x: {}\r\n", "y".repeat(32_500));
+    let large = stage.filled(&format!("GET {target} HTTP/1.1\r\n{{host}}{{key}}{fields}\r\n"));
+    let small =
+        stage.filled(&format!("POST {TARGET} HTTP/1.1\r\n{{host}}{{key}}content-length: 2\r\n\r\nhi"));
+    for (head, piece) in [(&large, large.len()), (&large, 10_000), (&small, 1)] {
+        let mut connection = Connection::open(stage.gateway.address).await;
+        // Again on the same connection.
+        for _ in 0..2 {
+            let seen = stage.mlflow.requests().len();
+            for piece in head.chunks(piece) {
+                connection.send(piece).await;
+                actix_rt::time::sleep(Duration::from_millis(1)).await;
+            }
+            assert_eq!(connection.response(false).await.status, 200);
+            let requests = stage.mlflow.requests();
+            assert_eq!((requests.len(), requests[seen].complete), (seen + 1, true));
+        }
+    }
+    let seen = stage.mlflow.requests();
+    assert!(seen[0].target().ends_with(&"x".repeat(60_000)) && seen[0].header("x").unwrap().len() == 32_500);
+    assert_eq!(seen[4].text(), "hi");
+}
+
+#[actix_web::test]
 async fn what_is_pipelined_behind_a_refusal_that_closes_is_nobodys_request() {
     let behind = format!("GET {TARGET} HTTP/1.1\r\n{{host}}{{key}}\r\n");
     for (name, first) in [
@@ -545,12 +632,13 @@ async fn heads_and_bodies_that_never_end_are_given_up() {
     let half = &whole[..whole.len() - 10];
 
     let mut first = stage.connection(half).await;
-    first.response(false).await;
+    assert_eq!(first.response(false).await.status, 408);
     assert!(first.is_closed().await, "the first head");
 
     let mut later = stage.connection(&whole).await;
     assert_eq!(later.response(false).await.status, 200);
     later.send(half).await;
+    assert_eq!(later.response(false).await.status, 408);
     assert!(later.is_closed().await, "a later head");
 
     // A byte now and then is no progress.
@@ -562,6 +650,7 @@ async fn heads_and_bodies_that_never_end_are_given_up() {
         }
         actix_rt::time::sleep(Duration::from_millis(20)).await;
     }
+    assert_eq!(drip.response(false).await.status, 408);
     assert!(drip.is_closed().await, "a head that drips");
 
     let mut body = stage.connection(&stage.filled(&post("content-length: 100000\r\n\r\n"))).await;

@@ -40,6 +40,7 @@ pub struct Families {
     audit_records: IntCounterVec,
     trace_spans: IntCounterVec,
     panics: IntCounter,
+    connections_dropped: IntCounter,
 }
 
 /// Seconds: 2 ms for metadata, minutes for artifacts.
@@ -140,6 +141,13 @@ impl Metrics {
             )?,
             trace_spans: counter("trace_spans_total", "Spans for the collector of traces.", &["outcome"])?,
             audit_records: counter("audit_records_total", "Records of the audit stream.", &["outcome"])?,
+            connections_dropped: registered(
+                &registry,
+                IntCounter::new(
+                    "connections_dropped_total",
+                    "Connections that were closed, or not taken, because there were too many.",
+                )?,
+            )?,
             panics: registered(
                 &registry,
                 IntCounter::new("panics_total", "Requests that ended in a panic of the gateway's.")?,
@@ -212,6 +220,10 @@ impl Metrics {
 
     pub fn traced(&self, outcome: Delivery, count: u64) {
         self.trace_spans.with_label_values(&[outcome.word()]).inc_by(count);
+    }
+
+    pub fn connection_dropped(&self) {
+        self.connections_dropped.inc();
     }
 
     pub fn panicked(&self) {
