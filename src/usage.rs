@@ -78,7 +78,10 @@ impl UsageReports {
     }
 
     /// Leaves a report to be sent; drops it if too many wait.
-    pub(crate) fn add(&self, usage: Usage) {
+    pub(crate) fn add(&self, mut usage: Usage) {
+        // A path may be of 64 KiB, and thousands may wait.
+        usage.endpoint.truncate(usage.endpoint.floor_char_boundary(MAX_ENDPOINT));
+        usage.endpoint.shrink_to_fit();
         if self.mailbox.try_send(Mail::Usage(usage)).is_err() {
             self.metrics.usage_reported(Delivery::Dropped, 1);
         }
@@ -158,7 +161,7 @@ impl Reporter {
         let key_id = utf8_percent_encode(&usage.key_id, NON_ALPHANUMERIC);
         let target = PathAndQuery::try_from(format!("{}/api/v1/usage/{key_id}", self.base));
         let report = serde_json::to_vec(&Report {
-            endpoint: &usage.endpoint[..usage.endpoint.floor_char_boundary(MAX_ENDPOINT)],
+            endpoint: &usage.endpoint,
             response_time_ms: usage.response_time_ms,
             status_code: usage.status_code,
             service_id: &self.service_id,

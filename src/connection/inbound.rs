@@ -2,8 +2,7 @@
 
 use std::{
     future::Future as _,
-    io,
-    mem::{self, MaybeUninit},
+    io, mem,
     net::SocketAddr,
     pin::Pin,
     rc::Rc,
@@ -11,20 +10,17 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_rt::time::{Sleep, sleep, sleep_until};
+use actix_rt::time::{Sleep, sleep_until};
 use actix_web::web::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::{
-    Connection, LINGER,
+    Connection,
     crowd::{Crowd, Place},
     framing::{Allowed, Framing, Taken},
     refusal::{LastWords, NoRequest, Refuse, Sender},
 };
 use crate::patience::Patience;
-
-/// Bytes that are read ahead of what may be handed over, to notice if the client goes.
-const MAX_AHEAD: usize = 4 * 1024;
 
 /// How long a client may take.
 #[derive(Debug, Clone, Copy)]
@@ -52,17 +48,17 @@ pub(crate) struct Inbound<T> {
     /// As far as it has not been used up.
     pub(super) write_patience: Patience,
     /// What was read, and may not be handed over yet.
-    ahead: BytesMut,
+    pub(super) ahead: BytesMut,
     /// How much of that is the beginning of a head that is not whole, and how much may be handed over after all.
     held: usize,
-    ready: usize,
+    pub(super) ready: usize,
     /// How much of the beginning was looked at for what can be no head.
     judged: usize,
     pub(super) framing: Framing,
     /// Runs while the rest of a head is waited for.
     head_timer: Option<Pin<Box<Sleep>>>,
     /// Runs from the answer on while the rest of a body comes that nobody reads.
-    linger: Option<Pin<Box<Sleep>>>,
+    pub(super) linger: Option<Pin<Box<Sleep>>>,
     /// Runs while the client takes nothing.
     pub(super) stall: Option<(Instant, Pin<Box<Sleep>>)>,
     /// A refusal of what is no request, behind which nothing comes.
@@ -101,7 +97,7 @@ impl<T> Inbound<T> {
     }
 
     /// Keeps what may not be handed over yet.
-    fn keep(&mut self, bytes: &[u8]) {
+    pub(super) fn keep(&mut self, bytes: &[u8]) {
         self.ahead.extend_from_slice(bytes);
         self.connection.has_ahead.set(!self.ahead.is_empty());
     }
@@ -155,39 +151,9 @@ impl<T> Inbound<T> {
         }
         timer.as_mut().poll(cx).map(|()| NoRequest::TooSlow)
     }
-
-    /// Ends the wait for the rest of a body that nobody reads; what comes of it does not prolong it.
-    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
-        let Connection { body_left, closing, .. } = &*self.connection;
-        if !self.framing.is_answered(&self.connection) || (body_left.get() == 0 && !closing.get()) {
-            self.linger = None;
-            return Poll::Pending;
-        }
-        let linger = self.linger.get_or_insert_with(|| Box::pin(sleep(LINGER)));
-        ready!(linger.as_mut().poll(cx));
-        Poll::Ready(io::Error::new(
-            io::ErrorKind::TimedOut,
-            "the rest of an unwanted body did not end in time",
-        ))
-    }
 }
 
 impl<T: AsyncRead + AsyncWrite + Unpin> Inbound<T> {
-    /// Waits for a request to be begun or answered, and notices meanwhile if the client goes.
-    fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.connection.wait(cx);
-        while self.ahead.len() < MAX_AHEAD {
-            let mut piece = [MaybeUninit::uninit(); MAX_AHEAD];
-            let mut piece = ReadBuf::uninit(&mut piece);
-            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut piece))?;
-            if piece.filled().is_empty() {
-                return Poll::Ready(Ok(()));
-            }
-            self.keep(piece.filled());
-        }
-        Poll::Pending
-    }
-
     /// Reads what has come into `buf`, and keeps there what may be handed over at once: most often all of it. `Some` if that
     /// is done, or nothing more comes.
     fn poll_fill(
@@ -277,6 +243,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Inbound<T> {
             }
             if let Poll::Ready(error) = this.poll_linger(cx) {
                 return Poll::Ready(Err(error));
+            }
+            if this.framing.is_answered(&this.connection) && this.connection.body_left.get() > 0 {
+                return this.poll_discard(cx);
             }
             if this.ready > 0 {
                 let count = this.ready.min(buf.remaining());

@@ -15,6 +15,7 @@ mod head;
 mod inbound;
 mod outbound;
 mod refusal;
+mod waiting;
 
 use std::{
     cell::{Cell, RefCell},

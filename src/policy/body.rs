@@ -7,7 +7,7 @@ use actix_web::{
     error::PayloadError,
     http::{
         Method,
-        header::{CONTENT_ENCODING, CONTENT_TYPE},
+        header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
     },
     web::Bytes,
 };
@@ -134,12 +134,19 @@ pub(crate) async fn check(
         }
         (Some(guard), _) => guard,
     };
-    let share = room.share_of(principal);
-    let body = read(payload, guard.max_body(), share, connection, patience).await;
+    let most = guard.max_body();
+    let size = announced(head).unwrap_or(most);
+    if size > most {
+        return Err(BodyError::TooLarge(most));
+    }
+    // Before a byte of it is asked for: what waits for room is not in this process.
+    let share = room.share(principal, size).await?;
+    let body = read(payload, size, connection, patience).await;
     if let Some(connection) = connection {
         connection.uploaded(None);
     }
-    let (body, mut class, mut value) = (body?, None, None);
+    let body = Bytes::from_owner(Held { body: body?, _share: share });
+    let (mut class, mut value) = (None, None);
     if guard == Guard::GraphQl {
         if !only_reads(&body)? {
             super::allow(policy, principal, route.rule(), RouteClass::Write, None)?;
@@ -174,6 +181,14 @@ fn can_be_scanned(head: &RequestHead) -> Result<(), BodyError> {
     Err(BodyError::Ambiguous(what.to_owned()))
 }
 
+/// How long a body will be, if that is known.
+fn announced(head: &RequestHead) -> Option<usize> {
+    if head.headers.contains_key(TRANSFER_ENCODING) {
+        return None;
+    }
+    head.headers.get(CONTENT_LENGTH).map_or(Some(0), |length| length.to_str().ok()?.trim().parse().ok())
+}
+
 /// A body, and its share of the room for as long as anybody has it.
 struct Held {
     body: Vec<u8>,
@@ -189,11 +204,10 @@ impl AsRef<[u8]> for Held {
 async fn read(
     mut payload: Payload,
     most: usize,
-    mut share: Share,
     connection: Option<&Connection>,
     mut patience: Patience,
-) -> Result<Bytes, BodyError> {
-    let mut body = Vec::new();
+) -> Result<Vec<u8>, BodyError> {
+    let mut body = Vec::with_capacity(most);
     loop {
         if let Some(connection) = connection {
             connection.uploaded(Some(body.len() as u64));
@@ -201,19 +215,13 @@ async fn read(
         let since = Instant::now();
         let next = timeout(patience.left(), payload.next()).await.map_err(|_| BodyError::Stalled)?;
         let Some(chunk) = next.transpose().map_err(BodyError::Broken)? else { break };
-        let wanted = body.len() + chunk.len();
-        if wanted > most {
+        if body.len() + chunk.len() > most {
             return Err(BodyError::TooLarge(most));
         }
         patience.rewarded(chunk.len(), since.elapsed());
-        if wanted > body.capacity() {
-            let capacity = wanted.max(2 * body.capacity()).min(most);
-            share.grow_to(capacity).await?;
-            body.reserve_exact(capacity - body.len());
-        }
         body.extend_from_slice(&chunk);
     }
-    Ok(Bytes::from_owner(Held { body, _share: share }))
+    Ok(body)
 }
 
 /// An object: MLflow would decode a text a second time (mlflow/server/handlers.py, `_get_normalized_request_json`).

@@ -40,10 +40,8 @@ pub enum NoRoom {
 /// What one body has of the room, until it is dropped.
 #[derive(Debug)]
 pub(super) struct Share {
-    left: [Arc<Semaphore>; 2],
-    taken: [Option<OwnedSemaphorePermit>; 2],
-    size: usize,
-    patience: Duration,
+    _of_key: OwnedSemaphorePermit,
+    _of_all: OwnedSemaphorePermit,
 }
 
 impl Room {
@@ -51,45 +49,33 @@ impl Room {
         Self { left: Arc::new(Semaphore::new(ROOM)), of_keys: Mutex::default(), patience }
     }
 
-    /// Nothing yet, for a body of this principal.
-    pub(super) fn share_of(&self, principal: &Principal) -> Share {
+    /// Waits for room for a body of so many bytes: first for that of the key, so that nobody waits in the way of other keys.
+    ///
+    /// # Errors
+    /// Others did not make room in time.
+    pub(super) async fn share(&self, principal: &Principal, size: usize) -> Result<Share, NoRoom> {
+        let size = u32::try_from(size).unwrap_or(u32::MAX);
+        let take = async |left: Arc<Semaphore>, full| {
+            let waiting = timeout(self.patience, left.acquire_many_owned(size));
+            waiting.await.ok().and_then(Result::ok).ok_or(full)
+        };
+        let _of_key = take(self.left_of(principal), NoRoom::ForKey).await?;
+        let _of_all = take(Arc::clone(&self.left), NoRoom::ForAll).await?;
+        Ok(Share { _of_key, _of_all })
+    }
+
+    fn left_of(&self, principal: &Principal) -> Arc<Semaphore> {
         let key = principal.key_id.as_ref().or(principal.user_id.as_ref());
         let key = key.map(String::as_str).unwrap_or_default();
         let mut of_keys = self.of_keys.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_key = of_keys.get(key).and_then(Weak::upgrade).unwrap_or_else(|| {
+        of_keys.get(key).and_then(Weak::upgrade).unwrap_or_else(|| {
             if of_keys.len() >= REMEMBERED {
                 of_keys.retain(|_, left| left.strong_count() > 0);
             }
             let left = Arc::new(Semaphore::new(SHARE));
             of_keys.insert(key.to_owned(), Arc::downgrade(&left));
             left
-        });
-        Share {
-            left: [of_key, Arc::clone(&self.left)],
-            taken: [None, None],
-            size: 0,
-            patience: self.patience,
-        }
-    }
-}
-
-impl Share {
-    /// Waits for so many bytes in all: first for those of the key, so that nobody waits in the way of other keys.
-    ///
-    /// # Errors
-    /// Others did not make room in time.
-    pub(super) async fn grow_to(&mut self, size: usize) -> Result<(), NoRoom> {
-        let more = u32::try_from(size.saturating_sub(self.size)).unwrap_or(u32::MAX);
-        for (place, full) in [NoRoom::ForKey, NoRoom::ForAll].into_iter().enumerate() {
-            let waiting = Arc::clone(&self.left[place]).acquire_many_owned(more);
-            let permit = timeout(self.patience, waiting).await.ok().and_then(Result::ok).ok_or(full)?;
-            match &mut self.taken[place] {
-                Some(taken) => taken.merge(permit),
-                none => *none = Some(permit),
-            }
-        }
-        self.size = size;
-        Ok(())
+        })
     }
 }
 
@@ -105,20 +91,18 @@ mod tests {
 
     async fn share(room: &Room, key: usize, size: usize) -> Result<Share, NoRoom> {
         let principal = Principal { key_id: Some(key.to_string()), ..Principal::default() };
-        let mut share = room.share_of(&principal);
-        share.grow_to(size).await.map(|()| share)
+        room.share(&principal, size).await
     }
 
     #[actix_rt::test]
     async fn a_key_has_its_share_and_no_more() {
         let room = room();
-        let mut first = share(&room, 1, 2 * MIB).await.unwrap();
-        let second = share(&room, 1, 2 * MIB).await.unwrap();
-        assert_eq!(first.grow_to(2 * MIB + 1).await, Err(NoRoom::ForKey));
+        let first = share(&room, 1, 2 * MIB).await.unwrap();
+        let _second = share(&room, 1, 2 * MIB).await.unwrap();
         assert_eq!(share(&room, 1, 1).await.unwrap_err(), NoRoom::ForKey);
         assert!(share(&room, 2, 4 * MIB).await.is_ok());
-        drop(second);
-        assert_eq!(first.grow_to(4 * MIB).await, Ok(()));
+        drop(first);
+        assert!(share(&room, 1, 2 * MIB).await.is_ok());
     }
 
     #[actix_rt::test]

@@ -9,8 +9,8 @@ use crate::{
     policy::{Grant, Mentions, Outside},
 };
 
-/// The largest answer that is read, in bytes; what is in it does not matter.
-const MAX_ANSWER: usize = 1024 * 1024;
+/// The largest answer that is read, in bytes; what is in it does not matter, and behind a larger one its connection is closed.
+const MAX_ANSWER: usize = 64 * 1024;
 
 impl Proxy {
     /// Looks for every logged model that a request names, in the workspace of its key.

@@ -368,7 +368,7 @@ async fn what_is_no_request_is_told_like_any_other_refusal() {
     let many: String = (0..97).map(|number| format!("x-{number}: y\r\n")).collect();
     let malformed = "what was sent is not a request of HTTP/1.1";
     let cases = [
-        (414, "the request line is longer than 64 KiB", format!("GET {TARGET}?{}", "x".repeat(65 * 1024))),
+        (414, "the target is longer than 64 KiB", format!("GET {TARGET}?{}", "x".repeat(65 * 1024))),
         (431, "the headers come to more than 32 KiB", get(&format!("x: {}", "y".repeat(33 * 1024)))),
         (431, "the request has more than 96 headers", get(&format!("{many}\r\n"))),
         (431, "the request has more than 96 headers", get(&many)),

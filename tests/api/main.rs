@@ -31,6 +31,7 @@ mod key_file;
 mod layout;
 mod limits;
 mod logs;
+mod memory;
 mod metrics;
 mod operations;
 mod own_limits;

@@ -74,6 +74,35 @@ fn good_settings_pass_the_check() {
 }
 
 #[test]
+fn the_limit_on_open_files_is_raised_and_held_against_the_connections() {
+    let folder = tempfile::tempdir().unwrap();
+    create_key(&folder);
+    let check = |limits: &str, connections: Option<&str>| {
+        let mut shell = std::process::Command::new("sh");
+        let run = format!("ulimit -Sn {limits} && ulimit -Hn 1000 && exec \"$0\" check");
+        shell
+            .args(["-c", &run, env!("CARGO_BIN_EXE_hokusai-gateway")])
+            .current_dir(folder.path())
+            .env_clear();
+        shell.env("MLFLOW_SERVER_URL", "http://127.0.0.1:5000").env("HOKUSAI__SERVER__WORKERS", "1");
+        shell.envs(connections.map(|connections| ("HOKUSAI__SERVER__MAX_CONNECTIONS", connections)));
+        let output = shell.output().unwrap();
+        (output.status.code(), String::from_utf8([output.stdout, output.stderr].concat()).unwrap())
+    };
+    let (code, text) = check("100", None);
+    assert_eq!(code, Some(0), "{text}");
+    assert!(text.contains("room for 648 connections of clients: 1000 files may be open"), "{text}");
+    let (code, text) = check("100", Some("649"));
+    assert_eq!(code, Some(64), "{text}");
+    for expected in [
+        "server.max_connections (HOKUSAI__SERVER__MAX_CONNECTIONS): needs 1001 open files, and this process may have 1000",
+        "648 or less, or a higher limit",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+}
+
+#[test]
 fn keys_are_made_listed_rotated_and_revoked_and_shown_only_once() {
     let folder = tempfile::tempdir().unwrap();
     let key = create_key(&folder);

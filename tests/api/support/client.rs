@@ -61,6 +61,14 @@ impl Connection {
         self.stream.write_all(bytes).await.is_ok()
     }
 
+    /// Sends as much as the other side's kernel takes at once.
+    pub fn offer(&mut self, bytes: &[u8]) {
+        let mut sent = 0;
+        while let Ok(count @ 1..) = self.stream.try_write(&bytes[sent..]) {
+            sent += count;
+        }
+    }
+
     /// Sends nothing more.
     pub async fn finish(&mut self) {
         self.stream.shutdown().await.unwrap();
