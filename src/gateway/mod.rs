@@ -76,6 +76,10 @@ impl Gateway {
         Self { shared, channels, authenticator, proxy }
     }
 
+    pub(crate) fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
     pub(crate) fn health(&self) -> &Health {
         &self.shared.health
     }
@@ -146,11 +150,9 @@ impl Gateway {
         let class = class.unwrap_or(rule.class);
         exchange.routed(class.word());
         if !class.is_read() || rule.reach == Reach::PastGateway {
-            records::change(&self.shared.audit, request.request(), exchange, grant.route(), value.as_ref())
-                .await?;
+            records::change(&self.shared.audit, request.request(), exchange, grant.route(), value).await?;
         }
-        // What was parsed takes many times as much memory as the body, and is not kept while others are waited for.
-        drop(value);
+        // Behind the record, which wants what was parsed: that is not kept while MLflow is waited for.
         self.proxy.look_up(&grant, &mentions).await?;
         Ok((Admitted { grant, meter, exchange: exchange.clone() }, allowance))
     }

@@ -19,13 +19,15 @@ pub(super) async fn change(
     request: &HttpRequest,
     exchange: &Exchange,
     route: &Route,
-    body: Option<&Value>,
+    body: Option<Value>,
 ) -> Result<(), NotKept> {
     if !trail.is_kept() {
         return Ok(());
     }
     let (request_id, client_ip) = (exchange.context().request_id(), exchange.client().ip);
-    let mut record = Record::of(request, request_id, client_ip, Some(operation(route)), body);
+    let mut record = Record::of(request, request_id, client_ip, Some(operation(route)), body.as_ref());
+    // What was parsed takes many times as much memory as the body: it is not kept while somebody is waited for.
+    drop(body);
     if trail.must_keep() {
         record.begun = Some(trail.begin(exchange.begun(record.clone())).await?);
     }

@@ -379,7 +379,7 @@ async fn what_is_no_request_is_told_like_any_other_refusal() {
         (400, malformed, get("content-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n")),
         (400, malformed, format!("GET {TARGET}?\"<> HTTP/1.1\r\n{{host}}{{key}}\r\n")),
     ];
-    let denied = async || metric(stage.gateway.address, "denied_total{reason=\"bad_request\"}").await;
+    let denied = async || metric(&stage.gateway, "denied_total{reason=\"bad_request\"}").await;
     for (status, message, request) in &cases {
         // On a connection of its own, and behind a request that was served.
         for before in ["", "GET /live HTTP/1.1\r\n{host}\r\n"] {
