@@ -98,7 +98,7 @@ $(VENV)/bench/.done: scripts/bench/requirements.txt scripts/bench/mlflow-auth.tx
 	@touch $@
 
 FUZZ_SECONDS := 60
-FUZZ_TARGETS := target credential redis_value auth_answer response_head chunked_body inbound_head
+FUZZ_TARGETS := target artifact_path credential redis_value auth_answer response_head chunked_body inbound_head
 
 fuzz: target/tools/bin/cargo-fuzz ## A minute for each fuzz target (FUZZ_SECONDS=3600 for more)
 	@for target in $(FUZZ_TARGETS); do \

@@ -188,6 +188,7 @@ impl GatewayError {
             | Self::Body(BodyError::Scope(_) | BodyError::Workspace(_))
             | Self::Proxy(ProxyError::Outside(_)) => Reason::ScopeMissing,
             Self::Body(BodyError::Ambiguous(_)) => Reason::AmbiguousBody,
+            Self::Body(BodyError::Path(_)) => Reason::BadPath,
             Self::Body(BodyError::TooLarge(_)) => Reason::BodyTooLarge,
             Self::Body(BodyError::NoRoom(NoRoom::ForKey)) => Reason::RateLimited,
             Self::Body(BodyError::NoRoom(NoRoom::ForAll)) => Reason::UpstreamBusy,

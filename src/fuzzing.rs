@@ -1,44 +1,121 @@
 //! What must hold for any bytes; `make fuzz` looks for some for which it does not.
 
+use std::sync::{Arc, OnceLock};
+
 use actix_web::{
     http::{
-        Uri,
+        Method, Uri,
         header::{AUTHORIZATION, HeaderMap, HeaderValue},
     },
     test::TestRequest,
 };
-use percent_encoding::percent_decode_str;
+use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
 pub use crate::{
     auth::{fuzz_auth_answer as auth_answer, fuzz_redis_value as redis_value},
     connection::{fuzz_chunked_body as chunked_body, fuzz_inbound_head as inbound_head},
     http_client::fuzz_response_head as response_head,
 };
-use crate::{credentials, head, routing::Routes, settings::Settings};
+use crate::{
+    auth::{Principal, Workspace},
+    credentials, head, policy,
+    routing::{ArtifactPath, Base, Route, Routes},
+    settings::Settings,
+};
 
-/// A target that has a route reads in one way: decoded up to twice it has no dot segment, no empty one, no backslash and
-/// no control character; and it is sent on as it came.
+/// A target that has a route reads in one way: decoded once it has no dot segment and no empty one, and outside of a name
+/// none, no backslash and no control character decoded twice; and it is sent on as it came.
 pub fn target(bytes: &[u8]) {
     let Ok(uri) = Uri::try_from(bytes) else { return };
-    let environment = [("MLFLOW_SERVER_URL".to_owned(), "http://mlflow".to_owned())];
-    let Ok(settings) = Settings::load(None, environment) else { return };
-    let request = TestRequest::with_uri("/").insert_header(("host", "a")).to_http_request();
-    let mut head = request.head().clone();
     let sent = uri.path().to_owned();
-    head.uri = uri;
-    let Ok(sound) = head::inspect(&head) else { return };
-    let Ok(routes) = Routes::open(&settings.mlflow) else { return };
-    let Ok(route) = routes.resolve(sound) else { return };
+    let Some(route) = route(Method::GET, uri) else { return };
 
     let path = route.target().path();
     assert!(sent.ends_with(path) || path == "/", "{sent} became {path}");
     let once = percent_decode_str(path).decode_utf8_lossy().into_owned();
     let twice = percent_decode_str(&once).decode_utf8_lossy().into_owned();
-    for reading in [path, &once, &twice] {
-        assert!(!reading.contains('\\') && !reading.contains(|c: char| c.is_ascii_control()), "{reading}");
+    let ends_in_name =
+        ["/mlflow-artifacts/", "/mcp-servers/"].iter().any(|names| route.rule().pattern.contains(names));
+    for reading in [path, &once, &twice].into_iter().take(if ends_in_name { 2 } else { 3 }) {
+        let unreadable = |c: char| c == '\\' || c.is_ascii_control();
+        assert!(ends_in_name || !reading.contains(unreadable), "{reading}");
         assert!(!reading.contains("//"), "{reading}");
         assert!(!reading.split('/').any(|segment| segment == "." || segment == ".."), "{reading}");
     }
+}
+
+/// What a key of a workspace is granted in the artifact store is the workspace's, also where somebody decodes it to the end,
+/// drops what MLflow may drop and resolves dots; to change a root nobody is; and a path that was read reads as itself.
+pub fn artifact_path(bytes: &[u8]) {
+    let written = String::from_utf8_lossy(bytes);
+    let encoded = utf8_percent_encode(&written, NON_ALPHANUMERIC).to_string();
+    for (method, target, workspace) in [
+        (Method::GET, format!("/api/2.0/mlflow-artifacts/artifacts/{encoded}"), Some("default")),
+        (Method::GET, format!("/api/2.0/mlflow-artifacts/artifacts?path={encoded}"), Some("default")),
+        (Method::GET, format!("/api/2.0/mlflow-artifacts/artifacts?path={encoded}"), Some("ours")),
+        (Method::DELETE, format!("/api/2.0/mlflow-artifacts/artifacts/{encoded}"), None),
+    ] {
+        let Ok(uri) = Uri::try_from(target) else { continue };
+        let Some(route) = route(method.clone(), uri) else { continue };
+        let Some(Ok(artifact)) = route.artifacts().next() else { panic!("{written:?} is no artifact") };
+        let reading = artifact.as_str();
+        let again = ArtifactPath::read(reading, Base::Store).map(|path| path.as_str().to_owned());
+        assert_eq!(again.as_deref(), Ok(reading), "{written:?}");
+
+        let place = resolved(&written);
+        let place: Vec<_> = place.iter().map(String::as_str).collect();
+        let named = workspace.and_then(|name| Workspace::try_from(name.to_owned()).ok());
+        let principal = Principal { workspace: named, is_admin: true, ..Principal::default() };
+        let Ok(_) = policy::authorize(&settings().policy, Arc::new(principal), route.clone()) else {
+            continue;
+        };
+        let is_digits = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
+        let is_well = match (workspace, place.as_slice()) {
+            (Some("default"), [first, ..]) if is_digits(first) => true,
+            (Some(name), ["workspaces", owner, ..]) => name == *owner,
+            (Some(name), _) => name != "default",
+            (None, place) => place.len() > 2 || place.first().is_some_and(|first| *first != "workspaces"),
+        };
+        assert!(is_well, "{method} {written:?} was granted in {workspace:?}: {place:?}");
+    }
+}
+
+/// Where a path leads, read by somebody who knows nothing of MLflow.
+fn resolved(written: &str) -> Vec<String> {
+    let mut path = written.to_owned();
+    for _ in 0..16 {
+        path = percent_decode_str(&path).decode_utf8_lossy().replace(['\t', '\r', '\n'], "");
+        path = path.trim_start_matches(|c: char| c <= ' ').to_owned();
+    }
+    for mark in ['#', '?', ';'] {
+        path = path.strip_suffix(mark).unwrap_or(&path).to_owned();
+    }
+    let mut segments = Vec::new();
+    for segment in path.split('/') {
+        match segment {
+            "" | "." => {}
+            ".." => drop(segments.pop()),
+            _ => segments.push(segment.to_owned()),
+        }
+    }
+    segments
+}
+
+fn settings() -> &'static Settings {
+    static SETTINGS: OnceLock<Settings> = OnceLock::new();
+    SETTINGS.get_or_init(|| {
+        let environment = [("MLFLOW_SERVER_URL".to_owned(), "http://mlflow".to_owned())];
+        Settings::load(None, environment).expect("the defaults")
+    })
+}
+
+fn route(method: Method, uri: Uri) -> Option<Route> {
+    static ROUTES: OnceLock<Routes> = OnceLock::new();
+    let routes = ROUTES.get_or_init(|| Routes::open(&settings().mlflow).expect("MLflow's routes"));
+    let request = TestRequest::with_uri("/").insert_header(("host", "a")).to_http_request();
+    let mut head = request.head().clone();
+    (head.method, head.uri) = (method, uri);
+    routes.resolve(head::inspect(&head).ok()?).ok()
 }
 
 /// A credential is one key of visible ASCII, and its Debug output does not show it.

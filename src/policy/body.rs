@@ -24,7 +24,7 @@ use super::{
 use crate::{
     connection::Connection,
     patience::Patience,
-    routing::{RouteClass, Rule},
+    routing::{ArtifactPath, Base, Reach, RouteClass, Rule},
     settings::Policy,
 };
 
@@ -46,6 +46,9 @@ pub enum BodyError {
     Stalled,
     #[error("the request's body broke off")]
     Broken(#[source] PayloadError),
+    /// The path of an artifact in it.
+    #[error("the path in the request's body {0}")]
+    Path(&'static str),
     #[error(transparent)]
     Scope(#[from] Box<MissingScope>),
     #[error(transparent)]
@@ -72,6 +75,7 @@ fn guard(rule: &Rule, is_bound: bool) -> Option<Guard> {
         _ if is_bound && rule.pattern == "/v1/traces" => Some(Guard::Spans),
         RouteClass::TraceWrite if is_bound => Some(Guard::Json),
         _ if is_bound && workspace::names_models(rule) => Some(Guard::Json),
+        _ if names_upload(rule).is_some() => Some(Guard::Json),
         _ => None,
     }
 }
@@ -79,6 +83,33 @@ fn guard(rule: &Rule, is_bound: bool) -> Option<Guard> {
 impl Guard {
     fn max_body(self) -> usize {
         if self == Self::GraphQl { MAX_GRAPHQL } else { MAX_BODY }
+    }
+}
+
+/// Whose `path` a body holds that is to be written past the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Upload {
+    /// Of a file at the client, of which MLflow takes the last segment (mlflow/store/artifact/s3_artifact_repo.py).
+    Parts,
+    /// Of an artifact of a run or a logged model.
+    Whole,
+}
+
+fn names_upload(rule: &Rule) -> Option<Upload> {
+    match rule.reach {
+        Reach::PastGateway if rule.pattern.contains("/mpu/create/") => Some(Upload::Parts),
+        Reach::PastGateway if rule.pattern.ends_with("/presigned-upload-url") => Some(Upload::Whole),
+        _ => None,
+    }
+}
+
+impl Upload {
+    fn names_file(self, path: &str) -> Result<(), &'static str> {
+        let names_none = match self {
+            Self::Parts => ["", ".", ".."].contains(&path.rsplit('/').next().unwrap_or_default()),
+            Self::Whole => ArtifactPath::read(path, Base::Run)?.is_root(),
+        };
+        if names_none { Err("names no file") } else { Ok(()) }
     }
 }
 
@@ -160,6 +191,9 @@ pub(crate) async fn check(
             }
             super::allow(policy, principal, route.rule(), found.class, Some(found.tag))?;
             class = Some(found.class);
+        }
+        if let (Some(upload), Value::String(path)) = (names_upload(route.rule()), &parsed["path"]) {
+            upload.names_file(path).map_err(BodyError::Path)?;
         }
         if let Some(workspace) = &principal.workspace {
             mentions = workspace::check_body(workspace, route, &parsed)?;

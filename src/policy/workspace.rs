@@ -3,18 +3,16 @@
 //! MLflow separates the data of workspaces by a header, which the last step sets; it checks no more than that. What is
 //! here are the ways around it, each tried on MLflow 3.17.2: docs/ACCESS.md tells them.
 
-use std::{borrow::Cow, io};
+use std::io;
 
 use actix_web::{dev::Payload, error::PayloadError};
 use futures_util::StreamExt as _;
 use memchr::memmem;
-use percent_encoding::percent_decode_str;
 use serde_json::Value;
-use url::form_urlencoded;
 
 use crate::{
     auth::{Principal, Workspace},
-    routing::{Reach, Route, Rule},
+    routing::{ArtifactPath, Reach, Route, Rule, WORKSPACES},
 };
 
 /// The tags of a trace from which MLflow takes where its data is, and opens it with rights of its own
@@ -26,8 +24,6 @@ const LONGEST_TAG: usize = 28;
 /// Where a model version's files may be: addresses that MLflow resolves inside the workspace, and the words for versions
 /// without files.
 const SOURCES: [&str; 5] = ["runs:/", "models:/", "mlflow-artifacts:/", "dummy-source", "prompt-template"];
-/// How often a name may be encoded before it is refused.
-const MAX_DECODINGS: usize = 4;
 
 /// A request by which one workspace could reach another.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -77,62 +73,37 @@ pub(super) fn check_route(workspace: &Workspace, route: &Route) -> Result<(), Ou
     {
         return refuse("this path would be served without one");
     }
-    let Some((_, of_store)) = route.path().split_once("/mlflow-artifacts/") else { return Ok(()) };
-    let in_path = of_store
-        .strip_prefix("artifacts/")
-        .or_else(|| of_store.strip_prefix("presigned/"))
-        .or_else(|| of_store.strip_prefix("mpu/")?.split_once('/').map(|(_, name)| name));
-    let query = route.target().query().unwrap_or_default();
-    let in_query: Vec<_> = form_urlencoded::parse(query.as_bytes())
-        .filter(|(name, _)| name == "path")
-        .map(|(_, path)| path)
-        .collect();
-    if in_query.len() > 1 {
-        return refuse("the path of an artifact is there twice");
+    let is_inside =
+        |artifact: Result<ArtifactPath<'_>, _>| artifact.is_ok_and(|path| holds(workspace, &path));
+    let mut artifacts = route.artifacts().peekable();
+    // A route of the store that names none could reach all of it.
+    let is_elsewhere = artifacts.peek().is_none() && route.is_artifact_stores() && is_default(workspace);
+    if is_elsewhere || !artifacts.all(is_inside) {
+        return refuse("this artifact is not in it");
     }
-    let listed = in_query.first().map(AsRef::as_ref);
-    let is_inside = match (in_path, listed) {
-        (None, None) => root_is_inside(workspace),
-        (in_path, listed) => in_path.into_iter().chain(listed).all(|name| is_inside(workspace, name)),
-    };
-    if is_inside { Ok(()) } else { refuse("this artifact is not in it") }
+    Ok(())
 }
 
-/// MLflow puts a workspace's paths below `workspaces/NAME/`; the default one's it takes from the root, where all are.
-fn root_is_inside(workspace: &Workspace) -> bool {
-    workspace.as_str() != "default"
+fn is_default(workspace: &Workspace) -> bool {
+    workspace.as_str() == "default"
 }
 
-/// Whether an artifact's name stays in the workspace, however often it is decoded
-/// (mlflow/server/handlers.py, `_get_workspace_scoped_repo_path_if_enabled`).
-fn is_inside(workspace: &Workspace, name: &str) -> bool {
-    let mut name = Cow::Borrowed(name);
-    let mut decodings = 0;
-    loop {
-        let Ok(decoded) = percent_decode_str(&name).decode_utf8() else { return false };
-        if decoded == name {
-            break;
-        }
-        decodings += 1;
-        if decodings > MAX_DECODINGS {
-            return false;
-        }
-        name = Cow::Owned(decoded.into_owned());
+/// Whether an artifact is the workspace's (mlflow/server/handlers.py, `_get_workspace_scoped_repo_path_if_enabled`).
+///
+/// What does not begin with `workspaces` MLflow puts below `workspaces/NAME/`. The default workspace's it takes from the root
+/// of the store, where all are: of its own there are the folders of experiments, which are older than workspaces; what it
+/// has made since is below `workspaces/default/` (mlflow/store/tracking/sqlalchemy_workspace_store.py,
+/// `_get_artifact_location`).
+fn holds(workspace: &Workspace, artifact: &ArtifactPath<'_>) -> bool {
+    if !artifact.is_of_store() {
+        return true;
     }
-    let name = name.trim_end_matches('/');
-    if name.is_empty() {
-        return root_is_inside(workspace);
+    let (first, rest) = artifact.split();
+    if first.eq_ignore_ascii_case(WORKSPACES) {
+        return first == WORKSPACES && rest.split('/').next() == Some(workspace.as_str());
     }
-    let odd = |segment: &str| segment.is_empty() || segment == "." || segment == "..";
-    if name.split('/').any(odd) || name.contains(['\\', '?', '#', ';']) {
-        return false;
-    }
-    let (first, rest) = name.split_once('/').unwrap_or((name, ""));
-    if first.eq_ignore_ascii_case("workspaces") {
-        return rest.split('/').next() == Some(workspace.as_str());
-    }
-    // No other scheme's address.
-    !first.contains(':')
+    let is_experiment = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit());
+    !is_default(workspace) || is_experiment
 }
 
 /// Whether a route's body may name logged models that are not looked for in the workspace.
@@ -233,82 +204,4 @@ fn models(value: &Value, found: &mut Vec<String>) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn workspace(name: &str) -> Workspace {
-        name.to_owned().try_into().unwrap()
-    }
-
-    #[test]
-    fn an_artifacts_name_stays_in_its_workspace() {
-        for (name, inside) in [
-            ("1/run/artifacts/model.pkl", true),
-            ("workspaces/team-a/1/run/artifacts/model.pkl", true),
-            ("workspaces%2Fteam-a/1", true),
-            ("1/workspaces/team-b/x", true),
-            ("100%25/x", true),
-            ("1/at 12:00.png", true),
-            ("workspaces/team-b/1/run/artifacts/model.pkl", false),
-            ("workspaces", false),
-            ("workspaces/", false),
-            ("workspaces/team-a-b/x", false),
-            ("workspaces/Team-a/x", false),
-            ("Workspaces/team-b/x", false),
-            ("workspaces%2Fteam-b/x", false),
-            ("workspaces%252Fteam-b/x", false),
-            ("w%6frkspaces/team-b/x", false),
-            ("./workspaces/team-b/x", false),
-            ("%2e/workspaces/team-b/x", false),
-            ("%25252e/workspaces/team-b/x", false),
-            ("a/../workspaces/team-b/x", false),
-            ("/workspaces/team-b/x", false),
-            ("%2Fworkspaces/team-b/x", false),
-            ("workspaces//team-b/x", false),
-            ("workspaces\\team-b", false),
-            ("workspaces%3F/team-a", false),
-            ("workspaces%23", false),
-            ("file:/workspaces/team-b", false),
-            ("%25252525252e/x", false),
-            ("%ff", false),
-        ] {
-            assert_eq!(is_inside(&workspace("team-a"), name), inside, "{name}");
-        }
-    }
-
-    #[test]
-    fn the_default_workspaces_root_is_everybodys() {
-        assert!(is_inside(&workspace("team-a"), ""));
-        assert!(!is_inside(&workspace("default"), ""));
-        assert!(!is_inside(&workspace("default"), "%2f"));
-        assert!(is_inside(&workspace("default"), "1/run/artifacts"));
-        assert!(is_inside(&workspace("default"), "workspaces/default/1"));
-    }
-
-    #[test]
-    fn a_tag_of_a_place_is_found_wherever_it_stands() {
-        for (body, found) in [
-            (r#"{"key": "mlflow.artifactLocation", "value": "file:///"}"#, true),
-            (r#"{"tags": [{"key": "mlflow.trace.spansLocation"}]}"#, true),
-            (r#"{"trace": {"trace_info": {"tags": {" MLFLOW.trace.ArchiveLocation": "x"}}}}"#, true),
-            (r#"{"key": "mlflow.artifact\u004cocation"}"#, true),
-            (r#"{"key": "note", "value": "about mlflow.artifactLocation"}"#, false),
-            (r#"{"tags": {"mlflow.traceName": "x"}}"#, false),
-        ] {
-            assert_eq!(has_tag_of_place(&serde_json::from_str(body).unwrap()), found, "{body}");
-        }
-    }
-
-    #[test]
-    fn every_model_of_a_batch_is_found_once() {
-        let body = r#"{"metrics": [{"model_id": "m-1"}, {"modelId": "m-2"}, {"model_id": "m-1"}, {"model_id": ""}]}"#;
-        let mut found = Vec::new();
-        models(&serde_json::from_str(body).unwrap(), &mut found);
-        assert_eq!(found, ["m-1", "m-2"]);
-    }
-
-    #[test]
-    fn the_longest_tag_is_as_long_as_is_said() {
-        assert_eq!(TAGS_OF_PLACES.iter().map(|tag| tag.len()).max(), Some(LONGEST_TAG));
-    }
-}
+mod tests;

@@ -4,6 +4,7 @@
 //! ([`table`]), and turned into the path and query that MLflow is sent. The bytes that were inspected are the bytes
 //! that are forwarded.
 
+mod artifact;
 mod class;
 mod mounts;
 mod parameters;
@@ -15,6 +16,8 @@ use std::{borrow::Cow, sync::Arc};
 
 use actix_web::http::uri::PathAndQuery;
 
+pub use artifact::ArtifactPath;
+pub(crate) use artifact::{Base, WORKSPACES};
 pub use class::RouteClass;
 pub use parameters::{Parameter, Turn};
 pub use table::{Reach, RouteTable, Rule, TableError};
@@ -54,6 +57,11 @@ impl Route {
     pub fn path(&self) -> &str {
         let path = self.target.path();
         self.decoded.as_deref().unwrap_or_else(|| path.strip_prefix(&*self.static_prefix).unwrap_or(path))
+    }
+
+    /// The artifact paths that it names, as MLflow reads them. None is an error, or there would be no route.
+    pub fn artifacts(&self) -> impl Iterator<Item = Result<ArtifactPath<'_>, &'static str>> {
+        artifact::named(&self.rule, self.path(), self.target.query())
     }
 
     /// The public path of a path at MLflow, by the mount that this request came by.
@@ -136,6 +144,12 @@ impl Routes {
         let (mount, path) = mounts::path_at_mlflow(uri.path()).ok_or(RouteError::Unknown)?;
         let plain = target::inspect(path).map_err(RouteError::BadPath)?;
         let rule = self.table.find(&head.get().method, &plain, uri.query())?;
+        for artifact in artifact::named(rule, &plain, uri.query()) {
+            let artifact = artifact.map_err(RouteError::BadPath)?;
+            if artifact.is_root() && !rule.class.is_read() {
+                return Err(RouteError::BadPath("names a whole root, which no request may change"));
+            }
+        }
 
         let mut target = String::with_capacity(self.static_prefix.len() + uri.path().len() + 16);
         target.push_str(&self.static_prefix);

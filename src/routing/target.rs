@@ -1,31 +1,39 @@
 //! The one reading of a request target.
 //!
 //! A path is refused when two programs could read it in two ways: it is decoded up to twice for inspection and
-//! forwarded as it came (RFC 3986 §3.3, §6.2.2).
+//! forwarded as it came (RFC 3986 §3.3, §6.2.2). In a name MLflow keeps what it is sent, and reads an artifact's in a
+//! way of its own ([`artifact`](super::artifact)).
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// What follows these at MLflow is an artifact's name, in which an encoded slash or semicolon is data. A server of artifacts
-/// alone answers all of it, and nothing else (mlflow server --artifacts-only).
+/// What follows these at MLflow is an artifact's. A server of artifacts alone answers all of it, and nothing else (mlflow
+/// server --artifacts-only).
 const ARTIFACT_STORE: [&str; 2] = ["/api/2.0/mlflow-artifacts/", "/ajax-api/2.0/mlflow-artifacts/"];
 
 /// Behind which of its routes the name begins.
 const ARTIFACT_NAMES: [&str; 5] = ["artifacts/", "presigned/", "mpu/create/", "mpu/complete/", "mpu/abort/"];
 /// Likewise of a server's name, which has a slash (mlflow/store/tracking/mcp_server_registry/rest_mixin.py).
 const MCP_SERVERS: [&str; 2] = ["/api/3.0/mlflow/mcp-servers/", "/ajax-api/3.0/mlflow/mcp-servers/"];
+/// What holds things whose tags have a path of their own.
+const TRACKED: [&str; 4] =
+    ["/api/2.0/mlflow/", "/api/3.0/mlflow/", "/ajax-api/2.0/mlflow/", "/ajax-api/3.0/mlflow/"];
+const TAGS: &str = "/tags/";
 
 pub(super) fn is_artifact_stores(path: &str) -> bool {
     ARTIFACT_STORE.iter().any(|store| path.starts_with(store))
 }
 
-/// Whether this path, as it came, ends in a name that may have encoded separators. Before it none is encoded.
-fn names_have_separators(path: &str) -> bool {
-    let below = |prefix: &&str| path.strip_prefix(*prefix);
-    let artifact = ARTIFACT_STORE.iter().find_map(below);
-    artifact.is_some_and(|route| ARTIFACT_NAMES.iter().any(|names| route.starts_with(names)))
-        || MCP_SERVERS.iter().any(|servers| path.starts_with(servers))
+/// Splits a path, as it came, before the name in which it ends: of an artifact, of a server, of a tag. There alone
+/// separators, control characters and backslashes are data, if they are encoded, and `;` is.
+fn split_name(path: &str) -> (&str, &str) {
+    let behind = |prefixes: &[&str]| prefixes.iter().find_map(|prefix| path.strip_prefix(prefix));
+    let name = match behind(&ARTIFACT_STORE) {
+        Some(route) => ARTIFACT_NAMES.iter().find_map(|names| route.strip_prefix(names)),
+        None => behind(&MCP_SERVERS).or_else(|| Some(behind(&TRACKED)?.split_once(TAGS)?.1)),
+    };
+    path.split_at(path.len() - name.unwrap_or_default().len())
 }
 
 /// Inspects a path at MLflow and tells how it reads, decoded once.
@@ -36,27 +44,43 @@ pub(super) fn inspect(path: &str) -> Result<Cow<'_, str>, &'static str> {
     if !path.is_ascii() {
         return Err("has bytes that must be percent-encoded");
     }
-    if path.contains(';') {
-        return Err("has parameters");
+    if path.bytes().any(|byte| byte == b'\\' || byte.is_ascii_control()) {
+        return Err("has a control character or a backslash");
     }
     segments(path)?;
-    if path.contains('%') { encoded(path) } else { Ok(path.into()) }
-}
-
-fn encoded(path: &str) -> Result<Cow<'_, str>, &'static str> {
+    if memchr::memchr2(b'%', b';', path.as_bytes()).is_none() {
+        return Ok(path.into());
+    }
+    let (before, name) = split_name(path);
+    if before.contains(';') {
+        return Err("has parameters");
+    }
     if !escapes_are_hexadecimal(path.as_bytes()) {
         return Err("has a `%` that begins no percent-encoded byte");
     }
-    // What one decoding reveals, the second one keeps.
-    let once = decode(path)?;
-    let twice = decode(&once)?;
-    segments(&twice)?;
-
-    let separators = |path: &str| path.matches(['/', ';']).count();
-    if !names_have_separators(path) && separators(&twice) > separators(path) {
-        return Err("has an encoded separator outside a name that may have one");
+    if before.contains('%') {
+        encoded(before)?;
+    }
+    // As MLflow's server does it: what is not UTF-8 in a name becomes U+FFFD.
+    let once = percent_decode_str(path).decode_utf8_lossy();
+    if name.contains('%') {
+        segments(&once)?;
     }
     Ok(once)
+}
+
+/// What is in no name, decoded twice: what one decoding reveals, the second one keeps.
+fn encoded(path: &str) -> Result<(), &'static str> {
+    let twice = decode(&decode(path)?)?.into_owned();
+    if twice.bytes().any(|byte| byte == b'\\' || byte.is_ascii_control()) {
+        return Err("has a control character or a backslash");
+    }
+    segments(&twice)?;
+    let separators = |path: &str| path.matches(['/', ';']).count();
+    if separators(&twice) > separators(path) {
+        return Err("has an encoded separator outside a name that may have one");
+    }
+    Ok(())
 }
 
 /// Decodes once. A `%` that begins nothing stays: at the second decoding it is a part of a name.
@@ -66,12 +90,10 @@ fn decode(path: &str) -> Result<Cow<'_, str>, &'static str> {
 
 fn segments(path: &str) -> Result<(), &'static str> {
     let bytes = path.as_bytes();
-    for (at, byte) in bytes.iter().enumerate() {
-        match (byte, &bytes[at + 1..]) {
-            (b'\\', _) => return Err("has a control character or a backslash"),
-            (byte, _) if byte.is_ascii_control() => return Err("has a control character or a backslash"),
-            (b'/', [b'/', ..]) => return Err("has empty segments"),
-            (b'/', [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..]) => {
+    for at in memchr::memchr_iter(b'/', bytes) {
+        match &bytes[at + 1..] {
+            [b'/', ..] => return Err("has empty segments"),
+            [b'.'] | [b'.', b'/', ..] | [b'.', b'.'] | [b'.', b'.', b'/', ..] => {
                 return Err("has dot segments");
             }
             _ => {}

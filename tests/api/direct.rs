@@ -115,3 +115,41 @@ async fn what_cannot_be_read_of_the_server_is_not_passed_on() {
         assert_eq!(gateway.get(SERVER_INFO).await.status, status);
     }
 }
+
+#[actix_web::test]
+async fn an_upload_past_the_gateway_names_a_file() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = GatewayBuilder::default().set("MLFLOW__DIRECT_ARTIFACTS", "allow").start(&mlflow).await;
+    let post = |target: &str, path: &str| {
+        let body = serde_json::json!({ "run_id": "r", "path": path, "num_parts": 1 }).to_string();
+        let head = format!("content-type: application/json\r\ncontent-length: {}", body.len());
+        ask(gateway.address, gateway.request("POST", target, &format!("{head}\r\n\r\n{body}")))
+    };
+    let presigned = "/api/2.0/mlflow/artifacts/presigned-upload-url";
+    let parts = "/ajax-api/2.0/mlflow-artifacts/mpu/create/1/run/artifacts";
+    for (target, path) in [
+        (presigned, ""),
+        (presigned, " "),
+        (presigned, "."),
+        (presigned, "\t."),
+        (presigned, "%252e;"),
+        (presigned, "../other/artifacts/a"),
+        (presigned, "/a"),
+        (parts, ""),
+        (parts, "/tmp/"),
+        (parts, "/tmp/."),
+        (parts, ".."),
+    ] {
+        let response = post(target, path).await;
+        assert_eq!((response.status, response.reason().as_str()), (400, "bad_path"), "{target} {path:?}");
+    }
+    assert!(mlflow.requests().is_empty());
+    for (target, path) in [
+        (presigned, "workspaces"),
+        (presigned, "95%ab\t;.png"),
+        (parts, "/tmp/a b/model.bin"),
+        (parts, "C:\\model.bin"),
+    ] {
+        assert_eq!(post(target, path).await.status, 200, "{target} {path:?}");
+    }
+}

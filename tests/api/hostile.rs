@@ -544,6 +544,75 @@ async fn paths_that_could_be_read_in_two_ways_are_refused() {
     stage.was_not_asked("another case");
 }
 
+/// MLflow drops what stands before a path, tabs and line ends in it, and empty parameters behind it; the administrator's
+/// key is refused as well.
+#[actix_web::test]
+async fn no_root_of_the_artifact_store_is_changed_by_any_name() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = GatewayBuilder::default()
+        .scopes(&["mlflow:admin"])
+        .set("MLFLOW__DIRECT_ARTIFACTS", "allow")
+        .start(&mlflow)
+        .await;
+    for root in [
+        ".",
+        "%2e",
+        "%20",
+        "%20.",
+        "%1F%2e",
+        "%2520.",
+        ".%3b",
+        ".;",
+        ".%3F",
+        ".%23",
+        "%09",
+        "file:",
+        "FILE%3A",
+        "%2f%2f",
+        "1%2f..",
+        "workspaces",
+        "%20workspaces",
+        "work%0aspaces%0D/",
+        "Workspaces",
+        "workspaces/team-b",
+        "workspaces%2Fteam-b%2F",
+        "workspaces/team-b;",
+    ] {
+        for (method, route) in [
+            ("PUT", "api/2.0/mlflow-artifacts/artifacts/"),
+            ("DELETE", "ajax-api/2.0/mlflow-artifacts/artifacts/"),
+            ("POST", "api/2.0/mlflow-artifacts/mpu/create/"),
+            ("POST", "api/2.0/mlflow-artifacts/mpu/complete/"),
+            ("POST", "api/2.0/mlflow-artifacts/mpu/abort/"),
+        ] {
+            let response =
+                ask(gateway.address, gateway.request(method, &format!("/{route}{root}"), "")).await;
+            let told = (response.status, response.reason());
+            assert_eq!(told, (400, "bad_path".to_owned()), "{method} {route}{root}");
+        }
+    }
+    assert!(mlflow.requests().is_empty());
+}
+
+#[actix_web::test]
+async fn what_mlflow_keeps_of_a_name_reaches_it_as_it_came() {
+    let stage = Stage::set().await;
+    for name in [
+        "%25timestamp%2517.png",
+        "95%ab.png",
+        "a%09b",
+        "Icon%0D",
+        "a%5Cb",
+        "lr=1e-3;bs=32.ckpt",
+        "a%00b",
+        "model%20v1%20%232%2050%25%20%2B%C3%A9.txt",
+    ] {
+        let target = format!("/api/2.0/mlflow-artifacts/artifacts/1/run/artifacts/{name}");
+        stage.passes(name, &stage.filled(&format!("GET {target} HTTP/1.1\r\n{{host}}{{key}}\r\n")), "").await;
+        assert_eq!(stage.mlflow.requests().last().unwrap().target(), target);
+    }
+}
+
 #[actix_web::test]
 async fn nothing_in_a_target_or_a_user_agent_skips_authentication() {
     let stage = Stage::set().await;

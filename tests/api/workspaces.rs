@@ -97,10 +97,8 @@ async fn no_route_and_no_path_leads_out_of_the_workspace() {
         ("GET", "/ajax-api/2.0/mlflow/gateway-proxy"),
         ("GET", "/api/2.0/mlflow-artifacts/artifacts/workspaces/team-b/1/a"),
         ("PUT", "/ajax-api/2.0/mlflow-artifacts/artifacts/workspaces/team-b/1/a"),
-        ("DELETE", "/api/mlflow/api/2.0/mlflow-artifacts/artifacts/workspaces"),
         ("GET", "/api/2.0/mlflow-artifacts/artifacts/workspaces%2Fteam-b/1/a"),
         ("GET", "/api/2.0/mlflow-artifacts/artifacts?path=workspaces/team-b"),
-        ("GET", "/api/2.0/mlflow-artifacts/artifacts?path=.%2Fworkspaces%252Fteam-b"),
         ("GET", "/api/2.0/mlflow-artifacts/artifacts?path=1&path=workspaces/team-b"),
         ("POST", "/api/2.0/mlflow-artifacts/mpu/create/workspaces/team-b/1/a"),
         ("GET", "/api/2.0/mlflow-artifacts/presigned/workspaces/team-b/1/a"),
@@ -110,15 +108,20 @@ async fn no_route_and_no_path_leads_out_of_the_workspace() {
         ("GET", "/api/3.0/mlflow/mcp-servers/mlflow/server-info/"),
         ("GET", "/api/2.0/mlflow-artifacts/art%69facts/workspaces/team-b/1/a"),
         ("GET", "/api/2.0/mlflow-artifacts/art%69facts/workspaces/team-b/1/a?path=1"),
-        ("DELETE", "/api/2.0/mlflow-artifacts/artifacts/%25252e/workspaces/team-b/1/a?path=1"),
     ] {
         let response = ask(gateway.address, gateway.request(method, target, "")).await;
         assert!(is_refused(&response), "{method} {target}: {response:?}");
     }
     assert!(mlflow.requests().is_empty());
-    for encoded in ["artifacts%2Fworkspaces/team-b/1/a?path=1", "presigned%2fworkspaces/team-b/1/a"] {
-        let response = gateway.get(&format!("/api/2.0/mlflow-artifacts/{encoded}")).await;
-        assert_eq!((response.status, response.reason().as_str()), (400, "bad_path"), "{encoded}");
+    for (method, target) in [
+        ("GET", "/api/2.0/mlflow-artifacts/artifacts%2Fworkspaces/team-b/1/a?path=1"),
+        ("GET", "/api/2.0/mlflow-artifacts/presigned%2fworkspaces/team-b/1/a"),
+        ("GET", "/api/2.0/mlflow-artifacts/artifacts?path=.%2Fworkspaces%252Fteam-b"),
+        ("DELETE", "/api/2.0/mlflow-artifacts/artifacts/%25252e/workspaces/team-b/1/a?path=1"),
+        ("DELETE", "/api/mlflow/api/2.0/mlflow-artifacts/artifacts/workspaces"),
+    ] {
+        let response = ask(gateway.address, gateway.request(method, target, "")).await;
+        assert_eq!((response.status, response.reason().as_str()), (400, "bad_path"), "{target}");
     }
     assert!(mlflow.requests().is_empty());
     for target in [
@@ -130,6 +133,48 @@ async fn no_route_and_no_path_leads_out_of_the_workspace() {
         "/api/3.0/mlflow/gateway/secrets/list",
     ] {
         assert_eq!(gateway.get(target).await.status, 200, "{target}");
+    }
+}
+
+#[actix_web::test]
+async fn a_key_of_the_default_workspace_has_what_is_its_own() {
+    let mlflow = echo().await;
+    let gateway = bound_gateway(&mlflow, "default").await;
+    let store = "/api/2.0/mlflow-artifacts";
+    for rest in [
+        "artifacts",
+        "artifacts?path=",
+        "artifacts?path=+",
+        "artifacts?path=workspaces",
+        "artifacts?path=%20workspaces",
+        "artifacts?path=work%09spaces/team-b",
+        "artifacts?path=%2520workspaces/team-b",
+        "artifacts?path=workspaces%3b",
+        "artifacts?path=team-b",
+        "artifacts?path=1&path=%1fworkspaces",
+        "artifacts/%20workspaces/team-b/1/a",
+        "artifacts/workspaces%0a/team-b/1/a",
+        "artifacts/workspaces;/team-b/1/a",
+        "artifacts/WORKSPACES/team-b/1/a",
+        "artifacts/team-b/1/a",
+        "presigned/%2509workspaces/team-b/1/a",
+    ] {
+        let response = gateway.get(&format!("{store}/{rest}")).await;
+        assert_eq!((response.status, response.reason().as_str()), (403, "scope_missing"), "{rest}");
+        assert!(response.text().contains("bound to the workspace `default`"), "{rest}");
+    }
+    for rest in ["artifacts/%20./workspaces/team-b/1/a", "artifacts?path=%09.", "artifacts?path=file:"] {
+        let response = gateway.get(&format!("{store}/{rest}")).await;
+        assert_eq!((response.status, response.reason().as_str()), (400, "bad_path"), "{rest}");
+    }
+    assert!(mlflow.requests().is_empty());
+    for rest in [
+        "artifacts/1/a;b",
+        "artifacts?path=%201",
+        "artifacts/workspaces/default/1/a",
+        "artifacts?path=workspaces/default",
+    ] {
+        assert_eq!(gateway.get(&format!("{store}/{rest}")).await.status, 200, "{rest}");
     }
 }
 

@@ -1,0 +1,111 @@
+//! The artifact paths that a request names, as MLflow reads them.
+//!
+//! What a path means is decided here once for every key, on what is left of it at MLflow: no dot segments, no empty ones,
+//! and no change to a whole root. The policy decides on the same whose it is.
+
+mod reading;
+
+use std::borrow::Cow;
+
+use url::form_urlencoded;
+
+use super::table::Rule;
+
+/// Where the paths of a workspace begin (mlflow/server/handlers.py, `_get_workspace_scoped_repo_path_if_enabled`).
+pub(crate) const WORKSPACES: &str = "workspaces";
+/// What all routes of the artifact store have.
+const STORE: &str = "/mlflow-artifacts/";
+
+/// One artifact path of a request, once MLflow has read it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct ArtifactPath<'a> {
+    reading: Cow<'a, str>,
+    /// From where it leads.
+    base: Base,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Base {
+    /// The root of the artifact store.
+    Store,
+    /// The artifacts of a run or of a logged model, which MLflow looks up in the workspace.
+    Run,
+}
+
+impl<'a> ArtifactPath<'a> {
+    /// Reads a path that MLflow's server has decoded once.
+    ///
+    /// # Errors
+    /// What somebody could read in another way; the end of a sentence that begins with "the path".
+    pub(crate) fn read(written: &'a str, base: Base) -> Result<Self, &'static str> {
+        let reading = reading::read(written)?;
+        let mut segments = reading.split('/').peekable();
+        while let Some(segment) = segments.next() {
+            match segment {
+                "." | ".." => return Err("has dot segments"),
+                "" if segments.peek().is_some() => return Err("has empty segments"),
+                _ => {}
+            }
+        }
+        Ok(Self { reading, base })
+    }
+
+    /// The path that MLflow uses.
+    pub fn as_str(&self) -> &str {
+        &self.reading
+    }
+
+    pub(crate) fn is_of_store(&self) -> bool {
+        self.base == Base::Store
+    }
+
+    /// Its first segment, and what follows it.
+    pub(crate) fn split(&self) -> (&str, &str) {
+        self.reading.split_once('/').unwrap_or((&self.reading, ""))
+    }
+
+    /// Whether it holds all there is: of the store, of every workspace or of one, or of a run. An experiment's folder is
+    /// none, for it is one thing of one owner.
+    pub(crate) fn is_root(&self) -> bool {
+        let (first, rest) = self.split();
+        let is_workspaces =
+            || first.eq_ignore_ascii_case(WORKSPACES) && !rest.trim_end_matches('/').contains('/');
+        first.is_empty() || (self.is_of_store() && is_workspaces())
+    }
+}
+
+/// What a request names by its path, decoded once, and by its query. A listing of the store without a path is one of
+/// the root.
+pub(super) fn named<'a>(
+    rule: &Rule,
+    path: &'a str,
+    query: Option<&'a str>,
+) -> impl Iterator<Item = Result<ArtifactPath<'a>, &'static str>> {
+    let rest = rule.pattern.split_once("{*").filter(|(before, _)| before.contains(STORE));
+    let in_path = rest.map(|(before, _)| behind(path, before.matches('/').count()));
+    let base = if rule.pattern.ends_with("/upload-artifact") { Base::Run } else { Base::Store };
+    let lists = rule.pattern.ends_with("/mlflow-artifacts/artifacts");
+    let query = query.filter(|_| lists || base == Base::Run).unwrap_or_default();
+    let mut in_query = in_query(query).peekable();
+    let root = (lists && in_query.peek().is_none()).then(|| ArtifactPath { reading: "".into(), base });
+    let in_path = in_path.map(|name| ArtifactPath::read(name, base));
+    root.map(Ok).into_iter().chain(in_path).chain(in_query.map(move |name| owned(&name, base)))
+}
+
+/// What follows so many slashes.
+fn behind(path: &str, slashes: usize) -> &str {
+    path.splitn(slashes + 1, '/').nth(slashes).unwrap_or_default()
+}
+
+/// Every value of `path`, of which MLflow takes the first (werkzeug/sansio/request.py, `args`).
+fn in_query(query: &str) -> impl Iterator<Item = Cow<'_, str>> {
+    form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "path").map(|(_, path)| path)
+}
+
+fn owned<'a>(name: &str, base: Base) -> Result<ArtifactPath<'a>, &'static str> {
+    let ArtifactPath { reading, base } = ArtifactPath::read(name, base)?;
+    Ok(ArtifactPath { reading: Cow::Owned(reading.into_owned()), base })
+}
+
+#[cfg(test)]
+mod tests;
