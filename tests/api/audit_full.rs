@@ -10,7 +10,9 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use crate::support::{
-    Response, Server, ask, eventually,
+    Response, Server, ask,
+    client::Connection,
+    eventually,
     gateway::create_key,
     process::{Process, command},
     server::Answer,
@@ -134,6 +136,46 @@ async fn where_a_change_must_have_its_record_none_reaches_mlflow_without_one() {
     let before = stream::requests(&text).iter().rposition(|line| line["outcome"] == "begun").unwrap();
     assert_eq!(last["begun"], stream::requests(&text)[before]["number"], "the outcome names its beginning");
     assert_eq!((&last["outcome"], &last["subject"]), (&json!("ok"), &json!({ "run_id": "1" })));
+}
+
+#[actix_web::test]
+async fn what_waits_to_be_written_is_bounded_and_what_there_is_no_room_for_is_told() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let key = create_key(&folder.path().join("keys.toml"), "ada", None).key.expose_secret().to_owned();
+    let settings = [
+        ("MLFLOW_SERVER_URL", &*mlflow.url()),
+        ("HOKUSAI__TELEMETRY__FILTER", "info,hokusai_gateway::request=off"),
+    ];
+    let mut gateway = Process::serve_unread(folder.path(), &settings);
+    // Each record of 8 KiB, and room for some 800.
+    let names: serde_json::Map<_, _> =
+        (0..14).map(|number| (format!("a{number}_id"), json!("x".repeat(500)))).collect();
+    let body = serde_json::Value::Object(names).to_string();
+    let change = format!(
+        "POST /api/2.0/mlflow/runs/delete HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n\
+         content-length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    const CHANGES: u64 = 1_000;
+    let mut connection = Connection::open(gateway.address).await;
+    for _ in 0..CHANGES {
+        connection.send(&change).await;
+        assert_eq!(connection.response(false).await.status, 200, "nobody waits for a record");
+    }
+    let stranger = "GET /nowhere HTTP/1.1\r\nhost: a\r\n\r\n";
+    assert_eq!(ask(gateway.address, stranger).await.status, 404);
+    let (mut kept, mut lost, mut others, mut lost_changes) = (0, 0, 0, 0);
+    while kept + lost + others < CHANGES + 1 {
+        let line = gateway.next_line();
+        let Some(line) = stream::lines(&line).pop() else { continue };
+        kept += u64::from(line["outcome"] == "ok");
+        others += u64::from(line["outcome"] == "denied");
+        lost += line["lost"].as_u64().unwrap_or(0);
+        lost_changes += line["changes"].as_u64().unwrap_or(0);
+    }
+    assert_eq!((others, lost_changes), (1, lost), "a refusal has room of its own");
+    assert!((700..900).contains(&kept), "{kept} kept, {lost} lost");
 }
 
 #[actix_web::test]

@@ -88,6 +88,11 @@ impl Process {
         (Self { address, child, unread: None }, lines)
     }
 
+    /// The next line of an output that nobody has read so far.
+    pub fn next_line(&mut self) -> String {
+        self.unread.as_mut().and_then(Iterator::next).unwrap().unwrap()
+    }
+
     pub fn terminate(&self) {
         self.signal("-TERM");
     }
