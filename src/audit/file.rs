@@ -29,6 +29,8 @@ pub(super) struct Rotated {
     is_ragged: bool,
     /// Its last line has no end: one that broke off when the process was killed.
     is_open: bool,
+    /// It could not be put aside when that was last tried, which is logged once.
+    is_stuck: bool,
 }
 
 /// What a file holds when it is opened.
@@ -61,7 +63,8 @@ impl Rotated {
             digest: chain::digest(last),
         });
         let (size, is_open) = (file.metadata()?.len(), !last.is_empty());
-        let file = Self { path: path.to_owned(), file, size, max_size, is_ragged: false, is_open };
+        let file =
+            Self { path: path.to_owned(), file, size, max_size, is_ragged: false, is_open, is_stuck: false };
         Ok(Opened { file, tip, torn })
     }
 
@@ -73,9 +76,11 @@ impl Rotated {
         let lines = if self.is_open { format!("\n{lines}") } else { lines.to_owned() };
         if self.size > 0 && self.size + lines.len() as u64 > self.max_size && !self.is_open {
             // A file that cannot be put aside goes on growing: its records count more than its size.
-            if let Err(error) = self.rotate(tip) {
+            let rotated = self.rotate(tip);
+            if let (Err(error), false) = (&rotated, self.is_stuck) {
                 tracing::error!(%error, "the audit file could not be put aside");
             }
+            self.is_stuck = rotated.is_err();
         }
         match self.file.write_all(lines.as_bytes()) {
             Ok(()) => {

@@ -10,7 +10,11 @@ use std::{
 
 /// The binary, in a folder and with no environment but a free port for the metrics: many run at once.
 pub fn command(folder: &Path) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_hokusai-gateway"));
+    program(folder, env!("CARGO_BIN_EXE_hokusai-gateway"))
+}
+
+fn program(folder: &Path, name: &str) -> Command {
+    let mut command = Command::new(name);
     command.current_dir(folder).env_clear().env("HOKUSAI__METRICS__BIND", "127.0.0.1:0");
     command
 }
@@ -38,10 +42,10 @@ impl Process {
 
     /// One whose files may not grow beyond so many bytes, as on a full disk: what does not fit is written in part.
     pub fn serve_with_little_room(folder: &Path, bytes: u64, settings: &[(&str, &str)]) -> Self {
-        let mut command = Command::new("sh");
+        let mut command = program(folder, "sh");
         let serve = "trap '' XFSZ; exec prlimit --fsize=\"$0\":unlimited \"$1\" serve";
-        command.current_dir(folder).env_clear().args(["-c", serve, &bytes.to_string()]);
-        command.arg(env!("CARGO_BIN_EXE_hokusai-gateway")).env("PATH", std::env::var_os("PATH").unwrap());
+        command.args(["-c", serve, &bytes.to_string(), env!("CARGO_BIN_EXE_hokusai-gateway")]);
+        command.env("PATH", std::env::var_os("PATH").unwrap());
         Self::start(command, folder, settings)
     }
 
