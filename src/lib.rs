@@ -25,6 +25,7 @@ mod file_state;
 mod files;
 pub mod health;
 mod http_client;
+mod parse_fault;
 mod patience;
 mod redis;
 pub mod resources;
@@ -32,6 +33,7 @@ pub mod settings;
 pub mod telemetry;
 mod tls;
 mod token_bucket;
+mod trusted_file;
 mod upstream;
 mod usage;
 

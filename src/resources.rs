@@ -121,8 +121,8 @@ fn no_keys(error: KeyFileError) -> Problem {
     Problem {
         key: "auth.key_file.path".to_owned(),
         found: Some(error.path.display().to_string()),
-        what: error.problems.join("\n    "),
-        fix: "a file with keys: `hokusai-gateway keys create --user NAME` makes it".to_owned(),
+        what: error.fault.to_string(),
+        fix: error.fix(),
     }
 }
 
@@ -190,16 +190,17 @@ fn bad_identity(files: &Identity, error: &TlsError) -> Problem {
 fn bad_pem(key: &str, error: &TlsError) -> Problem {
     let found = error.path().map(|path| path.display().to_string());
     let fix = "the path of a PEM file that can be read; for the machine's own authorities the package ca-certificates";
-    Problem { found, ..problem(key, error, fix) }
+    Problem { found, ..problem(key, error, &error.fix().unwrap_or_else(|| fix.to_owned())) }
 }
 
 /// The problem of a file of routes that cannot be used.
 pub(crate) fn bad_routes(error: TableError) -> Problem {
-    problem(
-        "mlflow.routes_file",
-        error,
-        "a file like src/routing/mlflow.routes: [class], and below it METHOD /path",
-    )
+    let fix = match &error {
+        TableError::Unreadable { file, source } => source.fix(file),
+        _ => None,
+    };
+    let form = "a file like src/routing/mlflow.routes: [class], and below it METHOD /path";
+    problem("mlflow.routes_file", error, fix.as_deref().unwrap_or(form))
 }
 
 fn identity(server: &Server) -> Result<Option<Arc<ServerIdentity>>, Problem> {

@@ -46,6 +46,11 @@ pub fn is_well_formed(key: &str) -> bool {
         && key.ends_with(&checksum(&key[..key.len() - CHECKSUM_LENGTH]))
 }
 
+/// Whether a text is meant to be a key, whole or not.
+pub fn looks_like_one(text: &str) -> bool {
+    text.starts_with(Environment::Live.prefix()) || text.starts_with(Environment::Test.prefix())
+}
+
 /// CRC-32 of all that precedes it, in base62 with leading zeros.
 fn checksum(text: &str) -> String {
     let mut rest = crc32fast::hash(text.as_bytes()) as usize;

@@ -2,7 +2,6 @@
 
 use std::{
     collections::BTreeMap,
-    fs, io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -16,7 +15,10 @@ use super::{
     parameters::{self, Parameter, Turn},
     tagging::Tagging,
 };
-use crate::head;
+use crate::{
+    head,
+    trusted_file::{self, FileError},
+};
 
 const MLFLOW: &str = include_str!("mlflow.routes");
 
@@ -63,7 +65,7 @@ impl Reach {
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
     #[error("{file}: {source}")]
-    Unreadable { file: PathBuf, source: io::Error },
+    Unreadable { file: PathBuf, source: FileError },
     #[error("{file}, line {line}: {what}")]
     Row { file: PathBuf, line: usize, what: String },
     #[error("two rows cannot be told apart: {0}")]
@@ -89,7 +91,7 @@ impl RouteTable {
         let mut rows = Rows::new();
         read(Path::new("mlflow.routes"), MLFLOW, &mut rows)?;
         if let Some(file) = more {
-            let text = fs::read_to_string(file)
+            let text = trusted_file::read_text(file)
                 .map_err(|source| TableError::Unreadable { file: file.to_owned(), source })?;
             read(file, &text, &mut rows)?;
         }

@@ -1,7 +1,8 @@
 //! What can be configured: `config/default.toml` < `--config FILE` < `HOKUSAI__SECTION__KEY`.
 //!
 //! One struct and one file a concern. Reading never stops at the first mistake: every problem is collected and
-//! reported at once, each with its key, its variable and what to write instead. Nothing else of ours is imported here.
+//! reported at once, each with its key, its variable and what to write instead. Nothing of ours is imported here
+//! but how files are read and faults are told.
 
 mod audit;
 mod auth;

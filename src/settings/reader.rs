@@ -1,6 +1,9 @@
 //! Takes one value after another out of the merged layers, and keeps account of every problem.
 
-use std::{collections::BTreeMap, fs, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use config::{Value, ValueKind};
 use secrecy::SecretString;
@@ -10,6 +13,7 @@ use super::{
     sources::Layers,
     value::FromText,
 };
+use crate::trusted_file::{self, Secret};
 
 /// The merged layers. What nobody takes is unknown.
 pub(super) struct Reader {
@@ -124,13 +128,7 @@ impl Reader {
                 return None;
             }
             (Some(text), None) => text,
-            (None, Some(path)) => match fs::read_to_string(&path) {
-                Ok(text) => text.trim_end_matches(['\r', '\n']).to_owned(),
-                Err(error) => {
-                    self.problem(file_key, &format!("cannot be read: {error}"), "the path of a file");
-                    return None;
-                }
-            },
+            (None, Some(path)) => self.secret_in(file_key, &path)?,
             (None, None) => return Some(None),
         };
         if secret.is_empty() {
@@ -138,6 +136,23 @@ impl Reader {
             return None;
         }
         Some(Some(secret.into()))
+    }
+
+    /// `None` after a problem was noted.
+    fn secret_in(&mut self, file_key: &str, path: &Path) -> Option<String> {
+        match trusted_file::read_secret(path) {
+            Ok(Secret { text, exposed }) => {
+                if let Some(exposed) = exposed {
+                    self.warn(file_key, &exposed.to_string(), &exposed.fix(path).unwrap_or_default());
+                }
+                Some(text.trim_end_matches(['\r', '\n']).to_owned())
+            }
+            Err(error) => {
+                let fix = error.fix(path);
+                self.problem(file_key, &error.to_string(), fix.as_deref().unwrap_or("the path of a file"));
+                None
+            }
+        }
     }
 
     pub(super) fn problem(&mut self, key: &str, what: &str, fix: &str) {

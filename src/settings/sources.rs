@@ -8,6 +8,7 @@ use std::{
 use config::{Config, Environment, File, FileFormat, Value, ValueKind};
 
 use super::problem::{Problem, Problems};
+use crate::trusted_file;
 
 /// The defaults, compiled in; their comments are the reference of every key.
 pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
@@ -91,7 +92,10 @@ fn well_formed(path: &Path) -> Result<(), Problem> {
         what: format!("{}: {what}", path.display()),
         fix: "a TOML file that can be read, like config/default.toml".to_owned(),
     };
-    let text = std::fs::read_to_string(path).map_err(|error| problem(error.to_string()))?;
+    let text = trusted_file::read_text(path).map_err(|error| {
+        let told = problem(error.to_string());
+        Problem { fix: error.fix(path).unwrap_or_else(|| told.fix.clone()), ..told }
+    })?;
     text.parse::<toml::Table>().map(drop).map_err(|error| {
         let before = &text[..error.span().map_or(0, |span| span.start)];
         problem(format!("line {}: {}", before.matches('\n').count() + 1, error.message()))

@@ -35,6 +35,7 @@ mod memory;
 mod metrics;
 mod operations;
 mod own_limits;
+mod permissions;
 mod redis;
 mod refusals;
 mod traces;

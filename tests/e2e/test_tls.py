@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import requests
-from commands import run
+from commands import check, run
 from stack import free_port
 
 CERTIFICATE = """
@@ -150,6 +150,7 @@ def test_clients_are_served_over_tls_and_a_renewed_certificate_is_taken_over(sta
     path, key = certificate
     shown, shown_key = tmp_path / "shown.pem", tmp_path / "shown-key.pem"
     shown.write_bytes(path.read_bytes())
+    shown_key.touch(mode=0o600)
     shown_key.write_bytes(key.read_bytes())
     second_gateway.start_gateway_over_tls(
         path,
@@ -237,6 +238,32 @@ def test_a_file_that_is_named_and_missing_is_fatal(stack, certificate, tmp_path,
     }
     ended = subprocess.run([str(stack.binary), "serve"], env=environment, capture_output=True, text=True, timeout=30)
     assert ended.returncode == 64 and "nowhere.pem" in ended.stderr, ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("mode", "code"), [(0o400, 0), (0o600, 0), (0o640, 0), (0o604, 64), (0o644, 64), (0o666, 64), (0o602, 64)]
+)
+@pytest.mark.parametrize("section", ["SERVER__TLS", "MLFLOW__TLS", "AUTH__SERVICE__TLS"])
+def test_a_private_key_that_others_may_read_is_none(stack, certificate, section, mode, code):
+    path, key = certificate
+    key.chmod(mode)
+    tls = {f"HOKUSAI__{section}__CERT": str(path), f"HOKUSAI__{section}__KEY": str(key), "MLFLOW_SERVER_URL": "https://127.0.0.1:2"}
+    if section.startswith("AUTH"):
+        tls["HOKUSAI__AUTH__SERVICE__URL"] = "https://127.0.0.1:2"
+    report = check(stack, **tls)
+    assert report.code == code, report.printed
+    name = section.lower().replace("__", ".") + ".key"
+    assert code == 0 or (f"mode {mode:04o}" in report.problem(name) and "chmod o-" in report.problem(name))
+
+
+def test_a_certificate_whose_key_others_may_read_is_not_taken_over(second_gateway, tmp_path):
+    shown, shown_key = make_certificate(tmp_path / "shown")
+    tls = {"HOKUSAI__SERVER__TLS__CERT": str(shown), "HOKUSAI__SERVER__TLS__KEY": str(shown_key)}
+    second_gateway.create_key("--user", "ada")
+    second_gateway.start_gateway_over_tls(shown, **tls)
+    shown_key.chmod(0o644)
+    eventually(lambda: "may be read by everybody" in second_gateway.log("gateway").read_text())
+    assert requests.get(f"{second_gateway.url.replace('http', 'https')}/live", verify=str(shown), timeout=30).status_code == 200
 
 
 class EndlessMlflow(BaseHTTPRequestHandler):

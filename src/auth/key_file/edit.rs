@@ -12,12 +12,16 @@ use std::{
 use jiff::{SignedDuration, Timestamp};
 use rand::{RngExt as _, distr::Alphanumeric};
 use secrecy::{ExposeSecret as _, SecretString};
+use toml::Spanned;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 
-use super::{KeyFileError, Record, document::Document};
-use crate::auth::{
-    Workspace,
-    key::{self, Environment, KeyDigest},
+use super::{KeyFileError, KeyFileFault, Record, document::Document};
+use crate::{
+    auth::{
+        Workspace,
+        key::{self, Environment, KeyDigest},
+    },
+    trusted_file::{self, FileError},
 };
 
 const HEADER: &str = "# Keys of hokusai-gateway: digests only. Written by `hokusai-gateway keys`, and safe to edit: the \
@@ -65,10 +69,11 @@ pub enum EditError {
     File(#[from] KeyFileError),
     #[error("{path}: {source}", path = path.display())]
     Io { path: PathBuf, source: io::Error },
-    #[error("no key has the id `{0}`; `hokusai-gateway keys list` shows them")]
-    NoSuchKey(String),
-    #[error("the key `{0}` is revoked already")]
-    AlreadyRevoked(String),
+    /// What was given may be a key itself.
+    #[error("no key has this id; `hokusai-gateway keys list` shows them")]
+    NoSuchKey,
+    #[error("this key is revoked already")]
+    AlreadyRevoked,
 }
 
 /// Every key of the file, in its order.
@@ -76,7 +81,7 @@ pub enum EditError {
 /// # Errors
 /// A file that cannot be read.
 pub fn list(path: &Path) -> Result<Vec<Record>, EditError> {
-    let text = fs::read_to_string(path).map_err(|source| EditError::Io { path: path.to_owned(), source })?;
+    let text = trusted_file::read_text(path).map_err(|source| unusable(path, source))?;
     Ok(parse(path, &text)?.1)
 }
 
@@ -95,7 +100,7 @@ pub fn create(path: &Path, new: &NewKey) -> Result<CreatedKey, EditError> {
 pub fn revoke(path: &Path, id: &str) -> Result<(), EditError> {
     change(path, |document, records| {
         if find(records, id)?.revoked_at.is_some() {
-            return Err(EditError::AlreadyRevoked(id.to_owned()));
+            return Err(EditError::AlreadyRevoked);
         }
         set_time(document, id, "revoked_at", Timestamp::now());
         Ok(())
@@ -110,7 +115,7 @@ pub fn rotate(path: &Path, id: &str, overlap: SignedDuration) -> Result<CreatedK
     change(path, |document, records| {
         let old = find(records, id)?;
         if old.revoked_at.is_some() {
-            return Err(EditError::AlreadyRevoked(id.to_owned()));
+            return Err(EditError::AlreadyRevoked);
         }
         let end = Timestamp::now().saturating_add(overlap).unwrap_or(Timestamp::MAX);
         // The successor lives as long as its elder was meant to.
@@ -185,20 +190,21 @@ fn time(at: Timestamp) -> Item {
 }
 
 fn find<'a>(records: &'a [Record], id: &str) -> Result<&'a Record, EditError> {
-    records.iter().find(|record| record.id == id).ok_or_else(|| EditError::NoSuchKey(id.to_owned()))
+    records.iter().find(|record| record.id == id).ok_or(EditError::NoSuchKey)
 }
 
 fn parse(path: &Path, text: &str) -> Result<(DocumentMut, Vec<Record>), KeyFileError> {
-    let error = |problems| KeyFileError { path: path.to_owned(), problems };
-    let records = Document::parse(text).map_err(error)?.keys;
-    let document: DocumentMut =
-        text.parse().map_err(|toml: toml_edit::TomlError| error(vec![toml.to_string()]))?;
+    let error = |fault| KeyFileError { path: path.to_owned(), fault };
+    let records = Document::parse(text).map_err(|fault| error(KeyFileFault::Wrong(vec![fault])))?.keys;
+    let document: DocumentMut = text.parse().map_err(|_| error(KeyFileFault::NotTables))?;
     if document.get("keys").is_some_and(|keys| !keys.is_array_of_tables()) {
-        return Err(error(vec![
-            "cannot be edited by this command: write the keys as [[keys]] tables".to_owned(),
-        ]));
+        return Err(error(KeyFileFault::NotTables));
     }
-    Ok((document, records))
+    Ok((document, records.into_iter().map(Spanned::into_inner).collect()))
+}
+
+fn unusable(path: &Path, error: FileError) -> KeyFileError {
+    KeyFileError { path: path.to_owned(), fault: error.into() }
 }
 
 fn change<T>(
@@ -210,10 +216,10 @@ fn change<T>(
     let folder = Folder { handle: File::open(folder).map_err(io_error)?, path: folder };
     folder.handle.lock().map_err(io_error)?;
 
-    let text = match fs::read_to_string(path) {
+    let text = match trusted_file::read_text(path) {
         Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => HEADER.to_owned(),
-        Err(error) => return Err(io_error(error)),
+        Err(FileError::Io(error)) if error.kind() == io::ErrorKind::NotFound => HEADER.to_owned(),
+        Err(error) => return Err(unusable(path, error).into()),
     };
     let (mut document, records) = parse(path, &text)?;
     let outcome = edit(&mut document, &records)?;

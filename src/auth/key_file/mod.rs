@@ -9,7 +9,6 @@ pub mod watch;
 
 use std::{
     collections::HashMap,
-    fmt,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -24,7 +23,11 @@ use super::{
     Principal, Rejection,
     key::{self, KeyDigest},
 };
-use crate::file_state::{State, file_state};
+use crate::{
+    file_state::{State, file_state},
+    parse_fault::ParseFault,
+    trusted_file::{self, FileError},
+};
 
 /// The keys in force.
 #[derive(Debug)]
@@ -104,26 +107,49 @@ impl From<Record> for Key {
 }
 
 fn read(path: &Path) -> Result<HashMap<KeyDigest, Key>, KeyFileError> {
-    let error = |problems| KeyFileError { path: path.to_owned(), problems };
-    let text = std::fs::read_to_string(path).map_err(|io| error(vec![format!("cannot be read: {io}")]))?;
-    let records = Document::parse(&text).and_then(Document::into_keys).map_err(error)?;
+    let error = |fault| KeyFileError { path: path.to_owned(), fault };
+    let text = trusted_file::read_text(path).map_err(|source| error(source.into()))?;
+    let document = Document::parse(&text).map_err(|fault| error(KeyFileFault::Wrong(vec![fault])))?;
+    if document.keys.is_empty() {
+        return Err(error(KeyFileFault::Empty));
+    }
+    let records = document.into_keys(&text).map_err(|faults| error(KeyFileFault::Wrong(faults)))?;
     Ok(records.into_iter().map(|(digest, record)| (digest, record.into())).collect())
 }
 
-/// Everything that is wrong with a key file.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A key file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[error("{}: {fault}", path.display())]
 pub struct KeyFileError {
     pub path: PathBuf,
-    pub problems: Vec<String>,
+    pub fault: KeyFileFault,
 }
 
-impl fmt::Display for KeyFileError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path.display(), self.problems.join("; "))
+/// Why it cannot.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyFileFault {
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// A mistake, and not a policy.
+    #[error("holds no keys")]
+    Empty,
+    /// Everything that is wrong with it.
+    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
+    Wrong(Vec<ParseFault>),
+    #[error("cannot be edited by this command: write the keys as [[keys]] tables")]
+    NotTables,
+}
+
+impl KeyFileError {
+    /// What to do.
+    pub fn fix(&self) -> String {
+        match &self.fault {
+            KeyFileFault::File(error) => error.fix(&self.path),
+            _ => None,
+        }
+        .unwrap_or_else(|| "a file with keys: `hokusai-gateway keys create --user NAME` makes it".to_owned())
     }
 }
-
-impl std::error::Error for KeyFileError {}
 
 #[cfg(test)]
 mod tests;

@@ -1,0 +1,139 @@
+//! The files that the gateway believes: nobody else on the machine may write them, and nobody else may read its secrets.
+//!
+//! "Others" are those of the mode's last digit. A group is one that somebody has chosen (an orchestrator's `fsGroup`, a
+//! user's own group under the umask 002), and may do what its mode says.
+
+use std::{
+    fs::{self, File, Metadata},
+    io::{self, Read as _},
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+};
+
+use rustix::fs::{StatVfsMountFlags, fstatvfs};
+
+const OTHERS_READ: u32 = 0o004;
+const OTHERS_WRITE: u32 = 0o002;
+/// In a folder that has this, nobody removes or replaces somebody else's file.
+const STICKY: u32 = 0o1000;
+
+/// Why a file is not read.
+#[derive(Debug, thiserror::Error)]
+pub enum FileError {
+    #[error("cannot be read: {0}")]
+    Io(#[from] io::Error),
+    #[error("may be written by everybody on this machine (mode {0:04o})")]
+    Writable(u32),
+    #[error("may be replaced by everybody on this machine: so is the mode of its folder {}", .0.display())]
+    Replaceable(PathBuf),
+    #[error("may be read by everybody on this machine (mode {0:04o})")]
+    Readable(u32),
+}
+
+impl FileError {
+    /// What to do, unless it is to be seen from the error itself.
+    pub fn fix(&self, path: &Path) -> Option<String> {
+        let path = path.display();
+        match self {
+            Self::Io(_) => None,
+            Self::Writable(_) => Some(format!("chmod o-w {path}")),
+            Self::Replaceable(folder) => Some(format!("chmod o-w {}", folder.display())),
+            Self::Readable(_) => {
+                Some(format!("chmod o-rwx {path}; defaultMode: 0440 for a Secret of Kubernetes"))
+            }
+        }
+    }
+}
+
+/// A text that decides what is done.
+///
+/// # Errors
+/// A file that cannot be read, is no UTF-8, or that others may write or replace.
+pub(crate) fn read_text(path: &Path) -> Result<String, FileError> {
+    let (mut file, _) = open(path)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok(text)
+}
+
+/// The same for what is no text.
+///
+/// # Errors
+/// As [`read_text`].
+pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, FileError> {
+    let (mut file, _) = open(path)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A private key.
+///
+/// # Errors
+/// As [`read_text`]; and a file that others may read.
+pub(crate) fn read_private_key(path: &Path) -> Result<Vec<u8>, FileError> {
+    let (mut file, metadata) = open(path)?;
+    if let Some(exposed) = exposed(&metadata) {
+        return Err(exposed);
+    }
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// A secret in a file, and whether others may read it: that is no error, for it is how orchestrators mount them by default.
+#[derive(Debug)]
+pub(crate) struct Secret {
+    pub(crate) text: String,
+    pub(crate) exposed: Option<FileError>,
+}
+
+/// # Errors
+/// As [`read_text`].
+pub(crate) fn read_secret(path: &Path) -> Result<Secret, FileError> {
+    let (mut file, metadata) = open(path)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
+    Ok(Secret { text, exposed: exposed(&metadata) })
+}
+
+fn exposed(metadata: &Metadata) -> Option<FileError> {
+    let is_read = metadata.is_file() && mode(metadata) & OTHERS_READ != 0;
+    is_read.then(|| FileError::Readable(mode(metadata)))
+}
+
+/// What is opened is what is looked at: a name may lead elsewhere a moment later.
+fn open(path: &Path) -> Result<(File, Metadata), FileError> {
+    let file = File::open(path)?;
+    let metadata = file.metadata()?;
+    // A pipe is whoever's has it open.
+    if metadata.is_file() {
+        if mode(&metadata) & OTHERS_WRITE != 0 {
+            return Err(FileError::Writable(mode(&metadata)));
+        }
+        if let Some(folder) = writable_folder(path).filter(|_| !is_read_only(&file)) {
+            return Err(FileError::Replaceable(folder));
+        }
+    }
+    Ok((file, metadata))
+}
+
+/// A folder in which others may put another file in this one's place: where its name is, or what its name links to.
+fn writable_folder(path: &Path) -> Option<PathBuf> {
+    let real = fs::canonicalize(path).ok();
+    let folders = [Some(path), real.as_deref()].into_iter().flatten().filter_map(Path::parent);
+    let folders = folders.map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
+    let is_writable = |folder: &&Path| {
+        fs::metadata(folder).is_ok_and(|folder| mode(&folder) & (OTHERS_WRITE | STICKY) == OTHERS_WRITE)
+    };
+    folders.into_iter().find(is_writable).map(Path::to_owned)
+}
+
+/// As Kubernetes mounts what it makes files of, in folders of the mode 0777.
+fn is_read_only(file: &File) -> bool {
+    fstatvfs(file).is_ok_and(|file_system| file_system.f_flag.contains(StatVfsMountFlags::RDONLY))
+}
+
+fn mode(metadata: &Metadata) -> u32 {
+    metadata.permissions().mode() & 0o7777
+}
