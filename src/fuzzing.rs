@@ -11,16 +11,16 @@ use actix_web::{
 };
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
 
-pub use crate::{
-    auth::{fuzz_auth_answer as auth_answer, fuzz_redis_value as redis_value},
-    connection::{fuzz_chunked_body as chunked_body, fuzz_inbound_head as inbound_head},
-    http_client::fuzz_response_head as response_head,
-};
 use crate::{
     auth::{Principal, Workspace},
     credentials, head, policy,
     routing::{ArtifactPath, Base, Route, Routes},
     settings::Settings,
+};
+pub use crate::{
+    auth::{fuzz_auth_answer as auth_answer, fuzz_redis_value as redis_value},
+    connection::{fuzz_chunked_body as chunked_body, fuzz_inbound_head as inbound_head},
+    http_client::fuzz_response_head as response_head,
 };
 
 /// A target that has a route reads in one way: decoded once it has no dot segment and no empty one, and outside of a name

@@ -391,7 +391,7 @@ async fn what_is_no_request_is_told_like_any_other_refusal() {
             }
             let response = connection.response(false).await;
             assert_eq!((response.status, response.complete), (*status, true), "{request:.80}");
-            let body: serde_json::Value = serde_json::from_str(&response.text()).unwrap();
+            let body: serde_json::Value = serde_json::from_str(response.text()).unwrap();
             assert_eq!(
                 (&body["error_code"], &body["reason"]),
                 (&"BAD_REQUEST".into(), &"bad_request".into())
