@@ -88,7 +88,7 @@ async fn artifact_bytes_are_counted_apart_both_ways_and_the_transfer_after_the_l
         ("GET", "/get-artifact?path=model.bin"),
         ("GET", "/model-versions/get-artifact?path=model.bin"),
         ("GET", "/ajax-api/3.0/mlflow/get-trace-artifact?path=model.bin"),
-        ("GET", "/ajax-api/2.0/mlflow/logged-models/m-1/artifacts/files?path=model.bin"),
+        ("GET", "/ajax-api/2.0/mlflow/logged-models/m-1/artifacts/files?artifact_file_path=model.bin"),
         ("POST", "/ajax-api/2.0/mlflow/upload-artifact?path=model.bin"),
     ] {
         let gateway =
