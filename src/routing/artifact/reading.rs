@@ -69,10 +69,11 @@ pub(super) fn read(written: &str) -> Result<Cow<'_, str>, &'static str> {
 /// Whether nothing in a path is special to `urlparse`.
 fn is_plain(path: &str) -> bool {
     let special = |byte: u8| byte.is_ascii_control() || b"%;?#:".contains(&byte);
-    !path.starts_with([' ', '/']) && !path.bytes().any(special)
+    !path.starts_with(' ') && !path.bytes().any(special)
 }
 
-/// `urlunparse(urlparse(url))` of CPython 3.11 (urllib/parse.py).
+/// `urlunparse(urlparse(url))` of CPython 3.11 (urllib/parse.py), but for what has a host or begins with a slash: that has
+/// empty segments, and goes no further.
 fn reassembled(url: &str) -> Result<String, &'static str> {
     // `_WHATWG_C0_CONTROL_OR_SPACE`, `_UNSAFE_URL_BYTES_TO_REMOVE`.
     let url = url.trim_start_matches(|character| character <= ' ').replace(['\t', '\r', '\n'], "");
@@ -82,10 +83,6 @@ fn reassembled(url: &str) -> Result<String, &'static str> {
     };
     if scheme.as_deref().is_some_and(|scheme| SCHEMES.contains(&scheme)) {
         return Err("begins with a scheme, as the address of something else does");
-    }
-    // A host, or a path from the root: MLflow refuses all of them but `//` and its like, which it reads as the root.
-    if rest.starts_with("//") || (scheme.is_none() && rest.starts_with('/')) {
-        return Err("begins with a slash");
     }
     let (rest, fragment) = split(rest, '#');
     let (path, query) = split(rest, '?');
