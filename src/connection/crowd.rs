@@ -27,7 +27,7 @@ pub(crate) struct Crowd {
     members: RefCell<Vec<Rc<Connection>>>,
     /// Members that were told to go, and are not gone yet.
     leaving: Cell<usize>,
-    /// Bytes of unfinished heads, and whose they are, the oldest head first; some of them are finished since.
+    /// Bytes of unfinished heads, and of large ones that are being answered, and whose they are, the oldest head first.
     held: Cell<usize>,
     holders: RefCell<VecDeque<(Weak<Connection>, Instant)>>,
     metrics: Metrics,
@@ -93,7 +93,8 @@ impl Crowd {
         }
         while self.held.get() > self.room {
             let Some(oldest) = holders.pop_front() else { break };
-            if let Some(oldest) = still_holding(&oldest) {
+            // One that is being answered goes by itself.
+            if let Some(oldest) = still_holding(&oldest).filter(|oldest| oldest.waits()) {
                 self.held.set(self.held.get() - oldest.held.take());
                 self.give_up(&oldest);
             }
@@ -193,6 +194,21 @@ mod tests {
         assert_eq!(crowd.held.get(), 50);
         drop(heads);
         assert_eq!((crowd.held.get(), crowd.leaving.get(), crowd.members.borrow().len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn a_large_head_that_is_being_answered_takes_the_room_of_others_until_it_is() {
+        let crowd = crowd(10, 100);
+        let heads = arrive(&crowd, [0, 1, 2]);
+        crowd.hold(&heads[0].0, 80);
+        let under_way = heads[0].0.serve();
+        crowd.hold(&heads[1].0, 20);
+        crowd.hold(&heads[2].0, 10);
+        assert_eq!(heads.each_ref().map(|(member, _)| member.given_up.get()), [false, true, false]);
+        crowd.hold(&heads[2].0, 30);
+        assert_eq!(heads.each_ref().map(|(member, _)| member.given_up.get()), [false, true, true]);
+        assert_eq!(crowd.held.get(), 80);
+        drop(under_way);
     }
 
     #[test]

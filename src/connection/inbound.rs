@@ -22,6 +22,9 @@ use super::{
 };
 use crate::patience::Patience;
 
+/// Bytes of a head behind whose response its connection ends.
+const LARGE_HEAD: usize = 16 * 1024;
+
 /// How long a client may take.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Deadlines {
@@ -205,7 +208,13 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Inbound<T> {
         if let Taken::Bytes(count) = taken {
             self.ready = self.held + count;
         }
+        let is_large = matches!(allowed, Allowed::Head) && self.ready > LARGE_HEAD;
         self.settle(taken);
+        if is_large {
+            // actix-http takes as much memory for it as it is long, and keeps that until the connection ends.
+            self.connection.is_large.set(true);
+            self.place.crowd.hold(&self.connection, self.ready);
+        }
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use actix_web::{
     Error, HttpResponse,
     body::BoxBody,
     dev::{ServiceRequest, ServiceResponse},
+    http::ConnectionType,
     middleware::Next,
     web::Data,
 };
@@ -34,6 +35,9 @@ pub async fn observe(
     let mut response = next.call(request).await?;
     let request_id = exchange.context().request_id_value().clone();
     response.headers_mut().insert(X_REQUEST_ID, request_id);
+    if Connection::of(response.request()).is_some_and(|connection| connection.is_last()) {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
     exchange.answered(response.status());
     Ok(response)
 }

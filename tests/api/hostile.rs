@@ -426,8 +426,8 @@ async fn a_head_as_large_as_it_may_be_passes_however_it_comes() {
         stage.filled(&format!("POST {TARGET} HTTP/1.1\r\n{{host}}{{key}}content-length: 2\r\n\r\nhi"));
     for (head, piece) in [(&large, large.len()), (&large, 10_000), (&small, 1)] {
         let mut connection = Connection::open(stage.gateway.address).await;
-        // Again on the same connection.
-        for _ in 0..2 {
+        // A small one also once more on the same connection.
+        for _ in 0..if head.len() > 16 * 1024 { 1 } else { 2 } {
             let seen = stage.mlflow.requests().len();
             for piece in head.chunks(piece) {
                 connection.send(piece).await;
@@ -440,7 +440,7 @@ async fn a_head_as_large_as_it_may_be_passes_however_it_comes() {
     }
     let seen = stage.mlflow.requests();
     assert!(seen[0].target().ends_with(&"x".repeat(60_000)) && seen[0].header("x").unwrap().len() == 32_500);
-    assert_eq!(seen[4].text(), "hi");
+    assert_eq!(seen[3].text(), "hi");
 }
 
 #[actix_web::test]

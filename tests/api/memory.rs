@@ -93,6 +93,25 @@ async fn heads_that_do_not_end_come_to_their_room_and_no_more() {
 }
 
 #[actix_web::test]
+async fn a_large_head_costs_no_more_than_its_room_and_nothing_when_it_is_answered() {
+    let stage = Stage::set(&[("HOKUSAI__SERVER__MAX_CONNECTIONS", "1000")]);
+    stage.lives().await;
+    let before = stage.gateway.peak_memory();
+    let line = format!("GET {TARGET}?{} HTTP/1.1\r\n", "x".repeat(63 * KIB));
+    let head = format!("{line}host: a\r\nx: {}\r\n\r\n", "y".repeat(31 * KIB));
+    let mut answered = Vec::new();
+    for _ in 0..1000 {
+        let mut connection = Connection::open(stage.gateway.address).await;
+        connection.send(&head).await;
+        let response = connection.response(false).await;
+        assert_eq!((response.status, response.header("connection")), (401, Some("close")));
+        answered.push(connection);
+    }
+    let grown = stage.grown(before).await;
+    assert!(grown < SLACK, "{} KiB, and not {}", grown / KIB, SLACK / KIB);
+}
+
+#[actix_web::test]
 async fn bodies_of_strangers_stay_where_they_are() {
     let auth = Server::start(|_| Answer::Silence).await;
     let stage = Stage::set(&[
