@@ -1,6 +1,11 @@
 //! The log of a process: what it holds of each request, and that nobody waits for it.
 
-use std::{fs, path::Path};
+use std::{
+    fs,
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use hokusai_gateway::auth::{
     key::{Environment, generate},
@@ -130,6 +135,38 @@ async fn a_key_of_ours_that_has_ended_is_named_in_the_log_and_no_client_is_told_
             .map(|record| json!([record["key_id"], record["user_id"], record["key_state"]]))
             .collect::<Vec<_>>(),
         told
+    );
+}
+
+#[actix_web::test]
+async fn a_key_that_the_auth_service_vouched_for_before_is_named_when_it_is_refused() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let (asked, folder) = (AtomicUsize::new(0), tempfile::tempdir().unwrap());
+    let auth = Server::start(move |_| match asked.fetch_add(1, Ordering::Relaxed) {
+        0 => {
+            Answer::ok(r#"{"is_valid": true, "key_id": "k-7", "user_id": "u-7", "scopes": ["mlflow:read"]}"#)
+        }
+        _ => Answer::ok(r#"{"is_valid": false}"#),
+    })
+    .await;
+    let (mlflow_url, auth_url) = (mlflow.url(), auth.url());
+    let settings = [
+        ("MLFLOW_SERVER_URL", &*mlflow_url),
+        ("HOKUSAI_AUTH_SERVICE_URL", &*auth_url),
+        ("HOKUSAI__AUTH__CACHE__TTL", "50ms"),
+    ];
+    let mut gateway = Process::serve(folder.path(), &settings);
+    let get = || request("some-key", "GET /api/2.0/mlflow/runs/get", "0af7651916cd43dd8448eb211c80319c");
+    assert_eq!(ask(gateway.address, get()).await.status, 200);
+    actix_rt::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(ask(gateway.address, get()).await.status, 401);
+    gateway.terminate();
+    gateway.wait();
+    eventually("the log is read", async || lines(folder.path()).len() >= 2).await;
+    let refused = &lines(folder.path())[1];
+    assert_eq!(
+        json!([refused["key_id"], refused["user_id"], refused["key_state"]]),
+        json!(["k-7", "u-7", "refused"])
     );
 }
 
