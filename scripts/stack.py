@@ -7,6 +7,7 @@ stopped with it, children of children included, and everything it writes is in o
 from __future__ import annotations
 
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -73,9 +74,21 @@ class Stack:
         command += ["--backend-store-uri", f"sqlite:///{self.folder}/mlflow.db"]
         artifacts = artifacts or f"file://{self.folder}/artifacts"
         command += ["--serve-artifacts", "--artifacts-destination", artifacts, *arguments]
-        quiet = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
-        process = self.start("mlflow", command, quiet | environment)
+        own = {
+            "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false",
+            "MLFLOW_DISABLE_TELEMETRY": "true",
+            "MLFLOW_CRYPTO_KEK_PASSPHRASE": self.kek_passphrase(),
+        }
+        process = self.start("mlflow", command, own | environment)
         self.wait(process, "mlflow", f"{self.mlflow_url}/health")
+
+    def kek_passphrase(self) -> str:
+        """What MLflow seals providers' keys with; as old as the database beside it. Its default is the same everywhere."""
+        file = self.folder / "kek-passphrase"
+        if not file.exists():
+            file.touch(mode=0o600)
+            file.write_text(secrets.token_hex(32))
+        return file.read_text()
 
     def start_gateway_over_tls(self, ca: Path, **settings: str) -> subprocess.Popen:
         """The same for a gateway that speaks TLS to its clients."""

@@ -14,6 +14,8 @@ pub struct RequestContext {
     request_id: HeaderValue,
     trace: Trace,
     span: SpanId,
+    /// Drawn for this request; the names above a client can choose.
+    lot: u32,
 }
 
 /// The trace that a request is a part of (W3C Trace Context, §3.2.2), in lower case hexadecimal digits.
@@ -35,7 +37,13 @@ impl RequestContext {
             request_id: client_request_id(headers).cloned().unwrap_or_else(|| hyphenated(made)),
             trace: client_trace(headers).unwrap_or_else(|| Trace::new(made)),
             span: span_id(made),
+            lot: made.as_u64_pair().1 as u32,
         }
+    }
+
+    /// What decides by chance about this request.
+    pub(super) fn lot(&self) -> u32 {
+        self.lot
     }
 
     pub fn request_id(&self) -> &str {

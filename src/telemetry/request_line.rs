@@ -57,10 +57,11 @@ pub(super) struct RequestLine<'a> {
 }
 
 impl RequestLog {
-    pub(super) fn write(&self, line: &RequestLine<'_>) {
+    /// Writes a line, unless it is one that is left out by `lot`: any number, as likely as every other.
+    pub(super) fn write(&self, line: &RequestLine<'_>, lot: u32) {
         // The filter of the log, which can change.
         let is_wanted = tracing::event_enabled!(target: "hokusai_gateway::request", tracing::Level::INFO);
-        if !is_wanted || (line.is_successful_read() && !self.reads.includes(line.trace_id)) {
+        if !is_wanted || (line.is_successful_read() && !self.reads.includes(lot)) {
             return;
         }
         let written = if self.json { line.json() } else { line.text() };
@@ -97,11 +98,8 @@ impl RequestLine<'_> {
 }
 
 impl Share {
-    /// By the trace's id, so that every service that samples like this keeps the same traces.
-    fn includes(self, trace_id: &str) -> bool {
-        let last = trace_id.get(trace_id.len().saturating_sub(8)..);
-        let last = last.and_then(|digits| u32::from_str_radix(digits, 16).ok());
-        f64::from(last.unwrap_or_default()) < self.0 * (f64::from(u32::MAX) + 1.0)
+    fn includes(self, lot: u32) -> bool {
+        f64::from(lot) < self.0 * (f64::from(u32::MAX) + 1.0)
     }
 }
 

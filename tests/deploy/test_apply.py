@@ -79,6 +79,7 @@ def variables(aws, tmp_path_factory):
         "private_subnet_ids": subnets[2:],
         "certificate_arn": aws("acm").request_certificate(DomainName="mlflow.example.com")["CertificateArn"],
         "pepper_secret_arn": aws("secretsmanager").create_secret(Name="pepper", SecretString="x" * 32)["ARN"],
+        "kek_passphrase_secret_arn": aws("secretsmanager").create_secret(Name="kek", SecretString="x" * 32)["ARN"],
         "with_redis": False,
     }
     values["other_rules"][0]["target_group_arn"] = group["TargetGroupArn"]

@@ -1,5 +1,6 @@
 """The compose file, as far as it can be looked at without the registries that its images come from."""
 
+import os
 import re
 import subprocess
 import sys
@@ -14,11 +15,29 @@ FILE = ROOT / "deploy" / "compose.yml"
 HIDDEN = ["mlflow", "postgres", "store", "redis"]
 
 
+PASSPHRASE = "MLFLOW_CRYPTO_KEK_PASSPHRASE"
+
+
+def read(environment: dict[str, str]) -> subprocess.CompletedProcess:
+    """As compose reads it: merges resolved, shorthands written out."""
+    command = [Path(sys.executable).with_name("podman-compose"), "-f", FILE, "config"]
+    others = {name: value for name, value in os.environ.items() if name != PASSPHRASE}
+    return subprocess.run(command, env=others | environment, capture_output=True, text=True, check=False)
+
+
 @pytest.fixture(scope="module")
 def compose():
-    # As compose reads it: merges resolved, shorthands written out.
-    command = [Path(sys.executable).with_name("podman-compose"), "-f", FILE, "config"]
-    return yaml.safe_load(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    done = read({PASSPHRASE: "obviously-a-passphrase-of-a-test"})
+    assert done.returncode == 0, done.stderr
+    return yaml.safe_load(done.stdout)
+
+
+def test_what_seals_the_providers_keys_is_asked_for_and_not_written_here(compose):
+    """By default it is a passphrase that everybody knows."""
+    assert compose["services"]["mlflow"]["environment"][PASSPHRASE] == "obviously-a-passphrase-of-a-test"
+    without = read({})
+    assert without.returncode != 0 or (FILE.parent / ".env").exists()
+    assert "/deploy/.env" in (ROOT / ".gitignore").read_text().split()
 
 
 def seconds(duration: str) -> int:

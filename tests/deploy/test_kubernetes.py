@@ -72,6 +72,21 @@ def test_no_secret_is_in_a_manifest(manifests):
     assert not re.search(r"://[^/\s]*:[^/\s]*@|hk_(live|test)_\w|PRIVATE KEY", manifests.text)
 
 
+def test_what_seals_the_providers_keys_comes_from_a_secret(manifests):
+    """By default it is a passphrase that everybody knows."""
+    (container,) = manifests.pods()["mlflow"]["spec"]["containers"]
+    sources = {item["name"]: item.get("valueFrom", {}).get("secretKeyRef") for item in container["env"]}
+    assert sources["MLFLOW_CRYPTO_KEK_PASSPHRASE"] == {"name": "hokusai-mlflow", "key": "kek-passphrase"}
+    assert "KEK" not in str(manifests.environment("mlflow"))
+
+
+def test_secrets_are_mounted_for_the_group_alone(manifests):
+    """What everybody may read is no private key to the gateway."""
+    for pod in manifests.pods().values():
+        for volume in pod["spec"]["volumes"]:
+            assert "secret" not in volume or volume["secret"]["defaultMode"] in (0o440, 0o400), volume
+
+
 def test_each_secret_that_is_read_from_a_file_is_mounted_there(manifests):
     pod = manifests.pods()["hokusai-gateway"]["spec"]
     mounts = {item["name"]: item["mountPath"] for item in pod["containers"][0]["volumeMounts"]}

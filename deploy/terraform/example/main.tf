@@ -83,6 +83,7 @@ module "mlflow" {
   vpc_id                    = var.vpc_id
   subnet_ids                = var.private_subnet_ids
   gateway_security_group_id = module.gateway.security_group_id
+  kek_passphrase_secret_arn = var.kek_passphrase_secret_arn
 
   deletion_protection = var.deletion_protection
   kms_key_arn         = var.kms_key_arn

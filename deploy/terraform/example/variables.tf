@@ -78,6 +78,11 @@ variable "pepper_secret_arn" {
   type        = string
 }
 
+variable "kek_passphrase_secret_arn" {
+  description = "The secret with MLFLOW_CRYPTO_KEK_PASSPHRASE, made beforehand: aws secretsmanager create-secret --name hokusai-mlflow-kek --secret-string \"$(openssl rand -hex 32)\". Keep a copy: without it the model providers' keys in MLflow's database are lost."
+  type        = string
+}
+
 variable "with_redis" {
   description = "Whether there is a Redis. Without one each task has its own limits, and asks the auth service about each key itself."
   type        = bool

@@ -52,7 +52,7 @@ resource "aws_iam_role_policy" "task" {
 # What ECS may do to start a task.
 resource "aws_iam_role" "execution" {
   name               = "${var.name}-execution"
-  description        = "Starts MLflow's tasks: pulls the image, reads the database's password, writes one log group."
+  description        = "Starts MLflow's tasks: pulls the image, reads its two secrets, writes one log group."
   assume_role_policy = local.trust
 }
 
@@ -70,10 +70,10 @@ resource "aws_iam_role_policy" "execution" {
           Resource = "${aws_cloudwatch_log_group.mlflow.arn}:*"
         },
         {
-          Sid      = "DatabasePassword"
+          Sid      = "Secrets"
           Effect   = "Allow"
           Action   = "secretsmanager:GetSecretValue"
-          Resource = local.database_secret_arn
+          Resource = [local.database_secret_arn, var.kek_passphrase_secret_arn]
         },
       ],
       [for statement in [

@@ -79,7 +79,11 @@ resource "aws_ecs_task_definition" "mlflow" {
       # Each job runner is a process of 240 MB, and runs what clients ask for.
       { name = "MLFLOW_SERVER_ENABLE_JOB_EXECUTION", value = "false" },
     ]
-    secrets = [{ name = "PGPASSWORD", valueFrom = "${local.database_secret_arn}:password::" }]
+    secrets = [
+      { name = "PGPASSWORD", valueFrom = "${local.database_secret_arn}:password::" },
+      # By default one that everybody knows: whoever has a copy of the database would read the model providers' keys.
+      { name = "MLFLOW_CRYPTO_KEK_PASSPHRASE", valueFrom = var.kek_passphrase_secret_arn },
+    ]
     healthCheck = {
       command  = ["CMD", "python3", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:${local.port}/health', timeout=4)"]
       interval = 10

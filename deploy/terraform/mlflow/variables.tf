@@ -72,6 +72,15 @@ variable "discovery_name" {
   default     = "mlflow"
 }
 
+variable "kek_passphrase_secret_arn" {
+  description = "The secret with MLFLOW_CRYPTO_KEK_PASSPHRASE, made beforehand: aws secretsmanager create-secret --name hokusai-mlflow-kek --secret-string \"$(openssl rand -hex 32)\". Keep a copy: without it the model providers' keys in MLflow's database are lost."
+  type        = string
+  validation {
+    condition     = can(regex("^arn:aws[a-z-]*:secretsmanager:[^*]+:secret:[^*]+$", var.kek_passphrase_secret_arn))
+    error_message = "kek_passphrase_secret_arn: not the ARN of one secret; write arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME-XXXXXX."
+  }
+}
+
 variable "image" {
   description = "An image with mlflow, psycopg and boto3, by tag or digest."
   type        = string

@@ -19,7 +19,7 @@ impl Account {
         let caller = self.caller.borrow();
         let (call, reason) = (self.call.get(), self.reason.get());
         let aborted = matches!(call, Some((Call::ClientAborted, _))).then_some("client_aborted");
-        log.write(&RequestLine {
+        let line = RequestLine {
             timestamp: Timestamp::now(),
             level: "INFO",
             message: "request",
@@ -39,7 +39,8 @@ impl Account {
             bytes_in: self.bytes_in.get(),
             bytes_out: self.bytes_out.get(),
             latency_ms: milliseconds(took),
-        });
+        };
+        log.write(&line, self.context.lot());
     }
 
     /// Who asked for what.

@@ -6,18 +6,19 @@ mock_provider "aws" {
 }
 
 variables {
-  account_id         = "123456789012"
-  region             = "us-east-1"
-  vpc_id             = "vpc-0a1b2c3d"
-  public_subnets     = [{ id = "subnet-0a", cidr = "10.0.0.0/24" }, { id = "subnet-0b", cidr = "10.0.1.0/24" }]
-  private_subnet_ids = ["subnet-0c", "subnet-0d"]
-  certificate_arn    = "arn:aws:acm:us-east-1:123456789012:certificate/12345678"
-  gateway_image      = "registry.example.com/hokusai-gateway:1.0.0"
-  mlflow_image       = "registry.example.com/mlflow:3.17.2"
-  auth_service_url   = "https://auth.example.com"
-  pepper_secret_arn  = "arn:aws:secretsmanager:us-east-1:123456789012:secret:pepper-AbCdEf"
-  redis_auth_token   = "obviouslyatokenofatest0000000000"
-  artifact_bucket    = "hokusai-artifacts"
+  account_id                = "123456789012"
+  region                    = "us-east-1"
+  vpc_id                    = "vpc-0a1b2c3d"
+  public_subnets            = [{ id = "subnet-0a", cidr = "10.0.0.0/24" }, { id = "subnet-0b", cidr = "10.0.1.0/24" }]
+  private_subnet_ids        = ["subnet-0c", "subnet-0d"]
+  certificate_arn           = "arn:aws:acm:us-east-1:123456789012:certificate/12345678"
+  gateway_image             = "registry.example.com/hokusai-gateway:1.0.0"
+  mlflow_image              = "registry.example.com/mlflow:3.17.2"
+  auth_service_url          = "https://auth.example.com"
+  kek_passphrase_secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:kek-AbCdEf"
+  pepper_secret_arn         = "arn:aws:secretsmanager:us-east-1:123456789012:secret:pepper-AbCdEf"
+  redis_auth_token          = "obviouslyatokenofatest0000000000"
+  artifact_bucket           = "hokusai-artifacts"
 }
 
 run "mlflow_answers_where_the_gateway_asks" {

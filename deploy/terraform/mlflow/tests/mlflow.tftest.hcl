@@ -33,6 +33,7 @@ variables {
   image                     = "registry.example.com/mlflow:3.17.2"
   image_repository_arn      = "arn:aws:ecr:us-east-1:123456789012:repository/mlflow"
   bucket                    = "hokusai-artifacts"
+  kek_passphrase_secret_arn = "arn:aws:secretsmanager:us-east-1:123456789012:secret:kek-AbCdEf"
 }
 
 run "nobody_but_the_gateway_reaches_mlflow" {
@@ -89,9 +90,33 @@ run "the_password_is_in_no_command_line" {
     error_message = "The database's address has something else in it than the user's name, or no TLS."
   }
   assert {
-    condition     = jsondecode(aws_ecs_task_definition.mlflow.container_definitions)[0].secrets == [{ name = "PGPASSWORD", valueFrom = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!db-AbCdEf:password::" }]
+    condition     = contains(jsondecode(aws_ecs_task_definition.mlflow.container_definitions)[0].secrets, { name = "PGPASSWORD", valueFrom = "arn:aws:secretsmanager:us-east-1:123456789012:secret:rds!db-AbCdEf:password::" })
     error_message = "The password does not come from the secret that RDS keeps."
   }
+}
+
+run "what_seals_the_providers_keys_comes_from_a_secret" {
+  assert {
+    condition     = contains(jsondecode(aws_ecs_task_definition.mlflow.container_definitions)[0].secrets, { name = "MLFLOW_CRYPTO_KEK_PASSPHRASE", valueFrom = "arn:aws:secretsmanager:us-east-1:123456789012:secret:kek-AbCdEf" })
+    error_message = "MLflow would seal the providers' keys with a passphrase that everybody knows."
+  }
+  assert {
+    condition     = alltrue([for one in jsondecode(aws_ecs_task_definition.mlflow.container_definitions)[0].environment : !strcontains(one.name, "KEK")])
+    error_message = "The passphrase is readable in the task definition."
+  }
+  assert {
+    condition = length([
+      for statement in jsondecode(aws_iam_role_policy.execution.policy).Statement : statement
+      if statement.Action == "secretsmanager:GetSecretValue" && try(contains(statement.Resource, "arn:aws:secretsmanager:us-east-1:123456789012:secret:kek-AbCdEf"), false)
+    ]) == 1
+    error_message = "The task may not read the secret, and does not start."
+  }
+}
+
+run "a_passphrase_in_the_place_of_its_secret_is_refused" {
+  command = plan
+  variables { kek_passphrase_secret_arn = "obviously-a-passphrase-of-a-test" }
+  expect_failures = [var.kek_passphrase_secret_arn]
 }
 
 run "the_bucket_is_private_and_keeps_what_was_deleted" {
