@@ -85,10 +85,7 @@ def serve(folder, binary, provider, auth, *arguments, **environment):
     } | environment
     running.start_mlflow(*arguments, **environment)
     running.credential = ("admin", OUR_PASSWORD) if auth["HOKUSAI__MLFLOW__AUTH"] == "basic" else None
-    running.endpoints = {
-        name: endpoint(running, name, f"{provider.url}{path}")
-        for name, path in PATHS.items()
-    }
+    running.endpoints = {name: endpoint(running, name, f"{provider.url}{path}") for name, path in PATHS.items()}
     running.key = running.create_key("--user", "ada-who-calls", "--test", "--scope", "mlflow:gateway_invoke")
     running.key_id = running.key_file.read_text().split('id = "')[1].split('"')[0]
     running.auth = auth
@@ -182,6 +179,15 @@ def test_however_the_key_is_sent_no_provider_gets_it(with_token, provider, sent_
         (request,) = provider.requests
         assert_nothing_is_told(with_token, request)
         assert basic.split()[1] not in str(request)
+
+
+def test_a_key_in_a_query_goes_nowhere_and_other_queries_go_on(with_token, provider):
+    provider.forget()
+    path, body = "proxy/openai/v1/anything", {"model": "m"} | MESSAGES
+    assert call(with_token, f"{path}?key={with_token.key}", body).json()["reason"] == "credential_ambiguous"
+    assert provider.requests == []
+    assert call(with_token, f"{path}?alt=sse", body).status_code == 200
+    assert provider.requests[0]["path"].endswith("/v1/anything?alt=sse")
 
 
 def test_mlflows_own_app_takes_the_gateways_credential_and_strips_it(with_password, provider):
