@@ -78,8 +78,9 @@ impl Decisions {
     ) -> Verdict {
         // The service is told the client's address, so its verdict may depend on it.
         let fingerprint = self.pepper.fingerprint(key, &self.service_id, client_ip);
-        // A flight dies with the worker that it was begun on, or its key is revoked meanwhile; then another is begun.
-        for _ in 0..2 {
+        // A flight dies with the worker that it was begun on, or its key is revoked meanwhile (once by us, and once as we hear
+        // of it ourselves); then another is begun.
+        for _ in 0..3 {
             let epoch = self.cache.epoch();
             let known = match self.cache.get(&fingerprint) {
                 Remembered::Accepted(principal) => {

@@ -227,3 +227,24 @@ impl Warnings {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_the_service_did_or_did_not_do_is_an_outage() {
+        for (fault, outage) in [
+            (ServiceFault::BreakerOpen, true),
+            (ServiceFault::Timeout, true),
+            (ServiceFault::Send(String::new()), true),
+            (ServiceFault::Status(StatusCode::BAD_GATEWAY), true),
+            (ServiceFault::NotAgreed { status: StatusCode::NOT_FOUND, content: "text/html" }, true),
+            (ServiceFault::Busy, false),
+            (ServiceFault::Abandoned, false),
+            (ServiceFault::OtherService { asked: String::new(), answered: Named::NoId }, false),
+        ] {
+            assert_eq!(fault.is_outage(), outage, "{fault}");
+        }
+    }
+}
