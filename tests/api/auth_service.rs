@@ -125,6 +125,7 @@ async fn a_load_balancers_page_refuses_no_key_that_was_good_and_is_told_as_an_ou
         let mlflow = Server::start(|_| Answer::ok("{}")).await;
         let gateway = GatewayBuilder::default()
             .set("AUTH__SERVICE__URL", &auth.url())
+            .set("AUTH__SERVICE__TIMEOUT", "20s")
             .set("AUTH__CACHE__TTL", "50ms")
             .start(&mlflow)
             .await;
@@ -175,7 +176,11 @@ async fn a_stranger_whose_keys_provoke_pages_makes_no_outage_for_others() {
     })
     .await;
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
-    let gateway = gateway_asking(&auth, &mlflow).await;
+    let gateway = GatewayBuilder::default()
+        .set("AUTH__SERVICE__URL", &auth.url())
+        .set("AUTH__SERVICE__TIMEOUT", "20s")
+        .start(&mlflow)
+        .await;
     for number in 0..20 {
         let response = ask(gateway.address, get_with(&format!("<script>{number}"))).await;
         assert_eq!(response.status, 503);
