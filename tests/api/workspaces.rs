@@ -179,6 +179,32 @@ async fn a_key_of_the_default_workspace_has_what_is_its_own() {
 }
 
 #[actix_web::test]
+async fn a_row_of_the_operators_own_below_the_store_is_judged_too() {
+    let mlflow = echo().await;
+    let rows = tempfile::NamedTempFile::new().unwrap();
+    let text =
+        "[artifact_read]\nGET /api/2.0/mlflow-artifacts/all\nGET /api/2.0/mlflow-artifacts/zip/{*what}\n";
+    std::fs::write(&rows, text).unwrap();
+    for (workspace, target, status) in [
+        ("default", "all", 403),
+        ("default", "zip/1", 200),
+        ("default", "zip/%20workspaces", 403),
+        ("team-a", "all", 200),
+        ("team-a", "zip/workspaces/team-b/1", 403),
+    ] {
+        let key = NewKey {
+            workspace: Some(workspace.to_owned().try_into().unwrap()),
+            ..NewKey::of("ada", Environment::Test)
+        };
+        let gateway =
+            GatewayBuilder::default().key(key).set("MLFLOW__ROUTES_FILE", rows.path().to_str().unwrap());
+        let gateway = gateway.start(&mlflow).await;
+        let response = gateway.get(&format!("/api/2.0/mlflow-artifacts/{target}")).await;
+        assert_eq!(response.status, status, "{workspace} {target}");
+    }
+}
+
+#[actix_web::test]
 async fn no_body_leads_out_of_the_workspace() {
     let mlflow = echo().await;
     let gateway = bound_gateway(&mlflow, "team-a").await;
