@@ -187,7 +187,9 @@ impl GatewayError {
             Self::Denied { error: Denied::Scope(_) | Denied::Workspace(_), .. }
             | Self::Body(BodyError::Scope(_) | BodyError::Workspace(_))
             | Self::Proxy(ProxyError::Outside(_)) => Reason::ScopeMissing,
-            Self::Body(BodyError::Ambiguous(_)) => Reason::AmbiguousBody,
+            Self::Body(BodyError::Ambiguous(_) | BodyError::GraphQl(_) | BodyError::NotJson(_)) => {
+                Reason::AmbiguousBody
+            }
             Self::Body(BodyError::Path(_)) => Reason::BadPath,
             Self::Body(BodyError::TooLarge(_)) => Reason::BodyTooLarge,
             Self::Body(BodyError::NoRoom(NoRoom::ForKey)) => Reason::RateLimited,

@@ -2,8 +2,7 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-use hokusai_gateway::cli::Cli;
+use hokusai_gateway::cli;
 use mimalloc::MiMalloc;
 
 /// A request makes some hundred short-lived allocations: with glibc's allocator they were a seventh of its CPU time.
@@ -11,5 +10,5 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    Cli::parse().run()
+    cli::read().run()
 }

@@ -22,10 +22,13 @@ impl ParseFault {
         Self { line, column, what }
     }
 
-    /// Where JSON is none, or not the JSON that is wanted.
-    pub fn of_json(error: &serde_json::Error) -> Self {
+    /// Where JSON is none, or not the JSON that is wanted; for one of these reasons, if the error begins with it.
+    pub fn of_json(error: &serde_json::Error, reasons: &[&'static str]) -> Self {
         use serde_json::error::Category;
+        let told = error.to_string();
+        let reason = reasons.iter().find(|reason| told.starts_with(**reason));
         let what = match error.classify() {
+            Category::Data if let Some(reason) = reason => reason,
             Category::Syntax => "is no JSON",
             Category::Data => "is another value than is wanted here",
             Category::Eof => "ends too early",

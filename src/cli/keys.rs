@@ -44,7 +44,7 @@ enum Command {
         #[arg(long)]
         user: String,
         /// How long it is valid, such as 90d [default: until it is revoked]
-        #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "DURATION", value_parser = duration)]
         expires_in: Option<Duration>,
         /// A scope that it carries, such as mlflow:read; may be given more than once [default: policy.default_scopes]
         #[arg(long = "scope", value_name = "SCOPE")]
@@ -71,7 +71,7 @@ enum Command {
         /// Its id, as `keys list` shows it
         id: String,
         /// How long both work
-        #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = humantime::parse_duration)]
+        #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = duration)]
         overlap: Duration,
     },
 }
@@ -190,6 +190,10 @@ fn words((state, at): (&str, Option<Timestamp>)) -> String {
 fn fail(error: &EditError) -> ExitCode {
     eprintln!("{error}");
     ExitCode::FAILURE
+}
+
+fn duration(text: &str) -> Result<Duration, &'static str> {
+    humantime::parse_duration(text).map_err(|_| "is not a duration such as 90d or 24h")
 }
 
 fn workspace(name: &str) -> Result<Workspace, NotAWorkspace> {

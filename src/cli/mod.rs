@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. Only here is anything printed.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
 
+mod arguments;
 mod audit;
 mod check;
 mod diagnosis;
@@ -21,6 +22,7 @@ use std::{
     process::ExitCode,
 };
 
+pub use arguments::read;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{

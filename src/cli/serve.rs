@@ -1,6 +1,10 @@
 //! `serve`: runs the gateway.
 
-use std::{path::Path, process::ExitCode};
+use std::{
+    panic::{self, PanicHookInfo},
+    path::Path,
+    process::ExitCode,
+};
 
 use crate::{
     reload::Reload,
@@ -23,6 +27,7 @@ pub(super) fn run(config: Option<&Path>) -> ExitCode {
                 return ExitCode::FAILURE;
             }
         };
+    panic::set_hook(Box::new(tell_panic));
     resources.log = Some(requests);
     for warning in &warnings {
         let (key, found, write) = (&warning.key, &warning.found, &warning.fix);
@@ -37,6 +42,13 @@ pub(super) fn run(config: Option<&Path>) -> ExitCode {
     }
     drop(writer);
     if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// A message that is put together when it panics may hold what somebody has sent; one that is written in the code does not.
+fn tell_panic(panic: &PanicHookInfo<'_>) {
+    let at = panic.location().map(ToString::to_string);
+    let what = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("(not told)");
+    tracing::error!(at, what, "a panic");
 }
 
 async fn serve(

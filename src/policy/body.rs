@@ -23,6 +23,7 @@ use super::{
 };
 use crate::{
     connection::Connection,
+    parse_fault::ParseFault,
     patience::Patience,
     routing::{ArtifactPath, Base, Reach, RouteClass, Rule},
     settings::Policy,
@@ -37,7 +38,11 @@ const MAX_GRAPHQL: usize = 64 * 1024;
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     #[error("the body {0}")]
-    Ambiguous(String),
+    Ambiguous(&'static str),
+    #[error("the body holds a GraphQL document that {0}")]
+    GraphQl(&'static str),
+    #[error("the body cannot be read as JSON in one way only: {0}")]
+    NotJson(ParseFault),
     #[error("the body is larger than {} KiB, the most that is read of a request like this one", .0 / 1024)]
     TooLarge(usize),
     #[error(transparent)]
@@ -212,7 +217,7 @@ fn can_be_scanned(head: &RequestHead) -> Result<(), BodyError> {
         return Ok(());
     }
     let what = "is not plain application/x-protobuf, the one form in which a key that is bound to a workspace may send spans";
-    Err(BodyError::Ambiguous(what.to_owned()))
+    Err(BodyError::Ambiguous(what))
 }
 
 /// How long a body will be, if that is known.
@@ -260,18 +265,16 @@ async fn read(
 
 /// An object: MLflow would decode a text a second time (mlflow/server/handlers.py, `_get_normalized_request_json`).
 fn parse(body: &[u8]) -> Result<Value, BodyError> {
-    let refuse =
-        |what: String| BodyError::Ambiguous(format!("cannot be read as JSON in one way only: {what}"));
     match json::read(body) {
         Ok(value @ Value::Object(_)) => Ok(value),
-        Ok(_) => Err(refuse("it is not an object".to_owned())),
-        Err(error) => Err(refuse(error.to_string())),
+        Ok(_) => Err(BodyError::Ambiguous("cannot be read as JSON in one way only: it is not an object")),
+        Err(fault) => Err(BodyError::NotJson(fault)),
     }
 }
 
 fn only_reads(body: &[u8]) -> Result<bool, BodyError> {
     let request = parse(body)?;
-    let refuse = |what: &str| BodyError::Ambiguous(what.to_owned());
+    let refuse = BodyError::Ambiguous;
     let document =
         request["query"].as_str().ok_or_else(|| refuse("has no GraphQL document in its field `query`"))?;
     let name = match &request["operationName"] {
@@ -279,6 +282,5 @@ fn only_reads(body: &[u8]) -> Result<bool, BodyError> {
         Value::String(name) => Some(name.as_str()),
         _ => return Err(refuse("has an `operationName` that is not a text")),
     };
-    graphql::only_reads(document, name)
-        .map_err(|what| refuse(&format!("holds a GraphQL document that {what}")))
+    graphql::only_reads(document, name).map_err(BodyError::GraphQl)
 }

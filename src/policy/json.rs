@@ -8,15 +8,23 @@ use std::{cell::Cell, collections::HashSet, fmt};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use crate::parse_fault::ParseFault;
+
 /// The most values that a body may hold, names counted with them: each is up to 300 bytes of memory, where two bytes of
 /// the body say it.
 const MAX_VALUES: usize = 50_000;
+const TOO_MANY: &str = "it holds more than 50000 values";
+const TWICE: &str = "a field is there twice, in one spelling or in two";
 
 /// Reads a body of JSON, in UTF-8.
 ///
 /// # Errors
-/// What is not JSON, or has an object that names one field twice; the text says where.
-pub(super) fn read(body: &[u8]) -> Result<Value, serde_json::Error> {
+/// What is not JSON, or has an object that names one field twice.
+pub(super) fn read(body: &[u8]) -> Result<Value, ParseFault> {
+    read_unambiguous(body).map_err(|error| ParseFault::of_json(&error, &[TWICE, TOO_MANY]))
+}
+
+fn read_unambiguous(body: &[u8]) -> Result<Value, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_slice(body);
     let left = Cell::new(MAX_VALUES);
     let value = Unambiguous { left: &left }.deserialize(&mut reader)?;
@@ -50,7 +58,7 @@ struct Unambiguous<'a> {
 impl Unambiguous<'_> {
     fn count<E: Error>(self) -> Result<(), E> {
         let left = self.left.get().checked_sub(1);
-        self.left.set(left.ok_or_else(|| E::custom(format_args!("it holds more than {MAX_VALUES} values")))?);
+        self.left.set(left.ok_or_else(|| E::custom(TOO_MANY))?);
         Ok(())
     }
 }
@@ -108,9 +116,7 @@ impl<'de> Visitor<'de> for Unambiguous<'_> {
         while let Some(name) = fields.next_key::<String>()? {
             self.count()?;
             if !names.insert(json_name(&name)) {
-                return Err(A::Error::custom(format_args!(
-                    "the field {name:?} is there twice, in one spelling or in two"
-                )));
+                return Err(A::Error::custom(TWICE));
             }
             let value = fields.next_value_seed(self)?;
             object.insert(name, value);

@@ -67,9 +67,11 @@ pub enum TableError {
     #[error("{file}: {source}")]
     Unreadable { file: PathBuf, source: FileError },
     #[error("{file}, line {line}: {what}")]
-    Row { file: PathBuf, line: usize, what: String },
-    #[error("two rows cannot be told apart: {0}")]
-    Conflict(String),
+    Row { file: PathBuf, line: usize, what: &'static str },
+    #[error(
+        "two rows cannot be told apart: one path has a {{name}} where the other has another name, or none"
+    )]
+    Conflict,
 }
 
 /// Every route that is forwarded.
@@ -99,10 +101,7 @@ impl RouteTable {
         for (pattern, rules) in rows {
             let rules: Vec<_> = rules.into_values().map(Arc::new).collect();
             table.rules.extend(rules.iter().cloned());
-            table
-                .router
-                .insert(&pattern, rules)
-                .map_err(|error| TableError::Conflict(format!("{pattern}: {error}")))?;
+            table.router.insert(&pattern, rules).map_err(|_| TableError::Conflict)?;
         }
         Ok(table)
     }
@@ -133,37 +132,38 @@ impl RouteTable {
 fn read(file: &Path, text: &str, rows: &mut Rows) -> Result<(), TableError> {
     let mut section = None;
     for (at, row) in text.lines().enumerate() {
-        let wrong = |what: String| TableError::Row { file: file.to_owned(), line: at + 1, what };
+        let wrong = |what: &'static str| TableError::Row { file: file.to_owned(), line: at + 1, what };
         let row = row.trim();
         if row.is_empty() || row.starts_with('#') {
             continue;
         }
         if let Some(head) = row.strip_prefix('[').and_then(|row| row.strip_suffix(']')) {
             let (word, more) = head.split_once(", ").map_or((head, None), |(word, more)| (word, Some(more)));
-            let class = RouteClass::from_word(word).ok_or_else(|| wrong(format!("`{word}` is no class")))?;
+            let class = RouteClass::from_word(word).ok_or_else(|| wrong("this is no class"))?;
             let reach = more.map_or(Ok(Reach::Workspace), |more| {
                 Reach::from_words(more)
-                    .ok_or_else(|| wrong(format!("`{more}` is nothing that is known of a route")))
+                    .ok_or_else(|| wrong("what stands behind the class is nothing that is known of a route"))
             })?;
             section = Some((class, reach));
             continue;
         }
-        let (class, reach) = section.ok_or_else(|| wrong("a row before the first [class]".to_owned()))?;
+        let (class, reach) = section.ok_or_else(|| wrong("a row before the first [class]"))?;
         let mut words = row.split_whitespace();
         let (Some(method), Some(path)) = (words.next(), words.next()) else {
-            return Err(wrong("a row is a method and a path".to_owned()));
+            return Err(wrong("a row is a method and a path"));
         };
         let method = head::METHODS
             .into_iter()
             .find(|known| known.as_str() == method)
-            .ok_or_else(|| wrong(format!("`{method}` is no method that is served")))?;
+            .ok_or_else(|| wrong("begins with no method that is served"))?;
         let (named, words): (Vec<_>, Vec<_>) = words.partition(|word| word.starts_with('?'));
         let tagging = match words[..] {
             [] => None,
             [word] => Some(
-                Tagging::from_words(word).ok_or_else(|| wrong(format!("`{word}` says nothing of tags")))?,
+                Tagging::from_words(word)
+                    .ok_or_else(|| wrong("the word behind the path says nothing of tags"))?,
             ),
-            _ => return Err(wrong("a row says one thing of tags".to_owned())),
+            _ => return Err(wrong("a row says one thing of tags")),
         };
         // The twin for MLflow's UI (mlflow/server/handlers.py, _get_paths).
         let twin = path.strip_prefix("/api/").map(|rest| format!("/ajax-api/{rest}"));
@@ -187,19 +187,22 @@ fn read(file: &Path, text: &str, rows: &mut Rows) -> Result<(), TableError> {
 
 /// Reads `?name`, or `?name=value:word`, where `word` is what the row becomes by any other value: a class, or what else is
 /// known of a route.
-fn parameter(text: &str, row: &Rule) -> Result<Parameter, String> {
+fn parameter(text: &str, row: &Rule) -> Result<Parameter, &'static str> {
     let name = text.trim_start_matches('?');
     let Some((name, turn)) = name.split_once('=') else {
         return Ok(Parameter { name: name.to_owned(), turn: None });
     };
-    let (unless, word) = turn
-        .split_once(':')
-        .ok_or_else(|| format!("`{text}` does not say what other values make of the route"))?;
+    let (unless, word) =
+        turn.split_once(':').ok_or("a parameter does not say what other values make of the route")?;
     let mut turned = row.clone();
     match (RouteClass::from_word(word), Reach::from_words(word)) {
         (Some(class), _) => turned.class = class,
         (_, Some(reach)) => turned.reach = reach,
-        _ => return Err(format!("`{word}` is no class, and nothing that is known of a route")),
+        _ => {
+            return Err(
+                "what other values make of the route is no class, and nothing that is known of a route",
+            );
+        }
     }
     Ok(Parameter {
         name: name.to_owned(),

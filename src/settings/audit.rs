@@ -38,12 +38,12 @@ pub enum AuditOutput {
 impl FromText for AuditOutput {
     const FORM: &'static str = "stdout, off, or the path of a file such as /var/log/hokusai/audit.jsonl";
 
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, &'static str> {
         Ok(match text {
             "off" => Self::Off,
             "stdout" => Self::Stdout,
             path if path.contains('/') => Self::File(path.into()),
-            _ => return Err("is no path with a slash in it".to_owned()),
+            _ => return Err("is no path with a slash in it"),
         })
     }
 }

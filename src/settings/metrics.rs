@@ -22,7 +22,7 @@ impl FromText for OrOff {
     const FORM: &'static str =
         "an IP address and a port, such as 127.0.0.1:9464; port 0 for any that is free; or off";
 
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, &'static str> {
         if text == "off" { Ok(Self(None)) } else { SocketAddr::from_text(text).map(Some).map(Self) }
     }
 }

@@ -113,14 +113,14 @@ words!(AuthKind, "none" => Self::None, "bearer" => Self::Bearer, "basic" => Self
 impl FromText for HostHeader {
     const FORM: &'static str = "upstream, client, or a host such as mlflow.internal:5000";
 
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, &'static str> {
         match text {
             "upstream" => Ok(Self::Upstream),
             "client" => Ok(Self::Client),
             host if host.bytes().all(|byte| byte.is_ascii_alphanumeric() || b".:-[]".contains(&byte)) => {
-                HeaderValue::from_str(host).map(Self::Fixed).map_err(|error| error.to_string())
+                HeaderValue::from_str(host).map(Self::Fixed).map_err(|_| "is not a host")
             }
-            _ => Err("is not a host".to_owned()),
+            _ => Err("is not a host"),
         }
     }
 }
@@ -131,11 +131,11 @@ struct Prefix(String);
 impl FromText for Prefix {
     const FORM: &'static str = "a path such as /mlflow";
 
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, &'static str> {
         let path = text.trim_end_matches('/');
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.~".contains(&byte);
         if !path.starts_with('/') || path.contains("//") || !path.bytes().all(plain) {
-            return Err("is not a plain path that begins with a slash".to_owned());
+            return Err("is not a plain path that begins with a slash");
         }
         Ok(Self(path.to_owned()))
     }

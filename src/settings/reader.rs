@@ -15,6 +15,9 @@ use super::{
 };
 use crate::trusted_file::{self, Secret};
 
+/// How much of a name must be that of a known one for it to be a misprint, and no secret: 1 is all.
+const LIKENESS: f64 = 0.6;
+
 /// The merged layers. What nobody takes is unknown.
 pub(super) struct Reader {
     values: BTreeMap<String, Value>,
@@ -82,7 +85,11 @@ impl Reader {
         let keys: Vec<String> = self.values.keys().filter(|key| inside(key)).cloned().collect();
         let mut table = Some(BTreeMap::new());
         for key in keys {
-            let items = self.remove(&key).and_then(|value| self.items(&key, value));
+            let shown = self.presentable(&key);
+            let items = self.remove(&key).and_then(|value| {
+                self.found.insert(shown.clone(), Self::describe(&value));
+                self.items(&shown, value)
+            });
             // Every list is tried, so that all wrong ones are named.
             table = table.zip(items).map(|(mut table, items)| {
                 table.insert(key[prefix.len()..].to_owned(), items);
@@ -183,7 +190,8 @@ impl Reader {
                 .iter()
                 .max_by(|a, b| strsim::jaro_winkler(a, &key).total_cmp(&strsim::jaro_winkler(b, &key)));
             let fix = near.map_or_else(String::new, |near| format!("{near}, or nothing"));
-            // It may be a secret under a mistyped name.
+            // It may be a secret under a mistyped name, or in the name's place.
+            let key = self.presentable(&key);
             self.found.insert(key.clone(), Self::origin(&value));
             self.problem(&key, "is not a setting", &fix);
         }
@@ -209,25 +217,36 @@ impl Reader {
         match T::from_text(text) {
             Ok(value) => Some(value),
             Err(what) => {
-                self.problem(key, &what, T::FORM);
+                self.problem(key, what, T::FORM);
                 None
             }
         }
     }
 
+    /// A name as it may be told: what is not like any that is known is left out.
+    fn presentable(&self, key: &str) -> String {
+        let known: Vec<&str> = self.known.iter().flat_map(|key| key.split('.')).collect();
+        let is_like = |part: &str| {
+            known.iter().any(|known| strsim::normalized_damerau_levenshtein(known, part) >= LIKENESS)
+        };
+        let parts = key.split('.').map(|part| if is_like(part) { part } else { "…" });
+        parts.collect::<Vec<_>>().join(".")
+    }
+
+    /// Where a value is and how long, and nothing of it: a secret may be under any name. What is no text is none.
     fn describe(value: &Value) -> String {
-        format!("\"{}\", {}", without_userinfo(&value.to_string()), Self::origin(value))
+        let what = match &value.kind {
+            ValueKind::Boolean(_) | ValueKind::I64(_) | ValueKind::U64(_) | ValueKind::Float(_) => {
+                value.to_string()
+            }
+            ValueKind::String(text) => format!("a text of {} characters", text.chars().count()),
+            ValueKind::Array(items) => format!("a list of {}", items.len()),
+            _ => "something else".to_owned(),
+        };
+        format!("{what}, {}", Self::origin(value))
     }
 
     fn origin(value: &Value) -> String {
         value.origin().map_or_else(|| "in the defaults".to_owned(), |origin| format!("in {origin}"))
     }
-}
-
-/// A text without what may be a password in it: what stands before an `@`, and a query.
-fn without_userinfo(text: &str) -> String {
-    let text = text.split_once('?').map_or_else(|| text.to_owned(), |(before, _)| format!("{before}?…"));
-    let Some(at) = text.rfind('@') else { return text };
-    let scheme = text.find("://").filter(|scheme| *scheme < at).map_or("", |scheme| &text[..scheme + 3]);
-    format!("{scheme}…{}", &text[at..])
 }

@@ -8,7 +8,10 @@ use std::{
 use config::{Config, Environment, File, FileFormat, Value, ValueKind};
 
 use super::problem::{Problem, Problems};
-use crate::trusted_file;
+use crate::{parse_fault::ParseFault, trusted_file};
+
+/// The merging library's own words would quote names and values.
+const MERGE: &str = "the settings file and the variables HOKUSAI__… cannot be read together";
 
 /// The defaults, compiled in; their comments are the reference of every key.
 pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
@@ -73,10 +76,10 @@ pub(super) fn collect(
         Environment::with_prefix("HOKUSAI").prefix_separator("__").separator("__").source(Some(environment)),
     );
 
-    let merged = layers.build().map_err(|error| Problem {
+    let merged = layers.build().map_err(|_| Problem {
         key: String::new(),
         found: None,
-        what: error.to_string(),
+        what: MERGE.to_owned(),
         fix: "a TOML file that can be read, like config/default.toml".to_owned(),
     })?;
     let mut values = BTreeMap::new();
@@ -97,8 +100,8 @@ fn well_formed(path: &Path) -> Result<(), Problem> {
         Problem { fix: error.fix(path).unwrap_or_else(|| told.fix.clone()), ..told }
     })?;
     text.parse::<toml::Table>().map(drop).map_err(|error| {
-        let before = &text[..error.span().map_or(0, |span| span.start)];
-        problem(format!("line {}: {}", before.matches('\n').count() + 1, error.message()))
+        let start = error.span().map_or(0, |span| span.start);
+        problem(ParseFault::at(&text, start, "is no TOML, or a name that is there already").to_string())
     })
 }
 

@@ -46,9 +46,9 @@ pub struct Share(pub f64);
 impl FromText for Share {
     const FORM: &'static str = "a number from 0 to 1, such as 0.1";
 
-    fn from_text(text: &str) -> Result<Self, String> {
-        let share: f64 = text.parse().map_err(|error| format!("is not a number: {error}"))?;
-        if (0.0..=1.0).contains(&share) { Ok(Self(share)) } else { Err("is not from 0 to 1".to_owned()) }
+    fn from_text(text: &str) -> Result<Self, &'static str> {
+        let share: f64 = text.parse().map_err(|_| "is not a number")?;
+        if (0.0..=1.0).contains(&share) { Ok(Self(share)) } else { Err("is not from 0 to 1") }
     }
 }
 
@@ -57,8 +57,8 @@ struct Directives(String);
 impl FromText for Directives {
     const FORM: &'static str = "a level such as info, or directives such as info,hokusai_gateway=debug";
 
-    fn from_text(text: &str) -> Result<Self, String> {
-        EnvFilter::try_new(text).map_err(|error| format!("is not a log filter: {error}"))?;
+    fn from_text(text: &str) -> Result<Self, &'static str> {
+        EnvFilter::try_new(text).map_err(|_| "is not a log filter")?;
         Ok(Self(text.to_owned()))
     }
 }

@@ -17,14 +17,14 @@ pub(super) trait FromText: Sized {
     const FORM: &'static str;
 
     /// # Errors
-    /// What is wrong with `text`.
-    fn from_text(text: &str) -> Result<Self, String>;
+    /// What is wrong with `text`, of which nothing is told: it may be a secret in the wrong place.
+    fn from_text(text: &str) -> Result<Self, &'static str>;
 }
 
 impl FromText for String {
     const FORM: &'static str = "a text";
 
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, &'static str> {
         Ok(text.to_owned())
     }
 }
@@ -32,7 +32,7 @@ impl FromText for String {
 impl FromText for SecretString {
     const FORM: &'static str = "a secret, or the path of its file under the same name with _file";
 
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, &'static str> {
         Ok(text.to_owned().into())
     }
 }
@@ -40,7 +40,7 @@ impl FromText for SecretString {
 impl FromText for PathBuf {
     const FORM: &'static str = "a path";
 
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, &'static str> {
         Ok(text.into())
     }
 }
@@ -48,61 +48,61 @@ impl FromText for PathBuf {
 impl FromText for usize {
     const FORM: &'static str = "a whole number";
 
-    fn from_text(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|error| format!("is not a whole number: {error}"))
+    fn from_text(text: &str) -> Result<Self, &'static str> {
+        text.parse().map_err(|_| "is not a whole number")
     }
 }
 
 impl FromText for NonZeroUsize {
     const FORM: &'static str = "a whole number, 1 or more";
 
-    fn from_text(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|error| format!("is not a whole number of 1 or more: {error}"))
+    fn from_text(text: &str) -> Result<Self, &'static str> {
+        text.parse().map_err(|_| "is not a whole number of 1 or more")
     }
 }
 
 impl FromText for NonZeroU32 {
     const FORM: &'static str = "a whole number, 1 or more";
 
-    fn from_text(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|error| format!("is not a whole number of 1 or more: {error}"))
+    fn from_text(text: &str) -> Result<Self, &'static str> {
+        text.parse().map_err(|_| "is not a whole number of 1 or more")
     }
 }
 
 impl FromText for bool {
     const FORM: &'static str = "true or false";
 
-    fn from_text(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| "is neither true nor false".to_owned())
+    fn from_text(text: &str) -> Result<Self, &'static str> {
+        text.parse().map_err(|_| "is neither true nor false")
     }
 }
 
 impl FromText for SocketAddr {
     const FORM: &'static str = "an IP address and a port, such as 0.0.0.0:8001 or [::]:8001";
 
-    fn from_text(text: &str) -> Result<Self, String> {
-        text.parse().map_err(|_| "is not an IP address with a port".to_owned())
+    fn from_text(text: &str) -> Result<Self, &'static str> {
+        text.parse().map_err(|_| "is not an IP address with a port")
     }
 }
 
 impl FromText for IpNet {
     const FORM: &'static str = "networks, such as 10.0.0.0/8 or 192.0.2.7";
 
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, &'static str> {
         text.parse()
             .or_else(|_| text.parse::<IpAddr>().map(Self::from))
-            .map_err(|_| "is not a network in CIDR notation".to_owned())
+            .map_err(|_| "is not a network in CIDR notation")
     }
 }
 
 impl FromText for Duration {
     const FORM: &'static str = "a duration above zero, such as 250ms, 2s or 10m";
 
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, &'static str> {
         match humantime::parse_duration(text) {
-            Ok(duration) if duration.is_zero() => Err("must be above zero".to_owned()),
+            Ok(duration) if duration.is_zero() => Err("must be above zero"),
             Ok(duration) => Ok(duration),
-            Err(error) => Err(format!("is not a duration: {error}")),
+            Err(_) => Err("is not a duration"),
         }
     }
 }
@@ -113,13 +113,13 @@ pub(super) struct ByteSize(pub(super) NonZeroU64);
 impl FromText for ByteSize {
     const FORM: &'static str = "a number of bytes above zero, such as 1000000, 500MiB or 2TiB";
 
-    fn from_text(text: &str) -> Result<Self, String> {
+    fn from_text(text: &str) -> Result<Self, &'static str> {
         let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40), ("", 0)];
         let sized = units.iter().find_map(|(unit, shift)| {
             let number: u64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
             NonZeroU64::new(number.checked_mul(1 << shift)?)
         });
-        sized.map(Self).ok_or_else(|| "is not a number of bytes above zero".to_owned())
+        sized.map(Self).ok_or("is not a number of bytes above zero")
     }
 }
 
@@ -129,24 +129,24 @@ pub(super) struct OrZero(pub(super) Duration);
 impl FromText for OrZero {
     const FORM: &'static str = "a duration such as 250ms, 2s or 10m, or 0s";
 
-    fn from_text(text: &str) -> Result<Self, String> {
-        humantime::parse_duration(text).map(Self).map_err(|error| format!("is not a duration: {error}"))
+    fn from_text(text: &str) -> Result<Self, &'static str> {
+        humantime::parse_duration(text).map(Self).map_err(|_| "is not a duration")
     }
 }
 
 impl FromText for Url {
     const FORM: &'static str = "an address with its scheme, such as http://127.0.0.1:5000";
 
-    fn from_text(text: &str) -> Result<Self, String> {
-        let url = Self::parse(text).map_err(|error| format!("is not a URL: {error}"))?;
+    fn from_text(text: &str) -> Result<Self, &'static str> {
+        let url = Self::parse(text).map_err(|_| "is not a URL")?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err(format!("has the scheme `{}`, not http or https", url.scheme()));
+            return Err("has another scheme than http or https");
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("carries credentials, which would end up in logs".to_owned());
+            return Err("carries credentials, which would end up in logs");
         }
         if url.query().is_some() || url.fragment().is_some() {
-            return Err("has a query or a fragment".to_owned());
+            return Err("has a query or a fragment");
         }
         Ok(url)
     }
@@ -158,10 +158,10 @@ macro_rules! words {
         impl $crate::settings::value::FromText for $type {
             const FORM: &'static str = concat!("one of: ", $($word, " "),+);
 
-            fn from_text(text: &str) -> Result<Self, String> {
+            fn from_text(text: &str) -> Result<Self, &'static str> {
                 match text {
                     $($word => Ok($value),)+
-                    _ => Err("is not a word that is known here".to_owned()),
+                    _ => Err("is not a word that is known here"),
                 }
             }
         }

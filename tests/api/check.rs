@@ -65,7 +65,7 @@ fn problems_warnings_and_what_to_write_are_told_to_programs_too() {
     assert_eq!((code, &said["ok"]), (Some(64), &false.into()));
     let keys: Vec<_> = said["problems"].as_array().unwrap().iter().map(|problem| &problem["key"]).collect();
     assert_eq!(keys, ["server.workers", "mlflow.url"]);
-    assert_eq!(said["problems"][0]["found"], "\"many\", in the environment");
+    assert_eq!(said["problems"][0]["found"], "a text of 4 characters, in the environment");
     assert_eq!(said["problems"][0]["write"], "a whole number");
     assert_eq!(said["problems"][1]["variables"][1], "MLFLOW_SERVER_URL");
 
@@ -101,8 +101,8 @@ fn files_that_are_missing_are_told_with_the_rest() {
     keys.sort_unstable();
     let expected = [
         ("audit.output", "none/audit.jsonl"),
-        ("auth.pepper_file", "\"none/pepper\", in the environment"),
-        ("limits.per_hour", "\"none\", in the environment"),
+        ("auth.pepper_file", "a text of 11 characters, in the environment"),
+        ("limits.per_hour", "a text of 4 characters, in the environment"),
         ("mlflow.routes_file", ""),
         ("mlflow.tls.ca", "none/ca.pem"),
         ("server.tls.cert", "none/cert.pem"),
@@ -120,7 +120,7 @@ fn a_settings_file_that_is_not_there_has_no_variable_and_risks_are_told_beside_p
     );
     assert_eq!(
         (&said["warnings"][0]["key"], &said["problems"][0]["key"]),
-        (&"policy.mode".into(), &"x".into())
+        (&"policy.mode".into(), &"…".into())
     );
 }
 

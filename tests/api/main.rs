@@ -38,6 +38,7 @@ mod own_limits;
 mod permissions;
 mod redis;
 mod refusals;
+mod secrets;
 mod traces;
 mod upstreams;
 mod usage;
