@@ -337,14 +337,14 @@ fn a_file_adds_rows_and_takes_the_place_of_others() {
     assert_eq!(class("/my-plugin/a"), Some(RouteClass::Ui));
     for (text, problem) in [
         ("GET /a", "line 1: a row before the first [class]"),
-        ("[reed]", "line 1: `reed` is no class"),
-        ("[read]\nGTE /a", "line 2: `GTE` is no method"),
+        ("[reed]", "line 1: this is no class"),
+        ("[read]\nGTE /a", "line 2: begins with no method"),
         ("[read]\n/a", "line 2: a row is a method and a path"),
-        ("[read]\nGET /a b", "line 2: `b` says nothing of tags"),
-        ("[read]\nGET /a sets=thing", "line 2: `sets=thing` says nothing of tags"),
+        ("[read]\nGET /a b", "line 2: the word behind the path says nothing of tags"),
+        ("[read]\nGET /a sets=thing", "line 2: the word behind the path says nothing of tags"),
         ("[read]\nGET /a sets=trace deletes=trace", "line 2: a row says one thing of tags"),
-        ("[read]\nGET /a ?b=c", "line 2: `?b=c` does not say"),
-        ("[read]\nGET /a ?b=c:drect", "line 2: `drect` is no class"),
+        ("[read]\nGET /a ?b=c", "line 2: a parameter does not say"),
+        ("[read]\nGET /a ?b=c:drect", "line 2: what other values make of the route is no class"),
         ("[read]\nGET /api/2.0/mlflow/runs/{a}\nGET /api/2.0/mlflow/runs/{b}", "cannot be told apart"),
     ] {
         let error = open(text).unwrap_err().to_string();
