@@ -265,6 +265,27 @@ async fn a_mutation_wants_more_than_a_query() {
 }
 
 #[actix_web::test]
+async fn graphql_of_more_than_64_kib_is_refused_and_other_bodies_are_of_more_than_a_mebibyte() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = Gateway::start(&mlflow).await;
+    for (target, most, body) in [
+        ("/graphql", 64 * 1024, r#"{"query": "{ a }", "variables": ""#),
+        (DELETE_RUN, 1024 * 1024, r#"{"run_id": ""#),
+    ] {
+        for (size, status) in [(most, 200), (most + 1, 413)] {
+            for chunked in [false, true] {
+                let body = format!("{body}{}\"}}", "x".repeat(size - body.len() - 2));
+                let response =
+                    ask(gateway.address, with_body(&gateway, "POST", target, &body, chunked)).await;
+                assert_eq!(response.status, status, "{target} {size} {chunked}");
+                assert!(status == 200 || response.reason() == "body_too_large", "{target} {size} {chunked}");
+            }
+        }
+    }
+    assert_eq!(mlflow.requests().len(), 4);
+}
+
+#[actix_web::test]
 async fn a_denial_says_in_mlflows_words_what_is_missing() {
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
     let gateway = GatewayBuilder::default().scopes(&["model:read"]).start(&mlflow).await;

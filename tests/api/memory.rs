@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
+use hokusai_gateway::auth::key_file::edit::CreatedKey;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use secrecy::ExposeSecret as _;
 use tempfile::TempDir;
 
 use crate::support::{
@@ -43,7 +45,7 @@ impl Stage {
         let created = create_key(&folder.path().join("keys.toml"), "ada", None);
         let always = [("MLFLOW_SERVER_URL", "http://127.0.0.1:9"), ("HOKUSAI__SERVER__HEAD_TIMEOUT", "60s")];
         let gateway = Process::serve(folder.path(), &[&always, settings].concat());
-        let key = secrecy::ExposeSecret::expose_secret(&created.key).to_owned();
+        let key = created.key.expose_secret().to_owned();
         Self { gateway, key, _folder: folder }
     }
 
@@ -173,6 +175,43 @@ async fn bodies_that_are_read_come_to_the_share_of_their_key_and_no_more() {
         drop(answers);
         stage.lives().await;
     }
+}
+
+#[actix_web::test]
+async fn where_all_keys_have_their_share_the_next_body_is_told_to_come_again() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = GatewayBuilder::default().set("MLFLOW__QUEUE_TIMEOUT", "200ms").start(&mlflow).await;
+    let keys: Vec<_> =
+        (0..16).map(|user| create_key(&gateway.key_file, &format!("user-{user}"), None)).collect();
+    let delete = |key: &str, length: usize| {
+        let head =
+            "POST /api/2.0/mlflow/runs/delete HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n";
+        format!("{head}authorization: Bearer {key}\r\ncontent-length: {length}\r\n\r\n{{}}")
+    };
+    let key_of = |created: &CreatedKey| created.key.expose_secret().to_owned();
+    let last = key_of(&keys[15]);
+    eventually("the keys are known", async || ask(gateway.address, delete(&last, 2)).await.status == 200)
+        .await;
+    let mut unfinished = Vec::new();
+    for created in &keys {
+        for _ in 0..4 {
+            let mut connection = Connection::open(gateway.address).await;
+            connection.send(delete(&key_of(created), MIB)).await;
+            unfinished.push(connection);
+        }
+    }
+    eventually("all have their share", async || {
+        ask(gateway.address, delete(&gateway.key, 2)).await.status == 503
+    })
+    .await;
+    let response = ask(gateway.address, delete(&gateway.key, 2)).await;
+    assert_eq!((response.status, response.reason().as_str()), (503, "upstream_unavailable"));
+    assert_eq!(response.header("retry-after"), Some("1"));
+    let response = ask(gateway.address, delete(&last, 2)).await;
+    assert_eq!((response.status, response.reason().as_str()), (429, "rate_limited"));
+    drop(unfinished);
+    eventually("there is room again", async || ask(gateway.address, delete(&last, 2)).await.status == 200)
+        .await;
 }
 
 /// A gateway that has room for so many, and the connections that were dropped.

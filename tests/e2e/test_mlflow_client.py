@@ -227,3 +227,16 @@ def test_the_client_prints_what_a_key_may_not_do_and_what_it_lacks(client, stack
         "PERMISSION_DENIED: this API key may not POST /api/2.0/mlflow/experiments/create: it needs the scope mlflow:write "
         "or mlflow:admin, and has mlflow:read"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "message"),
+    [
+        ("x" * 70_000, "k", "the target is longer than 64 KiB"),
+        ("x", "k" * 40_000, "the headers come to more than 32 KiB"),
+    ],
+)
+def test_what_is_refused_before_it_is_a_request_is_printed(client, monkeypatch, name, key, message):
+    monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", key)
+    with pytest.raises(MlflowException, match=f"BAD_REQUEST: {message}"):
+        MlflowClient().get_experiment_by_name(name)
