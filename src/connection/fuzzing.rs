@@ -55,10 +55,12 @@ fn excess(bytes: &[u8]) -> Option<Excess> {
         return Some(Excess::RequestLine);
     }
     let is_empty = |line: &[u8]| line.ends_with(b"\n") && line.iter().all(|byte| b"\r\n".contains(byte));
-    let (mut fields, mut is_over) = (0, false);
-    for line in bytes[line..].split_inclusive(|byte| *byte == b'\n').take_while(|_| !is_over) {
+    let mut fields = 0;
+    for line in bytes[line..].split_inclusive(|byte| *byte == b'\n') {
         fields += line.len();
-        is_over = is_empty(line);
+        if is_empty(line) {
+            break;
+        }
     }
     (fields > MAX_FIELDS + 2).then_some(Excess::Fields)
 }
