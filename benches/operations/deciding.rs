@@ -2,7 +2,11 @@
 
 use std::{hint::black_box, sync::Arc};
 
-use actix_web::{dev::Payload, http::Method, web::Bytes};
+use actix_web::{
+    dev::Payload,
+    http::{Method, header::CONTENT_LENGTH},
+    web::Bytes,
+};
 use futures_util::{FutureExt as _, StreamExt as _, stream};
 use hokusai_gateway::{benching, policy};
 
@@ -23,7 +27,9 @@ pub(super) fn policy() -> Run {
 /// Of a write of which the body is read first.
 pub(super) fn policy_of_a_json_body() -> Run {
     let settings = settings(&[]);
-    let request = requests::asking(Method::POST, requests::REGISTER, BEARER).to_http_request();
+    let request = requests::asking(Method::POST, requests::REGISTER, BEARER)
+        .insert_header((CONTENT_LENGTH, requests::REGISTER_BODY.len()))
+        .to_http_request();
     let grant = grant(&settings, route(&settings, Method::POST, requests::REGISTER));
     run(move || {
         let body = stream::iter([Ok(Bytes::from_static(requests::REGISTER_BODY.as_bytes()))]);
