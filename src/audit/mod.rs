@@ -4,6 +4,7 @@
 //! many have a record of their own, the rest is counted ([`refusals`]). What could not be kept is itself a line of the stream
 //! ([`losses`]).
 
+mod begun;
 mod chain;
 mod event;
 mod file;
@@ -12,6 +13,8 @@ mod record;
 mod refusals;
 mod room;
 mod subject;
+#[cfg(test)]
+mod tests;
 mod verify;
 mod writer;
 
@@ -34,6 +37,7 @@ use crate::{
     settings::{Audit, OnFailure},
     telemetry::{Delivery, Metrics},
 };
+use begun::Begun;
 use losses::Losses;
 use refusals::Refusals;
 use room::{Room, Space};
@@ -98,10 +102,16 @@ enum Message {
         lane: Lane,
         _space: Space,
     },
-    /// Answered with the record's number when it is written; not answered when it could not be.
+    /// Answered when it is written; not answered when it could not be.
     Begin {
         record: Box<Record>,
-        answer: oneshot::Sender<u64>,
+        answer: oneshot::Sender<Begun>,
+        mailbox: Sender<Message>,
+        space: Space,
+    },
+    /// The request whose record has this number is not forwarded after all.
+    Withdraw {
+        begun: u64,
         _space: Space,
     },
     /// Answered when all before it is written, and what was only counted.
@@ -152,16 +162,19 @@ impl AuditTrail {
     /// Writes a record of what is about to happen, and waits until it is written: its number.
     ///
     /// # Errors
-    /// A record that could not be written, or not in time. It is then not in the stream, or a line behind it says that it is void.
+    /// A record that could not be written, or not in time. It is then not in the stream, or a line behind it says that it is void;
+    /// so it does where whoever waits goes.
     pub(crate) async fn begin(&self, record: Record) -> Result<u64, NotKept> {
         let open = self.0.as_ref().ok_or(NotKept)?;
         let (answer, written) = oneshot::channel();
-        let message = |record, _space| Message::Begin { record, answer, _space };
+        let mailbox = open.mailbox.clone();
+        let message = |record, space| Message::Begin { record, answer, mailbox, space };
         open.send(Lane::Changes, record, message, 0).ok_or(NotKept)?;
         match timeout(PATIENCE, written).await {
-            Ok(number) => number.map_err(|_| NotKept),
+            Ok(begun) => begun.map(Begun::claim).map_err(|_| NotKept),
+            // Nothing is lost: nothing is forwarded.
             Err(_) => {
-                open.lose(Delivery::Dropped, 0);
+                open.metrics.audited(Delivery::Dropped, 1);
                 Err(NotKept)
             }
         }

@@ -15,6 +15,7 @@ use jiff::Timestamp;
 
 use super::{
     AuditError, Lane, Ledger, Message,
+    begun::Begun,
     chain::Tip,
     event::{Entry, Event},
     file::{Opened, Rotated},
@@ -120,14 +121,17 @@ impl Writer {
             }
             // Whoever does not wait any more has refused the request.
             Message::Begin { answer, .. } if answer.is_closed() => {}
-            Message::Begin { record, answer, _space } => match self.write(Some(Entry::Request(&record))) {
-                Ok(begun) => {
-                    if answer.send(begun).is_err() {
-                        self.tell(&Event::Withdrawn { time: Timestamp::now(), begun }, 0);
+            Message::Begin { record, answer, mailbox, space } => {
+                match self.write(Some(Entry::Request(&record))) {
+                    Ok(number) => {
+                        if let Err(begun) = answer.send(Begun::new(number, mailbox, space)) {
+                            self.withdraw(begun.claim());
+                        }
                     }
+                    Err(_) => self.lose(1, 0),
                 }
-                Err(_) => self.lose(1, 0),
-            },
+            }
+            Message::Withdraw { begun, _space } => self.withdraw(begun),
             Message::Stop(done) => {
                 self.sum_up(self.ledger.refusals.last_sums());
                 self.lost_told = None;
@@ -135,6 +139,10 @@ impl Writer {
                 let _ = done.send(());
             }
         }
+    }
+
+    fn withdraw(&mut self, begun: u64) {
+        self.tell(&Event::Withdrawn { time: Timestamp::now(), begun }, 0);
     }
 
     fn sum_up(&mut self, sums: Vec<Event>) {

@@ -69,8 +69,7 @@ pub(super) fn collect(
 
     let mut layers = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
     if let Some(path) = file {
-        well_formed(path)?;
-        layers = layers.add_source(File::from(path).format(FileFormat::Toml));
+        layers = layers.add_source(File::from_str(&well_formed(path)?, FileFormat::Toml));
     }
     layers = layers.add_source(
         Environment::with_prefix("HOKUSAI").prefix_separator("__").separator("__").source(Some(environment)),
@@ -87,8 +86,9 @@ pub(super) fn collect(
     Ok(Layers { values, warnings })
 }
 
-/// Says where a file is not TOML. The parser's own words would quote the line, and with it a secret.
-fn well_formed(path: &Path) -> Result<(), Problem> {
+/// A file's text: read once, for its name may lead elsewhere a moment later, and a pipe is empty then. Says where it is not
+/// TOML: the parser's own words would quote the line, and with it a secret.
+fn well_formed(path: &Path) -> Result<String, Problem> {
     let problem = |what: String| Problem {
         key: String::new(),
         found: None,
@@ -99,10 +99,14 @@ fn well_formed(path: &Path) -> Result<(), Problem> {
         let told = problem(error.to_string());
         Problem { fix: error.fix(path).unwrap_or_else(|| told.fix.clone()), ..told }
     })?;
-    text.parse::<toml::Table>().map(drop).map_err(|error| {
-        let start = error.span().map_or(0, |span| span.start);
-        problem(ParseFault::at(&text, start, "is no TOML, or a name that is there already").to_string())
-    })
+    match text.parse::<toml::Table>() {
+        Ok(_) => Ok(text),
+        Err(error) => {
+            let start = error.span().map_or(0, |span| span.start);
+            let fault = ParseFault::at(&text, start, "is no TOML, or a name that is there already");
+            Err(problem(fault.to_string()))
+        }
+    }
 }
 
 fn flatten(prefix: Option<&str>, value: Value, flat: &mut BTreeMap<String, Value>) {

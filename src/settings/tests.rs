@@ -1,4 +1,10 @@
-use std::{fs, time::Duration};
+use std::{
+    fs,
+    io::{self, Write as _},
+    os::fd::AsRawFd as _,
+    path::Path,
+    time::Duration,
+};
 
 use secrecy::ExposeSecret;
 use url::Url;
@@ -54,6 +60,16 @@ fn a_file_overrides_the_defaults_and_the_environment_overrides_the_file() {
     .unwrap();
     assert_eq!(settings.mlflow.urls, [Url::parse("http://in-environment:2").unwrap()]);
     assert_eq!(settings.mlflow.host_header, HostHeader::Client);
+}
+
+#[test]
+fn a_file_is_read_once_so_that_a_pipe_works_and_what_was_checked_is_what_is_used() {
+    let (reader, mut writer) = io::pipe().unwrap();
+    writer.write_all(b"[mlflow]\nurl = 'http://in-pipe:1'\n").unwrap();
+    drop(writer);
+    let path = format!("/dev/fd/{}", reader.as_raw_fd());
+    let settings = Settings::load(Some(Path::new(&path)), []).unwrap();
+    assert_eq!(settings.mlflow.urls[0].as_str(), "http://in-pipe:1/");
 }
 
 #[test]
@@ -222,6 +238,14 @@ fn contradictions_are_told_beside_what_is_wrong_elsewhere() {
         text.contains("own address") && text.contains("limits.per_hour") && text.contains("2 problems"),
         "{text}"
     );
+}
+
+#[test]
+fn changes_that_need_a_record_need_a_stream() {
+    let closed = ("HOKUSAI__AUDIT__ON_FAILURE", "closed");
+    let text = problems(&[MLFLOW, closed, ("HOKUSAI__AUDIT__OUTPUT", "off")]);
+    assert!(text.contains("audit.on_failure (HOKUSAI__AUDIT__ON_FAILURE): is closed"), "{text}");
+    load(&[MLFLOW, closed]);
 }
 
 #[test]
