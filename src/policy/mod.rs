@@ -4,6 +4,7 @@
 //! route's class and the key's [`scopes`]. Where a body says what the request is about, it is read first ([`body`]).
 
 pub(crate) mod body;
+mod collation;
 mod graphql;
 mod json;
 mod room;

@@ -3,24 +3,24 @@
 //! MLflow separates the data of workspaces by a header, which the last step sets; it checks no more than that. What is
 //! here are the ways around it, each tried on MLflow 3.17.2: docs/ACCESS.md tells them.
 
-use std::io;
+use std::{io, sync::LazyLock};
 
 use actix_web::{dev::Payload, error::PayloadError};
 use futures_util::StreamExt as _;
-use memchr::memmem;
 use serde_json::Value;
 
+use super::collation::{Name, Search};
 use crate::{
     auth::{Principal, Workspace},
     routing::{ArtifactPath, Reach, Route, Rule, WORKSPACES},
 };
 
 /// The tags of a trace from which MLflow takes where its data is, and opens it with rights of its own
-/// (mlflow/tracing/constant.py).
-const TAGS_OF_PLACES: [&str; 3] =
-    ["mlflow.artifactlocation", "mlflow.trace.archivelocation", "mlflow.trace.spanslocation"];
-/// Bytes of the longest of them.
-const LONGEST_TAG: usize = 28;
+/// (mlflow/tracing/constant.py). Some of them it looks up in the database (mlflow/store/tracking/sqlalchemy_store.py,
+/// `_select_archived_traces_for_delete`), which takes other spellings for them.
+static TAGS_OF_PLACES: LazyLock<[Name; 3]> = LazyLock::new(|| {
+    ["mlflow.artifactLocation", "mlflow.trace.archiveLocation", "mlflow.trace.spansLocation"].map(Name::new)
+});
 /// Where a model version's files may be: addresses that MLflow resolves inside the workspace, and the words for versions
 /// without files.
 const SOURCES: [&str; 5] = ["runs:/", "models:/", "mlflow-artifacts:/", "dummy-source", "prompt-template"];
@@ -140,7 +140,7 @@ pub(super) fn check_body(workspace: &Workspace, route: &Route, body: &Value) -> 
 
 /// Any text of the body, a field's name or a value: in a trace of version 2 tags are a list, in one of version 3 an object.
 fn has_tag_of_place(value: &Value) -> bool {
-    let is_one = |text: &str| TAGS_OF_PLACES.contains(&text.trim().to_lowercase().as_str());
+    let is_one = |text: &str| TAGS_OF_PLACES.iter().any(|tag| tag.is(text));
     match value {
         Value::String(text) => is_one(text),
         Value::Array(items) => items.iter().any(has_tag_of_place),
@@ -153,16 +153,10 @@ fn has_tag_of_place(value: &Value) -> bool {
 /// resource becomes a trace's tag (mlflow/store/tracking/sqlalchemy_store.py, `log_spans`).
 pub(super) fn scan(workspace: &Workspace, payload: Payload) -> Payload {
     let outside = outside(workspace, "spans may not say where a trace's data is");
-    // What is kept of one piece for the next: a name may be cut in two.
-    let mut window = Vec::new();
-    let scanned = payload.map(move |chunk| {
-        let chunk = chunk?;
-        window.extend(chunk.iter().map(u8::to_ascii_lowercase));
-        if TAGS_OF_PLACES.iter().any(|tag| memmem::find(&window, tag.as_bytes()).is_some()) {
-            return Err(PayloadError::Io(io::Error::other(outside.clone())));
-        }
-        window.drain(..window.len().saturating_sub(LONGEST_TAG - 1));
-        Ok(chunk)
+    let mut search = Search::new(&*TAGS_OF_PLACES);
+    let scanned = payload.map(move |chunk| match chunk? {
+        chunk if search.finds(&chunk) => Err(PayloadError::Io(io::Error::other(outside.clone()))),
+        chunk => Ok(chunk),
     });
     Payload::Stream { payload: scanned.boxed_local() }
 }

@@ -219,6 +219,7 @@ async fn no_body_leads_out_of_the_workspace() {
         ("POST", "/api/2.0/mlflow/traces", &list),
         ("PATCH", "/api/2.0/mlflow/traces/t-1", &list),
         ("POST", "/api/3.0/mlflow/traces", object),
+        ("POST", "/api/3.0/mlflow/traces", &object.replace("Location", "Locatio\u{144}")),
         ("POST", "/ajax-api/3.0/mlflow/traces", assessment),
         ("POST", "/api/2.0/mlflow/model-versions/create", elsewhere),
         ("POST", "/api/2.0/mlflow/model-versions/create", r#"{"name": "m"}"#),
@@ -286,12 +287,13 @@ async fn spans_are_looked_at_as_they_pass() {
         let rest = format!("{headers}content-length: {}\r\n\r\n{body}", body.len());
         gateway.request("POST", "/v1/traces", &rest)
     };
-    let harmless = "\n\u{14}mlflow.traceName and so on".repeat(1000);
+    let harmless = "\n\u{14}mlflow.traceName and so on, \u{e9}t\u{e9}, \u{65e5}\u{672c}\u{8a9e}".repeat(1000);
     assert_eq!(ask(gateway.address, post(protobuf, &harmless)).await.status, 200);
     assert_eq!(mlflow.request().text(), harmless);
 
     let far = format!("{harmless}mlflow.traceTag.mlflow.Trace.spansLocation");
-    for body in ["\n\u{17}mlflow.artifactLocation\u{12}\u{1}a", &far] {
+    let wide = "\n\u{1d}\u{ff4d}lflow.trace.archiveLocation\u{12}\u{1}a";
+    for body in ["\n\u{17}mlflow.artifactLocation\u{12}\u{1}a", wide, &far] {
         assert!(is_refused(&ask(gateway.address, post(protobuf, body)).await), "{}", body.len());
     }
     for headers in [
