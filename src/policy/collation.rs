@@ -85,6 +85,8 @@ fn is_latin(character: char) -> bool {
 /// Looks for names anywhere in UTF-8 that comes in pieces, with other bytes between.
 pub(super) struct Search<'a> {
     names: &'a [Name],
+    /// Bytes with which none of them begins: most of a text is passed over by them.
+    begins_none: [bool; 256],
     /// How far each of them has been met.
     reached: Vec<u64>,
     /// What is known of a character beyond ASCII, and how many bytes of it are to come.
@@ -94,12 +96,24 @@ pub(super) struct Search<'a> {
 
 impl<'a> Search<'a> {
     pub(super) fn new(names: &'a [Name]) -> Self {
-        Self { names, reached: vec![0; names.len()], character: 0, to_come: 0 }
+        let begins_none =
+            std::array::from_fn(|byte| byte < 0x80 && names.iter().all(|name| name.places[byte] & 1 == 0));
+        Self { names, begins_none, reached: vec![0; names.len()], character: 0, to_come: 0 }
     }
 
     /// Whether one of the names ends in this piece.
     pub(super) fn finds(&mut self, piece: &[u8]) -> bool {
-        piece.iter().any(|byte| self.next(*byte).is_some_and(|character| self.meets(character)))
+        let mut is_begun = true;
+        for byte in piece {
+            if !is_begun && self.begins_none[usize::from(*byte)] {
+                continue;
+            }
+            if self.next(*byte).is_some_and(|character| self.meets(character)) {
+                return true;
+            }
+            is_begun = self.reached.iter().any(|reached| *reached != 0);
+        }
+        false
     }
 
     fn next(&mut self, byte: u8) -> Option<char> {
@@ -108,19 +122,20 @@ impl<'a> Search<'a> {
                 self.character = self.character << 6 | u32::from(byte & 0x3f);
                 self.to_come -= 1;
             }
-            0x80..0xc0 => return None,
+            0x80..0xc0 | 0xf8.. => return None,
             0xc0..0xf8 => {
                 self.to_come = byte.leading_ones() - 1;
                 self.character = u32::from(byte & (0x7f >> byte.leading_ones()));
             }
-            _ => (self.character, self.to_come) = (byte.into(), 0),
+            0..0x80 => (self.character, self.to_come) = (byte.into(), 0),
         }
         if self.to_come == 0 { char::from_u32(self.character) } else { None }
     }
 
     fn meets(&mut self, character: char) -> bool {
         self.names.iter().zip(&mut self.reached).fold(false, |found, (name, reached)| {
-            *reached = name.step(*reached | 1, character);
+            // A name may begin anywhere: that it does here says nothing.
+            *reached = name.step(*reached | 1, character) & !1;
             found || *reached & name.end != 0
         })
     }
@@ -141,6 +156,7 @@ mod tests {
             ("mlflow.pr\u{f6}mpt.is_prompt", true),
             ("\u{ff4d}lflow.prompt.is_prompt", true),
             ("mlflow\u{ff0e}prompt\u{2024}is\u{ff3f}prompt", true),
+            ("mlflow.prompt.is\u{fe4d}prompt", true),
             ("ml\u{fb02}ow.prompt.is_prompt", true),
             ("\u{3396}flow.prompt.is_prompt", true),
             ("mlflow.prompt.is_pr\u{640}ompt\u{200b}", true),
