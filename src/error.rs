@@ -162,6 +162,7 @@ impl GatewayError {
             Self::NoRequest(NoRequest::LineTooLong) => Reason::LineTooLong,
             Self::NoRequest(NoRequest::FieldsTooLarge | NoRequest::TooManyFields) => Reason::FieldsTooLarge,
             Self::NoRequest(NoRequest::TooSlow) => Reason::HeadTooSlow,
+            Self::NoRequest(NoRequest::NoRoom) => Reason::UpstreamBusy,
             Self::NoRequest(NoRequest::Malformed) => Reason::BadRequest,
             Self::Head(HeadError::Underscore | HeadError::Host | HeadError::OtherHost | HeadError::Body) => {
                 Reason::BadRequest

@@ -27,9 +27,11 @@ pub(crate) struct Crowd {
     members: RefCell<Vec<Rc<Connection>>>,
     /// Members that were told to go, and are not gone yet.
     leaving: Cell<usize>,
-    /// Bytes of unfinished heads, and of large ones that are being answered, and whose they are, the oldest head first.
+    /// Bytes of unfinished heads, and whose they are, the oldest head first; some are there no more.
     held: Cell<usize>,
     holders: RefCell<VecDeque<(Weak<Connection>, Instant)>>,
+    /// Bytes of large heads that are being answered.
+    large: Cell<usize>,
     metrics: Metrics,
 }
 
@@ -42,6 +44,7 @@ impl Crowd {
             leaving: Cell::default(),
             held: Cell::default(),
             holders: RefCell::default(),
+            large: Cell::default(),
             metrics,
         })
     }
@@ -84,17 +87,36 @@ impl Crowd {
     pub(super) fn hold(&self, connection: &Rc<Connection>, bytes: usize) {
         let before = connection.held.replace(bytes);
         self.held.set(self.held.get() - before + bytes);
-        let mut holders = self.holders.borrow_mut();
         if before == 0 && bytes > 0 {
-            while holders.front().is_some_and(|holder| still_holding(holder).is_none()) {
-                holders.pop_front();
+            let mut holders = self.holders.borrow_mut();
+            if holders.len() > 2 * self.members.borrow().len() {
+                holders.retain(|holder| still_holding(holder).is_some());
             }
             holders.push_back((Rc::downgrade(connection), connection.since.get()));
         }
-        while self.held.get() > self.room {
+        self.make_room_for_heads();
+    }
+
+    /// A large head is to be answered, and is there until its connection ends; whether there is room for it. Large ones have
+    /// half of the room at most, for nobody is given up who is being served: the other half is left to unfinished heads.
+    #[must_use]
+    pub(super) fn take_large(&self, connection: &Connection, bytes: usize) -> bool {
+        let large = self.large.get() + bytes;
+        if large > self.room / 2 {
+            return false;
+        }
+        self.large.set(large);
+        connection.large.set(connection.large.get() + bytes);
+        self.make_room_for_heads();
+        true
+    }
+
+    /// Gives the oldest unfinished heads up until the others have room.
+    fn make_room_for_heads(&self) {
+        let mut holders = self.holders.borrow_mut();
+        while self.held.get() + self.large.get() > self.room {
             let Some(oldest) = holders.pop_front() else { break };
-            // One that is being answered goes by itself.
-            if let Some(oldest) = still_holding(&oldest).filter(|oldest| oldest.waits()) {
+            if let Some(oldest) = still_holding(&oldest) {
                 self.held.set(self.held.get() - oldest.held.take());
                 self.give_up(&oldest);
             }
@@ -121,6 +143,7 @@ impl Drop for Place {
     fn drop(&mut self) {
         let Self { crowd, connection } = self;
         crowd.held.set(crowd.held.get() - connection.held.take());
+        crowd.large.set(crowd.large.get() - connection.large.take());
         if connection.given_up.get() {
             crowd.leaving.set(crowd.leaving.get() - 1);
         }
@@ -197,18 +220,37 @@ mod tests {
     }
 
     #[test]
-    fn a_large_head_that_is_being_answered_takes_the_room_of_others_until_it_is() {
+    fn large_heads_that_are_being_answered_take_half_of_the_room_and_leave_the_other() {
         let crowd = crowd(10, 100);
-        let heads = arrive(&crowd, [0, 1, 2]);
-        crowd.hold(&heads[0].0, 80);
-        let under_way = heads[0].0.serve();
-        crowd.hold(&heads[1].0, 20);
-        crowd.hold(&heads[2].0, 10);
-        assert_eq!(heads.each_ref().map(|(member, _)| member.given_up.get()), [false, true, false]);
+        let heads = arrive(&crowd, [0, 1, 2, 3]);
+        assert!(crowd.take_large(&heads[0].0, 40));
+        assert!(!crowd.take_large(&heads[1].0, 11));
         crowd.hold(&heads[2].0, 30);
-        assert_eq!(heads.each_ref().map(|(member, _)| member.given_up.get()), [false, true, true]);
-        assert_eq!(crowd.held.get(), 80);
-        drop(under_way);
+        crowd.hold(&heads[3].0, 30);
+        assert_eq!(heads.each_ref().map(|(member, _)| member.given_up.get()), [false, false, false, false]);
+        assert!(crowd.take_large(&heads[1].0, 10));
+        assert_eq!(heads.each_ref().map(|(member, _)| member.given_up.get()), [false, false, true, false]);
+        crowd.hold(&heads[3].0, 50);
+        assert_eq!(heads.each_ref().map(|(member, _)| member.given_up.get()), [false, false, true, false]);
+        drop(heads);
+        assert_eq!((crowd.held.get(), crowd.large.get()), (0, 0));
+    }
+
+    #[test]
+    fn heads_that_were_whole_long_ago_are_forgotten_behind_one_that_is_not() {
+        let crowd = crowd(10, 1000);
+        let [(oldest, _oldest)] = arrive(&crowd, [0]);
+        crowd.hold(&oldest, 101);
+        for seconds in 1..1000 {
+            let [(member, _place)] = arrive(&crowd, [seconds]);
+            crowd.hold(&member, 10);
+            crowd.hold(&member, 0);
+        }
+        assert!(crowd.holders.borrow().len() <= 5, "{}", crowd.holders.borrow().len());
+        // The oldest is still the one that goes.
+        let [(last, _last)] = arrive(&crowd, [1000]);
+        crowd.hold(&last, 900);
+        assert!(oldest.given_up.get() && !last.given_up.get());
     }
 
     #[test]

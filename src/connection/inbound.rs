@@ -212,8 +212,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Inbound<T> {
         self.settle(taken);
         if is_large {
             // actix-http takes as much memory for it as it is long, and keeps that until the connection ends.
-            self.connection.is_large.set(true);
-            self.place.crowd.hold(&self.connection, self.ready);
+            if !self.place.crowd.take_large(&self.connection, self.ready) {
+                self.refuse(NoRequest::NoRoom);
+            }
         }
         Ok(())
     }

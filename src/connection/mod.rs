@@ -71,10 +71,10 @@ pub(crate) struct Connection {
     unflushed: Cell<bool>,
     /// When the first byte of the last head came, or the connection itself.
     since: Cell<Instant>,
-    /// Bytes that it holds of an unfinished head, or of a large one.
+    /// Bytes that it holds of an unfinished head.
     held: Cell<usize>,
-    /// It has had a large head, and ends behind the response to that.
-    is_large: Cell<bool>,
+    /// Bytes of the large head that it has had: it ends behind the response to that.
+    large: Cell<usize>,
     /// Its place among the connections of its worker, and whether it has to go for another.
     index: Cell<usize>,
     given_up: Cell<bool>,
@@ -98,7 +98,7 @@ impl Default for Connection {
             unflushed: Cell::default(),
             since: Cell::new(Instant::now()),
             held: Cell::default(),
-            is_large: Cell::default(),
+            large: Cell::default(),
             index: Cell::default(),
             given_up: Cell::default(),
             reader: RefCell::default(),
@@ -140,7 +140,7 @@ impl Connection {
         }
         self.begun.set(self.begun.get() + 1);
         self.body_left.set(body_length(head.headers()));
-        self.is_last.set(self.is_large.get() || head.connection_type() == ConnectionType::Close);
+        self.is_last.set(self.large.get() > 0 || head.connection_type() == ConnectionType::Close);
         self.is_wanted.set(false);
         Some(self.serve())
     }

@@ -41,11 +41,10 @@ impl<T> Inbound<T> {
 impl<T: AsyncRead + AsyncWrite + Unpin> Inbound<T> {
     /// Sends a refusal, behind what was to be sent before it, and waits until the client has it.
     pub(super) fn poll_last_words(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // It may have to go for another one meanwhile.
+        self.connection.wait(cx);
         match &mut self.last_words {
-            Some(_) if self.connection.unflushed.get() => {
-                self.connection.wait(cx);
-                Poll::Pending
-            }
+            Some(_) if self.connection.unflushed.get() => Poll::Pending,
             Some(words) => words.poll_end(&mut self.stream, cx),
             None => Poll::Ready(Ok(())),
         }
@@ -61,6 +60,8 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Inbound<T> {
             && this.framing.has_begun()
             && let Some(fault) = NoRequest::of_actix(buf)
         {
+            // What is kept is not of that request any more, but of one behind it.
+            this.ahead.clear();
             this.refuse(fault);
         }
         if this.last_words.is_some() && !this.connection.unflushed.get() {
@@ -94,5 +95,43 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Inbound<T> {
         this.stay()?;
         let outcome = Pin::new(&mut this.stream).poll_shutdown(cx);
         this.poll_stall(cx, outcome, |()| 0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{future::poll_fn, rc::Rc};
+
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, ReadBuf, duplex};
+
+    use super::*;
+    use crate::{
+        connection::{Crowd, Deadlines, Terms},
+        patience::Patience,
+        telemetry::Metrics,
+    };
+
+    #[actix_rt::test]
+    async fn one_that_waits_for_its_last_words_to_be_taken_hears_that_it_has_to_go() {
+        let second = Duration::from_secs(1);
+        let terms = Rc::new(Terms {
+            deadlines: Deadlines { head: second, write: Patience::new(second, 1) },
+            crowd: Crowd::new(1, 1000, Metrics::new().unwrap()),
+            refuse: Box::new(|_, _| b"refused".to_vec()),
+        });
+        let (mut client, stream) = duplex(100);
+        let mut inbound = Inbound::new(stream, None, false, &terms).unwrap();
+        client.write_all(b"\x16\x03\x01 no request").await.unwrap();
+        let reading = actix_rt::spawn(poll_fn(move |cx| {
+            let mut space = [0; 100];
+            Pin::new(&mut inbound).poll_read(cx, &mut ReadBuf::new(&mut space)).map_err(|error| error.kind())
+        }));
+        let mut words = [0; 7];
+        client.read_exact(&mut words).await.unwrap();
+        assert_eq!(&words, b"refused");
+        let (_other, stream) = duplex(100);
+        assert!(Inbound::new(stream, None, false, &terms).is_some());
+        let end = tokio::time::timeout(second, reading).await.expect("it was not woken").unwrap();
+        assert_eq!(end, Err(io::ErrorKind::ConnectionAborted));
     }
 }

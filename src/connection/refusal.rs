@@ -30,6 +30,8 @@ pub enum NoRequest {
     TooManyFields,
     #[error("the head of the request did not arrive in time")]
     TooSlow,
+    #[error("too many requests with a large head are under way; try again")]
+    NoRoom,
     #[error(
         "what was sent is not a request of HTTP/1.1: its request line, a header or its framing is malformed"
     )]

@@ -26,6 +26,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 use super::{app, expect};
 use crate::{
     connection::{Crowd, Deadlines, Inbound, LINGER, Terms},
+    files,
     gateway::{Gateway, Shared},
     patience::Patience,
     tls::ServerIdentity,
@@ -35,13 +36,9 @@ const BACKLOG: i32 = 2048;
 /// Bytes that the kernel takes of a response before it has sent those before them. By default it takes megabytes, and then
 /// none for so long that a client who reads slowly cannot be told from one who does not read.
 const UNSENT: u32 = 128 * 1024;
-/// Time for a TLS handshake, and how many may be under way at a worker.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-const HANDSHAKES: usize = 256;
 /// Bytes that the unfinished heads of all clients may come to.
 const ROOM_FOR_HEADS: usize = 32 * 1024 * 1024;
-/// Connections of a worker, beside those that it may have: on their way in or out. Behind them nobody is taken in.
-const PASSING: usize = HANDSHAKES + 64;
 
 /// A socket that listens.
 ///
@@ -71,9 +68,9 @@ pub fn start(
         .shutdown_timeout(settings.drain_grace.as_millis().div_ceil(1000) as u64)
         .shutdown_signal(stop)
         .workers(workers)
-        .max_concurrent_connections(share + PASSING);
+        .max_concurrent_connections(share + files::passing(settings));
     let draining = builder.graceful_shutdown_signal();
-    actix_tls::accept::max_concurrent_tls_connect(HANDSHAKES);
+    actix_tls::accept::max_concurrent_tls_connect(files::HANDSHAKES);
     let identity = shared.resources.identity.as_ref().map(ServerIdentity::config).transpose();
     let builder = match identity.map_err(std::io::Error::other)? {
         None => builder.listen("http", listener, move || {

@@ -8,10 +8,7 @@ use actix_web::{
     web::{self, Data},
 };
 
-use crate::{error, gateway::Shared, routing::RouteError};
-
-/// Connections at once: one Prometheus needs one.
-const CONNECTIONS: usize = 64;
+use crate::{error, files, gateway::Shared, routing::RouteError};
 
 /// A listener for nothing but the metrics. It ends with the process.
 ///
@@ -24,7 +21,7 @@ pub fn start_metrics(listener: TcpListener, shared: Arc<Shared>) -> io::Result<S
             .route("/metrics", web::get().to(tell))
             .default_service(web::to(unknown))
     };
-    let server = HttpServer::new(app).workers(1).max_connections(CONNECTIONS).disable_signals();
+    let server = HttpServer::new(app).workers(1).max_connections(files::OF_METRICS).disable_signals();
     Ok(server.listen(listener)?.run())
 }
 

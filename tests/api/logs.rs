@@ -219,3 +219,20 @@ async fn a_log_that_nobody_reads_holds_no_request_up() {
         assert_eq!(ask(gateway.address, get).await.status, 200);
     }
 }
+
+#[actix_web::test]
+async fn what_is_refused_is_not_told_under_the_name_of_the_request_behind_it() {
+    let folder = tempfile::tempdir().unwrap();
+    create_key(folder.path());
+    let mut gateway = Process::serve(folder.path(), &[("MLFLOW_SERVER_URL", "http://127.0.0.1:9")]);
+    let refused =
+        "POST /refused HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ntransfer-encoding: chunked\r\n\r\n";
+    let both = format!("{refused}GET /behind HTTP/1.1\r\nhost: a\r\n\r\n");
+    assert_eq!(ask(gateway.address, both).await.status, 400);
+    gateway.terminate();
+    gateway.wait();
+    eventually("the log is read", async || !lines(folder.path()).is_empty()).await;
+    let told = lines(folder.path());
+    assert_eq!(told.len(), 1, "{told:?}");
+    assert_eq!((&told[0]["method"], &told[0]["path"]), (&json!("-"), &json!("")), "{told:?}");
+}
