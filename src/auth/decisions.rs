@@ -1,16 +1,22 @@
 //! The way from a key to the auth service's word on it: memory, then one flight for all who ask: Redis, the guard, the
 //! service; and what is remembered from before, if nobody can be asked.
 
-use std::{net::IpAddr, rc::Rc, sync::Arc, time::Instant};
+use std::{
+    net::IpAddr,
+    rc::Rc,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use jiff::Timestamp;
+use tokio::time::sleep;
 
 use super::{
     Answered, AuthError, Authenticated, Principal, Rejection, ServiceFault,
     cache::{Remembered, Shared, SharedVerdict, VerdictCache},
     fingerprint::{Fingerprint, KeyDigest, Pepper},
     flight::Flights,
-    guard::{Asker, Ended, Guard, Refused},
+    guard::{Asker, Ended, Guard},
     revocation::EVERYTHING,
     service::{ServiceVerifier, Warnings},
 };
@@ -34,6 +40,8 @@ pub struct Decisions {
     guard: Guard,
     warnings: Warnings,
     metrics: Metrics,
+    /// Time between two ends of one key that refusals bring about.
+    between_ends: Duration,
 }
 
 /// A question about one key.
@@ -64,6 +72,7 @@ impl Decisions {
             guard: Guard::new(service),
             warnings: Warnings::default(),
             metrics,
+            between_ends: auth.cache.negative_ttl,
             pepper,
         })
     }
@@ -134,8 +143,12 @@ impl Decisions {
     }
 
     /// What no memory of this process answers: Redis, then the service, then what is too old, if nobody can be asked.
-    async fn find(&self, service: &ServiceVerifier, question: Question) -> Verdict {
+    async fn find(self: &Arc<Self>, service: &ServiceVerifier, question: Question) -> Verdict {
         let Some(shared) = &self.shared else { return self.ask_or_recall(service, &question).await };
+        if question.known.is_none() {
+            // A flood from one address does not get to Redis either.
+            self.guard.look(question.client_ip)?;
+        }
         let Question { fingerprint, digest, epoch, .. } = question;
         let found = shared.get(fingerprint, digest).await;
         let found =
@@ -157,7 +170,7 @@ impl Decisions {
 
     /// What was known before counts where the service failed or is left alone for that; not where it was not asked for a
     /// reason of ours, nor where it vouches for another service. (Whether the key was revoked since, `verdict` looks.)
-    async fn ask_or_recall(&self, service: &ServiceVerifier, question: &Question) -> Verdict {
+    async fn ask_or_recall(self: &Arc<Self>, service: &ServiceVerifier, question: &Question) -> Verdict {
         match (self.ask(service, question).await, &question.known) {
             (Ok(principal), _) => Ok(Authenticated { principal, answered: Answered::Service }),
             (Err(AuthError::Unavailable(fault)), Some(principal)) if fault.is_outage() => {
@@ -170,15 +183,15 @@ impl Decisions {
     }
 
     /// Asks the service, when the guard lets it, and remembers a definite answer.
-    async fn ask(&self, service: &ServiceVerifier, question: &Question) -> Result<Arc<Principal>, AuthError> {
+    async fn ask(
+        self: &Arc<Self>,
+        service: &ServiceVerifier,
+        question: &Question,
+    ) -> Result<Arc<Principal>, AuthError> {
         let Question { fingerprint, digest, epoch, key, client_ip, known } = question;
         let asker = if known.is_some() { Asker::Known } else { Asker::Stranger(*client_ip) };
         let deadline = service.deadline();
-        let call = self.guard.admit(asker, deadline).await.map_err(|refused| match refused {
-            Refused::TooManyFailures(retry_after) => AuthError::TooManyFailures { retry_after },
-            Refused::Busy => AuthError::Unavailable(ServiceFault::Busy),
-            Refused::BreakerOpen => AuthError::Unavailable(ServiceFault::BreakerOpen),
-        })?;
+        let call = self.guard.admit(asker, deadline).await?;
         let (asked_at, began) = (Timestamp::now(), Instant::now());
         let answer = service.verify(key, *client_ip, deadline).await;
         if call.has_waited && matches!(answer, Err(AuthError::Unavailable(ServiceFault::Timeout))) {
@@ -218,7 +231,7 @@ impl Decisions {
 
     /// Remembers a refusal, and tells whose key it was. A definite no is one everywhere: it ends a key that was good before
     /// for every address and in every instance.
-    async fn refused(&self, question: &Question) -> Option<Arc<Principal>> {
+    async fn refused(self: &Arc<Self>, question: &Question) -> Option<Arc<Principal>> {
         let Question { fingerprint, digest, known, .. } = question;
         let in_memory = self.cache.take_known(digest).or_else(|| known.clone());
         let known = match (&self.shared, in_memory) {
@@ -227,15 +240,38 @@ impl Decisions {
         };
         self.cache.refuse(*fingerprint, known.clone());
         if let Some(principal) = &known {
-            self.revoke(&digest.revoked_as(principal));
+            self.end(digest.revoked_as(principal));
         }
         if let Some(shared) = &self.shared {
             shared.refuse(*fingerprint, *digest);
-            if let Some(principal) = &known {
-                shared.publish(digest.revoked_as(principal));
-            }
         }
         known
+    }
+
+    /// Ends a refused key everywhere. One that is refused at some addresses only must leave the others the time to be asked
+    /// about: a second end follows the first as late as a refusal is forgotten, and is not lost.
+    fn end(self: &Arc<Self>, name: String) {
+        let (refused_at, decisions) = (Timestamp::now(), Arc::clone(self));
+        let wait = self.cache.revoked_at(&name).map_or(Duration::ZERO, |at| {
+            let since = Duration::try_from(refused_at.duration_since(at)).unwrap_or_default();
+            self.between_ends.saturating_sub(since)
+        });
+        if wait.is_zero() {
+            return self.revoke_everywhere(name);
+        }
+        actix_rt::spawn(async move {
+            sleep(wait).await;
+            if decisions.cache.revoked_at(&name).is_none_or(|at| at <= refused_at) {
+                decisions.revoke_everywhere(name);
+            }
+        });
+    }
+
+    fn revoke_everywhere(&self, name: String) {
+        self.revoke(&name);
+        if let Some(shared) = &self.shared {
+            shared.publish(name);
+        }
     }
 }
 

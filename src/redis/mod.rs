@@ -8,9 +8,12 @@ use std::{
     time::{Duration, Instant},
 };
 
-use deadpool_redis::redis::{ErrorKind, RedisError, Script, aio::PubSub, cmd};
+use deadpool_redis::redis::{Cmd, ErrorKind, RedisError, Script, aio::PubSub, cmd};
 use secrecy::ExposeSecret as _;
-use tokio::{sync::Semaphore, time::timeout};
+use tokio::{
+    sync::Semaphore,
+    time::{sleep, timeout},
+};
 
 use crate::{
     breaker::Breaker,
@@ -29,6 +32,10 @@ const DEADLINE: Duration = Duration::from_secs(2);
 const TRIAL: &str = "hokusai:check";
 /// Calls under way at once, those that nobody waits for included.
 const CALLS: usize = 256;
+/// Commands under way that must not be lost, and when each is tried, after the try before.
+const INSISTED: usize = 1_000;
+const TRIES: [Duration; 4] =
+    [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
 /// Failures in a row after which Redis is left alone, and for how long.
 const FAILURES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
@@ -43,6 +50,7 @@ pub(crate) struct RedisUrlError(String);
 pub(crate) struct Redis {
     backend: Backend,
     calls: Arc<Semaphore>,
+    insisted: Arc<Semaphore>,
     breaker: Arc<Breaker>,
     metrics: Metrics,
 }
@@ -55,7 +63,8 @@ impl Redis {
     pub(crate) fn new(settings: &RedisSettings, metrics: Metrics) -> Result<Self, RedisUrlError> {
         let backend = backend(settings)?;
         let (calls, breaker) = (Arc::new(Semaphore::new(CALLS)), Breaker::new(FAILURES, PAUSE));
-        Ok(Self { backend, calls, breaker, metrics })
+        let insisted = Arc::new(Semaphore::new(INSISTED));
+        Ok(Self { backend, calls, insisted, breaker, metrics })
     }
 
     /// # Errors
@@ -128,6 +137,32 @@ impl Redis {
     {
         let redis = self.clone();
         actix_rt::spawn(async move { redis.ask(work).await });
+    }
+
+    /// Sends what must not be lost because others have filled the path, or Redis failed a moment ago: a few times, past the
+    /// limit on calls and the breaker. Nobody waits for it.
+    pub(crate) fn insist(&self, command: impl Fn() -> Cmd + 'static) {
+        let place = Arc::clone(&self.insisted).try_acquire_owned();
+        let Ok(place) = place else {
+            return tracing::warn!("a revocation does not reach Redis: too many are under way");
+        };
+        let backend = self.backend.clone();
+        actix_rt::spawn(async move {
+            let _place = place;
+            let mut outcome = Ok(());
+            for pause in TRIES {
+                sleep(pause).await;
+                let sending = async { command().query_async(&mut backend.connection().await?).await };
+                let late = |_| Err(into_redis_error(format!("no answer within {DEADLINE:?}")));
+                outcome = timeout(DEADLINE, sending).await.unwrap_or_else(late);
+                if outcome.is_ok() {
+                    return;
+                }
+            }
+            if let Err(error) = outcome {
+                tracing::warn!(error = told(&error), "a revocation did not reach Redis");
+            }
+        });
     }
 
     /// A connection of its own that listens to `channel`.

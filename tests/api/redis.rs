@@ -343,6 +343,51 @@ async fn a_revocation_counts_also_where_redis_takes_no_word_of_it() {
 }
 
 #[actix_web::test]
+async fn a_refusal_reaches_every_instance_also_when_redis_has_just_failed() {
+    let (redis, stage) = (Redis::start(&[]), Stage::set().await);
+    let other = gateway_that_remembers(&stage, &redis).await;
+    let brief = GatewayBuilder::default()
+        .set("AUTH__SERVICE__URL", &stage.auth.url())
+        .set("AUTH__PEPPER", "a pepper of the fleet's")
+        .set("AUTH__CACHE__TTL", "100ms")
+        .set("REDIS__URL", &redis.url())
+        .start(&stage.mlflow)
+        .await;
+    until_listening(&redis, 2).await;
+    assert_eq!(get(&brief).await.status, 200);
+    actix_rt::time::sleep(Duration::from_millis(150)).await;
+    // Three that fail, and the breaker of the path that others use is open.
+    redis.cli(&["client", "pause", "800", "all"]);
+    for number in 0..4 {
+        assert_eq!(ask(brief.address, get_with(&format!("key-{number}"))).await.status, 200);
+    }
+    stage.refuses.store(true, Ordering::Relaxed);
+    assert_eq!(get(&brief).await.status, 401);
+    until_status(&other, 401).await;
+}
+
+#[actix_web::test]
+async fn a_flood_from_one_address_does_not_reach_redis() {
+    let (redis, stage) = (Redis::start(&[]), Stage::set().await);
+    stage.refuses.store(true, Ordering::Relaxed);
+    let gateway = GatewayBuilder::default()
+        .set("AUTH__SERVICE__URL", &stage.auth.url())
+        .set("AUTH__SERVICE__FAILURES_PER_MINUTE", "2")
+        .set("REDIS__URL", &redis.url())
+        .start(&stage.mlflow)
+        .await;
+    let monitor = redis.monitor();
+    for number in 0..20 {
+        ask(gateway.address, get_with(&format!("wrong-{number}"))).await;
+    }
+    redis.cli(&["echo", "the end"]);
+    eventually("all is seen", async || monitor.text().contains("the end")).await;
+    let text = monitor.text();
+    let asked = text.lines().filter(|line| line.contains("GETRANGE") && line.contains(":verdict:")).count();
+    assert!((1..=3).contains(&asked), "{asked}: {text}");
+}
+
+#[actix_web::test]
 async fn a_key_that_the_service_refuses_is_gone_from_redis_too() {
     let (redis, stage) = (Redis::start(&[]), Stage::set().await);
     let brief = GatewayBuilder::default()

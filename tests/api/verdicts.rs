@@ -141,7 +141,6 @@ async fn a_key_that_was_good_goes_on_working_through_every_kind_of_outage() {
     let outages = vec![
         Answer::ok(VALID),
         Answer::json(500, VALID),
-        Answer::json(429, "{}"),
         Answer::Close,
         Answer::Silence,
         Answer::ok("<html>"),
@@ -157,6 +156,58 @@ async fn a_key_that_was_good_goes_on_working_through_every_kind_of_outage() {
         assert_eq!(stage.get("key").await.status, 200, "outage {outage}");
         assert_eq!(stage.get("a-stranger").await.status, 503, "outage {outage}");
     }
+}
+
+#[actix_web::test]
+async fn a_service_that_throttles_us_prolongs_no_key_and_is_asked_again() {
+    let answers = vec![Answer::ok(VALID), Answer::json(429, "{}")];
+    let stage = Stage::set(answers, &[("AUTH__CACHE__TTL", "50ms")]).await;
+    assert_eq!(stage.get("key").await.status, 200);
+    actix_rt::time::sleep(Duration::from_millis(100)).await;
+    stage.now_answer(1);
+    for key in ["key", "a-stranger"].repeat(6) {
+        let response = stage.get(key).await;
+        assert_eq!((response.status, response.reason().as_str()), (503, "auth_unavailable"), "{key}");
+        assert_eq!(response.header("retry-after"), Some("1"), "{key}");
+    }
+    stage.now_answer(0);
+    for key in ["key", "a-stranger"] {
+        assert_eq!(stage.get(key).await.status, 200, "{key}");
+    }
+}
+
+#[actix_web::test]
+async fn a_key_that_is_refused_at_other_addresses_goes_on_at_its_own_until_it_is_refused_there() {
+    let ended = Arc::new(AtomicUsize::new(0));
+    let is_ended = Arc::clone(&ended);
+    let auth = Server::start(move |request| {
+        let is_its_own = request.text().contains("192.0.2.1\"");
+        Answer::ok(if is_its_own && is_ended.load(Ordering::Relaxed) == 0 { VALID } else { REFUSED })
+    })
+    .await;
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = GatewayBuilder::default()
+        .set("AUTH__SERVICE__URL", &auth.url())
+        .set("SERVER__TRUSTED_PROXIES", "127.0.0.1")
+        .start(&mlflow)
+        .await;
+    let from = async |address: &str| {
+        let head = get("key").replace("\r\n\r\n", &format!("\r\nx-forwarded-for: {address}\r\n\r\n"));
+        ask(gateway.address, head).await.status
+    };
+    assert_eq!(from("192.0.2.1").await, 200);
+    for thief in 1..=40 {
+        assert_eq!(from(&format!("198.51.100.{thief}")).await, 401);
+        assert_eq!(from("192.0.2.1").await, 200);
+    }
+    // Asked about anew once in two seconds, and not for each refusal.
+    let asked = auth.validations().len() - 40;
+    assert!(asked <= 10, "{asked} questions about the key at its own address");
+
+    // No refusal is lost: the last one ends it, if a little later.
+    ended.store(1, Ordering::Relaxed);
+    assert_eq!(from("198.51.100.41").await, 401);
+    eventually("it is asked about at its own address", async || from("192.0.2.1").await == 401).await;
 }
 
 #[actix_web::test]

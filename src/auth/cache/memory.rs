@@ -99,6 +99,11 @@ impl VerdictCache {
         self.revocations.since(name, epoch)
     }
 
+    /// When a name was last revoked.
+    pub(in crate::auth) fn revoked_at(&self, name: &str) -> Option<Timestamp> {
+        self.revocations.at(name)
+    }
+
     /// Whether a verdict from elsewhere was asked for before its key, or every key, was revoked.
     pub(in crate::auth) fn is_void(&self, name: &str, asked_at: Timestamp) -> bool {
         self.revocations.void(name, asked_at)
@@ -136,14 +141,18 @@ impl VerdictCache {
         asked: Instant,
         epoch: u64,
     ) {
+        let name = key.revoked_as(&principal);
+        self.refused.remove(&fingerprint);
+        // What is void puts nothing back that a refusal took.
+        if self.is_revoked_since(&name, epoch) {
+            return;
+        }
         let mut fresh_until = asked + self.settings.ttl.mul_f64(rand::rng().random_range(1.0 - JITTER..=1.0));
         if let Some(at) = principal.expires_at {
             let left = Duration::try_from(at.duration_since(Timestamp::now())).unwrap_or_default();
             fresh_until = fresh_until.min(Instant::now() + left);
         }
         let stale_until = fresh_until + self.settings.stale_ttl;
-        let name = key.revoked_as(&principal);
-        self.refused.remove(&fingerprint);
         self.known.insert(key, Arc::clone(&principal));
         self.accepted.insert(fingerprint, Arc::new(Accepted { principal, key, fresh_until, stale_until }));
         // Looked at after the fact: a revocation that came before is seen here, one that comes later finds the entry.

@@ -82,6 +82,11 @@ impl Revocations {
             || self.revoked(name).is_some_and(|revoked| revoked.epoch > epoch)
     }
 
+    /// When a name, or everything, was last revoked.
+    pub(super) fn at(&self, name: &str) -> Option<Timestamp> {
+        [EVERYTHING, name].into_iter().filter_map(|name| self.revoked(name)).map(|revoked| revoked.at).max()
+    }
+
     /// Whether a verdict that another instance asked for at `asked_at` is void.
     pub(super) fn void(&self, name: &str, asked_at: Timestamp) -> bool {
         [EVERYTHING, name]

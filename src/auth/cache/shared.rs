@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use deadpool_redis::redis::{RedisError, cmd, pipe};
+use deadpool_redis::redis::{Cmd, RedisError, cmd, pipe};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
@@ -135,30 +135,31 @@ impl Shared {
 
     /// Tells every instance that listens.
     pub(in crate::auth) fn publish(&self, name: String) {
-        self.redis.tell(move |mut redis| async move {
-            cmd("PUBLISH").arg(CHANNEL).arg(name).query_async(&mut redis).await
-        });
+        self.redis.insist(move || cmd("PUBLISH").arg(CHANNEL).arg(&name).take());
     }
 
     /// Leaves word for every instance that has yet to look: verdicts under this name (`*`: all) from before now are
     /// void.
     pub(in crate::auth) fn revoke(&self, name: &str) {
-        let now = Timestamp::now().as_millisecond().to_string();
         let lifetime = self.settings.ttl + self.settings.stale_ttl + Duration::from_secs(60);
-        self.set(self.revoked_key(name), now.into_bytes(), lifetime);
+        let key = self.revoked_key(name);
+        // The time of the try: a late one must not put an earlier mark in the place of another's.
+        self.redis
+            .insist(move || set(&key, Timestamp::now().as_millisecond().to_string().into_bytes(), lifetime));
     }
 
     fn set(&self, key: String, value: Vec<u8>, lifetime: Duration) {
-        self.redis.tell(move |mut redis| async move {
-            let mut set = cmd("SET");
-            set.arg(key).arg(value).arg("PX").arg(lifetime.as_millis() as u64);
-            set.query_async(&mut redis).await
-        });
+        self.redis
+            .tell(move |mut redis| async move { set(&key, value, lifetime).query_async(&mut redis).await });
     }
 
     fn revoked_key(&self, name: &str) -> String {
         revoked_key_of(&self.pepper, name)
     }
+}
+
+fn set(key: &str, value: Vec<u8>, lifetime: Duration) -> Cmd {
+    cmd("SET").arg(key).arg(value).arg("PX").arg(lifetime.as_millis() as u64).take()
 }
 
 /// As much of a value as is read.

@@ -22,6 +22,7 @@ use self::{
     failures::{Failures, Try},
     places::Places,
 };
+use super::{AuthError, ServiceFault};
 use crate::{
     breaker::{Attempt, Breaker},
     settings::AuthService,
@@ -79,6 +80,16 @@ pub(super) enum Refused {
     BreakerOpen,
 }
 
+impl From<Refused> for AuthError {
+    fn from(refused: Refused) -> Self {
+        match refused {
+            Refused::TooManyFailures(retry_after) => Self::TooManyFailures { retry_after },
+            Refused::Busy => Self::Unavailable(ServiceFault::Busy),
+            Refused::BreakerOpen => Self::Unavailable(ServiceFault::BreakerOpen),
+        }
+    }
+}
+
 /// The permission for one call.
 #[derive(Debug)]
 pub(super) struct Call {
@@ -99,6 +110,8 @@ pub(super) enum Ended {
     Misprinted,
     /// Something else answered, a load balancer's page say, or a firewall's that does not like this key.
     Foreign,
+    /// The service has a limit of its own, and this client or all of us have met it.
+    Throttled,
     Unavailable,
     /// Given up by us, before the service had its time.
     CutShort,
@@ -117,13 +130,18 @@ impl Guard {
         }
     }
 
+    /// Whether a stranger at this address may try at all; takes nothing.
+    pub(super) fn look(&self, client: Option<IpAddr>) -> Result<(), Refused> {
+        self.failures.look(client)
+    }
+
     /// Waits for a place, until `deadline` at the most.
     pub(super) async fn admit(&self, asker: Asker, deadline: Instant) -> Result<Call, Refused> {
         let (lane, client) = match asker {
             Asker::Known => (&self.known, None),
             Asker::Stranger(client) => (&self.stranger, client),
         };
-        let failure = self.failures.take(client).map_err(Refused::TooManyFailures)?;
+        let failure = self.failures.take(client)?;
         if lane.breaker.is_open() {
             return Err(Refused::BreakerOpen);
         }
@@ -156,16 +174,16 @@ impl Guard {
 }
 
 impl Call {
-    /// Whatever a key can provoke counts against its client. A page is an outage where the key was good before, and no
-    /// stranger can bring one about by what he sends.
+    /// Whatever a key can provoke counts against its client, a failure of the service too. A page is an outage where the key
+    /// was good before, and no stranger can bring one about by what he sends. A throttled call is nobody's outage.
     pub(super) fn ended(self, how: Ended) {
         match (how, self.asker) {
             (Ended::Accepted | Ended::Rejected | Ended::Misprinted, _) => self.attempt.ended(true),
             (Ended::Unavailable, _) | (Ended::Foreign, Asker::Known) => self.attempt.ended(false),
             // Neither well nor unwell.
-            (Ended::CutShort, _) | (Ended::Foreign, Asker::Stranger(_)) => {}
+            (Ended::CutShort | Ended::Throttled, _) | (Ended::Foreign, Asker::Stranger(_)) => {}
         }
-        if matches!(how, Ended::Rejected | Ended::Misprinted | Ended::Foreign) {
+        if !matches!(how, Ended::Accepted | Ended::CutShort) {
             self.failure.use_up();
         }
     }

@@ -47,7 +47,7 @@ async fn rejections_of_one_client_are_limited_and_leave_others_alone() {
 #[actix_rt::test]
 async fn what_is_no_rejection_does_not_count_against_the_client() {
     let guard = guard(1, 100, 100);
-    for how in [Ended::Accepted, Ended::Unavailable, Ended::Accepted] {
+    for how in [Ended::Accepted, Ended::CutShort, Ended::Accepted] {
         admit(&guard, stranger("192.0.2.1")).await.unwrap().ended(how);
     }
     assert!(admit(&guard, stranger("192.0.2.1")).await.is_ok());
@@ -95,11 +95,38 @@ async fn strangers_leave_a_share_to_keys_that_were_good_before() {
 #[actix_rt::test]
 async fn what_a_key_can_provoke_counts_against_its_client_and_not_against_the_service() {
     let guard = guard(20, 100, 100);
-    for how in [Ended::Foreign, Ended::Misprinted].repeat(10) {
+    for how in [Ended::Foreign, Ended::Misprinted, Ended::Throttled, Ended::Unavailable].repeat(5) {
         admit(&guard, stranger("192.0.2.1")).await.unwrap().ended(how);
     }
     assert!(is_too_many(admit(&guard, stranger("192.0.2.1")).await));
     assert!(admit(&guard, stranger("192.0.2.2")).await.is_ok());
+}
+
+#[actix_rt::test]
+async fn a_service_that_throttles_opens_nobodys_breaker() {
+    let guard = guard(100, 100, 100);
+    for asker in [stranger(None), Asker::Known] {
+        for _ in 0..=FAILURES {
+            admit(&guard, asker).await.unwrap().ended(Ended::Throttled);
+        }
+        assert!(admit(&guard, asker).await.is_ok());
+    }
+}
+
+#[actix_rt::test]
+async fn tries_that_are_in_use_are_no_failures() {
+    let guard = guard(2, 100, 100);
+    let client = stranger("192.0.2.1");
+    let under_way = (admit(&guard, client).await.unwrap(), admit(&guard, client).await.unwrap());
+    assert_eq!(admit(&guard, client).await.unwrap_err(), Refused::Busy);
+    under_way.0.ended(Ended::Accepted);
+    under_way.1.ended(Ended::Accepted);
+    for _ in 0..2 {
+        assert_eq!(guard.look("192.0.2.1".parse().ok()), Ok(()));
+        admit(&guard, client).await.unwrap().ended(Ended::Rejected);
+    }
+    assert!(matches!(guard.look("192.0.2.1".parse().ok()), Err(Refused::TooManyFailures(_))));
+    assert!(is_too_many(admit(&guard, client).await));
 }
 
 #[actix_rt::test]

@@ -77,9 +77,16 @@ pub enum Named {
 }
 
 impl ServiceFault {
-    /// Whether the service could not be asked, or failed: not that we did not ask, or that it vouched for something else.
+    /// Whether the service could not be asked, or failed: not that we did not ask, or that it vouched for something else,
+    /// nor its own limit, which any client can exhaust.
     pub(super) fn is_outage(&self) -> bool {
-        !matches!(self, Self::Busy | Self::Abandoned | Self::OtherService { .. })
+        !matches!(
+            self,
+            Self::Busy
+                | Self::Abandoned
+                | Self::OtherService { .. }
+                | Self::Status(StatusCode::TOO_MANY_REQUESTS)
+        )
     }
 
     /// What it tells of the service, for those who decide whether it is asked again.
@@ -87,16 +94,11 @@ impl ServiceFault {
         match self {
             Self::Unreadable { .. } | Self::OtherService { .. } => Ended::Misprinted,
             Self::NotAgreed { .. } | Self::NotJson { .. } => Ended::Foreign,
-            Self::Status(status) if status.is_redirection() || is_about_the_request(*status) => {
-                Ended::Foreign
-            }
+            Self::Status(StatusCode::TOO_MANY_REQUESTS) => Ended::Throttled,
+            Self::Status(status) if status.is_redirection() || status.is_client_error() => Ended::Foreign,
             _ => Ended::Unavailable,
         }
     }
-}
-
-fn is_about_the_request(status: StatusCode) -> bool {
-    status.is_client_error() && status != StatusCode::TOO_MANY_REQUESTS
 }
 
 /// Asks the auth service, with a client of one worker's own.
@@ -241,6 +243,7 @@ mod tests {
             (ServiceFault::Status(StatusCode::BAD_GATEWAY), true),
             (ServiceFault::NotAgreed { status: StatusCode::NOT_FOUND, content: "text/html" }, true),
             (ServiceFault::Busy, false),
+            (ServiceFault::Status(StatusCode::TOO_MANY_REQUESTS), false),
             (ServiceFault::Abandoned, false),
             (ServiceFault::OtherService { asked: String::new(), answered: Named::NoId }, false),
         ] {

@@ -15,6 +15,9 @@ use crate::auth::{AuthError, Principal, Rejection, Workspace};
 
 /// The longest id of another service that is told, in characters.
 const MAX_ID: usize = 64;
+/// The longest user id, key id and scope of a good key, in characters, and the most scopes.
+const MAX_TEXT: usize = 256;
+const MAX_SCOPES: usize = 100;
 
 /// What was answered.
 #[derive(Debug)]
@@ -128,8 +131,11 @@ struct Validity {
 struct Identity {
     #[serde(default)]
     service_id: Value,
+    #[serde(default, deserialize_with = "id")]
     user_id: Option<String>,
+    #[serde(default, deserialize_with = "id")]
     key_id: Option<String>,
+    #[serde(default, deserialize_with = "scopes")]
     scopes: Option<Vec<String>>,
     is_admin: Option<bool>,
     workspace: Option<Workspace>,
@@ -137,6 +143,25 @@ struct Identity {
     expires_at: Option<Timestamp>,
     #[serde(default)]
     rate_limit_per_hour: Value,
+}
+
+/// What is remembered of a key, for as long as it is good, is of a size that can be reckoned with.
+fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
+    let id = Option::<String>::deserialize(deserializer)?;
+    if id.as_deref().is_some_and(is_too_long) { Err(serde::de::Error::custom("too long")) } else { Ok(id) }
+}
+
+fn scopes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {
+    let scopes = Option::<Vec<String>>::deserialize(deserializer)?;
+    let many = scopes.iter().flatten().count() > MAX_SCOPES;
+    if many || scopes.iter().flatten().any(|scope| is_too_long(scope)) {
+        return Err(serde::de::Error::custom("too long"));
+    }
+    Ok(scopes)
+}
+
+fn is_too_long(text: &str) -> bool {
+    text.chars().nth(MAX_TEXT).is_some()
 }
 
 /// A limit that can be one; anything else is the settings' affair.

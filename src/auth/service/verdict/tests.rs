@@ -114,6 +114,23 @@ fn only_the_boolean_true_is_a_yes() {
 }
 
 #[test]
+fn a_yes_that_is_larger_than_can_be_remembered_is_none() {
+    let (fits, long) = ("ä".repeat(MAX_TEXT), "ä".repeat(MAX_TEXT + 1));
+    let (all, many) = (vec![fits.as_str(); MAX_SCOPES], vec!["s"; MAX_SCOPES + 1]);
+    for (name, fitting, too_large) in [
+        ("user_id", serde_json::json!(fits), serde_json::json!(long)),
+        ("key_id", serde_json::json!(fits), serde_json::json!(long)),
+        ("scopes", serde_json::json!(all), serde_json::json!([long])),
+        ("scopes", serde_json::json!([]), serde_json::json!(many)),
+    ] {
+        for (value, expected) in [(fitting, "accepted"), (too_large, "unavailable")] {
+            let body = serde_json::json!({"is_valid": true, name: value}).to_string();
+            assert_eq!(outcome(&body), expected, "{name}");
+        }
+    }
+}
+
+#[test]
 fn the_particulars_of_a_yes_are_read() {
     let body = br#"{"is_valid":true,"user_id":"u-1","key_id":"k-1","scopes":["mlflow:read"],
                    "is_admin":true,"workspace":"team-a",
