@@ -6,11 +6,14 @@
 use std::{
     fs::{self, File, Metadata},
     io::{self, Read as _},
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
+    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    path::{self, Path, PathBuf},
 };
 
-use rustix::fs::{StatVfsMountFlags, fstatvfs};
+use rustix::{
+    fs::{StatVfsMountFlags, statvfs},
+    process::geteuid,
+};
 
 const OTHERS_READ: u32 = 0o004;
 const OTHERS_WRITE: u32 = 0o002;
@@ -24,8 +27,10 @@ pub enum FileError {
     Io(#[from] io::Error),
     #[error("may be written by everybody on this machine (mode {0:04o})")]
     Writable(u32),
-    #[error("may be replaced by everybody on this machine: so is the mode of its folder {}", .0.display())]
+    #[error("may be replaced by everybody on this machine: so is the mode of the folder {}", .0.display())]
     Replaceable(PathBuf),
+    #[error("may be somebody else's: {path}, in a folder in which everybody may make files, is of the user {owner}", path = .path.display())]
+    Foreign { path: PathBuf, owner: u32 },
     #[error("may be read by everybody on this machine (mode {0:04o})")]
     Readable(u32),
 }
@@ -38,6 +43,9 @@ impl FileError {
             Self::Io(_) => None,
             Self::Writable(_) => Some(format!("chmod o-w {path}")),
             Self::Replaceable(folder) => Some(format!("chmod o-w {}", folder.display())),
+            Self::Foreign { path, .. } => {
+                Some(format!("a file of your own or of root's in place of {}", path.display()))
+            }
             Self::Readable(_) => {
                 Some(format!("chmod o-rwx {path}; defaultMode: 0440 for a Secret of Kubernetes"))
             }
@@ -111,27 +119,35 @@ fn open(path: &Path) -> Result<(File, Metadata), FileError> {
         if mode(&metadata) & OTHERS_WRITE != 0 {
             return Err(FileError::Writable(mode(&metadata)));
         }
-        if let Some(folder) = writable_folder(path).filter(|_| !is_read_only(&file)) {
-            return Err(FileError::Replaceable(folder));
-        }
+        // Where its name is, and what its name links to.
+        hold(&path::absolute(path)?)?;
+        hold(&fs::canonicalize(path)?)?;
     }
     Ok((file, metadata))
 }
 
-/// A folder in which others may put another file in this one's place: where its name is, or what its name links to.
-fn writable_folder(path: &Path) -> Option<PathBuf> {
-    let real = fs::canonicalize(path).ok();
-    let folders = [Some(path), real.as_deref()].into_iter().flatten().filter_map(Path::parent);
-    let folders = folders.map(|folder| if folder.as_os_str().is_empty() { Path::new(".") } else { folder });
-    let is_writable = |folder: &&Path| {
-        fs::metadata(folder).is_ok_and(|folder| mode(&folder) & (OTHERS_WRITE | STICKY) == OTHERS_WRITE)
-    };
-    folders.into_iter().find(is_writable).map(Path::to_owned)
+/// Nobody else may put another thing in the place of this one, nor of a folder that it is in.
+fn hold(path: &Path) -> Result<(), FileError> {
+    for path in path.ancestors() {
+        let Some(folder) = path.parent() else { break };
+        let mode = mode(&fs::metadata(folder)?);
+        if mode & OTHERS_WRITE == 0 || is_read_only(folder) {
+            continue;
+        }
+        if mode & STICKY == 0 {
+            return Err(FileError::Replaceable(folder.to_owned()));
+        }
+        let owner = fs::symlink_metadata(path)?.uid();
+        if ![0, geteuid().as_raw()].contains(&owner) {
+            return Err(FileError::Foreign { path: path.to_owned(), owner });
+        }
+    }
+    Ok(())
 }
 
 /// As Kubernetes mounts what it makes files of, in folders of the mode 0777.
-fn is_read_only(file: &File) -> bool {
-    fstatvfs(file).is_ok_and(|file_system| file_system.f_flag.contains(StatVfsMountFlags::RDONLY))
+fn is_read_only(folder: &Path) -> bool {
+    statvfs(folder).is_ok_and(|file_system| file_system.f_flag.contains(StatVfsMountFlags::RDONLY))
 }
 
 fn mode(metadata: &Metadata) -> u32 {

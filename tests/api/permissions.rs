@@ -2,7 +2,7 @@
 
 use std::{
     fs,
-    os::unix::fs::PermissionsExt as _,
+    os::unix::fs::{PermissionsExt as _, chown, lchown, symlink},
     path::{Path, PathBuf},
 };
 
@@ -41,6 +41,12 @@ impl Deployed {
 
     fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
+    }
+
+    /// Why the `keys` command does not read this file.
+    fn refusal(&self, path: &Path) -> Option<String> {
+        let output = command(self.0.path()).args(["keys", "list", "--file"]).arg(path).output().unwrap();
+        (!output.status.success()).then(|| String::from_utf8(output.stderr).unwrap())
     }
 
     /// What `check` ends with, and all problems and warnings as they are told.
@@ -98,7 +104,7 @@ fn a_folder_in_which_everybody_may_replace_files_is_as_bad() {
         let _ = fs::create_dir(&folder);
         create_key(&folder.join("keys.toml"), "ada", None);
         let named = deployed.path("link.toml");
-        let _ = std::os::unix::fs::symlink(folder.join("keys.toml"), &named);
+        let _ = symlink(folder.join("keys.toml"), &named);
         set_mode(&folder, mode);
         for path in [folder.join("keys.toml"), named] {
             let output =
@@ -109,6 +115,52 @@ fn a_folder_in_which_everybody_may_replace_files_is_as_bad() {
         }
         set_mode(&folder, 0o700);
     }
+}
+
+#[test]
+fn a_folder_further_up_that_everybody_may_write_is_as_bad_as_its_own() {
+    let deployed = Deployed::new();
+    let folder = deployed.path("above/keys");
+    fs::create_dir_all(&folder).unwrap();
+    create_key(&folder.join("keys.toml"), "ada", None);
+    for (mode, is_good) in [(0o755, true), (0o1777, true), (0o777, false)] {
+        set_mode(&deployed.path("above"), mode);
+        let told = deployed.refusal(&folder.join("keys.toml"));
+        assert_eq!(told.is_none(), is_good, "{mode:o}: {told:?}");
+        assert!(told.is_none_or(|told| told.contains("may be replaced by everybody")), "{mode:o}");
+    }
+}
+
+#[test]
+fn what_somebody_else_put_where_everybody_may_make_files_decides_nothing() {
+    const SOMEBODY: Option<u32> = Some(12_345);
+    let deployed = Deployed::new();
+    let (open, private) = (deployed.path("open"), deployed.path("private"));
+    for folder in [&open, &private, &open.join("theirs")] {
+        fs::create_dir(folder).unwrap();
+    }
+    let (file, own) = (open.join("keys.toml"), private.join("keys.toml"));
+    let (linked, nested) = (open.join("link.toml"), open.join("theirs/keys.toml"));
+    for path in [&file, &own, &nested] {
+        create_key(path, "ada", None);
+    }
+    symlink(&own, &linked).unwrap();
+    set_mode(&open, 0o1777);
+    for path in [&file, &own, &linked, &nested] {
+        assert_eq!(deployed.refusal(path), None, "{}", path.display());
+    }
+    // To give files away takes root's rights.
+    if chown(&file, SOMEBODY, None).is_err() {
+        return;
+    }
+    lchown(&linked, SOMEBODY, None).unwrap();
+    chown(open.join("theirs"), SOMEBODY, None).unwrap();
+    chown(&own, SOMEBODY, None).unwrap();
+    for path in [&file, &linked, &nested] {
+        let told = deployed.refusal(path).unwrap_or_default();
+        assert!(told.contains("is of the user 12345"), "{}: {told}", path.display());
+    }
+    assert_eq!(deployed.refusal(&own), None, "whoever owns a folder has chosen what is in it");
 }
 
 #[test]
