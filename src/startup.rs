@@ -189,7 +189,8 @@ fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Set
     }
     match &shared.resources.keys {
         KeySource::File(keys) => {
-            actor::spawn("key_file_watcher", deaths, Box::pin(key_file::watch::run(Arc::clone(keys))));
+            let watch = key_file::watch::run(Arc::clone(keys), shared.resources.metrics.clone());
+            actor::spawn("key_file_watcher", deaths, Box::pin(watch));
         }
         KeySource::Service(source) => {
             if let Some(redis) = &shared.resources.redis {

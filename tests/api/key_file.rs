@@ -6,7 +6,7 @@ use hokusai_gateway::auth::key_file::edit;
 use jiff::SignedDuration;
 use secrecy::ExposeSecret as _;
 
-use crate::support::{Gateway, Server, ask, gateway::create_key, server::Answer};
+use crate::support::{Gateway, Server, ask, client::metric, eventually, gateway::create_key, server::Answer};
 
 async fn status_with(gateway: &Gateway, key: &str) -> u16 {
     let request =
@@ -66,4 +66,25 @@ async fn a_file_that_breaks_takes_nobodys_key_away_and_is_taken_over_when_mended
     fs::write(&gateway.key_file, good).unwrap();
     let second = create_key(&gateway.key_file, "grace", None);
     until(&gateway, second.key.expose_secret(), 200).await;
+}
+
+#[actix_web::test]
+async fn keys_in_force_that_are_not_the_files_are_seen_from_outside() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = Gateway::start(&mlflow).await;
+    let is_in_force = async |wanted: f64| {
+        let name = "key_file_last_reload_successful";
+        eventually("the gauge follows the file", async || metric(&gateway, name).await == wanted).await;
+    };
+    is_in_force(1.0).await;
+    let loaded = metric(&gateway, "key_file_loaded_timestamp_seconds").await;
+    assert!((jiff::Timestamp::now().as_second() as f64 - loaded).abs() < 60.0, "{loaded}");
+
+    // A revocation with a slip of the pen, and what the file was before it.
+    let aside = gateway.key_file.with_extension("aside");
+    fs::rename(&gateway.key_file, &aside).unwrap();
+    fs::write(&gateway.key_file, "[[keys").unwrap();
+    is_in_force(0.0).await;
+    fs::rename(&aside, &gateway.key_file).unwrap();
+    is_in_force(1.0).await;
 }

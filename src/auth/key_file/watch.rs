@@ -5,26 +5,30 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::KeyFile;
-use crate::file_state::file_state;
+use crate::{file_state::file_state, telemetry::Metrics};
 
 /// Often enough that a revoked key ends within a second.
 const INTERVAL: Duration = Duration::from_millis(250);
 
 /// Never returns.
-pub async fn run(keys: Arc<KeyFile>) {
+pub async fn run(keys: Arc<KeyFile>, metrics: Metrics) {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut taken_over = keys.opened;
     let mut refused = None;
+    metrics.key_file_read(true);
     loop {
         ticks.tick().await;
         let now = file_state(&keys.path);
-        if now == taken_over {
+        if now == taken_over && refused.is_none() {
             continue;
         }
-        match keys.reload() {
+        let read = keys.reload();
+        metrics.key_file_read(read.is_ok());
+        match read {
             Ok(count) => {
                 taken_over = now;
+                refused = None;
                 tracing::info!(path = %keys.path.display(), count, "key file taken over");
             }
             // Tried again at every tick, for the fault may be the machine's; told once for each state of the file.

@@ -32,6 +32,8 @@ pub struct Families {
     upstream_up: IntGaugeVec,
     auth_service_up: IntGaugeVec,
     redis_up: IntGaugeVec,
+    key_file_loaded: IntGaugeVec,
+    key_file_last_reload: IntGaugeVec,
     bytes: IntCounterVec,
     auth_cache_requests: IntCounterVec,
     auth_validations: IntCounterVec,
@@ -121,6 +123,16 @@ impl Metrics {
                 &[],
             )?,
             redis_up: gauge("redis_up", "Whether Redis answered when it was last asked.", &[])?,
+            key_file_loaded: gauge(
+                "key_file_loaded_timestamp_seconds",
+                "When the keys in force were read from the key file.",
+                &[],
+            )?,
+            key_file_last_reload: gauge(
+                "key_file_last_reload_successful",
+                "Whether the key file as it stands is in force.",
+                &[],
+            )?,
             bytes: counter("bytes_total", "Bytes of bodies.", &["direction"])?,
             auth_cache_requests: counter(
                 "auth_cache_requests_total",
@@ -198,6 +210,15 @@ impl Metrics {
             Dependency::Redis => &self.redis_up,
         };
         gauge.with_label_values::<&str>(&[]).set(up.into());
+    }
+
+    /// The key file was read, and is in force; or it could not be, and the keys before it stay.
+    pub fn key_file_read(&self, is_in_force: bool) {
+        if is_in_force {
+            let now = jiff::Timestamp::now().as_second();
+            self.key_file_loaded.with_label_values::<&str>(&[]).set(now);
+        }
+        self.key_file_last_reload.with_label_values::<&str>(&[]).set(is_in_force.into());
     }
 
     pub fn key_looked_up(&self, tier: Tier, result: Lookup) {
