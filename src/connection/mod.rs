@@ -122,9 +122,10 @@ impl Connection {
         self.wake_reader();
     }
 
-    /// Whether the response to the last request is to be the last one.
+    /// Whether the response to the last request is to be the last one. It is, too, where nobody has read its request's body
+    /// to the end: the rest of that is thrown away, and the connection ends.
     pub(crate) fn is_last(&self) -> bool {
-        self.is_last.get()
+        self.is_last.get() || self.body_left.get() > 0
     }
 
     /// Whether the request whose head was read last has a raw `#` in its target.

@@ -263,7 +263,8 @@ async fn a_body_that_nobody_reads_is_given_up_without_a_key_too() {
     ] {
         for framing in ["transfer-encoding: chunked\r\n\r\n1\r\nx\r\n", "content-length: 100\r\n\r\nx"] {
             let mut connection = stage.connection(format!("{head}{framing}").as_bytes()).await;
-            connection.response(false).await;
+            let response = connection.response(false).await;
+            assert_eq!(response.header("connection"), Some("close"), "{name}, {framing}");
             assert!(connection.is_closed().await, "{name}, {framing}");
         }
     }
