@@ -61,6 +61,19 @@ impl Name {
             | '\u{fe33}'
             | '\u{fe34}'
             | '\u{fe4d}'..='\u{fe4f}' => reached | exactly(b'_'),
+            // Every collation knows Greek; where a column has a Western code page, SQL Server fits these letters into it.
+            '\u{386}'..='\u{3ce}' if character.is_alphabetic() => match character {
+                '\u{393}' => exactly(b'g'),
+                '\u{398}' | '\u{3c4}' => exactly(b't'),
+                '\u{3a3}' | '\u{3c3}' => exactly(b's'),
+                '\u{3a6}' | '\u{3c6}' => exactly(b'f'),
+                '\u{3a9}' => exactly(b'o'),
+                '\u{3b1}' => exactly(b'a'),
+                '\u{3b4}' => exactly(b'd'),
+                '\u{3b5}' => exactly(b'e'),
+                '\u{3c0}' => exactly(b'p'),
+                _ => 0,
+            },
             _ if is_latin(character) => {
                 let one = (reached & self.letters) << 1;
                 let two = (one & self.letters) << 1;
@@ -72,10 +85,10 @@ impl Name {
 }
 
 /// Whether a character beyond ASCII may stand for one, two or three Latin letters: with accents, above others, in circles,
-/// as a ligature, a unit, or Greek where a code page has only some.
+/// as a ligature, a unit.
 fn is_latin(character: char) -> bool {
     matches!(character,
-        '\u{aa}' | '\u{ba}' | '\u{c0}'..='\u{3ff}' | '\u{1d00}'..='\u{1eff}' | '\u{2070}'..='\u{209f}'
+        '\u{aa}' | '\u{ba}' | '\u{c0}'..='\u{36f}' | '\u{1d00}'..='\u{1eff}' | '\u{2070}'..='\u{209f}'
         | '\u{2100}'..='\u{218f}' | '\u{249c}'..='\u{24e9}' | '\u{2c60}'..='\u{2c7f}' | '\u{3250}'
         | '\u{32cc}'..='\u{32cf}' | '\u{3371}'..='\u{33df}' | '\u{a720}'..='\u{a7ff}' | '\u{ab30}'..='\u{ab6f}'
         | '\u{fb00}'..='\u{fb06}' | '\u{10780}'..='\u{107bf}' | '\u{1cc00}'..='\u{1ccff}'
@@ -157,6 +170,8 @@ mod tests {
             ("\u{ff4d}lflow.prompt.is_prompt", true),
             ("mlflow\u{ff0e}prompt\u{2024}is\u{ff3f}prompt", true),
             ("mlflow.prompt.is\u{fe4d}prompt", true),
+            ("mlflow.\u{3c0}rompt.is_\u{3c0}romp\u{3c4}", true),
+            ("mlflow.prompt.is_prompt\u{3b1}x", false),
             ("ml\u{fb02}ow.prompt.is_prompt", true),
             ("\u{3396}flow.prompt.is_prompt", true),
             ("mlflow.prompt.is_pr\u{640}ompt\u{200b}", true),
