@@ -114,8 +114,10 @@ async fn instances_with_another_pepper_believe_nothing() {
     assert_eq!(get(&stage.gateway(&redis.url()).await).await.status, 200);
     until_stored(&redis).await;
     let stranger = stage.gateway_with(&redis.url(), "the pepper of another fleet").await;
+    // Twice, where it begins to listen for revocations in the middle of its question.
+    let calls = stage.calls();
     assert_eq!(get(&stranger).await.status, 200);
-    assert_eq!(stage.calls(), 2);
+    assert!(stage.calls() > calls);
 }
 
 #[actix_web::test]
