@@ -103,7 +103,7 @@ fn what_troubleshooting_is_keyed_by_is_what_the_gateway_says() {
 #[test]
 fn every_reason_is_in_troubleshooting() {
     let document = fs::read_to_string(root().join("docs/TROUBLESHOOTING.md")).unwrap();
-    let errors = fs::read_to_string(root().join("src/error.rs")).unwrap();
+    let errors = fs::read_to_string(root().join("src/error/reason.rs")).unwrap();
     let reasons = errors.match_indices("(\"").filter_map(|(at, _)| {
         let (word, rest) = errors[at + 2..].split_once('"')?;
         rest.starts_with(", StatusCode::").then_some(word)

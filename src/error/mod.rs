@@ -4,35 +4,26 @@
 //! client prints `error_code: message` for a definite denial, and retries 408, 429, 500, 502, 503 and 504 on every
 //! method (mlflow/utils/rest_utils.py): a denial is therefore never one of those, and a 503 says when to come again.
 
-use std::error::Error as _;
+mod reason;
+mod response;
 
-use actix_web::{
-    HttpRequest, HttpResponse,
-    body::MessageBody as _,
-    http::{
-        ConnectionType, StatusCode,
-        header::{
-            ALLOW, CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, VARY, WWW_AUTHENTICATE,
-        },
-    },
-};
-use serde_json::json;
+use actix_web::http::StatusCode;
+
+pub use reason::Reason;
+pub(crate) use response::respond_in_bytes;
+pub use response::{ERROR_SOURCE, respond, tell_allowance};
 
 use crate::{
     audit::NotKept,
     auth::AuthError,
-    connection::{Connection, NoRequest},
+    connection::NoRequest,
     credentials::{CredentialError, Source},
-    head::{self, HeadError},
-    limits::{Allowance, Of, TooMany},
+    head::HeadError,
+    limits::{Of, TooMany},
     policy::{BodyError, Denied, NoRoom},
-    proxy::{self, ProxyError},
+    proxy::ProxyError,
     routing::RouteError,
-    telemetry::{Exchange, X_REQUEST_ID},
 };
-
-/// Marks a response as the gateway's own; MLflow's responses never carry it.
-pub const ERROR_SOURCE: HeaderName = HeaderName::from_static("x-hokusai-error-source");
 
 /// Seconds after which a client may try again what failed for a while.
 const RETRY_SECONDS: u64 = 1;
@@ -74,85 +65,6 @@ pub enum GatewayError {
     Panicked,
     #[error("the metrics cannot be written")]
     Metrics(#[from] prometheus::Error),
-}
-
-/// The stable word for a kind of refusal or failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    CredentialMissing,
-    CredentialRejected,
-    CredentialAmbiguous,
-    BadRequest,
-    UpgradeRefused,
-    ExpectationFailed,
-    FieldsTooLarge,
-    LineTooLong,
-    HeadTooSlow,
-    BadPath,
-    AmbiguousBody,
-    ScopeMissing,
-    Loop,
-    RouteUnknown,
-    MethodNotAllowed,
-    BodyTimeout,
-    BodyTooLarge,
-    RateLimited,
-    AuthUnavailable,
-    AuditUnavailable,
-    DirectTransfer,
-    UpstreamUnavailable,
-    UpstreamBusy,
-    UpstreamProtocol,
-    UpstreamTimeout,
-    Internal,
-}
-
-impl Reason {
-    /// Its word, its status, and MLflow's error code (mlflow/protos/databricks.proto).
-    const fn parts(self) -> (&'static str, StatusCode, &'static str) {
-        match self {
-            Self::CredentialMissing => ("credential_missing", StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
-            Self::CredentialRejected => ("credential_rejected", StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
-            Self::CredentialAmbiguous => ("credential_ambiguous", StatusCode::BAD_REQUEST, "BAD_REQUEST"),
-            Self::BadRequest => ("bad_request", StatusCode::BAD_REQUEST, "BAD_REQUEST"),
-            Self::UpgradeRefused => ("bad_request", StatusCode::NOT_IMPLEMENTED, "BAD_REQUEST"),
-            Self::ExpectationFailed => ("bad_request", StatusCode::EXPECTATION_FAILED, "BAD_REQUEST"),
-            Self::FieldsTooLarge => {
-                ("bad_request", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "BAD_REQUEST")
-            }
-            Self::LineTooLong => ("bad_request", StatusCode::URI_TOO_LONG, "BAD_REQUEST"),
-            Self::HeadTooSlow => ("bad_request", StatusCode::REQUEST_TIMEOUT, "BAD_REQUEST"),
-            Self::BadPath => ("bad_path", StatusCode::BAD_REQUEST, "BAD_REQUEST"),
-            Self::AmbiguousBody => ("ambiguous_body", StatusCode::BAD_REQUEST, "BAD_REQUEST"),
-            Self::ScopeMissing => ("scope_missing", StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
-            Self::Loop => ("loop_detected", StatusCode::LOOP_DETECTED, "INTERNAL_ERROR"),
-            Self::RouteUnknown => ("route_unknown", StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND"),
-            Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "BAD_REQUEST"),
-            Self::BodyTimeout => ("body_timeout", StatusCode::REQUEST_TIMEOUT, "BAD_REQUEST"),
-            Self::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "BAD_REQUEST"),
-            Self::RateLimited => ("rate_limited", StatusCode::TOO_MANY_REQUESTS, "REQUEST_LIMIT_EXCEEDED"),
-            Self::AuthUnavailable => {
-                ("auth_unavailable", StatusCode::SERVICE_UNAVAILABLE, "TEMPORARILY_UNAVAILABLE")
-            }
-            Self::AuditUnavailable => {
-                ("audit_unavailable", StatusCode::SERVICE_UNAVAILABLE, "TEMPORARILY_UNAVAILABLE")
-            }
-            Self::UpstreamUnavailable => {
-                ("upstream_unavailable", StatusCode::BAD_GATEWAY, "TEMPORARILY_UNAVAILABLE")
-            }
-            Self::UpstreamBusy => {
-                ("upstream_unavailable", StatusCode::SERVICE_UNAVAILABLE, "TEMPORARILY_UNAVAILABLE")
-            }
-            Self::DirectTransfer => {
-                ("direct_transfer_denied", StatusCode::NOT_IMPLEMENTED, "NOT_IMPLEMENTED")
-            }
-            Self::UpstreamProtocol => ("upstream_protocol", StatusCode::BAD_GATEWAY, "INTERNAL_ERROR"),
-            Self::UpstreamTimeout => {
-                ("upstream_timeout", StatusCode::GATEWAY_TIMEOUT, "TEMPORARILY_UNAVAILABLE")
-            }
-            Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR"),
-        }
-    }
 }
 
 impl GatewayError {
@@ -312,110 +224,5 @@ impl GatewayError {
             }
             Self::Proxy(ProxyError::Internal(_)) | Self::Ungranted | Self::Panicked | Self::Metrics(_) => "the gateway failed".to_owned(),
         }
-    }
-}
-
-/// The response for `error`. Logs it, once, with its sources.
-pub fn respond(error: &GatewayError, request: &HttpRequest) -> HttpResponse {
-    let exchange = Exchange::of(request);
-    let request_id = exchange.as_ref().map_or("", |exchange| exchange.context().request_id());
-    let mut response = response(error, request_id);
-    if is_malformed(error.reason()) || head::has_body(request.headers()) {
-        // What follows could be this request's body to one reader and a request to another; and no body is waited for
-        // that is not wanted.
-        response.head_mut().set_connection_type(ConnectionType::Close);
-        if let Some(connection) = Connection::of(request) {
-            connection.close();
-        }
-    }
-    response
-}
-
-/// As [`respond`] for what never became a request, to be sent as it is.
-pub(crate) fn respond_in_bytes(error: &GatewayError, request_id: &HeaderValue) -> Vec<u8> {
-    let response = response(error, request_id.to_str().unwrap_or_default());
-    let status = response.status();
-    let mut bytes =
-        format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or_default());
-    for (name, value) in response.headers().iter().chain([(&X_REQUEST_ID, request_id)]) {
-        bytes.push_str(&format!("{name}: {}\r\n", value.to_str().unwrap_or_default()));
-    }
-    let body = response.into_body().try_into_bytes().unwrap_or_default();
-    bytes.push_str(&format!("content-length: {}\r\nconnection: close\r\n\r\n", body.len()));
-    [bytes.as_bytes(), &body].concat()
-}
-
-fn response(error: &GatewayError, request_id: &str) -> HttpResponse {
-    let (word, status, error_code) = error.reason().parts();
-    log(error, status, word, request_id);
-    let message = error.message();
-    let mut response = HttpResponse::build(status);
-    response.insert_header((CACHE_CONTROL, "no-store")).insert_header((VARY, proxy::VARYING));
-    response.insert_header((ERROR_SOURCE, "gateway"));
-    if status == StatusCode::UNAUTHORIZED {
-        response.append_header((WWW_AUTHENTICATE, "Bearer realm=\"hokusai-gateway\""));
-        response.append_header((WWW_AUTHENTICATE, "Basic realm=\"hokusai-gateway\", charset=\"UTF-8\""));
-    }
-    if let Some(seconds) = error.retry_after(status) {
-        response.insert_header((RETRY_AFTER, seconds));
-    }
-    if status == StatusCode::METHOD_NOT_ALLOWED {
-        response.insert_header((ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE"));
-    }
-    let mut response = response.json(json!({
-        "error_code": error_code,
-        "message": message,
-        "detail": message,
-        "reason": word,
-        "request_id": request_id,
-    }));
-    if let GatewayError::Limited(TooMany { allowance, .. }) = error {
-        tell_allowance(*allowance, response.headers_mut());
-    }
-    response
-}
-
-/// Limit, remaining, reset; each with its elder.
-static ALLOWANCE_FIELDS: [[HeaderName; 2]; 3] = [
-    [HeaderName::from_static("ratelimit-limit"), HeaderName::from_static("x-ratelimit-limit")],
-    [HeaderName::from_static("ratelimit-remaining"), HeaderName::from_static("x-ratelimit-remaining")],
-    [HeaderName::from_static("ratelimit-reset"), HeaderName::from_static("x-ratelimit-reset")],
-];
-
-/// Tells a client what is left to it, under the names of draft-ietf-httpapi-ratelimit-headers-07 and their elders.
-pub fn tell_allowance(Allowance { limit, remaining, reset }: Allowance, headers: &mut HeaderMap) {
-    for ([name, elder], value) in
-        ALLOWANCE_FIELDS.iter().zip([u64::from(limit), u64::from(remaining), reset].map(HeaderValue::from))
-    {
-        headers.insert(name.clone(), value.clone());
-        headers.insert(elder.clone(), value);
-    }
-}
-
-/// Whether the request is not one that a client of MLflow's sends.
-fn is_malformed(reason: Reason) -> bool {
-    matches!(
-        reason,
-        Reason::BadRequest
-            | Reason::BadPath
-            | Reason::CredentialAmbiguous
-            | Reason::ExpectationFailed
-            | Reason::FieldsTooLarge
-            | Reason::MethodNotAllowed
-            | Reason::UpgradeRefused
-    )
-}
-
-fn log(error: &GatewayError, status: StatusCode, reason: &str, request_id: &str) {
-    let mut chain = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        chain = format!("{chain}: {cause}");
-        source = cause.source();
-    }
-    if status.is_server_error() {
-        tracing::warn!(request_id, reason, error = chain, "request failed");
-    } else {
-        tracing::debug!(request_id, reason, error = chain, "request refused");
     }
 }
