@@ -6,7 +6,7 @@
 use std::{
     fs::{self, File, Metadata},
     io::{self, Read as _},
-    os::unix::fs::{MetadataExt as _, PermissionsExt as _},
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
     path::{self, Path, PathBuf},
 };
 
@@ -58,9 +58,13 @@ impl FileError {
 /// # Errors
 /// A file that cannot be read, is no UTF-8, or that others may write or replace.
 pub(crate) fn read_text(path: &Path) -> Result<String, FileError> {
-    let (mut file, _) = open(path)?;
+    let (mut file, metadata) = open(path)?;
     let mut text = String::new();
     file.read_to_string(&mut text)?;
+    if text.is_empty() && metadata.file_type().is_fifo() {
+        // Not what it said before: at a reload that would be the defaults.
+        return Err(io::Error::other("is a pipe with nothing in it: it can be read once").into());
+    }
     Ok(text)
 }
 

@@ -70,6 +70,8 @@ fn a_file_is_read_once_so_that_a_pipe_works_and_what_was_checked_is_what_is_used
     let path = format!("/dev/fd/{}", reader.as_raw_fd());
     let settings = Settings::load(Some(Path::new(&path)), []).unwrap();
     assert_eq!(settings.mlflow.urls[0].as_str(), "http://in-pipe:1/");
+    let again = Settings::load(Some(Path::new(&path)), environment(&[MLFLOW])).unwrap_err().to_string();
+    assert!(again.contains("it can be read once"), "{again}");
 }
 
 #[test]
