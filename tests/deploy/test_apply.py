@@ -139,5 +139,5 @@ def test_the_bucket_that_was_made_is_private(applied, aws):
 def test_mlflows_password_comes_from_the_secret_that_rds_made(applied, aws):
     database = aws("rds").describe_db_instances(DBInstanceIdentifier="hokusai-gateway-mlflow")["DBInstances"][0]
     task = aws("ecs").describe_task_definition(taskDefinition="hokusai-gateway-mlflow")["taskDefinition"]
-    [secret] = task["containerDefinitions"][0]["secrets"]
-    assert secret == {"name": "PGPASSWORD", "valueFrom": f"{database['MasterUserSecret']['SecretArn']}:password::"}
+    secrets = {secret["name"]: secret["valueFrom"] for secret in task["containerDefinitions"][0]["secrets"]}
+    assert secrets["PGPASSWORD"] == f"{database['MasterUserSecret']['SecretArn']}:password::"
