@@ -234,16 +234,18 @@ impl Decisions {
     async fn refused(self: &Arc<Self>, question: &Question) -> Option<Arc<Principal>> {
         let Question { fingerprint, digest, known, .. } = question;
         let in_memory = self.cache.take_known(digest).or_else(|| known.clone());
+        // Where Redis does not say whose it was, it goes on knowing: the next refusal of this key ends it everywhere.
         let known = match (&self.shared, in_memory) {
             (Some(shared), None) => shared.known(*digest).await,
-            (_, in_memory) => in_memory,
+            (_, in_memory) => Some(in_memory),
         };
+        let (is_told, known) = (known.is_some(), known.flatten());
         self.cache.refuse(*fingerprint, known.clone());
         if let Some(principal) = &known {
             self.end(digest.revoked_as(principal));
         }
         if let Some(shared) = &self.shared {
-            shared.refuse(*fingerprint, *digest);
+            shared.refuse(*fingerprint, is_told.then_some(*digest));
         }
         known
     }

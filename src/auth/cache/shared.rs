@@ -97,14 +97,15 @@ impl Shared {
         })
     }
 
-    /// Whose `key` was, wherever in the fleet it was used from.
-    pub(in crate::auth) async fn known(&self, key: KeyDigest) -> Option<Arc<Principal>> {
+    /// Whose `key` was, wherever in the fleet it was used from; `None` if Redis did not say.
+    pub(in crate::auth) async fn known(&self, key: KeyDigest) -> Option<Option<Arc<Principal>>> {
         let pepper = self.pepper.clone();
         let find = move |mut redis: Connection| async move {
             let value = read(&mut redis, known_key(&key)).await?;
             Ok(open(&pepper, KNOWN, key.as_bytes(), &value))
         };
-        self.redis.ask(find).await?.map(|value| Arc::new(value.principal))
+        let found = self.redis.ask(find).await?;
+        Some(found.map(|value| Arc::new(value.principal)))
     }
 
     /// Leaves a verdict for the others, and whose the key is. Nobody waits for it, nor for what follows.
@@ -125,10 +126,12 @@ impl Shared {
         }
     }
 
-    pub(in crate::auth) fn refuse(&self, fingerprint: Fingerprint, key: KeyDigest) {
+    /// Forgets a verdict; and, where a key is named, whose it was.
+    pub(in crate::auth) fn refuse(&self, fingerprint: Fingerprint, key: Option<KeyDigest>) {
         self.redis.tell(move |mut redis| async move {
             // One by one, for a cluster has them in two places.
             cmd("UNLINK").arg(verdict_key(&fingerprint)).query_async::<()>(&mut redis).await?;
+            let Some(key) = key else { return Ok(()) };
             cmd("UNLINK").arg(known_key(&key)).query_async(&mut redis).await
         });
     }
