@@ -42,12 +42,15 @@ impl Stage {
     }
 
     async fn gateway_with(&self, redis_url: &str, pepper: &str) -> Gateway {
-        GatewayBuilder::default()
+        let gateway = GatewayBuilder::default()
             .set("AUTH__SERVICE__URL", &self.auth.url())
             .set("AUTH__PEPPER", pepper)
             .set("REDIS__URL", redis_url)
             .start(&self.mlflow)
-            .await
+            .await;
+        // What it asks in the moment in which it begins to listen for revocations it asks twice.
+        actix_rt::time::sleep(Duration::from_millis(300)).await;
+        gateway
     }
 
     fn calls(&self) -> usize {
