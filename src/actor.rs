@@ -4,6 +4,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use futures_core::future::LocalBoxFuture;
 
+use crate::code::Code;
+
 /// The names of actors that have died, which fail readiness.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Deaths(Arc<Mutex<Vec<&'static str>>>);
@@ -15,7 +17,11 @@ impl Deaths {
     }
 
     fn add(&self, name: &'static str) {
-        tracing::error!(actor = name, "actor died: the gateway is no longer ready");
+        tracing::error!(
+            code = Code::ActorDied.text(),
+            actor = name,
+            "actor died: the gateway is no longer ready"
+        );
         self.0.lock().unwrap_or_else(PoisonError::into_inner).push(name);
     }
 }

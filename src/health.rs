@@ -22,12 +22,13 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::{
     GIT_SHA, VERSION,
     actor::Deaths,
+    code::Code,
     error,
     gateway::Gateway,
     head::{self, HeadError},
     proxy::Proxy,
     telemetry::{Dependency, Metrics},
-    upstream::{Look, Upstream, Upstreams},
+    upstream::{Look, Unwell, Upstream, Upstreams},
 };
 
 /// What is known of the process.
@@ -44,24 +45,25 @@ impl Health {
     }
 
     /// Why the gateway should have no traffic; empty when it should.
-    fn unready(&self, upstreams: &Upstreams) -> Vec<String> {
+    fn unready(&self, upstreams: &Upstreams) -> Vec<Unwell> {
         let mut reasons = Vec::new();
         if self.draining.load(Ordering::Relaxed) {
-            reasons.push("draining".to_owned());
+            reasons.push(Unwell { code: Code::Draining, what: "draining".to_owned() });
         }
         let groups = [("MLflow", &upstreams.mlflow), ("artifacts", &upstreams.artifacts)];
         for (name, group) in groups.into_iter().take(if upstreams.are_apart() { 2 } else { 1 }) {
             if let Some(reason) = unreachable(group) {
-                reasons.push(format!("{name}: {reason}"));
+                reasons.push(Unwell { what: format!("{name}: {reason}"), ..reason });
             }
         }
-        reasons.extend(self.deaths.names().iter().map(|name| format!("actor died: {name}")));
+        let died = |name: &&str| Unwell { code: Code::ActorDied, what: format!("actor died: {name}") };
+        reasons.extend(self.deaths.names().iter().map(died));
         reasons
     }
 }
 
 /// Why no server of a group can be reached: what is wrong with the first; `None` if one can.
-fn unreachable(group: &[Arc<Upstream>]) -> Option<String> {
+fn unreachable(group: &[Arc<Upstream>]) -> Option<Unwell> {
     let mut outcomes = group.iter().map(|upstream| upstream.look().outcome.clone());
     let first = outcomes.next()?.err()?;
     outcomes.all(|outcome| outcome.is_err()).then_some(first)
@@ -101,16 +103,35 @@ async fn look_at(upstream: &Arc<Upstream>, proxy: &Proxy, target: &PathAndQuery,
     }
     let outcome = match answer {
         Ok(Ok(status)) if status.is_success() => Ok(()),
-        Ok(Ok(StatusCode::LOOP_DETECTED)) => Err("its URL leads back to a gateway".to_owned()),
-        Ok(Ok(status)) => Err(format!("answered {}", status.as_u16())),
-        Ok(Err(error)) => Err(error.to_string()),
-        Err(_) => Err(format!("no answer within {patience:?}")),
+        Ok(Ok(StatusCode::LOOP_DETECTED)) => {
+            Err(Unwell { code: Code::Loop, what: "its URL leads back to a gateway".to_owned() })
+        }
+        Ok(Ok(status)) => {
+            Err(Unwell { code: code_of(status), what: format!("answered {}", status.as_u16()) })
+        }
+        Ok(Err(error)) => Err(Unwell { code: error.code().unwrap_or(Code::Defect), what: error.to_string() }),
+        Err(_) => Err(Unwell { code: Code::MlflowSilent, what: format!("no answer within {patience:?}") }),
     };
     let before = upstream.looked_at(Look { outcome: outcome.clone(), latency: started.elapsed() });
     match (&before.outcome, &outcome) {
-        (Err(_), Ok(())) => tracing::info!(upstream = upstream.name, "MLflow can be reached"),
-        (Ok(()), Err(reason)) => tracing::warn!(upstream = upstream.name, reason, "MLflow cannot be reached"),
+        (Err(before), Ok(())) => {
+            tracing::info!(code = before.code.text(), upstream = upstream.name, "MLflow can be reached");
+        }
+        (Ok(()), Err(Unwell { code, what: reason })) => {
+            tracing::warn!(code = code.text(), upstream = upstream.name, reason, "MLflow cannot be reached");
+        }
         _ => {}
+    }
+}
+
+/// What the status of an answer to a probe tells of MLflow.
+fn code_of(status: StatusCode) -> Code {
+    match status {
+        StatusCode::FORBIDDEN => Code::HostRefused,
+        StatusCode::UNAUTHORIZED => Code::MlflowWantsCredentials,
+        StatusCode::NOT_FOUND => Code::ApiNotFound,
+        status if status.is_redirection() => Code::MlflowRedirects,
+        _ => Code::MlflowUnwell,
     }
 }
 
@@ -134,7 +155,12 @@ pub async fn ready(gateway: Data<Gateway>) -> HttpResponse {
     if reasons.is_empty() {
         answer(StatusCode::OK, json!({"status": "ready"}))
     } else {
-        answer(StatusCode::SERVICE_UNAVAILABLE, json!({"status": "not ready", "reasons": reasons}))
+        let body = json!({
+            "status": "not ready",
+            "reasons": reasons.iter().map(with_code).collect::<Vec<_>>(),
+            "codes": reasons.iter().map(|reason| reason.code.text()).collect::<Vec<_>>(),
+        });
+        answer(StatusCode::SERVICE_UNAVAILABLE, body)
     }
 }
 
@@ -149,19 +175,29 @@ pub async fn mlflow(gateway: Data<Gateway>) -> HttpResponse {
     let checks: Map<String, Value> = upstreams
         .all()
         .map(|upstream| {
-            let check = upstream.look().outcome.clone().err().unwrap_or_else(|| "ok".to_owned());
+            let look = upstream.look();
+            let check = look.outcome.as_ref().err().map_or_else(|| "ok".to_owned(), with_code);
             (upstream.name.clone(), check.into())
         })
         .collect();
+    let failing = upstreams
+        .all()
+        .filter_map(|upstream| upstream.look().outcome.as_ref().err().map(|it| it.code.text()));
+    let codes: Vec<&str> = failing.collect();
     let latency = upstreams.all().map(|upstream| upstream.look().latency).max().unwrap_or_default();
     let latency_ms = (latency.as_secs_f64() * 1e6).round() / 1e3;
-    answer(status, json!({"status": word, "checks": checks, "latency_ms": latency_ms}))
+    answer(status, json!({"status": word, "checks": checks, "codes": codes, "latency_ms": latency_ms}))
 }
 
 /// `GET /version`: which code and which settings are running.
 pub async fn version(gateway: Data<Gateway>) -> HttpResponse {
     let body = json!({"version": VERSION, "git_sha": GIT_SHA, "config_hash": gateway.config_hash()});
     answer(StatusCode::OK, body)
+}
+
+/// As a text for people begins.
+fn with_code(unwell: &Unwell) -> String {
+    format!("{} {unwell}", unwell.code)
 }
 
 fn answer(status: StatusCode, body: Value) -> HttpResponse {

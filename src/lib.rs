@@ -19,6 +19,7 @@ pub mod server;
 // What the walk stands on.
 pub mod audit;
 mod breaker;
+pub mod code;
 mod connection;
 pub mod error;
 mod file_state;

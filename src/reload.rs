@@ -5,6 +5,7 @@ use std::sync::Arc;
 use actix_rt::signal::unix::Signal;
 
 use crate::{
+    code::Code,
     gateway::Shared,
     settings::{Problems, Settings},
     telemetry::LogFilter,
@@ -31,13 +32,19 @@ pub(crate) async fn run(reload: Reload, shared: Arc<Shared>, mut hangup: Signal)
                 reload.log_filter.set(&settings.telemetry.filter);
                 shared.follow(&settings);
                 if needs_restart.is_empty() {
-                    tracing::info!("settings taken over");
+                    tracing::info!(code = Code::SettingsNotReloaded.text(), "settings taken over");
                 } else {
                     let sections = needs_restart.join(", ");
-                    tracing::warn!(sections, "settings taken over, but for what needs a restart");
+                    tracing::warn!(
+                        code = Code::RestartNeeded.text(),
+                        sections,
+                        "settings taken over, but for what needs a restart"
+                    );
                 }
             }
-            Err(problems) => tracing::error!(%problems, "settings not taken over: those in force stay"),
+            Err(problems) => {
+                tracing::error!(code = Code::SettingsNotReloaded.text(), %problems, "settings not taken over: those in force stay")
+            }
         }
     }
 }

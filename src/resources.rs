@@ -6,6 +6,7 @@ use url::Url;
 
 use crate::{
     auth::{KeyFile, KeyFileError, KeySource},
+    code::Code,
     files::{self, TooFew},
     http_client::Tls,
     redis::{Redis, RedisUrlError},
@@ -44,8 +45,8 @@ impl Resources {
     /// Everything that is missing or unreadable, each as a problem of the setting that names it.
     pub fn open(settings: &Settings) -> Result<Self, Problems> {
         let mut problems = Problems::default();
-        let metrics =
-            Metrics::new().map_err(|error| problem("metrics", error, "nothing: this is a defect"))?;
+        let metrics = Metrics::new()
+            .map_err(|error| problem(Code::Defect, "metrics", error, "nothing: this is a defect"))?;
         let redis = settings.redis.as_ref().map(|redis| Redis::new(redis, metrics.clone())).transpose();
         let redis = problems.note(redis.map_err(unusable_url));
         let Settings { mlflow, server, auth, .. } = settings;
@@ -119,6 +120,7 @@ pub(crate) fn missing(sections: &Sections) -> Problems {
 /// The problem of a key file that cannot be used.
 fn no_keys(error: KeyFileError) -> Problem {
     Problem {
+        code: error.code(),
         key: "auth.key_file.path".to_owned(),
         found: Some(error.path.display().to_string()),
         what: error.fault.to_string(),
@@ -129,6 +131,7 @@ fn no_keys(error: KeyFileError) -> Problem {
 /// The problem of a limit on open files that is too low.
 fn too_few(error: TooFew) -> Problem {
     Problem {
+        code: Code::TooFewFiles,
         key: "server.max_connections".to_owned(),
         found: Some(error.connections.to_string()),
         what: error.to_string(),
@@ -141,6 +144,7 @@ fn no_folder(output: &AuditOutput) -> Option<Problem> {
     let AuditOutput::File(path) = output else { return None };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
     (!folder.is_dir()).then(|| Problem {
+        code: Code::NoFolder,
         key: "audit.output".to_owned(),
         found: Some(path.display().to_string()),
         what: format!("is in the folder {}, which is not there", folder.display()),
@@ -190,7 +194,7 @@ fn bad_identity(files: &Identity, error: &TlsError) -> Problem {
 fn bad_pem(key: &str, error: &TlsError) -> Problem {
     let found = error.path().map(|path| path.display().to_string());
     let fix = "the path of a PEM file that can be read; for the machine's own authorities the package ca-certificates";
-    Problem { found, ..problem(key, error, &error.fix().unwrap_or_else(|| fix.to_owned())) }
+    Problem { found, ..problem(error.code(), key, error, &error.fix().unwrap_or_else(|| fix.to_owned())) }
 }
 
 /// The problem of a file of routes that cannot be used.
@@ -199,8 +203,12 @@ pub(crate) fn bad_routes(error: TableError) -> Problem {
         TableError::Unreadable { file, source } => source.fix(file),
         _ => None,
     };
+    let code = match &error {
+        TableError::Unreadable { source, .. } => source.code(),
+        _ => Code::BadRoutesFile,
+    };
     let form = "a file like src/routing/mlflow.routes: [class], and below it METHOD /path";
-    problem("mlflow.routes_file", error, fix.as_deref().unwrap_or(form))
+    problem(code, "mlflow.routes_file", error, fix.as_deref().unwrap_or(form))
 }
 
 fn identity(server: &Server) -> Result<Option<Arc<ServerIdentity>>, Problem> {
@@ -211,9 +219,9 @@ fn identity(server: &Server) -> Result<Option<Arc<ServerIdentity>>, Problem> {
 fn unusable_url(error: RedisUrlError) -> Problem {
     let fix =
         "a URL that the Redis client understands; in a password %23 for #, %2F for /, %3F for ?, %40 for @";
-    Problem { found: Some("(hidden)".to_owned()), ..problem("redis.url", error, fix) }
+    Problem { found: Some("(hidden)".to_owned()), ..problem(Code::BadValue, "redis.url", error, fix) }
 }
 
-fn problem(key: &str, error: impl std::fmt::Display, fix: &str) -> Problem {
-    Problem { key: key.to_owned(), found: None, what: error.to_string(), fix: fix.to_owned() }
+fn problem(code: Code, key: &str, error: impl std::fmt::Display, fix: &str) -> Problem {
+    Problem { code, key: key.to_owned(), found: None, what: error.to_string(), fix: fix.to_owned() }
 }

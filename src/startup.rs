@@ -20,6 +20,7 @@ use crate::{
     actor,
     audit::{AuditError, AuditTrail},
     auth::{KeySource, key_file, revocation},
+    code::Code,
     gateway::Shared,
     health::{self, Health},
     limits::{Limiter, Settler},
@@ -69,6 +70,17 @@ pub enum StartupError {
     Audit(#[from] AuditError),
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+impl StartupError {
+    /// The cause that an operator is told of.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Bind { .. } | Self::BindMetrics { .. } => Code::CannotListen,
+            Self::Audit(_) => Code::AuditFailing,
+            Self::Io(_) => Code::GatewayEnded,
+        }
+    }
 }
 
 impl Application {
@@ -153,7 +165,7 @@ impl Application {
         if let Some(usage) = &self.shared.usage
             && timeout(FLUSH, usage.flush()).await.is_err()
         {
-            tracing::warn!("not all usage was reported");
+            tracing::warn!(code = Code::UsageUnreported.text(), "not all usage was reported");
         }
         if let Some(last_emf) = self.last_emf {
             let (done, told) = oneshot::channel();
@@ -162,7 +174,7 @@ impl Application {
             }
         }
         if timeout(FLUSH, self.shared.audit.stop()).await.is_err() {
-            tracing::warn!("not all audit records were written");
+            tracing::warn!(code = Code::AuditCutShort.text(), "not all audit records were written");
         }
         Ok(())
     }
@@ -213,7 +225,7 @@ fn stop_signal(
     Ok(async move {
         tokio::select! {
             _ = terminate.recv() => {
-                tracing::info!(?settle_time, "stopping: not ready any more, everything goes on until then");
+                tracing::info!(code = Code::Draining.text(), ?settle_time, "stopping: not ready any more, everything goes on until then");
                 health.drain();
                 tokio::select! {
                     () = sleep(settle_time) => {}

@@ -10,6 +10,7 @@ use std::{
     path::{self, Path, PathBuf},
 };
 
+use crate::code::Code;
 use rustix::{
     fs::{StatVfsMountFlags, statvfs},
     process::geteuid,
@@ -36,6 +37,15 @@ pub enum FileError {
 }
 
 impl FileError {
+    /// The cause that an operator is told of.
+    pub fn code(&self) -> Code {
+        match self {
+            Self::Io(_) => Code::UnreadableFile,
+            Self::Writable(_) | Self::Replaceable(_) | Self::Foreign { .. } => Code::UntrustedFile,
+            Self::Readable(_) => Code::ExposedSecret,
+        }
+    }
+
     /// What to do, unless it is to be seen from the error itself.
     pub fn fix(&self, path: &Path) -> Option<String> {
         let path = path.display();

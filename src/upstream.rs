@@ -11,7 +11,7 @@ use std::{
 use arc_swap::ArcSwap;
 use url::Url;
 
-use crate::settings::Mlflow;
+use crate::{code::Code, settings::Mlflow};
 
 /// Failures in a row, of requests and of the prober's looks alike, after which a server gets no requests until a look
 /// is answered.
@@ -39,8 +39,16 @@ pub(crate) struct Upstream {
 /// The last look at a server's health.
 #[derive(Debug, Clone)]
 pub(crate) struct Look {
-    pub(crate) outcome: Result<(), String>,
+    pub(crate) outcome: Result<(), Unwell>,
     pub(crate) latency: Duration,
+}
+
+/// Why a server cannot be used.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{what}")]
+pub(crate) struct Unwell {
+    pub(crate) code: Code,
+    pub(crate) what: String,
 }
 
 impl Upstreams {
@@ -74,7 +82,10 @@ impl Upstreams {
 
 impl Upstream {
     fn new(name: String, url: Url) -> Self {
-        let look = Look { outcome: Err("not looked at yet".to_owned()), latency: Duration::ZERO };
+        let look = Look {
+            outcome: Err(Unwell { code: Code::NotLookedAtYet, what: "not looked at yet".to_owned() }),
+            latency: Duration::ZERO,
+        };
         Self {
             name,
             url,
@@ -92,7 +103,11 @@ impl Upstream {
     /// It could not be reached, or broke off; or did not answer the prober in time.
     pub(crate) fn failed(&self) {
         if self.failures.fetch_add(1, Ordering::Relaxed) + 1 == FAILURES {
-            tracing::warn!(upstream = self.name, "ejected: it gets no requests until it answers the prober");
+            tracing::warn!(
+                code = Code::MlflowEjected.text(),
+                upstream = self.name,
+                "ejected: it gets no requests until it answers the prober"
+            );
         }
     }
 

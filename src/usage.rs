@@ -12,6 +12,7 @@ use tokio::{
 };
 
 use crate::{
+    code::Code,
     http_client::{Connections, HttpClient},
     resources::Resources,
     telemetry::{Delivery, Metrics},
@@ -133,7 +134,7 @@ impl Reporter {
             self.metrics.usage_reported(Delivery::Ok, sent as u64);
             self.metrics.usage_reported(Delivery::Failed, failed as u64);
             if failed > 0 {
-                tracing::warn!(failed, "usage was not reported");
+                tracing::warn!(code = Code::UsageUnreported.text(), failed, "usage was not reported");
             }
             for flush in flushes {
                 let _ = flush.send(());

@@ -13,6 +13,7 @@ use super::{
     chain::{self, Tip},
     event::Event,
 };
+use crate::code::Code;
 
 /// How much of a file's end is read to find its last line.
 const TAIL: u64 = 256 * 1024;
@@ -78,7 +79,7 @@ impl Rotated {
             // A file that cannot be put aside goes on growing: its records count more than its size.
             let rotated = self.rotate(tip);
             if let (Err(error), false) = (&rotated, self.is_stuck) {
-                tracing::error!(%error, "the audit file could not be put aside");
+                tracing::error!(code = Code::AuditNotRotated.text(), %error, "the audit file could not be put aside");
             }
             self.is_stuck = rotated.is_err();
         }

@@ -22,6 +22,7 @@ use super::{
 };
 use crate::{
     VERSION,
+    code::Code,
     settings::AuditOutput,
     telemetry::{Delivery, Metrics},
 };
@@ -181,7 +182,7 @@ impl Writer {
         match written {
             Ok(()) => {
                 if self.is_failing {
-                    tracing::info!("audit records can be written again");
+                    tracing::info!(code = Code::AuditFailing.text(), "audit records can be written again");
                 }
                 self.is_failing = false;
                 self.owed.clear();
@@ -197,7 +198,7 @@ impl Writer {
                     self.ledger.losses.merge(loss);
                 }
                 if !self.is_failing {
-                    tracing::error!(%error, "an audit record could not be written");
+                    tracing::error!(code = Code::AuditFailing.text(), %error, "an audit record could not be written");
                 }
                 self.is_failing = true;
                 Err(error)

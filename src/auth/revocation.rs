@@ -7,7 +7,7 @@ use futures_util::StreamExt as _;
 use tokio::time::{sleep, timeout};
 
 use super::Decisions;
-use crate::redis::Redis;
+use crate::{code::Code, redis::Redis};
 
 /// The channel, the same for every gateway of a fleet.
 pub(crate) const CHANNEL: &str = "hokusai:revoked";
@@ -30,15 +30,18 @@ pub(crate) async fn listen(redis: Redis, decisions: Arc<Decisions>) {
                 } else {
                     decisions.clear()
                 }
-                tracing::info!(lost, "listening for revocations");
+                tracing::info!(code = Code::RevocationsUnheard.text(), lost, "listening for revocations");
                 until_lost(subscription, &redis, &decisions).await;
                 redis.found(false);
-                tracing::warn!("the subscription to revocations was lost");
+                tracing::warn!(
+                    code = Code::RevocationsUnheard.text(),
+                    "the subscription to revocations was lost"
+                );
             }
             Err(error) => {
                 redis.found(false);
                 if !lost {
-                    tracing::warn!(%error, "cannot listen for revocations");
+                    tracing::warn!(code = Code::RevocationsUnheard.text(), %error, "cannot listen for revocations");
                 }
             }
         }

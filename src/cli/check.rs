@@ -14,6 +14,7 @@ use super::{
 };
 use crate::{
     auth::KeySource,
+    code::Code,
     settings::{Problem, Problems, UpstreamAuth},
 };
 
@@ -94,8 +95,8 @@ impl Check {
 }
 
 fn describe(problem: &Problem) -> Value {
-    let Problem { key, found, what, fix } = problem;
-    json!({ "key": key, "variables": problem.variables(), "found": found, "what": what, "write": fix })
+    let Problem { code, key, found, what, fix } = problem;
+    json!({ "code": code.text(), "key": key, "variables": problem.variables(), "found": found, "what": what, "write": fix })
 }
 
 /// What MLflow is sent, and could send back.
@@ -110,6 +111,7 @@ fn of_mlflow(auth: &UpstreamAuth) -> Vec<String> {
 fn no_key_in_force(keys: &KeySource) -> Option<Problem> {
     let KeySource::File(keys) = keys else { return None };
     (keys.in_force() == 0).then(|| Problem {
+        code: Code::NobodyLetIn,
         key: "auth.key_file.path".to_owned(),
         found: Some("only keys that are expired or revoked".to_owned()),
         what: "lets nobody in".to_owned(),

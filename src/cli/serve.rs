@@ -7,10 +7,11 @@ use std::{
 };
 
 use crate::{
+    code::Code,
     reload::Reload,
     resources::Resources,
     settings::Settings,
-    startup::Application,
+    startup::{Application, StartupError},
     telemetry::{self, Lines, Log},
 };
 
@@ -23,7 +24,7 @@ pub(super) fn run(config: Option<&Path>) -> ExitCode {
         match telemetry::init(&settings.telemetry, &resources.metrics) {
             Ok(log) => log,
             Err(error) => {
-                eprintln!("no log: {error}");
+                eprintln!("{} no log: {error}", Code::LogUnchanged);
                 return ExitCode::FAILURE;
             }
         };
@@ -31,24 +32,28 @@ pub(super) fn run(config: Option<&Path>) -> ExitCode {
     resources.log = Some(requests);
     for warning in &warnings {
         let (key, found, write) = (&warning.key, &warning.found, &warning.fix);
-        tracing::warn!(key, found, write, "{key} {}", warning.what);
+        tracing::warn!(code = warning.code.text(), key, found, write, "{key} {}", warning.what);
     }
     let config = config.map(Path::to_owned);
     let load = Box::new(move || Settings::load(config.as_deref(), super::environment()));
     let reload = Reload { load, log_filter: filter };
     let outcome = actix_rt::System::new().block_on(serve(settings, resources, reload, lines));
     if let Err(error) = &outcome {
-        tracing::error!(%error, "the gateway ended");
+        tracing::error!(code = code_of(&**error).text(), %error, "the gateway ended");
     }
     drop(writer);
     if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn code_of(error: &(dyn std::error::Error + 'static)) -> Code {
+    error.downcast_ref::<StartupError>().map_or(Code::GatewayEnded, StartupError::code)
 }
 
 /// A message that is put together when it panics may hold what somebody has sent; one that is written in the code does not.
 fn tell_panic(panic: &PanicHookInfo<'_>) {
     let at = panic.location().map(ToString::to_string);
     let what = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("(not told)");
-    tracing::error!(at, what, "a panic");
+    tracing::error!(code = Code::Defect.text(), at, what, "a panic");
 }
 
 async fn serve(

@@ -16,6 +16,7 @@ pub use response::{ERROR_SOURCE, respond, tell_allowance};
 use crate::{
     audit::NotKept,
     auth::AuthError,
+    code::Code,
     connection::NoRequest,
     credentials::{CredentialError, Source},
     head::HeadError,
@@ -122,6 +123,21 @@ impl GatewayError {
             Self::Proxy(ProxyError::Internal(_)) | Self::Ungranted | Self::Panicked | Self::Metrics(_) => {
                 Reason::Internal
             }
+        }
+    }
+
+    /// The cause that an operator is told of; `None` where it is the client's doing.
+    pub(crate) fn code(&self) -> Option<Code> {
+        match self {
+            Self::Head(HeadError::Loop) => Some(Code::Loop),
+            Self::Auth { error: AuthError::Unavailable(fault), .. } => Some(fault.code()),
+            Self::Audit(NotKept) => Some(Code::AuditFailing),
+            Self::NoRequest(NoRequest::NoRoom) | Self::Body(BodyError::NoRoom(NoRoom::ForAll)) => {
+                Some(Code::MlflowBusy)
+            }
+            Self::Proxy(error) => error.code(),
+            Self::Ungranted | Self::Panicked | Self::Metrics(_) => Some(Code::Defect),
+            _ => None,
         }
     }
 

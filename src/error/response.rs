@@ -58,7 +58,7 @@ pub(crate) fn respond_in_bytes(error: &GatewayError, request_id: &HeaderValue) -
 
 fn response(error: &GatewayError, request_id: &str) -> HttpResponse {
     let (word, status, error_code) = error.reason().parts();
-    log(error, status, word, request_id);
+    log(error, word, request_id);
     let message = error.message();
     let mut response = HttpResponse::build(status);
     response.insert_header((CACHE_CONTROL, "no-store")).insert_header((VARY, proxy::VARYING));
@@ -117,16 +117,16 @@ fn is_malformed(reason: Reason) -> bool {
     )
 }
 
-fn log(error: &GatewayError, status: StatusCode, reason: &str, request_id: &str) {
+fn log(error: &GatewayError, reason: &str, request_id: &str) {
     let mut chain = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
         chain = format!("{chain}: {cause}");
         source = cause.source();
     }
-    if status.is_server_error() {
-        tracing::warn!(request_id, reason, error = chain, "request failed");
-    } else {
-        tracing::debug!(request_id, reason, error = chain, "request refused");
+    // What a client did is the client's to know, even where it is a 501.
+    match error.code() {
+        Some(code) => tracing::warn!(code = code.text(), request_id, reason, error = chain, "request failed"),
+        None => tracing::debug!(request_id, reason, error = chain, "request refused"),
     }
 }

@@ -4,6 +4,7 @@ use actix_web::error::PayloadError;
 
 use super::deadlines::Overdue;
 use crate::{
+    code::Code,
     http_client::{SendError, TransportFault},
     policy::Outside,
     telemetry::Call,
@@ -45,6 +46,24 @@ pub enum ProxyError {
 }
 
 impl ProxyError {
+    /// The cause that an operator is told of; `None` for what a client does.
+    pub(crate) fn code(&self) -> Option<Code> {
+        Some(match self {
+            Self::Busy => Code::MlflowBusy,
+            Self::Ejected => Code::MlflowEjected,
+            Self::Connect(_) => Code::MlflowUnreachable,
+            Self::Unanswered(_) | Self::Closed(_) | Self::Protocol(_) => Code::MlflowProtocol,
+            Self::UpstreamTimeout(_) => Code::MlflowSlow,
+            Self::Internal(_) => Code::Defect,
+            Self::ClientStalled
+            | Self::BodyTooLarge
+            | Self::ClientGone(_)
+            | Self::NeedsHttp11
+            | Self::Direct(_)
+            | Self::Outside(_) => return None,
+        })
+    }
+
     /// How the call ended that ended like this.
     pub(super) fn call(&self) -> Call {
         match self {

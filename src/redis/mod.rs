@@ -17,6 +17,7 @@ use tokio::{
 
 use crate::{
     breaker::Breaker,
+    code::Code,
     settings::{RedisSettings, RedisUrl},
     telemetry::{Dependency, Metrics},
 };
@@ -144,7 +145,10 @@ impl Redis {
     pub(crate) fn insist(&self, command: impl Fn() -> Cmd + 'static) {
         let place = Arc::clone(&self.insisted).try_acquire_owned();
         let Ok(place) = place else {
-            return tracing::warn!("a revocation does not reach Redis: too many are under way");
+            return tracing::warn!(
+                code = Code::RevocationUntold.text(),
+                "a revocation does not reach Redis: too many are under way"
+            );
         };
         let backend = self.backend.clone();
         actix_rt::spawn(async move {
@@ -160,7 +164,11 @@ impl Redis {
                 }
             }
             if let Err(error) = outcome {
-                tracing::warn!(error = told(&error), "a revocation did not reach Redis");
+                tracing::warn!(
+                    code = Code::RevocationUntold.text(),
+                    error = told(&error),
+                    "a revocation did not reach Redis"
+                );
             }
         });
     }

@@ -6,6 +6,7 @@ use super::{
     reader::Reader,
     value::{ByteSize, FromText, words},
 };
+use crate::code::Code;
 
 /// `[audit]`
 #[derive(Debug, Clone)]
@@ -55,7 +56,7 @@ impl Audit {
         let on_failure = reader.value("audit.on_failure");
         if (&output, on_failure) == (&Some(AuditOutput::Off), Some(OnFailure::Closed)) {
             let what = "is closed, and audit.output is off: no record is ever kept, so that every change would be refused";
-            reader.problem("audit.on_failure", what, "open, or an audit.output");
+            reader.problem(Code::ContradictingSettings, "audit.on_failure", what, "open, or an audit.output");
             return None;
         }
         Some(Self { output: output?, max_size: max_size?.0, on_failure: on_failure? })

@@ -10,6 +10,7 @@ use super::{
     tls::ClientTls,
     value::{OrZero, words},
 };
+use crate::code::Code;
 
 /// `[auth]`
 #[derive(Debug, Clone)]
@@ -97,13 +98,18 @@ impl Auth {
         if let Some(Some(pepper)) = &pepper
             && pepper.expose_secret().len() < MIN_PEPPER
         {
-            reader.problem("auth.pepper", "is shorter than 16 characters", "a long random text");
+            reader.problem(
+                Code::BadValue,
+                "auth.pepper",
+                "is shorter than 16 characters",
+                "a long random text",
+            );
         }
 
         let (mode, key_file, url) = (mode?, key_file?, url?);
         if matches!((mode, &url), (Some(Mode::KeyFile), Some(_))) {
             let what = "is not used: auth.mode is \"key_file\", and the service is asked about no key";
-            reader.warn("auth.service.url", what, "nothing, or auth.mode = \"service\"");
+            reader.warn(Code::NoEffect, "auth.service.url", what, "nothing, or auth.mode = \"service\"");
         }
         let mode = match (mode, url) {
             (Some(Mode::KeyFile) | None, None) | (Some(Mode::KeyFile), Some(_)) => {
@@ -122,7 +128,12 @@ impl Auth {
             }),
             (Some(Mode::Service), None) => {
                 let what = "is required by auth.mode = \"service\" and not set";
-                reader.problem("auth.service.url", what, "the base address of the auth service");
+                reader.problem(
+                    Code::MissingSetting,
+                    "auth.service.url",
+                    what,
+                    "the base address of the auth service",
+                );
                 return None;
             }
         };
@@ -138,7 +149,7 @@ impl AuthCache {
         let capacity = reader.value("auth.cache.capacity");
         if negative_ttl.is_some_and(|ttl| ttl > MAX_NEGATIVE_TTL) {
             let what = "is longer than 2s: a key that was just made would be refused for so long";
-            reader.problem("auth.cache.negative_ttl", what, "2s or less");
+            reader.problem(Code::BadValue, "auth.cache.negative_ttl", what, "2s or less");
         }
         Some(Self { ttl: ttl?, negative_ttl: negative_ttl?, stale_ttl: stale_ttl?.0, capacity: capacity? })
     }

@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use url::{Host, Url};
 
 use super::{Metrics, Mlflow, Server, problem::Problem};
+use crate::code::Code;
 
 /// The problems that only the whole of the settings shows.
 pub(super) fn contradictions(server: &Server, mlflow: &Mlflow, metrics: &Metrics) -> Vec<Problem> {
@@ -13,6 +14,7 @@ pub(super) fn contradictions(server: &Server, mlflow: &Mlflow, metrics: &Metrics
         && (bind.ip() == server.bind.ip() || bind.ip().is_unspecified() || server.bind.ip().is_unspecified())
     {
         problems.push(Problem {
+            code: Code::ContradictingSettings,
             key: "metrics.bind".to_owned(),
             found: Some(bind.to_string()),
             what: format!("is where the gateway itself listens: server.bind is {}", server.bind),
@@ -23,6 +25,7 @@ pub(super) fn contradictions(server: &Server, mlflow: &Mlflow, metrics: &Metrics
     let urls = urls.chain(mlflow.artifacts_urls.iter().map(|url| ("mlflow.artifacts_url", url)));
     for (key, url) in urls.filter(|(_, url)| is_own_address(url, server.bind)) {
         problems.push(Problem {
+            code: Code::Loop,
             key: key.to_owned(),
             found: Some(url.to_string()),
             what: "is the gateway's own address: every request would come back to it".to_owned(),

@@ -11,6 +11,7 @@ use super::{
     tls::ClientTls,
     value::{FromText, words},
 };
+use crate::code::Code;
 
 /// The key of a setting that a command reads alone.
 pub(super) const ROUTES_FILE: &str = "mlflow.routes_file";
@@ -202,7 +203,7 @@ impl UpstreamAuth {
                 let what = "does not fit the credentials that are set for MLflow";
                 let fix = "bearer with mlflow.token only, basic with mlflow.username and mlflow.password only, \
                            or none with none of them";
-                reader.problem("mlflow.auth", what, fix);
+                reader.problem(Code::ContradictingSettings, "mlflow.auth", what, fix);
                 None
             }
         }

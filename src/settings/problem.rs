@@ -3,10 +3,12 @@
 use std::fmt;
 
 use super::sources;
+use crate::code::{Code, EXPLAINED_IN};
 
 /// What is wrong with one setting, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
+    pub code: Code,
     /// The dotted key, `mlflow.url`; empty when a whole file is at fault.
     pub key: String,
     /// Where the value came from, and the value itself unless it is secret.
@@ -27,9 +29,9 @@ impl Problem {
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.key.is_empty() {
-            write!(f, "{}", self.what)?;
+            write!(f, "{} {}", self.code, self.what)?;
         } else {
-            write!(f, "{} ({}): {}", self.key, self.variables().join(" or "), self.what)?;
+            write!(f, "{} {} ({}): {}", self.code, self.key, self.variables().join(" or "), self.what)?;
         }
         if let Some(found) = &self.found {
             write!(f, "\n    found: {found}")?;
@@ -94,7 +96,7 @@ impl fmt::Display for Problems {
             writeln!(f, "{problem}")?;
         }
         let plural = if self.0.len() == 1 { "" } else { "s" };
-        write!(f, "{} problem{plural} in the settings", self.0.len())
+        write!(f, "{} problem{plural} in the settings; codes: {EXPLAINED_IN}", self.0.len())
     }
 }
 

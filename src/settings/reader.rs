@@ -13,7 +13,10 @@ use super::{
     sources::Layers,
     value::FromText,
 };
-use crate::trusted_file::{self, Secret};
+use crate::{
+    code::Code,
+    trusted_file::{self, Secret},
+};
 
 /// How much of a name must be that of a known one for it to be a misprint, and no secret: 1 is all.
 const LIKENESS: f64 = 0.6;
@@ -39,7 +42,7 @@ impl Reader {
         match self.optional(key)? {
             Some(value) => Some(value),
             None => {
-                self.problem(key, "is required and not set", T::FORM);
+                self.problem(Code::MissingSetting, key, "is required and not set", T::FORM);
                 None
             }
         }
@@ -52,7 +55,7 @@ impl Reader {
         match value.into_string() {
             Ok(text) => self.parse(key, &text).map(Some),
             Err(_) => {
-                self.problem(key, "is a list or a table, where one value is wanted", T::FORM);
+                self.problem(Code::BadValue, key, "is a list or a table, where one value is wanted", T::FORM);
                 None
             }
         }
@@ -62,7 +65,7 @@ impl Reader {
     pub(super) fn required_list<T: FromText>(&mut self, key: &'static str) -> Option<Vec<T>> {
         let list = self.list(key)?;
         if list.is_empty() {
-            self.problem(key, "is required and not set", T::FORM);
+            self.problem(Code::MissingSetting, key, "is required and not set", T::FORM);
             return None;
         }
         Some(list)
@@ -124,14 +127,24 @@ impl Reader {
             None => None,
             Some(Ok(text)) => Some(text),
             Some(Err(_)) => {
-                self.problem(key, "is a list or a table, where one value is wanted", SecretString::FORM);
+                self.problem(
+                    Code::BadValue,
+                    key,
+                    "is a list or a table, where one value is wanted",
+                    SecretString::FORM,
+                );
                 return None;
             }
         };
         let path: Option<PathBuf> = self.optional(file_key)?;
         let secret = match (direct, path) {
             (Some(_), Some(_)) => {
-                self.problem(file_key, &format!("is set beside {key}"), "only one of the two");
+                self.problem(
+                    Code::SetTwice,
+                    file_key,
+                    &format!("is set beside {key}"),
+                    "only one of the two",
+                );
                 return None;
             }
             (Some(text), None) => text,
@@ -139,7 +152,7 @@ impl Reader {
             (None, None) => return Some(None),
         };
         if secret.is_empty() {
-            self.problem(key, "is empty", SecretString::FORM);
+            self.problem(Code::BadValue, key, "is empty", SecretString::FORM);
             return None;
         }
         Some(Some(secret.into()))
@@ -150,31 +163,42 @@ impl Reader {
         match trusted_file::read_secret(path) {
             Ok(Secret { text, exposed }) => {
                 if let Some(exposed) = exposed {
-                    self.warn(file_key, &exposed.to_string(), &exposed.fix(path).unwrap_or_default());
+                    self.warn(
+                        exposed.code(),
+                        file_key,
+                        &exposed.to_string(),
+                        &exposed.fix(path).unwrap_or_default(),
+                    );
                 }
                 Some(text.trim_end_matches(['\r', '\n']).to_owned())
             }
             Err(error) => {
                 let fix = error.fix(path);
-                self.problem(file_key, &error.to_string(), fix.as_deref().unwrap_or("the path of a file"));
+                self.problem(
+                    error.code(),
+                    file_key,
+                    &error.to_string(),
+                    fix.as_deref().unwrap_or("the path of a file"),
+                );
                 None
             }
         }
     }
 
-    pub(super) fn problem(&mut self, key: &str, what: &str, fix: &str) {
-        let problem = self.about(key, what, fix);
+    pub(super) fn problem(&mut self, code: Code, key: &str, what: &str, fix: &str) {
+        let problem = self.about(code, key, what, fix);
         self.problems.push(problem);
     }
 
     /// Something that works, and may not do what is believed of it.
-    pub(super) fn warn(&mut self, key: &str, what: &str, fix: &str) {
-        let warning = self.about(key, what, fix);
+    pub(super) fn warn(&mut self, code: Code, key: &str, what: &str, fix: &str) {
+        let warning = self.about(code, key, what, fix);
         self.warnings.push(warning);
     }
 
-    fn about(&self, key: &str, what: &str, fix: &str) -> Problem {
+    fn about(&self, code: Code, key: &str, what: &str, fix: &str) -> Problem {
         Problem {
+            code,
             key: key.to_owned(),
             found: self.found.get(key).cloned(),
             what: what.to_owned(),
@@ -193,7 +217,7 @@ impl Reader {
             // It may be a secret under a mistyped name, or in the name's place.
             let key = self.presentable(&key);
             self.found.insert(key.clone(), Self::origin(&value));
-            self.problem(&key, "is not a setting", &fix);
+            self.problem(Code::UnknownSetting, &key, "is not a setting", &fix);
         }
         (self.problems, self.warnings)
     }
@@ -217,7 +241,7 @@ impl Reader {
         match T::from_text(text) {
             Ok(value) => Some(value),
             Err(what) => {
-                self.problem(key, what, T::FORM);
+                self.problem(Code::BadValue, key, what, T::FORM);
                 None
             }
         }

@@ -8,6 +8,7 @@ use super::{
     reader::Reader,
     redis_url::{self, RedisUrl},
 };
+use crate::code::Code;
 
 /// `[redis]`, where `redis.url` is set.
 #[derive(Debug, Clone)]
@@ -26,11 +27,21 @@ impl RedisSettings {
         let (url, pool_size) = (url?, pool_size?);
         let Some(url) = url else { return Some(None) };
         if !url.expose_secret().contains("://") {
-            reader.problem("redis.url", "has no scheme", "redis:// before it, or rediss:// for TLS");
+            reader.problem(
+                Code::BadValue,
+                "redis.url",
+                "has no scheme",
+                "redis:// before it, or rediss:// for TLS",
+            );
             return None;
         }
         if RedisUrl::parse(url.expose_secret()).is_none() {
-            reader.problem("redis.url", "has none of the forms of a Redis URL", redis_url::FORMS);
+            reader.problem(
+                Code::BadValue,
+                "redis.url",
+                "has none of the forms of a Redis URL",
+                redis_url::FORMS,
+            );
             return None;
         }
         Some(Some(Self { url, pool_size }))

@@ -10,6 +10,7 @@ use super::{
     AuditOutput, AuthMode, DirectArtifacts, HostHeader, Limits, Mlflow, Mode, Server, Settings, Telemetry,
     problem::Problem, redis_url::RedisUrl,
 };
+use crate::code::Code;
 
 /// What uvicorn, MLflow's own server, keeps an idle connection for (its `--timeout-keep-alive`).
 const MLFLOWS_KEEP_ALIVE: Duration = Duration::from_secs(5);
@@ -32,10 +33,17 @@ pub(super) fn of(settings: &Settings) -> Vec<Problem> {
     risks.of_policy(settings.policy.mode, &settings.limits);
     if settings.metrics.allow.iter().any(is_everybody) {
         let what = "lets everybody read the metrics";
-        risks.add("metrics.allow", "0.0.0.0/0 or ::/0", what, "the networks that Prometheus asks from");
+        risks.add(
+            Code::Unprotected,
+            "metrics.allow",
+            "0.0.0.0/0 or ::/0",
+            what,
+            "the networks that Prometheus asks from",
+        );
     }
     if settings.audit.output == AuditOutput::Off {
         risks.add(
+            Code::AuditOff,
             "audit.output",
             "off",
             "nobody can tell later who changed what",
@@ -49,14 +57,14 @@ pub(super) fn of(settings: &Settings) -> Vec<Problem> {
 struct Risks(Vec<Problem>);
 
 impl Risks {
-    fn add(&mut self, key: &str, found: impl ToString, what: &str, fix: &str) {
+    fn add(&mut self, code: Code, key: &str, found: impl ToString, what: &str, fix: &str) {
         let (key, what, fix) = (key.to_owned(), what.to_owned(), fix.to_owned());
-        self.0.push(Problem { key, found: Some(found.to_string()), what, fix });
+        self.0.push(Problem { code, key, found: Some(found.to_string()), what, fix });
     }
 
     /// A period beside another one that it should not reach.
     fn period(&mut self, key: &str, found: Duration, what: &str, fix: &str) {
-        self.add(key, humantime::format_duration(found), what, fix);
+        self.add(Code::PeriodsDoNotFit, key, humantime::format_duration(found), what, fix);
     }
 
     fn of_server(&mut self, server: &Server) {
@@ -64,6 +72,7 @@ impl Risks {
         if server.trusted_proxies.iter().any(is_everybody) {
             let what = "believes the X-Forwarded-For of everybody: each client can choose its address";
             self.add(
+                Code::Unprotected,
                 "server.trusted_proxies",
                 "0.0.0.0/0 or ::/0",
                 what,
@@ -75,7 +84,7 @@ impl Risks {
                         travel in the clear, or all clients have the balancer's address";
             let fix =
                 "the networks of your load balancers in server.trusted_proxies, or server.tls.cert and .key";
-            self.add("server.bind", bind, what, fix);
+            self.add(Code::CredentialsInTheClear, "server.bind", bind, what, fix);
         }
         if !server.trusted_proxies.is_empty() && server.keep_alive <= BALANCERS_KEEP_ALIVE {
             let what = "does not outlast the idle timeout of a load balancer (an ALB's is 60s unless set): it sends \
@@ -108,11 +117,17 @@ impl Risks {
         }
         if mlflow.host_header == HostHeader::Client {
             let what = "lets clients choose the Host that MLflow sees, which MLflow's defence against DNS rebinding judges";
-            self.add("mlflow.host_header", "client", what, "upstream, or the one host that MLflow allows");
+            self.add(
+                Code::Unprotected,
+                "mlflow.host_header",
+                "client",
+                what,
+                "upstream, or the one host that MLflow allows",
+            );
         }
         if mlflow.direct_artifacts == DirectArtifacts::Allow {
             let what = "lets artifacts move past the gateway: unseen, unlimited, and for minutes after a key is revoked";
-            self.add("mlflow.direct_artifacts", "allow", what, "deny");
+            self.add(Code::Unprotected, "mlflow.direct_artifacts", "allow", what, "deny");
         }
     }
 
@@ -121,7 +136,13 @@ impl Risks {
         let cache = &settings.auth.cache;
         if service.url.scheme() == "http" && !is_loopback(&service.url) {
             let what = "takes every API key over the network in the clear";
-            self.add("auth.service.url", &service.url, what, "its https address");
+            self.add(
+                Code::CredentialsInTheClear,
+                "auth.service.url",
+                &service.url,
+                what,
+                "its https address",
+            );
         }
         if cache.negative_ttl > cache.ttl {
             let what = "is longer than auth.cache.ttl: a refusal is remembered longer than a good key";
@@ -142,11 +163,18 @@ impl Risks {
         let service = matches!(settings.auth.mode, AuthMode::Service(_));
         if service && settings.auth.pepper.is_none() {
             let what = "is not set: no other instance can read what this one writes to Redis";
-            self.add("auth.pepper", "nothing", what, "one long random text for all instances");
+            self.add(
+                Code::PepperNotShared,
+                "auth.pepper",
+                "nothing",
+                what,
+                "one long random text for all instances",
+            );
         }
         if !service && settings.limits.mode == Mode::Off {
             let what = "is used for nothing: keys come from a file, and limits are off";
             self.add(
+                Code::NoEffect,
                 "redis.url",
                 "(hidden)",
                 what,
@@ -158,17 +186,29 @@ impl Risks {
         });
         if in_the_clear {
             let what = "sends Redis's password over the network in the clear";
-            self.add("redis.url", "(hidden)", what, "rediss://… where Redis speaks TLS");
+            self.add(
+                Code::CredentialsInTheClear,
+                "redis.url",
+                "(hidden)",
+                what,
+                "rediss://… where Redis speaks TLS",
+            );
         }
     }
 
     fn of_policy(&mut self, policy: Mode, limits: &Limits) {
         if policy != Mode::Enforce {
             let what = "lets every good key do everything, administration included";
-            self.add("policy.mode", policy.word(), what, "enforce");
+            self.add(Code::Unprotected, "policy.mode", policy.word(), what, "enforce");
         }
         if limits.mode != Mode::Enforce {
-            self.add("limits.mode", limits.mode.word(), "lets one key use up MLflow for all", "enforce");
+            self.add(
+                Code::Unprotected,
+                "limits.mode",
+                limits.mode.word(),
+                "lets one key use up MLflow for all",
+                "enforce",
+            );
         }
     }
 

@@ -8,7 +8,7 @@ use std::{
 use config::{Config, Environment, File, FileFormat, Value, ValueKind};
 
 use super::problem::{Problem, Problems};
-use crate::{parse_fault::ParseFault, trusted_file};
+use crate::{code::Code, parse_fault::ParseFault, trusted_file};
 
 /// The merging library's own words would quote names and values.
 const MERGE: &str = "the settings file and the variables HOKUSAI__… cannot be read together";
@@ -59,6 +59,7 @@ pub(super) fn collect(
         let in_force = environment.entry(variable(key)).or_insert_with(|| value.clone());
         if *in_force != value {
             warnings.push(Problem {
+                code: Code::SetTwice,
                 key: key.to_owned(),
                 found: Some(format!("two values in the environment; that of {} is in force", variable(key))),
                 what: format!("is set by {elder} too, to something else"),
@@ -76,6 +77,7 @@ pub(super) fn collect(
     );
 
     let merged = layers.build().map_err(|_| Problem {
+        code: Code::UnreadableSettings,
         key: String::new(),
         found: None,
         what: MERGE.to_owned(),
@@ -90,6 +92,7 @@ pub(super) fn collect(
 /// TOML: the parser's own words would quote the line, and with it a secret.
 fn well_formed(path: &Path) -> Result<String, Problem> {
     let problem = |what: String| Problem {
+        code: Code::UnreadableSettings,
         key: String::new(),
         found: None,
         what: format!("{}: {what}", path.display()),
@@ -97,7 +100,7 @@ fn well_formed(path: &Path) -> Result<String, Problem> {
     };
     let text = trusted_file::read_text(path).map_err(|error| {
         let told = problem(error.to_string());
-        Problem { fix: error.fix(path).unwrap_or_else(|| told.fix.clone()), ..told }
+        Problem { code: error.code(), fix: error.fix(path).unwrap_or_else(|| told.fix.clone()), ..told }
     })?;
     match text.parse::<toml::Table>() {
         Ok(_) => Ok(text),

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use super::reader::Reader;
+use crate::code::Code;
 
 /// A certificate, with its chain behind it, and its private key.
 #[derive(Debug, Clone)]
@@ -30,7 +31,12 @@ impl Identity {
             (None, None) => Some(None),
             (one, _) => {
                 let missing = if one.is_some() { key } else { cert };
-                reader.problem(missing, "is not set, and its counterpart is", "the path of a PEM file");
+                reader.problem(
+                    Code::MissingSetting,
+                    missing,
+                    "is not set, and its counterpart is",
+                    "the path of a PEM file",
+                );
                 None
             }
         }

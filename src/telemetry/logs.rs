@@ -9,7 +9,10 @@ use super::{
     lines::{LineWriter, Lines},
     request_line::RequestLog,
 };
-use crate::settings::{LogFormat, Telemetry};
+use crate::{
+    code::Code,
+    settings::{LogFormat, Telemetry},
+};
 
 /// The log of the process.
 #[derive(Debug)]
@@ -74,7 +77,7 @@ pub(crate) fn init_to(
     }
     let filter = LogFilter(Box::new(move |filter| {
         if let Err(error) = handle.reload(filter) {
-            tracing::error!(%error, "what is logged cannot be changed");
+            tracing::error!(code = Code::LogUnchanged.text(), %error, "what is logged cannot be changed");
         }
     }));
     let requests = RequestLog { json, reads: settings.sample_reads, lines: lines.clone() };

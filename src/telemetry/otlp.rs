@@ -14,7 +14,10 @@ use tokio::{
 use url::Url;
 
 use super::{Delivery, Metrics, RequestContext};
-use crate::http_client::{Connections, HttpClient, Tls};
+use crate::{
+    code::Code,
+    http_client::{Connections, HttpClient, Tls},
+};
 
 /// Spans that may wait, and that are sent at once.
 const MAILBOX: usize = 4096;
@@ -116,15 +119,19 @@ impl Exporter {
         match timeout(PATIENCE, sending).await {
             Ok(Ok(response)) if response.status().is_success() => true,
             Ok(Ok(response)) => {
-                tracing::warn!(status = response.status().as_u16(), "the collector refused spans");
+                tracing::warn!(
+                    code = Code::SpansRefused.text(),
+                    status = response.status().as_u16(),
+                    "the collector refused spans"
+                );
                 false
             }
             Ok(Err(error)) => {
-                tracing::warn!(%error, "spans could not be sent");
+                tracing::warn!(code = Code::SpansRefused.text(), %error, "spans could not be sent");
                 false
             }
             Err(_) => {
-                tracing::warn!("the collector took no spans in time");
+                tracing::warn!(code = Code::SpansRefused.text(), "the collector took no spans in time");
                 false
             }
         }

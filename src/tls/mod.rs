@@ -19,7 +19,10 @@ use rustls::{
 };
 pub(crate) use server::{ServerIdentity, watch};
 
-use crate::trusted_file::{self, FileError};
+use crate::{
+    code::Code,
+    trusted_file::{self, FileError},
+};
 
 /// Why there can be no TLS.
 #[derive(Debug, thiserror::Error)]
@@ -40,6 +43,15 @@ impl TlsError {
         match self {
             Self::File { path, .. } | Self::Pem { path, .. } => Some(path),
             _ => None,
+        }
+    }
+
+    /// The cause that an operator is told of.
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::NoRoots(_) => Code::NoAuthorities,
+            Self::File { source, .. } => source.code(),
+            Self::Pem { .. } | Self::Rustls(_) => Code::BadPem,
         }
     }
 

@@ -12,6 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 
 use super::{TlsError, certificates, private_key, provider};
 use crate::{
+    code::Code,
     file_state::{State, file_state},
     settings::Identity,
 };
@@ -80,12 +81,12 @@ pub(crate) async fn watch(identity: Arc<ServerIdentity>) {
             Ok(key) => {
                 identity.current.store(Arc::new(key));
                 taken_over = now;
-                tracing::info!(%path, "certificate taken over");
+                tracing::info!(code = Code::CertificateNotReloaded.text(), %path, "certificate taken over");
             }
             // Tried again at every tick: certificate and key may be written one after the other.
             Err(error) if refused != Some(now) => {
                 refused = Some(now);
-                tracing::error!(%path, %error, "certificate not taken over: the one in force stays");
+                tracing::error!(code = Code::CertificateNotReloaded.text(), %path, %error, "certificate not taken over: the one in force stays");
             }
             Err(_) => {}
         }

@@ -41,9 +41,11 @@ async fn readiness_follows_mlflow_and_liveness_does_not() {
 
     status.store(500, Ordering::Relaxed);
     let unready = until(&gateway, "/ready", 503).await.json();
-    assert_eq!(unready["reasons"][0], "MLflow: answered 500");
+    assert_eq!(unready["reasons"][0], "HG-M04 MLflow: answered 500");
+    assert_eq!(unready["codes"], serde_json::json!(["HG-M04"]));
     for path in MLFLOW_HEALTH {
-        assert_eq!(until(&gateway, path, 503).await.json()["status"], "unhealthy");
+        let unwell = until(&gateway, path, 503).await.json();
+        assert_eq!((&unwell["status"], &unwell["codes"][0]), (&"unhealthy".into(), &"HG-M04".into()));
     }
     assert_eq!(get(&gateway, "/live").await.json()["status"], "ok");
     assert_eq!(get(&gateway, "/health").await.json()["status"], "ok");
@@ -61,7 +63,7 @@ async fn a_gateway_before_a_gateway_is_a_loop_to_requests_and_to_the_prober() {
         assert_eq!(told, (508, "loop_detected".into()), "{path}");
         // Before the first look, and after one that took too long, it is unhealthy for another reason.
         while get(&outer, "/health/mlflow").await.json()["checks"]["mlflow"]
-            != "its URL leads back to a gateway"
+            != "HG-M09 its URL leads back to a gateway"
         {
             actix_rt::time::sleep(Duration::from_millis(10)).await;
         }

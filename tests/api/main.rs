@@ -16,6 +16,7 @@ mod audit_full;
 mod auth_service;
 mod caching;
 mod check;
+mod codes;
 mod credentials;
 mod direct;
 mod docs;

@@ -180,7 +180,7 @@ async fn after_sigterm_everything_goes_on_for_the_settle_time_but_readiness() {
     eventually("it is ready", async || ready().await.status == 200).await;
     gateway.terminate();
     eventually("it is not ready", async || ready().await.status == 503).await;
-    assert_eq!(ready().await.json()["reasons"][0], "draining");
+    assert_eq!(ready().await.json()["reasons"][0], "HG-P04 draining");
     let get =
         format!("GET /api/2.0/mlflow/runs/get HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n\r\n");
     assert_eq!(ask(gateway.address, get).await.status, 200);

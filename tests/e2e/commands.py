@@ -22,6 +22,11 @@ class Report:
     def passed(self) -> set[str]:
         return {check["check"] for check in self.said["checks"] if check["outcome"] == "ok"}
 
+    def codes(self) -> set[str]:
+        """The code of everything that is wrong."""
+        failed = [check for check in self.said.get("checks", []) if check["outcome"] == "failed"]
+        return {told["code"] for told in failed + self.said.get("problems", []) + self.said.get("warnings", [])}
+
     def problem(self, key: str) -> str:
         """All that was said about a setting."""
         problems = (problem for problem in self.said["problems"] if problem["key"] == key)

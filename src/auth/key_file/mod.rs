@@ -24,6 +24,7 @@ use super::{
     key::{self, KeyDigest},
 };
 use crate::{
+    code::Code,
     file_state::{State, file_state},
     parse_fault::ParseFault,
     trusted_file::{self, FileError},
@@ -141,6 +142,15 @@ pub enum KeyFileFault {
 }
 
 impl KeyFileError {
+    /// The cause that an operator is told of.
+    pub fn code(&self) -> Code {
+        match &self.fault {
+            KeyFileFault::File(error) => error.code(),
+            KeyFileFault::Empty => Code::NobodyLetIn,
+            KeyFileFault::Wrong(_) | KeyFileFault::NotTables => Code::BadKeyFile,
+        }
+    }
+
     /// What to do.
     pub fn fix(&self) -> String {
         match &self.fault {

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::KeyFile;
-use crate::{file_state::file_state, telemetry::Metrics};
+use crate::{code::Code, file_state::file_state, telemetry::Metrics};
 
 /// Often enough that a revoked key ends within a second.
 const INTERVAL: Duration = Duration::from_millis(250);
@@ -29,12 +29,12 @@ pub async fn run(keys: Arc<KeyFile>, metrics: Metrics) {
             Ok(count) => {
                 taken_over = now;
                 refused = None;
-                tracing::info!(path = %keys.path.display(), count, "key file taken over");
+                tracing::info!(code = Code::KeyFileNotReloaded.text(), path = %keys.path.display(), count, "key file taken over");
             }
             // Tried again at every tick, for the fault may be the machine's; told once for each state of the file.
             Err(error) if refused != Some(now) => {
                 refused = Some(now);
-                tracing::error!(%error, "key file not taken over: the keys in force stay");
+                tracing::error!(code = Code::KeyFileNotReloaded.text(), %error, "key file not taken over: the keys in force stay");
             }
             Err(_) => {}
         }

@@ -28,6 +28,7 @@ use verdict::is_refusal;
 
 use super::{AuthError, Principal, guard::Ended};
 use crate::{
+    code::Code,
     http_client::{Connections, HttpClient, Tls},
     settings::AuthService,
 };
@@ -87,6 +88,24 @@ impl ServiceFault {
                 | Self::OtherService { .. }
                 | Self::Status(StatusCode::TOO_MANY_REQUESTS)
         )
+    }
+
+    /// The cause that an operator is told of.
+    pub(crate) fn code(&self) -> Code {
+        match self {
+            Self::OtherService { .. } => Code::ServiceIdDiffers,
+            Self::Busy | Self::Status(StatusCode::TOO_MANY_REQUESTS) => Code::AuthBusy,
+            Self::Status(status) if status.is_redirection() => Code::AuthRedirects,
+            Self::NotAgreed { content: "application/json" | "no content type", .. } => Code::BareRefusals,
+            Self::NotAgreed { .. } | Self::NotJson { .. } | Self::Unreadable { .. } => Code::NotAuthService,
+            Self::Status(status) if !status.is_server_error() => Code::NotAuthService,
+            Self::BreakerOpen
+            | Self::Abandoned
+            | Self::Timeout
+            | Self::Send(_)
+            | Self::Status(_)
+            | Self::Body(_) => Code::AuthUnwell,
+        }
     }
 
     /// What it tells of the service, for those who decide whether it is asked again.
@@ -225,7 +244,7 @@ impl Warnings {
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if last.is_none_or(|last| last.elapsed() >= BETWEEN_WARNINGS) {
             *last = Some(Instant::now());
-            tracing::warn!(error = %fault, "the auth service gave no verdict");
+            tracing::warn!(code = fault.code().text(), error = %fault, "the auth service gave no verdict");
         }
     }
 }

@@ -12,6 +12,7 @@ use x509_cert::{
 };
 
 use super::Fault;
+use crate::code::Code;
 
 /// The certificate in words: whom it is for, who vouches for it, until when.
 pub(super) fn describe(chain: Option<&[CertificateDer<'_>]>) -> String {
@@ -50,36 +51,43 @@ fn address(bytes: &[u8]) -> Option<String> {
 pub(super) fn fault(error: &CertificateError, host: &str, ca_written_as: &str) -> Fault {
     match error {
         CertificateError::ExpiredContext { not_after, .. } => Fault::new(
+            Code::CertificateExpired,
             format!("the certificate of {host} expired at {}", moment(*not_after)),
             "nobody renewed it; or the renewed one was not loaded by the server; or this machine's clock is wrong",
             "renew it, and let the server load it",
         ),
         CertificateError::NotValidYetContext { not_before, .. } => Fault::new(
+            Code::CertificateNotYetValid,
             format!("the certificate of {host} is not valid before {}", moment(*not_before)),
             "this machine's clock is slow, or the certificate was made for later",
             "set the clock, or use the certificate that is valid now",
         ),
         CertificateError::NotValidForNameContext { presented, .. } => Fault::new(
+            Code::CertificateForOthers,
             format!("the certificate is for {}, and not for {host}", plain(presented).join(", ")),
             "the address leads to another server, or names this one by a name that its certificate does not have",
             format!("the server by a name of its certificate, or a certificate with the name {host}"),
         ),
         CertificateError::UnknownIssuer => Fault::new(
+            Code::AuthorityUnknown,
             format!("nobody that is trusted here vouches for the certificate of {host}"),
             "it is self-signed or by a private authority; or the server does not send the intermediate certificate",
             format!("{ca_written_as}: the authority's certificate; or let the server send its whole chain"),
         ),
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => Fault::new(
+            Code::BadCertificate,
             format!("the certificate of {host} is an authority's own"),
             "it was made with CA:TRUE, as openssl does unless it is told not to",
             "a certificate with basicConstraints=CA:FALSE and a subjectAltName",
         ),
         other if format!("{other:?}").contains("UnsupportedCertVersion") => Fault::new(
+            Code::BadCertificate,
             format!("the certificate of {host} is of version 1, which has no names"),
             "it was made by `openssl x509 -req` without extensions",
             "a certificate with a subjectAltName (openssl: -copy_extensions copy, or -extfile)",
         ),
         other => Fault::new(
+            Code::BadCertificate,
             format!("the certificate of {host} is not good: {other}"),
             "it was not made for a server, or is damaged",
             format!(

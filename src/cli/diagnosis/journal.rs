@@ -8,7 +8,10 @@ use std::{
 use serde_json::{Value, json};
 
 use super::{Fault, Finding, quotation::harmless};
-use crate::cli::format::{Format, print};
+use crate::{
+    cli::format::{Format, print},
+    code::EXPLAINED_IN,
+};
 
 /// The most that is told of one thing, in characters.
 const LONGEST: usize = 400;
@@ -50,12 +53,14 @@ impl Journal {
                 self.checks.push(json!({ "check": name, "outcome": "ok", "found": found, "ms": ms }));
                 Some(value)
             }
-            Err(Fault { what, cause, fix }) => {
+            Err(Fault { code, what, cause, fix }) => {
                 let [what, cause, fix] = [what, cause, fix].map(|words| self.harmless(&words));
                 self.failed += 1;
-                self.line(&format!("FAIL  {name:<34} {what}\n      cause: {cause}\n      fix:   {fix}\n"));
+                self.line(&format!(
+                    "FAIL  {name:<34} {code} {what}\n      cause: {cause}\n      fix:   {fix}\n"
+                ));
                 self.checks.push(json!({
-                    "check": name, "outcome": "failed", "found": what, "cause": cause, "fix": fix, "ms": ms,
+                    "check": name, "outcome": "failed", "code": code.text(), "found": what, "cause": cause, "fix": fix, "ms": ms,
                 }));
                 None
             }
@@ -77,10 +82,11 @@ impl Journal {
         &self.checks
     }
 
-    /// How many passed, failed and were skipped.
+    /// How many passed, failed and were skipped; and where failures are explained.
     pub(in crate::cli) fn summary(&self) -> String {
         let skipped = self.checks.len() - self.passed - self.failed;
-        format!("{} passed, {} failed, {skipped} skipped", self.passed, self.failed)
+        let explained = if self.failed == 0 { String::new() } else { format!("; codes: {EXPLAINED_IN}") };
+        format!("{} passed, {} failed, {skipped} skipped{explained}", self.passed, self.failed)
     }
 
     fn line(&self, text: &str) {

@@ -9,19 +9,27 @@ mod quotation;
 
 pub(super) use http::{Answer, Site, excerpt, start_of};
 pub(super) use journal::Journal;
-pub(super) use network::{Place, speaks_tls};
+pub(super) use network::{Party, Place, speaks_tls};
+
+use crate::code::Code;
 
 /// Why a check fails, in words for whoever has to mend it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Fault {
+    pub(super) code: Code,
     pub(super) what: String,
     pub(super) cause: String,
     pub(super) fix: String,
 }
 
 impl Fault {
-    pub(super) fn new(what: impl Into<String>, cause: impl Into<String>, fix: impl Into<String>) -> Self {
-        Self { what: what.into(), cause: cause.into(), fix: fix.into() }
+    pub(super) fn new(
+        code: Code,
+        what: impl Into<String>,
+        cause: impl Into<String>,
+        fix: impl Into<String>,
+    ) -> Self {
+        Self { code, what: what.into(), cause: cause.into(), fix: fix.into() }
     }
 }
 

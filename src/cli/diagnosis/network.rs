@@ -14,14 +14,47 @@ use tokio_rustls::TlsConnector;
 use url::Url;
 
 use super::{Fault, Finding, Journal, certificate};
-use crate::tls::ClientConfig;
+use crate::{code::Code, tls::ClientConfig};
 
 /// Time for each step.
 const PATIENCE: Duration = Duration::from_secs(5);
 
+/// Whose server it is: each has its own code for not being found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::cli) enum Party {
+    Mlflow,
+    AuthService,
+    Redis,
+    Collector,
+    Gateway,
+}
+
+impl Party {
+    const fn name_unknown(self) -> Code {
+        match self {
+            Self::Mlflow => Code::MlflowNameUnknown,
+            Self::AuthService => Code::AuthNameUnknown,
+            Self::Redis => Code::RedisNameUnknown,
+            Self::Collector => Code::CollectorNameUnknown,
+            Self::Gateway => Code::GatewayNameUnknown,
+        }
+    }
+
+    const fn unreachable(self) -> Code {
+        match self {
+            Self::Mlflow => Code::MlflowUnreachable,
+            Self::AuthService => Code::AuthUnreachable,
+            Self::Redis => Code::RedisUnreachable,
+            Self::Collector => Code::CollectorUnreachable,
+            Self::Gateway => Code::GatewayUnreachable,
+        }
+    }
+}
+
 /// Where a server should be.
 #[derive(Debug, Clone)]
 pub(in crate::cli) struct Place {
+    pub(in crate::cli) party: Party,
     pub(in crate::cli) host: String,
     pub(in crate::cli) port: u16,
     /// How TLS is spoken to it, if it is.
@@ -36,11 +69,13 @@ pub(in crate::cli) struct Place {
 impl Place {
     /// Where a URL leads, spoken to over TLS if it is https.
     pub(in crate::cli) fn of(
+        party: Party,
         url: &Url,
         tls: Option<&ClientConfig>,
         [written_as, ca_written_as]: [&'static str; 2],
     ) -> Self {
         Self {
+            party,
             host: url.host_str().unwrap_or_default().to_owned(),
             port: url.port_or_known_default().unwrap_or(80),
             tls: tls.filter(|_| url.scheme() == "https").cloned(),
@@ -75,6 +110,7 @@ impl Place {
         let fault = |error: String| {
             let fix = format!("as {written_as} a name that `getent hosts {host}` finds on this machine");
             Fault::new(
+                self.party.name_unknown(),
                 format!("{host} does not resolve: {error}"),
                 "the name is misspelt, or the DNS that this machine asks does not know it",
                 fix,
@@ -86,6 +122,7 @@ impl Place {
         }
         if self.not_at.is_some_and(|bind| leads_to(&addresses, bind)) {
             return Err(Fault::new(
+                Code::Loop,
                 format!("{host}:{port} is this gateway's own address: every request would come back to it"),
                 "this is the public address, or another service's, or server.bind is",
                 format!("as {written_as} the address of the server itself, or another server.bind"),
@@ -109,18 +146,18 @@ impl Place {
         }
         let Self { port, written_as, .. } = self;
         outcome.map(|stream| (stream, format!("{tried} takes connections"))).map_err(|error| match error.kind() {
-            ErrorKind::ConnectionRefused => Fault::new(
+            ErrorKind::ConnectionRefused => Fault::new(self.party.unreachable(),
                 format!("nothing listens at {tried}"),
                 "the server is not running, or listens on another port or on its own loopback address only; a load \
                  balancer has no listener on this port",
                 format!("start it, or write the address at which it listens as {written_as}"),
             ),
-            ErrorKind::TimedOut => Fault::new(
+            ErrorKind::TimedOut => Fault::new(self.party.unreachable(),
                 format!("no connection to {tried} within {PATIENCE:?}"),
                 "a firewall, a security group or a missing route drops the packets",
                 format!("let this machine reach port {port} there"),
             ),
-            _ => Fault::new(
+            _ => Fault::new(self.party.unreachable(),
                 format!("no connection to {tried}: {error}"),
                 "there is no way from this machine to that network",
                 format!("another address as {written_as}, or a route to this one"),
@@ -132,6 +169,7 @@ impl Place {
         let Self { host, port, written_as, ca_written_as, .. } = self;
         let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|error| {
             Fault::new(
+                Code::BadValue,
                 format!("{host} is no name that a certificate can have: {error}"),
                 "the name has characters that host names do not have",
                 format!("a host name or an IP address as {written_as}"),
@@ -144,6 +182,7 @@ impl Place {
                     certificate::fault(wrong, host, ca_written_as)
                 }
                 _ => Fault::new(
+                    Code::NoTls,
                     format!("no TLS with {host}:{port}: {error}"),
                     "what listens there speaks no TLS, or another version of it; or it wants a certificate of ours",
                     format!(
@@ -152,6 +191,7 @@ impl Place {
                 ),
             }),
             Err(_) => Err(Fault::new(
+                Code::NoTls,
                 format!("no TLS with {host}:{port} within {PATIENCE:?}"),
                 "what listens there waits for something else than TLS",
                 format!(

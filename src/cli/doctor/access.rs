@@ -8,7 +8,10 @@ use super::{
     expectation::{are_experiments, expect, unexpected},
     made::Made,
 };
-use crate::cli::diagnosis::{Answer, Fault, Finding, Journal};
+use crate::{
+    cli::diagnosis::{Answer, Fault, Finding, Journal},
+    code::Code,
+};
 
 /// What nobody has.
 const WRONG_KEY: &str = "Bearer hokusai-gateway-doctor-this-is-no-key";
@@ -60,6 +63,7 @@ impl Patient {
             && answer.status.is_success()
         {
             return Err(Fault::new(
+                Code::PastTheGateway,
                 format!("let in: {}", answer.status.as_u16()),
                 "requests reach MLflow past the gateway, or the auth service accepts everything",
                 "the rule of this mount must lead to the gateway; `hokusai-gateway check --probe` asks the auth service",
@@ -73,6 +77,7 @@ impl Patient {
             Ok(((), format!("401 {reason}")))
         } else {
             Err(Fault::new(
+                Code::CredentialsChanged,
                 format!("a 401, but not the gateway's {reason}"),
                 "something before the gateway asks for credentials of its own",
                 "let requests without such credentials through to the gateway",
@@ -97,11 +102,13 @@ fn limits(answer: &Answer) -> Finding<u64> {
             Ok((*remaining, format!("{remaining} of {limit} requests left, whole again in {reset} s")))
         }
         Some(numbers) => Err(Fault::new(
+            Code::LimitsUntold,
             format!("the RateLimit headers make no sense: {numbers:?}"),
             "this request was not counted",
             "limits.mode = \"enforce\"",
         )),
         None => Err(Fault::new(
+            Code::LimitsUntold,
             "no RateLimit headers",
             "limits.mode is off, or something before the gateway takes headers away",
             "limits.mode = \"enforce\"",
@@ -113,6 +120,7 @@ fn limits(answer: &Answer) -> Finding<u64> {
 fn enough(left: Option<u64>) -> Finding {
     match left {
         Some(left) if left < NEEDED => Err(Fault::new(
+            Code::KeyLimitUsedUp,
             format!("{left} requests are left of the key's limit, and {NEEDED} may be needed"),
             "the limit is a small one, or was used up by others with this key",
             "a key of its own for this command, with a limit of a few hundred; or wait, as RateLimit-Reset says",

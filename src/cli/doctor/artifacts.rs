@@ -14,7 +14,10 @@ use super::{
     expectation::{expect, not_mlflows, unexpected},
     tracking::Run,
 };
-use crate::cli::diagnosis::{Answer, Fault, Finding, Journal};
+use crate::{
+    cli::diagnosis::{Answer, Fault, Finding, Journal},
+    code::Code,
+};
 
 /// The artifacts' own mount: MLflow's client asks for it on the bare host, whatever the path of its tracking URI.
 const STORE: &str = "/api/2.0/mlflow-artifacts/artifacts";
@@ -106,6 +109,7 @@ impl Patient {
             return Ok(((), "and listed no more".to_owned()));
         }
         Err(Fault::new(
+            Code::BodiesChanged,
             "it is still there",
             "something before the gateway answers deletions, or listings, by itself; or the store keeps what it was told \
              to delete",
@@ -185,6 +189,7 @@ fn rate(took: Duration) -> String {
 
 fn changed(sent: &str, came: &str) -> Fault {
     Fault::new(
+        Code::BodiesChanged,
         format!("what came back is not what was sent: sha256 {sent} became {came}"),
         "something on the way changes bodies: compression, a virus scanner, a cache with another object",
         "let the load balancer and everything before it pass bodies on as they are",

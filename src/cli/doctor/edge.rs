@@ -5,12 +5,15 @@ use std::net::{IpAddr, SocketAddr};
 use awc::{body, http::Method};
 
 use super::Patient;
-use crate::cli::diagnosis::{Fault, Finding, Journal, Place, Site, excerpt, start_of};
+use crate::{
+    cli::diagnosis::{Fault, Finding, Journal, Party, Place, Site, excerpt, start_of},
+    code::Code,
+};
 
 impl Patient {
     pub(super) async fn edge(&self, journal: &mut Journal) -> Option<()> {
         let is_https = self.url.scheme() == "https";
-        let place = Place::of(&self.url, self.tls.as_ref(), ["--url", "--ca"]);
+        let place = Place::of(Party::Gateway, &self.url, self.tls.as_ref(), ["--url", "--ca"]);
         let addresses = place.reach(journal, "").await?;
         if !is_https {
             journal.check("tls", in_the_clear(&addresses)).await;
@@ -34,6 +37,7 @@ impl Patient {
         let answer = site.ask(Method::GET, &target, &[], body::None::new()).await;
         let fault = |what: String| {
             Fault::new(
+                Code::PlainHttp,
                 what,
                 "the HTTP listener forwards to the gateway, or to something else, instead of redirecting",
                 "on port 80 nothing but a redirect to https, or no listener",
@@ -56,6 +60,7 @@ async fn in_the_clear(addresses: &[SocketAddr]) -> Finding {
         return Ok(((), "none; the address is a private one".to_owned()));
     }
     Err(Fault::new(
+        Code::PlainHttp,
         "http:// to a public address: keys and artifacts travel in the clear",
         "the gateway has no certificate, and no load balancer before it ends TLS; or --url says http",
         "https:// in --url; server.tls.cert, or a load balancer with an HTTPS listener",

@@ -9,7 +9,10 @@ use super::{
     Patient,
     expectation::{expect, unexpected},
 };
-use crate::cli::diagnosis::{Answer, Fault, Finding, Journal, Place, Site, excerpt, speaks_tls};
+use crate::{
+    cli::diagnosis::{Answer, Fault, Finding, Journal, Party, Place, Site, excerpt, speaks_tls},
+    code::Code,
+};
 
 /// How often the version is asked for: a rollout that is not over shows.
 const INSTANCES: usize = 10;
@@ -38,13 +41,19 @@ impl Patient {
             let addresses = self.url.socket_addrs(|| None).unwrap_or_default();
             if speaks_tls(&addresses, config).await {
                 let what = format!("what listens there speaks TLS: {error}");
-                return Err(Fault::new(what, "the address says http", "https:// in --url"));
+                return Err(Fault::new(
+                    Code::TlsExpected,
+                    what,
+                    "the address says http",
+                    "https:// in --url",
+                ));
             }
         }
         let answer = expect(answer, 200)?;
         match (answer.json()["status"].as_str(), answer.json()["version"].as_str()) {
             (Some("ok"), Some(version)) => Ok(((), format!("the gateway, version {version}"))),
             _ => Err(Fault::new(
+                Code::NotTheGateway,
                 format!("/health is not the gateway's: {}", excerpt(&answer)),
                 "a load balancer's default, or another service, answers in its place",
                 "a rule that leads all of this host to the gateway",
@@ -66,6 +75,7 @@ impl Patient {
         let json = answer.json();
         let (Some(sha), Some(config)) = (json["git_sha"].as_str(), json["config_hash"].as_str()) else {
             return Err(Fault::new(
+                Code::NotTheGateway,
                 format!("/version is not the gateway's: {}", excerpt(&answer)),
                 "a load balancer's default, or another service, answers in its place",
                 "a rule that leads all of this host to the gateway",
@@ -73,6 +83,7 @@ impl Patient {
         };
         match expected {
             Some(expected) if !versions.iter().all(|sha| sha.starts_with(expected)) => Err(Fault::new(
+                Code::OtherVersion,
                 format!(
                     "the running code is {}, expected {expected}",
                     Vec::from_iter(versions).join(" and ")
@@ -88,7 +99,10 @@ impl Patient {
         let answer = self.get("/health/mlflow").await;
         match &answer {
             Ok(unwell) if unwell.status.as_u16() == 503 && unwell.json()["checks"].is_object() => {
+                // The gateway knows which it is, unless it is older than its codes.
+                let code = unwell.json()["codes"][0].as_str().and_then(Code::from_text);
                 Err(Fault::new(
+                    code.unwrap_or(Code::MlflowUnreachable),
                     format!("the gateway cannot use MLflow: {}", unwell.json()["checks"]),
                     "MLflow is down, its address is wrong, or nothing lets the gateway through to it",
                     "`hokusai-gateway check --probe` beside the gateway tells why",
@@ -109,7 +123,7 @@ impl Patient {
     /// MLflow itself must not answer here: it knows no keys.
     pub(super) async fn direct(&self, journal: &mut Journal, url: &Url) {
         let asking = async {
-            let place = Place::of(url, None, ["--direct", "--ca"]);
+            let place = Place::of(Party::Mlflow, url, None, ["--direct", "--ca"]);
             let connected = match place.resolve().await {
                 Ok((addresses, _)) => place.connect(&addresses).await,
                 Err(fault) => Err(fault),
@@ -117,6 +131,7 @@ impl Patient {
             match connected {
                 Err(fault) => Ok(((), format!("not from here: {}", fault.what))),
                 Ok(_) => Err(Fault::new(
+                    Code::PastTheGateway,
                     format!(
                         "{url} takes connections from here, past the gateway: {}",
                         self.health_of(url).await

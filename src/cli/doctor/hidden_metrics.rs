@@ -3,7 +3,10 @@
 use awc::{body, http::Method};
 
 use super::{Patient, expectation::expect};
-use crate::cli::diagnosis::{Fault, Finding, Journal};
+use crate::{
+    cli::diagnosis::{Fault, Finding, Journal},
+    code::Code,
+};
 
 impl Patient {
     pub(super) async fn hidden_metrics(&self, journal: &mut Journal) {
@@ -21,6 +24,7 @@ impl Patient {
                     && is_prometheus(&answer.body)
                 {
                     return Err(Fault::new(
+                        Code::MetricsPublic,
                         format!("{target} gives Prometheus's text to {whom}"),
                         "something before the gateway leads the path to metrics.bind, or to another server's metrics",
                         "no rule for /metrics at the load balancer; as metrics.bind an address that only Prometheus reaches",

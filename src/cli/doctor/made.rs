@@ -5,7 +5,10 @@ use rand::distr::{Alphanumeric, SampleString as _};
 use serde_json::{Value, json};
 
 use super::{Patient, expectation::unexpected, tracking::Run};
-use crate::cli::diagnosis::{Answer, Fault, Finding, Journal};
+use crate::{
+    cli::diagnosis::{Answer, Fault, Finding, Journal},
+    code::Code,
+};
 
 /// Everything has one name, so that it can be found even where the answer to its making was lost.
 #[derive(Debug)]
@@ -70,6 +73,7 @@ impl Patient {
             return Ok(((), "what was made is gone (experiment and run until `mlflow gc`)".to_owned()));
         }
         Err(Fault::new(
+            Code::LeftBehind,
             format!("left behind: {}", left.join(", ")),
             "the deployment failed in between, or does not answer any more",
             "delete them by hand when it answers again: everything is called by this one name",
@@ -112,6 +116,6 @@ fn gone(answer: Result<Answer, String>) -> Result<(), Fault> {
 fn failure(answer: Result<Answer, String>, wanted: u16) -> Fault {
     match answer {
         Ok(answer) => unexpected(&answer, wanted),
-        Err(error) => Fault::new(error, "", ""),
+        Err(error) => Fault::new(Code::GatewaySilent, error, "", ""),
     }
 }

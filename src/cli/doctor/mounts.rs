@@ -4,7 +4,10 @@ use awc::{body, http::Method};
 use rand::distr::{Alphanumeric, SampleString as _};
 
 use super::{Patient, expectation::unexpected};
-use crate::cli::diagnosis::{Answer, Fault, Finding, Journal, excerpt};
+use crate::{
+    cli::diagnosis::{Answer, Fault, Finding, Journal, excerpt},
+    code::Code,
+};
 
 /// Each mount, and a request below it that wants a key.
 const MOUNTS: [(&str, Method, &str); 10] = [
@@ -41,12 +44,14 @@ impl Patient {
             }
             Ok(answer) if answer.is_the_gateways() => Err(unexpected(&answer, 401)),
             Ok(answer) if answer.status.is_success() => Err(Fault::new(
+                Code::PastTheGateway,
                 format!("answered without a key, and not by the gateway: {}", excerpt(&answer)),
                 "a rule leads this mount to MLflow itself, past the gateway, or to another service",
                 format!("a rule that leads {mount}/* to the gateway, before every other that it fits"),
             )),
             Ok(answer) => Err(self.shadowed(mount, method, &answer).await),
             Err(error) => Err(Fault::new(
+                Code::GatewaySilent,
                 format!("{target} is not answered: {error}"),
                 "what it is led to is down, or closes the connection",
                 format!("a rule that leads {mount}/* to the gateway"),
@@ -62,9 +67,12 @@ impl Patient {
                 Ok(((), "the gateway's own, without a key".to_owned()))
             }
             Ok(answer) => Err(unexpected(&answer, 200)),
-            Err(error) => {
-                Err(Fault::new(format!("no answer: {error}"), "as for the mount", "as for the mount"))
-            }
+            Err(error) => Err(Fault::new(
+                Code::GatewaySilent,
+                format!("no answer: {error}"),
+                "as for the mount",
+                "as for the mount",
+            )),
         }
     }
 
@@ -80,6 +88,7 @@ impl Patient {
             }
             if pattern == "*" {
                 return Fault::new(
+                    Code::NotTheGateway,
                     what,
                     "no rule leads it to the gateway: the load balancer's default answers, or another service for the \
                      whole host",
@@ -87,6 +96,7 @@ impl Patient {
                 );
             }
             return Fault::new(
+                Code::Shadowed,
                 what,
                 format!(
                     "a rule for `{pattern}` takes it: it comes before the rule that leads to the gateway"
@@ -95,7 +105,7 @@ impl Patient {
             );
         }
         let fix = format!("a rule that leads {mount}/* to the gateway, before every other that it fits");
-        Fault::new(what, "a rule for this very path leads to another service", fix)
+        Fault::new(Code::Shadowed, what, "a rule for this very path leads to another service", fix)
     }
 }
 

@@ -12,6 +12,7 @@ use super::{
 };
 use crate::{
     cli::diagnosis::{Answer, Fault, Finding, Journal},
+    code::Code,
     http_client::host_of,
 };
 
@@ -88,6 +89,7 @@ impl Patient {
         let uri = text_at(&created, "/run/info/artifact_uri")?;
         if let Some(host) = authority_of(&uri).filter(|host| *host != host_of(&self.url)) {
             return Err(Fault::new(
+                Code::ArtifactsElsewhere,
                 format!("the run's artifacts are at {uri}: clients would ask {host} for them"),
                 "MLflow was started with a --default-artifact-root of its own",
                 "mlflow server --serve-artifacts --artifacts-destination s3://…, without --default-artifact-root",
@@ -95,6 +97,7 @@ impl Patient {
         }
         let Some(path) = store_path(&uri) else {
             return Err(Fault::new(
+                Code::ArtifactsElsewhere,
                 format!("the run's artifacts are at {uri}, past the gateway"),
                 "MLflow was started with --no-serve-artifacts or a --default-artifact-root of its own, so clients go \
                  to the store themselves, with credentials that they do not have",

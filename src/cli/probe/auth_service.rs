@@ -5,9 +5,10 @@ use actix_web::http::uri::PathAndQuery;
 use crate::{
     auth::{Answer, AuthError, Named, ServiceFault, ServiceVerifier},
     cli::{
-        diagnosis::{Fault, Finding, Journal, Place, start_of},
+        diagnosis::{Fault, Finding, Journal, Party, Place, start_of},
         key::VARIABLE,
     },
+    code::Code,
     http_client::Tls,
     settings::AuthService,
 };
@@ -26,7 +27,7 @@ pub(super) async fn probe(
     journal: &mut Journal,
 ) {
     let written_as = ["auth.service.url", "auth.service.tls.ca"];
-    if Place::of(&service.url, tls, written_as).reach(journal, "auth").await.is_none() {
+    if Place::of(Party::AuthService, &service.url, tls, written_as).reach(journal, "auth").await.is_none() {
         journal.skip("auth.http", "it cannot be reached");
         return;
     }
@@ -48,6 +49,7 @@ async fn refuses_no_key(service: &AuthService, tls: Option<&Tls>) -> Finding {
         Ok(_)
         | Err(AuthError::Unavailable(ServiceFault::OtherService { .. } | ServiceFault::Unreadable { .. })) => {
             return Err(Fault::new(
+                Code::AuthAcceptsAnything,
                 format!("{} accepts what is no key", service.url),
                 "it does not look at the key, or another service answers there",
                 "the right auth.service.url; until then nobody may be let in by this one",
@@ -59,6 +61,7 @@ async fn refuses_no_key(service: &AuthService, tls: Option<&Tls>) -> Finding {
     };
     if is_a_strangers {
         return Err(Fault::new(
+            Code::NotAuthService,
             format!("{} says {status}, and not what was agreed: {}", service.url, start_of(&answer.body)),
             "no auth service answers at this address and path: something else does, and every key would be refused",
             BASE,
@@ -97,6 +100,7 @@ async fn knows(service: &AuthService, tls: Option<&Tls>, key: &str) -> Finding {
             if service.service_id != USUAL_ID && verifier.verify(key, None, verifier.deadline()).await.is_ok()
             {
                 return Err(Fault::new(
+                    Code::ServiceIdDiffers,
                     format!(
                         "the key is refused for the service `{}`, and good for `{USUAL_ID}`",
                         service.service_id
@@ -106,13 +110,19 @@ async fn knows(service: &AuthService, tls: Option<&Tls>, key: &str) -> Finding {
                 ));
             }
             Err(Fault::new(
+                Code::KeyRejected,
                 format!("the key is refused for the service `{}`", service.service_id),
                 "it is unknown, expired or revoked; or it was made for a service of another id",
                 "a key that is good; or as auth.service.service_id the id that the key was made for",
             ))
         }
         Err(AuthError::Unavailable(fault)) => Err(outage(service, &fault)),
-        Err(error) => Err(Fault::new(error.to_string(), "this command asked too often", "wait a minute")),
+        Err(error) => Err(Fault::new(
+            Code::AuthBusy,
+            error.to_string(),
+            "this command asked too often",
+            "wait a minute",
+        )),
     }
 }
 
@@ -159,5 +169,5 @@ fn outage(service: &AuthService, fault: &ServiceFault) -> Fault {
             "https:// in auth.service.url if it speaks TLS".to_owned(),
         ),
     };
-    Fault::new(format!("{url} gives no verdict: {fault}"), cause, fix)
+    Fault::new(fault.code(), format!("{url} gives no verdict: {fault}"), cause, fix)
 }

@@ -7,7 +7,8 @@ use tokio::time::timeout;
 use url::Url;
 
 use crate::{
-    cli::diagnosis::{Answer, Fault, Finding, Journal, Place, excerpt, speaks_tls, start_of},
+    cli::diagnosis::{Answer, Fault, Finding, Journal, Party, Place, excerpt, speaks_tls, start_of},
+    code::Code,
     http_client::host_of,
     proxy::Proxy,
     resources::Resources,
@@ -29,7 +30,10 @@ pub(super) async fn probe(settings: &Settings, resources: &Resources, journal: &
         let has_artifacts = upstreams.artifacts.iter().any(|artifacts| Arc::ptr_eq(artifacts, upstream));
         let written_as = [if has_api { "mlflow.url" } else { "mlflow.artifacts_url" }, "mlflow.tls.ca"];
         let not_at = Some(settings.server.bind);
-        let place = Place { not_at, ..Place::of(&upstream.url, resources.mlflow_tls.as_ref(), written_as) };
+        let place = Place {
+            not_at,
+            ..Place::of(Party::Mlflow, &upstream.url, resources.mlflow_tls.as_ref(), written_as)
+        };
         let server = Server { settings, proxy: &proxy, upstream, place };
         server.probe(journal, has_api, has_artifacts).await;
     }
@@ -84,6 +88,7 @@ impl Server<'_> {
                 let mut fixed = url.clone();
                 let _ = fixed.set_scheme("https");
                 return Err(Fault::new(
+                    Code::TlsExpected,
                     format!("what listens at {url} speaks TLS"),
                     "the address says http",
                     format!("{written_as} = \"{fixed}\""),
@@ -92,6 +97,7 @@ impl Server<'_> {
         }
         let answer = answer.map_err(|error| {
             Fault::new(
+                Code::MlflowSilent,
                 format!("{url} takes connections and gives no HTTP answer: {error}"),
                 "it hangs, it is something else than MLflow, or it is about to start",
                 "look at MLflow's own log",
@@ -100,6 +106,7 @@ impl Server<'_> {
         match answer.status {
             StatusCode::LOOP_DETECTED => Err(leads_back(url, written_as)),
             StatusCode::BAD_REQUEST if answer.text().contains("SSL certificate was sent") => Err(Fault::new(
+                Code::ClientCertificateWanted,
                 format!("{url} wants to be shown a certificate: {}", excerpt(&answer)),
                 "what stands there lets in only clients with a certificate that it knows",
                 "mlflow.tls.cert and mlflow.tls.key",
@@ -108,6 +115,7 @@ impl Server<'_> {
                 let location =
                     answer.headers.get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
                 Err(Fault::new(
+                    Code::MlflowRedirects,
                     format!("{url} redirects ({}) to {}", status.as_u16(), start_of(location.as_bytes())),
                     "a load balancer that turns http into https or one name into another stands there; a redirected \
                      upload would lose its body",
@@ -126,6 +134,7 @@ impl Server<'_> {
                 Ok(((), format!("{} after {:?}, MLflow {version}", answer.status.as_u16(), answer.took)))
             }
             _ => Err(Fault::new(
+                Code::MlflowUnwell,
                 format!("{url} answered its /health with {}", excerpt(&answer)),
                 "something stands before MLflow and answers in its place, or MLflow is broken",
                 format!("MLflow's own address as {written_as}; and look at MLflow's own log"),
@@ -179,6 +188,7 @@ impl Server<'_> {
                 format!("mlflow.static_prefix = \"{prefix}\"")
             };
             return Err(Fault::new(
+                Code::ApiNotFound,
                 format!("MLflow's API does not answer under {configured}, but under {}", roots.join(", ")),
                 "MLflow was started with another --static-prefix, or what stands before it lets only this one through",
                 format!("mlflow.rest = \"{}\" and {prefix} (for {root})", &rest[1..]),
@@ -188,11 +198,12 @@ impl Server<'_> {
         Err(match answer {
             Some(Ok(answer)) => self.refusal(&configured, &answer),
             Some(Err(error)) => Fault::new(
+                Code::MlflowSlow,
                 format!("{configured} gave no answer: {error}"),
                 "MLflow answers /health and hangs where its database is needed",
                 "look at MLflow's own log, and at its database",
             ),
-            None => Fault::new("nothing was asked", "a defect", "report it"),
+            None => Fault::new(Code::Defect, "nothing was asked", "a defect", "report it"),
         })
     }
 
@@ -206,6 +217,7 @@ impl Server<'_> {
             _ if answer.is_the_gateways() => leads_back(&self.upstream.url, self.place.written_as),
             StatusCode::FORBIDDEN if text.contains("host header") || text.contains("rebinding") => {
                 Fault::new(
+                    Code::HostRefused,
                     format!("MLflow refuses the Host `{host}` ({what})"),
                     "its --allowed-hosts does not have the name that the gateway sends",
                     format!(
@@ -214,11 +226,13 @@ impl Server<'_> {
                 )
             }
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Fault::new(
+                Code::MlflowWantsCredentials,
                 format!("MLflow refuses the gateway ({what})"),
                 "MLflow, or what stands before it, wants credentials of its own, and mlflow.auth has none or wrong ones",
                 "mlflow.auth = \"basic\" with mlflow.username and mlflow.password_file, or \"bearer\" with mlflow.token_file",
             ),
             _ => Fault::new(
+                Code::ApiNotFound,
                 format!("{root} answered {what}"),
                 "there is no MLflow at this address, or under another --static-prefix; a load balancer answers for what \
                  it has no rule for",
@@ -236,11 +250,17 @@ impl Server<'_> {
         let fix = "mlflow server --serve-artifacts --artifacts-destination s3://… (or a path)";
         let answer = self.ask(&target).await.map_err(|error| {
             let cause = "its artifact store does not answer: no network, or no credentials for it";
-            Fault::new(format!("artifacts cannot be listed: {error}"), cause, "look at MLflow's own log")
+            Fault::new(
+                Code::ArtifactsUnavailable,
+                format!("artifacts cannot be listed: {error}"),
+                cause,
+                "look at MLflow's own log",
+            )
         })?;
         match answer.status {
             StatusCode::OK => Ok(((), format!("its artifacts can be listed ({:?})", answer.took))),
             _ => Err(Fault::new(
+                Code::ArtifactsUnavailable,
                 format!("artifacts cannot be listed: {}", excerpt(&answer)),
                 "MLflow was started with --no-serve-artifacts, so that clients would go to the store themselves; or it \
                  may not read the store",
@@ -252,6 +272,7 @@ impl Server<'_> {
 
 fn leads_back(url: &Url, written_as: &str) -> Fault {
     Fault::new(
+        Code::Loop,
         format!("{url} leads back to a gateway"),
         "this is the public address, which a load balancer or DNS leads to a gateway",
         format!("as {written_as} the address of MLflow itself, which only the gateway knows"),

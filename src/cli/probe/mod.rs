@@ -6,7 +6,7 @@ mod redis;
 
 use super::{
     Loaded,
-    diagnosis::{Journal, Place},
+    diagnosis::{Journal, Party, Place},
 };
 use crate::settings::AuthMode;
 
@@ -22,6 +22,8 @@ pub(super) async fn run(loaded: &Loaded, key: Option<String>, journal: &mut Jour
     }
     if let Some(endpoint) = &settings.telemetry.otlp_endpoint {
         let written_as = ["telemetry.otlp_endpoint", "SSL_CERT_FILE"];
-        Place::of(endpoint, resources.otlp_tls.as_ref(), written_as).reach(journal, "collector").await;
+        Place::of(Party::Collector, endpoint, resources.otlp_tls.as_ref(), written_as)
+            .reach(journal, "collector")
+            .await;
     }
 }

@@ -1,0 +1,18 @@
+"""Faults, set up for real, one function each: docs/TROUBLESHOOTING.md names them beside the code that must name them.
+
+A function gets a `Place` and returns what is to name the fault: a `Report` of `check` or `doctor`, or a function that
+returns the codes that were told so far, which is asked until the code is among them. A new fault is a function in the
+file of its letter, and its name in the document.
+"""
+
+import inspect
+
+from . import audit, auth_service, edge, files, keys, logs, mlflow, process, redis, settings, tls
+
+ROOMS = [settings, files, mlflow, auth_service, redis, keys, tls, edge, process, audit, logs]
+FAULTS = {
+    name: function
+    for room in ROOMS
+    for name, function in inspect.getmembers(room, inspect.isfunction)
+    if function.__module__ == room.__name__ and not name.startswith("_")
+}

@@ -1,0 +1,47 @@
+"""HG-K…: keys."""
+
+import requests
+from test_tls import eventually
+
+from .place import SEARCH
+
+
+def a_key_that_is_none(place):
+    return place.doctor(place.stack.url, key="not-a-good-key")
+
+
+def a_key_that_may_only_read(place):
+    key = place.stack.create_key("--user", "reader", "--test", "--scope=mlflow:read")
+    search = lambda: requests.get(place.stack.url + SEARCH, headers={"X-API-Key": key}, timeout=30)  # noqa: E731
+    eventually(lambda: search().status_code == 200)
+    return place.doctor(place.stack.url, key=key)
+
+
+def a_key_with_a_small_limit(place):
+    place.serve(HOKUSAI__LIMITS__PER_HOUR="60")
+    return place.doctor(place.own.url)
+
+
+def a_key_file_that_cannot_be_read_as_one(place):
+    (place.folder / "keys.toml").write_text("[[keys]]\nid = 7\n")
+    return place.check(HOKUSAI__AUTH__KEY_FILE__PATH=str(place.folder / "keys.toml"))
+
+
+def a_key_file_without_keys(place):
+    (place.folder / "keys.toml").touch()
+    return place.check(HOKUSAI__AUTH__KEY_FILE__PATH=str(place.folder / "keys.toml"))
+
+
+def a_key_file_of_revoked_keys(place):
+    file = ("--file", str(place.folder / "keys.toml"))
+    place.own.create_key("--user", "ada", "--test")
+    [key] = place.run("keys", *file, "list").said
+    assert place.run("keys", *file, "revoke", key["id"]).code == 0
+    return place.check(HOKUSAI__AUTH__KEY_FILE__PATH=file[1])
+
+
+def a_key_file_that_becomes_unreadable(place):
+    place.own.create_key("--user", "ada", "--test")
+    place.serve(HOKUSAI__AUTH__KEY_FILE__PATH=str(place.own.key_file))
+    place.own.key_file.write_text("[[keys]]\nid = 7\n")
+    return place.logged

@@ -1,0 +1,41 @@
+"""HG-P…: the process."""
+
+import signal
+import socket
+
+
+def a_port_that_is_taken(place):
+    taken = socket.create_server(("127.0.0.1", 0))
+    place.ends.append(taken.close)
+    place.serve(HOKUSAI__SERVER__BIND=f"127.0.0.1:{taken.getsockname()[1]}", fails="yes")
+    assert place.gateway.wait(30) == 1
+    return place.logged
+
+
+def more_connections_than_files(place):
+    return place.check(HOKUSAI__SERVER__MAX_CONNECTIONS="1000000000")
+
+
+def a_gateway_that_is_stopping(place):
+    place.serve(HOKUSAI__SERVER__SETTLE_TIME="1h")
+    place.signal(signal.SIGTERM)
+    # A second one ends the settle time.
+    place.ends.append(lambda: place.signal(signal.SIGTERM))
+    return lambda: place.ready() & place.logged()
+
+
+def _reload(place, before: str, after: str):
+    config = place.folder / "gateway.toml"
+    config.write_text(before)
+    place.serve(config=str(config))
+    config.write_text(after)
+    place.signal(signal.SIGHUP)
+    return place.logged
+
+
+def a_reload_of_settings_that_are_wrong(place):
+    return _reload(place, "", "[limits]\nper_hour = 0\n")
+
+
+def a_reload_that_needs_a_restart(place):
+    return _reload(place, "", "[server]\nworkers = 7\n")

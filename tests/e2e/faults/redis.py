@@ -1,0 +1,107 @@
+"""HG-R…: Redis."""
+
+import socket
+import subprocess
+import threading
+import time
+
+from stack import free_port
+from test_tls import eventually
+from test_what_broke import good_for
+
+from .place import NOBODY
+
+
+def _at(place, port: int, userinfo: str = ""):
+    return place.probe(REDIS_URL=f"redis://{userinfo}127.0.0.1:{port}")
+
+
+def _late(place, port: int, seconds: float) -> int:
+    """Another address of what listens at `port`: each piece arrives later by so much."""
+    late = socket.create_server(("127.0.0.1", 0))
+    place.ends.append(late.close)
+
+    def carry(source, sink):
+        try:
+            while piece := source.recv(65536):
+                time.sleep(seconds)
+                sink.sendall(piece)
+        except OSError:
+            pass
+
+    def take():
+        try:
+            while True:
+                client, _ = late.accept()
+                server = socket.create_connection(("127.0.0.1", port))
+                for pair in ((client, server), (server, client)):
+                    threading.Thread(target=carry, args=pair, daemon=True).start()
+        except OSError:
+            pass
+
+    threading.Thread(target=take, daemon=True).start()
+    return late.getsockname()[1]
+
+
+def a_name_of_redis_that_nobody_knows(place):
+    return place.probe(REDIS_URL=f"redis://{NOBODY}")
+
+
+def a_redis_that_is_not_running(place):
+    return _at(place, free_port())
+
+
+def a_redis_that_is_far_away(place):
+    return _at(place, _late(place, place.redis(), 0.06))
+
+
+def a_redis_that_wants_a_password(place):
+    return _at(place, place.redis("--requirepass", "obviously-a-password"))
+
+
+def a_redis_that_lets_the_user_do_too_little(place):
+    port = place.redis()
+    rules = ["~hokusai:*", "resetchannels", "+@all"]
+    command = ["redis-cli", "-p", str(port), "acl", "setuser", "gateway", "on", ">obviously", *rules]
+    subprocess.run(command, check=True, capture_output=True)
+    return _at(place, port, "gateway:obviously@")
+
+
+def a_redis_that_is_a_replica(place):
+    master = place.redis()
+    return _at(place, place.redis("--replicaof", f"127.0.0.1 {master}"))
+
+
+def a_redis_that_is_full(place):
+    return _at(place, place.redis("--maxmemory", "1", "--maxmemory-policy", "noeviction"))
+
+
+def a_sentinel_that_knows_no_such_master(place):
+    master, port = place.redis(), free_port()
+    config = place.folder / "sentinel.conf"
+    config.write_text(f"port {port}\ndir {place.folder}\nsentinel monitor themaster 127.0.0.1 {master} 1\n")
+    process = place.own.start("sentinel", ["redis-server", str(config), "--sentinel"], {})
+    place.own.wait_for_port(process, "sentinel", "127.0.0.1", port)
+    return place.probe(REDIS_URL=f"redis+sentinel://127.0.0.1:{port}/another")
+
+
+def something_else_in_the_place_of_redis(place):
+    return _at(place, int(place.nginx("return 200;").rsplit(":", 1)[1]))
+
+
+def revocations_that_nobody_tells(place):
+    service = place.auth_service(good_for("platform"))
+    place.serve(HOKUSAI_AUTH_SERVICE_URL=service, REDIS_URL=f"redis://127.0.0.1:{free_port()}")
+    return place.logged
+
+
+def a_revocation_that_reaches_nobody(place):
+    valid = [True]
+    service = place.auth_service(lambda *_: (200, {"is_valid": valid[0], "key_id": "k-1", "user_id": "ada"}))
+    url = f"redis://127.0.0.1:{place.redis()}"
+    place.serve(HOKUSAI_AUTH_SERVICE_URL=service, REDIS_URL=url, HOKUSAI__AUTH__CACHE__TTL="100ms")
+    assert place.get(key="good-key").status_code == 200
+    place.own.halt(place.redis_process)
+    valid[0] = False
+    eventually(lambda: place.get(key="good-key").status_code == 401)
+    return place.logged

@@ -1,0 +1,68 @@
+"""HG-T…: TLS and certificates."""
+
+import subprocess
+
+
+def _trusting(place, url: str):
+    return place.probe(MLFLOW_SERVER_URL=url, HOKUSAI__MLFLOW__TLS__CA=str(place.authority.certificate))
+
+
+def a_certificate_that_has_expired(place):
+    return _trusting(place, place.nginx_over_tls(days=-3))
+
+
+def a_certificate_of_the_future(place):
+    return _trusting(place, place.nginx_over_tls(days=90))
+
+
+def a_certificate_for_another_name(place):
+    return _trusting(place, place.nginx_over_tls("DNS:mlflow.example.com"))
+
+
+def a_certificate_of_nobody_known(place):
+    return place.probe(MLFLOW_SERVER_URL=place.nginx_over_tls())
+
+
+def a_certificate_of_an_authority(place):
+    certificate, key = place.folder / "own.pem", place.folder / "own-key.pem"
+    command = ["openssl", "req", "-x509", "-nodes", "-newkey", "rsa:2048", "-days", "2", "-subj", "/CN=127.0.0.1"]
+    command += ["-addext", "subjectAltName=IP:127.0.0.1", "-keyout", str(key), "-out", str(certificate)]
+    subprocess.run(command, check=True, capture_output=True)
+    inside = f"ssl_certificate {certificate}; ssl_certificate_key {key}; return 200 OK;"
+    url = place.nginx(inside, "127.0.0.1:{port} ssl")
+    return place.probe(MLFLOW_SERVER_URL=url, HOKUSAI__MLFLOW__TLS__CA=str(certificate))
+
+
+def a_server_without_tls(place):
+    return place.probe(MLFLOW_SERVER_URL=place.stack.mlflow_url.replace("http://", "https://"))
+
+
+def a_server_with_tls(place):
+    return place.probe(MLFLOW_SERVER_URL=place.nginx_over_tls().replace("https://", "http://"))
+
+
+def a_server_that_wants_a_certificate(place):
+    wants = f"ssl_verify_client on; ssl_client_certificate {place.authority.certificate};"
+    certificate, key = place.authority.issue("IP:127.0.0.1")
+    inside = f"ssl_certificate {certificate}; ssl_certificate_key {key}; {wants} location / {{ root /none; }}"
+    return _trusting(place, place.nginx(inside, "127.0.0.1:{port} ssl"))
+
+
+def a_certificate_that_is_none(place):
+    certificate, key = place.authority.issue("IP:127.0.0.1")
+    certificate.write_text("no certificate\n")
+    return place.check(HOKUSAI__SERVER__TLS__CERT=str(certificate), HOKUSAI__SERVER__TLS__KEY=str(key))
+
+
+def a_renewed_certificate_that_is_none(place):
+    certificate, key = place.authority.issue("IP:127.0.0.1")
+    place.serve(HOKUSAI__SERVER__TLS__CERT=str(certificate), HOKUSAI__SERVER__TLS__KEY=str(key))
+    certificate.write_text("no certificate\n")
+    return place.logged
+
+
+def a_machine_without_authorities(place):
+    (place.folder / "none").mkdir()
+    (place.folder / "none.pem").touch()
+    nowhere = {"SSL_CERT_FILE": str(place.folder / "none.pem"), "SSL_CERT_DIR": str(place.folder / "none")}
+    return place.check(MLFLOW_SERVER_URL="https://mlflow.example.com", **nowhere)
