@@ -1,50 +1,97 @@
 //! Who the client is: the peer of the connection, or what trusted proxies say it is.
+//!
+//! Each proxy appends what it saw to what it was sent, so an account of the way is read from the right, and only while the address
+//! that appended an entry is trusted. What is left of the first one that is not is the client's own claim. One header is
+//! believed ([`ForwardedHeader`]) and the other is nobody's: a proxy that sets one passes the other on as the client sent it.
+
+mod forwarded;
+mod node;
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use actix_web::http::header::{HeaderMap, HeaderName};
+use actix_web::http::header::{FORWARDED, HeaderMap, HeaderName};
 use ipnet::IpNet;
 
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+use crate::settings::ForwardedHeader;
 
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
 /// What is known of who sent a request.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Client {
     pub ip: Option<IpAddr>,
     /// Over TLS.
     pub secure: bool,
 }
 
-/// Whether a trusted proxy says that the client came to it over TLS.
-pub fn came_over_https(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> bool {
-    let peer = peer.to_canonical();
-    trusted.iter().any(|network| network.contains(&peer))
-        && headers.get(X_FORWARDED_PROTO).is_some_and(|value| value == "https")
+/// The proxies that are believed, and by which header.
+#[derive(Debug, Clone, Copy)]
+pub struct Proxies<'a> {
+    pub trusted: &'a [IpNet],
+    pub header: ForwardedHeader,
 }
 
-/// The address of the client.
-///
-/// `X-Forwarded-For` is read from the right, and only while the address that added an entry is trusted; what is
-/// left of the first address that is not trusted is the client's own claim.
-pub fn resolve(peer: IpAddr, headers: &HeaderMap, trusted: &[IpNet]) -> IpAddr {
-    let is_trusted = |address: &IpAddr| trusted.iter().any(|network| network.contains(address));
-    let mut client = peer.to_canonical();
-    if !is_trusted(&client) {
-        return client;
+impl Proxies<'_> {
+    fn trust(self, address: IpAddr) -> bool {
+        self.trusted.iter().any(|network| network.contains(&address))
     }
-    // A line that is no text is an entry that is no address: the walk ends there.
-    let values: Vec<&str> =
-        headers.get_all(X_FORWARDED_FOR).map(|value| value.to_str().unwrap_or_default()).collect();
-    for entry in values.iter().rev().flat_map(|value| value.rsplit(',')) {
-        let Ok(address) = entry.trim().parse::<IpAddr>() else { break };
-        client = address.to_canonical();
-        if !is_trusted(&client) {
-            break;
+
+    /// Who sent a request that came from `peer`, over TLS or not.
+    pub fn client(self, peer: IpAddr, over_tls: bool, headers: &HeaderMap) -> Client {
+        let peer = peer.to_canonical();
+        if !self.trust(peer) {
+            return Client { ip: Some(peer), secure: over_tls };
         }
+        let (ip, over_https) = match self.header {
+            ForwardedHeader::XForwardedFor => self.by_x_forwarded(peer, headers),
+            ForwardedHeader::Forwarded => self.by_forwarded(peer, headers),
+        };
+        Client { ip: Some(ip), secure: over_tls || over_https }
     }
-    client
+
+    fn by_x_forwarded(self, peer: IpAddr, headers: &HeaderMap) -> (IpAddr, bool) {
+        let (mut client, mut hops) = (peer, 0);
+        for entry in lines(headers, &X_FORWARDED_FOR).flat_map(|line| line.rsplit(',')) {
+            hops += 1;
+            let Some(address) = node::address(entry) else { break };
+            client = address;
+            if !self.trust(client) {
+                break;
+            }
+        }
+        // The entry that was appended with the client's address; or of fewer the first, for many proxies write one anew.
+        let schemes = lines(headers, &X_FORWARDED_PROTO).flat_map(|line| line.rsplit(','));
+        let scheme = schemes.take(hops.max(1)).last();
+        (client, scheme.is_some_and(is_https))
+    }
+
+    fn by_forwarded(self, peer: IpAddr, headers: &HeaderMap) -> (IpAddr, bool) {
+        let (mut client, mut over_https) = (peer, false);
+        for hop in lines(headers, &FORWARDED).flat_map(forwarded::hops_from_right) {
+            let Some(hop) = hop else { break };
+            over_https = hop.proto.is_some_and(is_https);
+            let Some(address) = hop.node.and_then(node::address) else { break };
+            client = address;
+            if !self.trust(client) {
+                break;
+            }
+        }
+        (client, over_https)
+    }
+}
+
+/// What stands for a line that is no text: it has no address, no scheme and no pair, and ends the walk.
+const UNREADABLE: &str = "?";
+
+/// The lines of a header, the last one first.
+fn lines<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> + use<'a> {
+    let lines: Vec<&str> = headers.get_all(name).map(|line| line.to_str().unwrap_or(UNREADABLE)).collect();
+    lines.into_iter().rev()
+}
+
+fn is_https(scheme: &str) -> bool {
+    scheme.trim().eq_ignore_ascii_case("https")
 }
 
 /// Whom an address belongs to: in IPv6 a single customer has at least a /64.
@@ -56,38 +103,4 @@ pub fn household(address: IpAddr) -> IpAddr {
 }
 
 #[cfg(test)]
-mod tests {
-    use actix_web::http::header::HeaderValue;
-
-    use super::*;
-
-    fn resolved(peer: &str, forwarded: &[&str], trusted: &[&str]) -> String {
-        let mut headers = HeaderMap::new();
-        for value in forwarded {
-            headers.append(X_FORWARDED_FOR, HeaderValue::from_bytes(value.as_bytes()).unwrap());
-        }
-        let trusted: Vec<IpNet> = trusted.iter().map(|network| network.parse().unwrap()).collect();
-        resolve(peer.parse().unwrap(), &headers, &trusted).to_string()
-    }
-
-    #[test]
-    fn only_what_trusted_proxies_say_is_believed() {
-        let lb = "10.0.0.0/8";
-        for (peer, forwarded, trusted, client) in [
-            ("198.51.100.7", &["203.0.113.1"][..], &[lb][..], "198.51.100.7"),
-            ("198.51.100.7", &["203.0.113.1"], &[], "198.51.100.7"),
-            ("10.1.1.1", &["203.0.113.1"], &[lb], "203.0.113.1"),
-            ("10.1.1.1", &["192.0.2.66, 203.0.113.1"], &[lb], "203.0.113.1"),
-            ("10.1.1.1", &["192.0.2.66", "203.0.113.1, 10.2.2.2"], &[lb], "203.0.113.1"),
-            ("10.1.1.1", &["203.0.113.1, junk"], &[lb], "10.1.1.1"),
-            ("10.1.1.1", &["\u{ff}, 203.0.113.1"], &[lb], "10.1.1.1"),
-            ("10.1.1.1", &["127.0.0.1", "\u{ff}, 203.0.113.1"], &[lb], "10.1.1.1"),
-            ("10.1.1.1", &[], &[lb], "10.1.1.1"),
-            ("::ffff:10.1.1.1", &["203.0.113.1"], &[lb], "203.0.113.1"),
-            ("10.1.1.1", &["10.3.3.3"], &[lb], "10.3.3.3"),
-            ("10.1.1.1", &["2001:db8::1"], &[lb], "2001:db8::1"),
-        ] {
-            assert_eq!(resolved(peer, forwarded, trusted), client, "{peer} {forwarded:?}");
-        }
-    }
-}
+mod tests;

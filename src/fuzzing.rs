@@ -13,7 +13,8 @@ use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode
 
 use crate::{
     auth::{Principal, Workspace},
-    credentials, head, policy,
+    credentials::{self, Credential},
+    head, policy,
     routing::{ArtifactPath, Base, Route, Routes},
     settings::Settings,
 };
@@ -118,14 +119,18 @@ fn route(method: Method, uri: Uri) -> Option<Route> {
     routes.resolve(head::inspect(&head).ok()?).ok()
 }
 
-/// A credential is one key of visible ASCII, and its Debug output does not show it.
+/// A credential is one key of visible ASCII, the same whatever white space is around it, and its Debug output does not show it.
 pub fn credential(bytes: &[u8]) {
-    let Ok(value) = HeaderValue::from_bytes(bytes) else { return };
-    let mut headers = HeaderMap::new();
-    headers.insert(AUTHORIZATION, value);
-    let Ok(credential) = credentials::extract(&headers) else { return };
+    let extract = |bytes: &[u8]| {
+        let mut headers = HeaderMap::new();
+        headers.insert(AUTHORIZATION, HeaderValue::from_bytes(bytes).ok()?);
+        credentials::extract(&headers).ok()
+    };
+    let Some(credential) = extract(bytes) else { return };
     let key = credential.key();
-    assert!((1..=512).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()), "{key:?}");
+    assert!((1..=8192).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()), "{key:?}");
+    let padded = extract(&[b" \t", bytes, b"\t "].concat());
+    assert_eq!(padded.as_ref().map(Credential::key), Some(key), "with white space around it");
     // Not by looking for the key: it could be a word of the output's own.
     let debug = format!("{credential:?}");
     let without_source = debug.split("source").next();

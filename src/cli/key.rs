@@ -5,6 +5,8 @@ use std::{env, fs};
 use actix_web::http::header::TryIntoHeaderValue as _;
 use actix_web_httpauth::headers::authorization::Basic;
 
+use crate::credentials::{NotAKey, key_in};
+
 /// Holds the key.
 pub(super) const VARIABLE: &str = "HOKUSAI_API_KEY";
 /// Or names the file that does.
@@ -29,14 +31,12 @@ pub(super) fn forms(user: &str, password: &str) -> Vec<String> {
 pub(super) fn from_environment() -> Result<Option<String>, String> {
     let file = env::var_os(FILE).filter(|path| !path.is_empty());
     let key = match file {
-        Some(path) => {
-            fs::read_to_string(&path).map_err(|error| format!("{FILE}: {}: {error}", path.display()))?
-        }
-        None => env::var(VARIABLE).unwrap_or_default(),
+        Some(path) => fs::read(&path).map_err(|error| format!("{FILE}: {}: {error}", path.display()))?,
+        None => env::var_os(VARIABLE).unwrap_or_default().into_encoded_bytes(),
     };
-    match key.trim() {
-        "" => Ok(None),
-        key if key.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Some(key.to_owned())),
-        _ => Err(format!("{VARIABLE}, or its file, has characters that no key has")),
+    match key_in(&key) {
+        Ok(key) => Ok(Some(key.to_owned())),
+        Err(NotAKey::Empty) => Ok(None),
+        Err(fault) => Err(format!("{VARIABLE}, or its file: {fault}")),
     }
 }

@@ -88,7 +88,7 @@ impl GatewayError {
             Self::Route(RouteError::Unknown | RouteError::UnknownParameter) => Reason::RouteUnknown,
             Self::Credential(CredentialError::Missing) => Reason::CredentialMissing,
             Self::Credential(CredentialError::Ambiguous) => Reason::CredentialAmbiguous,
-            Self::Credential(CredentialError::Malformed(_) | CredentialError::UnknownScheme) => {
+            Self::Credential(CredentialError::Malformed(..) | CredentialError::UnknownScheme) => {
                 Reason::CredentialRejected
             }
             Self::Auth { error: AuthError::Rejected(_), .. } => Reason::CredentialRejected,
@@ -192,8 +192,8 @@ impl GatewayError {
                  the password, or `ApiKey KEY`"
                     .to_owned()
             }
-            Self::Credential(CredentialError::Malformed(sent_as))
-            | Self::Auth { error: AuthError::Rejected(_), sent_as }
+            Self::Credential(error @ CredentialError::Malformed(..)) => error.to_string(),
+            Self::Auth { error: AuthError::Rejected(_), sent_as }
             | Self::Denied { error: Denied::Expired(_), sent_as } => {
                 format!("the API key, sent as {sent_as}, is not valid: it is unknown, expired or revoked")
             }

@@ -10,7 +10,7 @@ mod shared;
 
 use std::{
     future::{Ready, ready},
-    net::{IpAddr, SocketAddr},
+    net::IpAddr,
     panic::AssertUnwindSafe,
     rc::Rc,
     sync::Arc,
@@ -33,7 +33,7 @@ pub use shared::Shared;
 
 use crate::{
     auth::{AuthError, Authenticator, Principal},
-    client_ip::{self, Client},
+    client_ip::{Client, Proxies},
     connection::Connection,
     credentials::{self, CredentialError},
     error::{self, GatewayError},
@@ -100,17 +100,16 @@ impl Gateway {
     /// Who sent a request, and whether over TLS: to us, or as trusted proxies say, to them.
     fn client(&self, request: &HttpRequest) -> Client {
         let over_tls = Connection::of(request).is_some_and(|connection| connection.is_secure());
-        let trusted = &self.shared.live.load().trusted_proxies;
-        let to_proxy = |peer: SocketAddr| client_ip::came_over_https(peer.ip(), request.headers(), trusted);
-        Client {
-            ip: self.client_ip(request.head()),
-            secure: over_tls || request.peer_addr().is_some_and(to_proxy),
-        }
+        self.client_of(request.head(), over_tls)
     }
 
-    pub(crate) fn client_ip(&self, head: &RequestHead) -> Option<IpAddr> {
-        let trusted = &self.shared.live.load().trusted_proxies;
-        head.peer_addr.map(|peer| client_ip::resolve(peer.ip(), head.headers(), trusted))
+    pub(crate) fn client_of(&self, head: &RequestHead, over_tls: bool) -> Client {
+        let live = self.shared.live.load();
+        let proxies = Proxies { trusted: &live.trusted_proxies, header: live.forwarded_header };
+        match head.peer_addr {
+            Some(peer) => proxies.client(peer.ip(), over_tls, head.headers()),
+            None => Client { ip: None, secure: over_tls },
+        }
     }
 
     /// The walk of a request, down to the permission to forward it.

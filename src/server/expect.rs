@@ -38,7 +38,7 @@ where
             Ok(fn_service(move |request: Request| {
                 let (app, gateway) = (Rc::clone(&app), gateway.clone());
                 async move {
-                    let client_ip = gateway.client_ip(request.head());
+                    let client_ip = gateway.client_of(request.head(), false).ip;
                     match gateway.identify(request.head(), client_ip, None).await {
                         Ok(_) => Ok(request),
                         Err(_) => Err(app.call(request).await?.map_into_boxed_body().into()),

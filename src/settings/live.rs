@@ -6,12 +6,13 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
-use super::{Mode, Policy, Settings, UpstreamAuth};
+use super::{ForwardedHeader, Mode, Policy, Settings, UpstreamAuth};
 
 /// Read again at SIGHUP.
 #[derive(Debug, Clone)]
 pub struct Live {
     pub trusted_proxies: Vec<IpNet>,
+    pub forwarded_header: ForwardedHeader,
     pub metrics_allow: Vec<IpNet>,
     pub policy: Policy,
     pub limits_mode: Mode,
@@ -22,6 +23,7 @@ impl Settings {
     pub fn live(&self) -> Live {
         Live {
             trusted_proxies: self.server.trusted_proxies.clone(),
+            forwarded_header: self.server.forwarded_header,
             metrics_allow: self.metrics.allow.clone(),
             policy: self.policy.clone(),
             limits_mode: self.limits.mode,
@@ -33,6 +35,7 @@ impl Settings {
     pub fn differs_beyond_live(&self, new: &Self) -> Vec<&'static str> {
         let mut as_if = new.clone();
         as_if.server.trusted_proxies.clone_from(&self.server.trusted_proxies);
+        as_if.server.forwarded_header = self.server.forwarded_header;
         as_if.metrics.allow.clone_from(&self.metrics.allow);
         as_if.policy.clone_from(&self.policy);
         as_if.limits.mode = self.limits.mode;

@@ -35,7 +35,7 @@ pub use policy::{Policy, Scope};
 pub use problem::{Problem, Problems};
 pub use redis::RedisSettings;
 pub(crate) use redis_url::{RedisKind, RedisUrl};
-pub use server::Server;
+pub use server::{ForwardedHeader, Server};
 pub use telemetry::{LogFormat, Share, Telemetry};
 pub use tls::{ClientTls, Identity};
 

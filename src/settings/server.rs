@@ -12,7 +12,7 @@ use ipnet::IpNet;
 use super::{
     reader::Reader,
     tls::Identity,
-    value::{ByteSize, OrZero},
+    value::{ByteSize, OrZero, words},
 };
 
 /// `[server]`
@@ -24,8 +24,10 @@ pub struct Server {
     pub workers: usize,
     /// The most connections of clients; not set: as many as there are files for.
     pub max_connections: Option<NonZeroUsize>,
-    /// Peers whose `X-Forwarded-For` is believed.
+    /// Peers that are believed who their client is.
     pub trusted_proxies: Vec<IpNet>,
+    /// By which header they say so.
+    pub forwarded_header: ForwardedHeader,
     /// How long an idle client connection is kept.
     pub keep_alive: Duration,
     /// Time for the head of a connection's first request.
@@ -44,12 +46,24 @@ pub struct Server {
     pub drain_grace: Duration,
 }
 
+/// The header in which proxies say who their client is. Never both: a proxy that sets one passes the other on as a client sent it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`, with `X-Forwarded-Proto`.
+    XForwardedFor,
+    /// RFC 7239.
+    Forwarded,
+}
+
+words!(ForwardedHeader, "x-forwarded-for" => Self::XForwardedFor, "forwarded" => Self::Forwarded);
+
 impl Server {
     pub(super) fn read(reader: &mut Reader) -> Option<Self> {
         let bind = reader.value("server.bind");
         let workers = reader.value("server.workers");
         let max_connections = reader.optional("server.max_connections");
         let trusted_proxies = reader.list("server.trusted_proxies");
+        let forwarded_header = reader.value("server.forwarded_header");
         let keep_alive = reader.value("server.keep_alive");
         let head_timeout = reader.value("server.head_timeout");
         let body_idle_timeout = reader.value("server.body_idle_timeout");
@@ -63,6 +77,7 @@ impl Server {
             workers: workers?,
             max_connections: max_connections?,
             trusted_proxies: trusted_proxies?,
+            forwarded_header: forwarded_header?,
             keep_alive: keep_alive?,
             head_timeout: head_timeout?,
             body_idle_timeout: body_idle_timeout?,

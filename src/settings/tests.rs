@@ -100,8 +100,11 @@ fn what_needs_a_restart_is_told_and_a_secret_is_seen_to_change() {
     let changes = [
         ("HOKUSAI__LIMITS__PER_HOUR", "5"),
         ("HOKUSAI__METRICS__ALLOW", "::1"),
-        ("HOKUSAI__SERVER__WORKERS", "3"),
+        ("HOKUSAI__SERVER__TRUSTED_PROXIES", "::1"),
+        ("HOKUSAI__SERVER__FORWARDED_HEADER", "forwarded"),
     ];
+    assert!(differs(&[&token("one")[..], &changes].concat()).is_empty());
+    let changes = [("HOKUSAI__LIMITS__PER_HOUR", "5"), ("HOKUSAI__SERVER__WORKERS", "3")];
     assert_eq!(differs(&[&token("one")[..], &changes].concat()), ["server"]);
 }
 

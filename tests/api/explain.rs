@@ -192,3 +192,26 @@ fn routes_of_a_file_are_printed_too_and_a_bad_one_is_told() {
         "{text}"
     );
 }
+
+#[test]
+fn a_key_in_a_file_is_read_without_what_an_editor_put_around_it() {
+    let keys = Keys::with(None, None);
+    let file = keys.folder.path().join("key");
+    let read = |content: &str| {
+        std::fs::write(&file, content).unwrap();
+        let settings = [("HOKUSAI_API_KEY_FILE", file.to_str().unwrap())];
+        keys.run(&["--path", "/api/mlflow/api/2.0/mlflow/experiments/search"], &settings)
+    };
+    for around in [["", ""], ["", "\r\n"], [" ", "\n\n"], ["\u{feff}", "\r\n"], ["\t", "\u{a0}"]] {
+        assert!(read(&format!("{}{}{}", around[0], keys.key, around[1])).status.success(), "{around:?}");
+    }
+    for (content, why) in [
+        (format!("{0}\n{0}", keys.key), "has white space or another character in it"),
+        ("a".repeat(8193), "is too long: a key has at most 8192 characters"),
+    ] {
+        let output = read(&content);
+        assert!(!output.status.success());
+        let told = String::from_utf8_lossy(&output.stderr);
+        assert!(told.contains("HOKUSAI_API_KEY") && told.contains(why), "{told}");
+    }
+}

@@ -36,6 +36,7 @@ mod memory;
 mod metrics;
 mod operations;
 mod own_limits;
+mod pasted_keys;
 mod permissions;
 mod redis;
 mod refusals;

@@ -1,0 +1,36 @@
+//! A key as somebody pasted it: what stands around it is taken off, what stands in it is not.
+
+/// The longest key, in bytes: a JWT that lists somebody's groups has a few KiB.
+pub(super) const MAX_LENGTH: usize = 8 * 1024;
+
+/// Why a text is no key. Whoever sent it is told: it was compared with nothing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NotAKey {
+    #[error("the API key is empty")]
+    Empty,
+    #[error("the API key is too long: a key has at most 8192 characters")]
+    TooLong,
+    #[error("the API key has white space or another character in it that no key has")]
+    Characters,
+    #[error("the API key cannot be read: Basic credentials are a user name, a colon and the key, in base64")]
+    NotBasic,
+}
+
+/// The key in a text: visible ASCII, 1 to [`MAX_LENGTH`] bytes. White space, a line end and a byte order mark around it come from
+/// files and clipboards, and are not the key's.
+///
+/// # Errors
+/// Why there is none.
+pub fn key_in(pasted: &[u8]) -> Result<&str, NotAKey> {
+    let is_around = |c: char| c.is_whitespace() || c == '\u{feff}';
+    let key = str::from_utf8(pasted).map_err(|_| NotAKey::Characters)?.trim_matches(is_around);
+    if key.is_empty() {
+        Err(NotAKey::Empty)
+    } else if key.len() > MAX_LENGTH {
+        Err(NotAKey::TooLong)
+    } else if !key.bytes().all(|byte| byte.is_ascii_graphic()) {
+        Err(NotAKey::Characters)
+    } else {
+        Ok(key)
+    }
+}
