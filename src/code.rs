@@ -113,6 +113,7 @@ codes! {
     BadKeyFile "HG-K04" "a key file that cannot be used";
     NobodyLetIn "HG-K05" "no key is in force";
     KeyFileNotReloaded "HG-K06" "a changed key file is not in force";
+    UnknownScope "HG-K07" "a key has a scope that there is not";
 
     CertificateExpired "HG-T01" "a certificate has expired";
     CertificateNotYetValid "HG-T02" "a certificate is not valid yet";
@@ -125,6 +126,7 @@ codes! {
     BadPem "HG-T09" "a certificate or key that cannot be used";
     CertificateNotReloaded "HG-T10" "a renewed certificate is not in force";
     NoAuthorities "HG-T11" "this machine has no certificate authorities";
+    NoPair "HG-T12" "a certificate and a key that are no pair";
 
     GatewayNameUnknown "HG-E01" "the gateway's public name does not resolve";
     GatewayUnreachable "HG-E02" "the gateway's public address cannot be connected to";
@@ -154,6 +156,8 @@ codes! {
     GatewayEnded "HG-P06" "the gateway has ended";
     SettingsNotReloaded "HG-P07" "changed settings are not in force";
     RestartNeeded "HG-P08" "changed settings wait for a restart";
+    PortForbidden "HG-P09" "a port that this process may not have";
+    NotOurAddress "HG-P10" "an address that is not this machine's";
 
     AuditFailing "HG-U01" "audit records cannot be written";
     AuditNotRotated "HG-U02" "the audit file cannot be put aside";

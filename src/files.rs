@@ -20,13 +20,26 @@ const FEWEST: usize = 16;
 
 /// More connections than there are files for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("needs {needed} open files, and this process may have {limit} (the hard limit)")]
+#[error("needs {needed} open files, and this process may have {limit} (the hard limit){}", self.why())]
 pub(crate) struct TooFew {
-    pub(crate) connections: usize,
-    needed: usize,
+    /// `None`: nobody asked for a number, and there are not even files for [`FEWEST`].
+    pub(crate) asked_for: Option<usize>,
+    pub(crate) needed: usize,
+    workers: usize,
     limit: usize,
     /// How many connections there are files for.
     pub(crate) room: usize,
+}
+
+impl TooFew {
+    fn why(&self) -> String {
+        match self.asked_for {
+            Some(_) => String::new(),
+            None => {
+                format!(": {} workers, {FEWEST} connections of clients and as many to MLflow", self.workers)
+            }
+        }
+    }
 }
 
 /// Raises the soft limit to the hard one. How many files may be open.
@@ -67,7 +80,8 @@ pub(crate) fn max_connections(settings: &Settings, limit: usize) -> Result<usize
     let wanted = server.max_connections.map_or(room.clamp(FEWEST, MOST_BY_DEFAULT), usize::from);
     if wanted > room {
         let needed = others.saturating_add(wanted).saturating_add(wanted.min(to_mlflow));
-        return Err(TooFew { connections: wanted, needed, limit, room });
+        let asked_for = server.max_connections.map(usize::from);
+        return Err(TooFew { asked_for, needed, workers, limit, room });
     }
     Ok(wanted)
 }
@@ -96,7 +110,11 @@ mod tests {
             assert_eq!(max_connections(&settings, OTHERS + left), Ok(connections), "{left}");
         }
         let refused = max_connections(&settings, 64).unwrap_err().to_string();
-        assert_eq!(refused, "needs 224 open files, and this process may have 64 (the hard limit)");
+        assert_eq!(
+            refused,
+            "needs 224 open files, and this process may have 64 (the hard limit): 2 workers, 16 connections of clients and as \
+             many to MLflow"
+        );
     }
 
     #[test]

@@ -29,6 +29,7 @@ mod http_client;
 mod parse_fault;
 mod patience;
 mod redis;
+mod resource_risks;
 pub mod resources;
 pub mod settings;
 pub mod telemetry;

@@ -128,14 +128,25 @@ fn no_keys(error: KeyFileError) -> Problem {
     }
 }
 
-/// The problem of a limit on open files that is too low.
+/// The problem of a limit on open files that is too low. Where nobody asked for a number of connections, no setting is to
+/// blame.
 fn too_few(error: TooFew) -> Problem {
-    Problem {
-        code: Code::TooFewFiles,
-        key: "server.max_connections".to_owned(),
-        found: Some(error.connections.to_string()),
-        what: error.to_string(),
-        fix: format!("{} or less, or a higher limit: ulimit -n, LimitNOFILE=, --ulimit nofile=", error.room),
+    let higher = format!("ulimit -n {0}, LimitNOFILE={0}, --ulimit nofile={0}, or more", error.needed);
+    match error.asked_for {
+        None => Problem {
+            code: Code::TooFewFiles,
+            key: String::new(),
+            found: None,
+            what: format!("the gateway {error}"),
+            fix: format!("{higher}; fewer server.workers need less"),
+        },
+        Some(connections) => Problem {
+            code: Code::TooFewFiles,
+            key: "server.max_connections".to_owned(),
+            found: Some(connections.to_string()),
+            what: error.to_string(),
+            fix: if error.room == 0 { higher } else { format!("{} or less; or {higher}", error.room) },
+        },
     }
 }
 

@@ -27,7 +27,7 @@ use crate::{
     proxy::Proxy,
     reload::{self, Reload},
     resources::Resources,
-    server,
+    server::{self, Unbound},
     settings::Settings,
     telemetry::{
         Lines,
@@ -59,11 +59,11 @@ impl std::fmt::Debug for RunningServer {
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartupError {
-    #[error("cannot listen on {address} (server.bind): {source}")]
+    #[error("cannot listen on {address} (server.bind, HOKUSAI__SERVER__BIND): it {}", told(*address, source))]
     Bind { address: SocketAddr, source: io::Error },
     #[error(
-        "cannot listen on {address} (metrics.bind, HOKUSAI__METRICS__BIND): {source}; another address, port 0 for any \
-         that is free, or off"
+        "cannot listen on {address} (metrics.bind, HOKUSAI__METRICS__BIND): it {}; or port 0 for any that is free, or off",
+        told(*address, source)
     )]
     BindMetrics { address: SocketAddr, source: io::Error },
     #[error("no audit stream (audit.output): {0}")]
@@ -76,11 +76,18 @@ impl StartupError {
     /// The cause that an operator is told of.
     pub fn code(&self) -> Code {
         match self {
-            Self::Bind { .. } | Self::BindMetrics { .. } => Code::CannotListen,
+            Self::Bind { address, source } | Self::BindMetrics { address, source } => {
+                server::meaning(*address, source).code
+            }
             Self::Audit(_) => Code::AuditFailing,
             Self::Io(_) => Code::GatewayEnded,
         }
     }
+}
+
+fn told(address: SocketAddr, error: &io::Error) -> String {
+    let Unbound { what, fix, .. } = server::meaning(address, error);
+    format!("{what} ({error}). Write {fix}")
 }
 
 impl Application {
@@ -201,7 +208,8 @@ fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Set
     }
     match &shared.resources.keys {
         KeySource::File(keys) => {
-            let watch = key_file::watch::run(Arc::clone(keys), shared.resources.metrics.clone());
+            let (policy, metrics) = (shared.settings.policy.clone(), shared.resources.metrics.clone());
+            let watch = key_file::watch::run(Arc::clone(keys), policy, metrics);
             actor::spawn("key_file_watcher", deaths, Box::pin(watch));
         }
         KeySource::Service(source) => {

@@ -7,16 +7,12 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use super::{
-    BAD_SETTINGS, Loaded, Refused,
+    BAD_SETTINGS, Loaded, Refused, addresses,
     diagnosis::Journal,
     format::{Output, print, print_json},
     key, probe,
 };
-use crate::{
-    auth::KeySource,
-    code::Code,
-    settings::{Problem, Problems, UpstreamAuth},
-};
+use crate::settings::{Problem, Problems, UpstreamAuth};
 
 /// A dependency does not answer as it should (sysexits.h: `EX_UNAVAILABLE`).
 const UNAVAILABLE: u8 = 69;
@@ -40,8 +36,11 @@ impl Check {
             Err(Refused { problems, warnings }) => return self.wrong(&problems, &warnings),
         };
         let Loaded { settings, resources, warnings } = &loaded;
-        let mut warnings = warnings.clone();
-        warnings.extend(no_key_in_force(&resources.keys));
+        let (problems, taken) = addresses::examine(settings);
+        let warnings = [&warnings[..], &taken].concat();
+        if !problems.is_empty() {
+            return self.wrong(&problems.into_iter().collect(), &warnings);
+        }
         let config_hash = settings.fingerprint();
         if !self.output.is_json() {
             for warning in &warnings {
@@ -106,15 +105,4 @@ fn of_mlflow(auth: &UpstreamAuth) -> Vec<String> {
         UpstreamAuth::Bearer(token) => vec![token.expose_secret().to_owned()],
         UpstreamAuth::Basic { username, password } => key::forms(username, password.expose_secret()),
     }
-}
-
-fn no_key_in_force(keys: &KeySource) -> Option<Problem> {
-    let KeySource::File(keys) = keys else { return None };
-    (keys.in_force() == 0).then(|| Problem {
-        code: Code::NobodyLetIn,
-        key: "auth.key_file.path".to_owned(),
-        found: Some("only keys that are expired or revoked".to_owned()),
-        what: "lets nobody in".to_owned(),
-        fix: "a key that is good: `hokusai-gateway keys create --user NAME`".to_owned(),
-    })
 }

@@ -17,7 +17,7 @@ use crate::{
             edit::{self, CreatedKey, EditError, NewKey},
         },
     },
-    settings::{AuthMode, Scope, Settings},
+    settings::{AuthMode, Policy, Scope, Settings},
 };
 
 #[derive(Debug, Args)]
@@ -83,13 +83,10 @@ impl Keys {
             Err(exit) => return exit,
         };
         let format = self.format;
+        let notes = Notes(Settings::load_policy(self.config.as_deref(), super::environment()).ok());
         let done = match self.command {
             Command::Create { user, expires_in, scopes, workspace, test } => {
-                for scope in scopes.iter().filter(|scope| Scope::from_word(scope).is_none()) {
-                    eprintln!(
-                        "note: {scope} is no scope of the gateway's own; policy.aliases must say what it allows"
-                    );
-                }
+                scopes.iter().filter_map(|scope| notes.on(scope)).for_each(|note| eprintln!("note: {note}"));
                 let environment = if test { Environment::Test } else { Environment::Live };
                 let new = NewKey {
                     scopes: if scopes.is_empty() { None } else { Some(scopes) },
@@ -100,8 +97,8 @@ impl Keys {
                 edit::create(&path, &new).map(|created| show(created, format))
             }
             Command::List => edit::list(&path).map(|records| match format {
-                Format::Text => list(&records),
-                Format::Json => print_json(&records.iter().map(describe).collect()),
+                Format::Text => list(&records, &notes),
+                Format::Json => print_json(&records.iter().map(|record| describe(record, &notes)).collect()),
             }),
             Command::Revoke { id } => edit::revoke(&path, &id).map(|()| match format {
                 Format::Text => eprintln!("{id} is revoked"),
@@ -146,7 +143,7 @@ fn show(created: CreatedKey, format: Format) {
     }
 }
 
-fn describe(record: &Record) -> Value {
+fn describe(record: &Record, notes: &Notes) -> Value {
     json!({
         "id": record.id,
         "user": record.user,
@@ -156,10 +153,29 @@ fn describe(record: &Record) -> Value {
         "revoked_at": record.revoked_at.map(|at| at.to_string()),
         "workspace": record.workspace.as_ref().map(Workspace::as_str),
         "scopes": record.scopes,
+        "notes": notes.of(record),
     })
 }
 
-fn list(records: &[Record]) {
+/// What is said of scopes, where the policy of the settings can be read: words that it knows need no note.
+struct Notes(Option<Policy>);
+
+impl Notes {
+    fn of(&self, record: &Record) -> Vec<String> {
+        record.scopes.iter().flatten().filter_map(|scope| self.on(scope)).collect()
+    }
+
+    fn on(&self, scope: &str) -> Option<String> {
+        let is_known =
+            self.0.as_ref().map_or_else(|| Scope::from_word(scope).is_some(), |policy| policy.knows(scope));
+        let near = Scope::like(scope).map_or_else(String::new, |near| format!(" ({} is)", near.word()));
+        (!is_known).then(|| {
+            format!("{scope} is no scope of the gateway's own{near}: it allows nothing unless policy.aliases says what")
+        })
+    }
+}
+
+fn list(records: &[Record], notes: &Notes) {
     println!("{:<20} {:<24} {:<32} {:<21} {:<16} scopes", "id", "user", "state", "created", "workspace");
     for record in records {
         let scopes = record.scopes.as_ref().map_or_else(|| "-".to_owned(), |scopes| scopes.join(","));
@@ -167,6 +183,9 @@ fn list(records: &[Record]) {
         let workspace = record.workspace.as_ref().map_or("-", Workspace::as_str);
         let (id, user, state) = (&record.id, &record.user, words(state(record)));
         println!("{id:<20} {user:<24} {state:<32} {created:<21} {workspace:<16} {scopes}");
+    }
+    for record in records {
+        notes.of(record).iter().for_each(|note| eprintln!("note: {}: {note}", record.id));
     }
 }
 

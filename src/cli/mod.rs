@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. Only here is anything printed.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
 
+mod addresses;
 mod arguments;
 mod audit;
 mod check;
@@ -12,6 +13,7 @@ mod healthcheck;
 mod key;
 mod keys;
 mod manual;
+mod neighbour;
 mod probe;
 mod routes;
 mod serve;
@@ -26,6 +28,7 @@ pub use arguments::read;
 use clap::{Args, Parser, Subcommand};
 
 use crate::{
+    resource_risks,
     resources::{self, Resources},
     settings::{Examined, Problem, Problems, Settings},
 };
@@ -148,13 +151,17 @@ struct Refused {
 /// # Errors
 /// All that is wrong, with the settings and with what they name.
 fn load(config: Option<&Path>) -> Result<Loaded, Refused> {
-    let Examined { settings, sections, mut problems, warnings } = Settings::examine(config, environment());
+    let Examined { settings, sections, mut problems, mut warnings } =
+        Settings::examine(config, environment());
     let Some(settings) = settings.filter(|_| problems.is_empty()) else {
         problems.extend(resources::missing(&sections));
         return Err(Refused { problems, warnings });
     };
     match Resources::open(&settings) {
-        Ok(resources) => Ok(Loaded { settings, resources, warnings }),
+        Ok(resources) => {
+            warnings.extend(resource_risks::of(&settings, &resources));
+            Ok(Loaded { settings, resources, warnings })
+        }
         Err(problems) => Err(Refused { problems, warnings }),
     }
 }

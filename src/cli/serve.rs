@@ -18,7 +18,13 @@ use crate::{
 pub(super) fn run(config: Option<&Path>) -> ExitCode {
     let super::Loaded { settings, mut resources, warnings } = match super::load(config) {
         Ok(loaded) => loaded,
-        Err(super::Refused { problems, .. }) => return super::bad_settings(&problems),
+        Err(super::Refused { problems, warnings }) => {
+            // What is risky may be what is wrong: a variable that nobody reads, say.
+            for warning in &warnings {
+                eprintln!("warning: {warning}");
+            }
+            return super::bad_settings(&problems);
+        }
     };
     let Log { filter, lines, requests, writer } =
         match telemetry::init(&settings.telemetry, &resources.metrics) {

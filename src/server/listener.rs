@@ -20,7 +20,7 @@ use actix_web::{
     dev::{AppConfig, ServiceResponse},
     web::Data,
 };
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{app, expect};
@@ -32,25 +32,12 @@ use crate::{
     tls::ServerIdentity,
 };
 
-const BACKLOG: i32 = 2048;
 /// Bytes that the kernel takes of a response before it has sent those before them. By default it takes megabytes, and then
 /// none for so long that a client who reads slowly cannot be told from one who does not read.
 const UNSENT: u32 = 128 * 1024;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bytes that the unfinished heads of all clients may come to.
 const ROOM_FOR_HEADS: usize = 32 * 1024 * 1024;
-
-/// A socket that listens.
-///
-/// # Errors
-/// An address that is taken, or not this machine's.
-pub fn bind(address: SocketAddr) -> std::io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
-}
 
 /// Builds the server on a socket that is bound already. It stops when `stop` says so.
 ///

@@ -1,5 +1,6 @@
 //! The HTTP server: its route table, and what is wrapped around it.
 
+mod address;
 mod expect;
 mod listener;
 mod metrics;
@@ -13,7 +14,9 @@ use actix_web::{
     web::{self, Data, ServiceConfig},
 };
 
-pub use listener::{bind, start};
+pub use address::bind;
+pub(crate) use address::{Unbound, meaning, try_out};
+pub use listener::start;
 pub use metrics::start_metrics;
 
 use crate::{

@@ -21,6 +21,7 @@ mod server;
 mod sources;
 mod telemetry;
 mod tls;
+mod unread;
 mod value;
 
 use std::path::{Path, PathBuf};
@@ -164,6 +165,18 @@ impl Settings {
     ) -> Result<Auth, Problems> {
         let mut reader = Reader::new(sources::collect(file, environment)?);
         Auth::read(&mut reader).ok_or_else(|| reader.into_problems())
+    }
+
+    /// Reads only `[policy]`.
+    ///
+    /// # Errors
+    /// The problems of this section.
+    pub fn load_policy(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Policy, Problems> {
+        let mut reader = Reader::new(sources::collect(file, environment)?);
+        Policy::read(&mut reader).ok_or_else(|| reader.into_problems())
     }
 
     /// Reads only `mlflow.routes_file`.

@@ -48,6 +48,9 @@ words!(
     "mlflow:ui" => Self::Ui
 );
 
+/// How much of a word must be a scope's to be its misprint: 1 is all.
+const LIKENESS: f64 = 0.7;
+
 impl Scope {
     pub const ALL: [Self; 10] = [
         Self::Read,
@@ -64,6 +67,17 @@ impl Scope {
 
     pub fn from_word(word: &str) -> Option<Self> {
         Self::from_text(word).ok()
+    }
+
+    /// The scope that a misprint may mean.
+    pub fn like(word: &str) -> Option<Self> {
+        let likeness =
+            |scope: &Self| strsim::normalized_damerau_levenshtein(scope.word(), &word.to_lowercase());
+        let near = Self::ALL.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
+        // `read` for `mlflow:read`, too.
+        let bare =
+            Self::ALL.into_iter().find(|scope| scope.word().ends_with(&format!(":{}", word.to_lowercase())));
+        bare.or_else(|| near.filter(|scope| likeness(scope) >= LIKENESS))
     }
 
     pub const fn word(self) -> &'static str {
@@ -83,6 +97,11 @@ impl Scope {
 }
 
 impl Policy {
+    /// Whether a word that a key carries as a scope allows anything.
+    pub fn knows(&self, word: &str) -> bool {
+        self.aliases.contains_key(word) || Scope::from_word(word).is_some()
+    }
+
     pub(super) fn read(reader: &mut Reader) -> Option<Self> {
         let mode = reader.value("policy.mode");
         let default_scopes = reader.list("policy.default_scopes");

@@ -11,6 +11,7 @@ use secrecy::SecretString;
 use super::{
     problem::{Problem, Problems},
     sources::Layers,
+    unread,
     value::FromText,
 };
 use crate::{
@@ -29,12 +30,13 @@ pub(super) struct Reader {
     found: BTreeMap<String, String>,
     problems: Problems,
     warnings: Vec<Problem>,
+    unread: Vec<String>,
 }
 
 impl Reader {
-    pub(super) fn new(Layers { values, warnings }: Layers) -> Self {
+    pub(super) fn new(Layers { values, warnings, unread }: Layers) -> Self {
         let (known, found) = (Vec::new(), BTreeMap::new());
-        Self { values, known, found, problems: Problems::default(), warnings }
+        Self { values, known, found, problems: Problems::default(), warnings, unread }
     }
 
     /// A setting that must have a value. `None` after a problem was noted.
@@ -219,6 +221,7 @@ impl Reader {
             self.found.insert(key.clone(), Self::origin(&value));
             self.problem(Code::UnknownSetting, &key, "is not a setting", &fix);
         }
+        self.warnings.extend(self.unread.iter().map(|name| unread::warning(name, &self.known)));
         (self.problems, self.warnings)
     }
 

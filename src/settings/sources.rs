@@ -7,7 +7,10 @@ use std::{
 
 use config::{Config, Environment, File, FileFormat, Value, ValueKind};
 
-use super::problem::{Problem, Problems};
+use super::{
+    problem::{Problem, Problems},
+    unread,
+};
 use crate::{code::Code, parse_fault::ParseFault, trusted_file};
 
 /// The merging library's own words would quote names and values.
@@ -31,7 +34,7 @@ pub(super) fn variables(key: &str) -> Vec<String> {
     [variable(key)].into_iter().chain(elders).collect()
 }
 
-fn variable(key: &str) -> String {
+pub(super) fn variable(key: &str) -> String {
     format!("HOKUSAI__{}", key.replace('.', "__").to_uppercase())
 }
 
@@ -40,6 +43,8 @@ pub(super) struct Layers {
     /// Every key that any layer sets, with the value of the last one.
     pub(super) values: BTreeMap<String, Value>,
     pub(super) warnings: Vec<Problem>,
+    /// Variables that begin like ours, and that no layer reads.
+    pub(super) unread: Vec<String>,
 }
 
 /// Reads every layer.
@@ -68,6 +73,7 @@ pub(super) fn collect(
         }
     }
 
+    let unread = unread::names(&environment);
     let mut layers = Config::builder().add_source(File::from_str(DEFAULTS, FileFormat::Toml));
     if let Some(path) = file {
         layers = layers.add_source(File::from_str(&well_formed(path)?, FileFormat::Toml));
@@ -85,7 +91,7 @@ pub(super) fn collect(
     })?;
     let mut values = BTreeMap::new();
     flatten(None, merged.cache, &mut values);
-    Ok(Layers { values, warnings })
+    Ok(Layers { values, warnings, unread })
 }
 
 /// A file's text: read once, for its name may lead elsewhere a moment later, and a pipe is empty then. Says where it is not

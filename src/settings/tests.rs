@@ -134,7 +134,7 @@ fn all_problems_are_told_at_once_with_key_variable_value_and_fix() {
         "mlflow.url (HOKUSAI__MLFLOW__URL or MLFLOW_SERVER_URL): is not a URL",
         "found: a text of 14 characters, in the environment",
         "write: an address with its scheme, such as http://127.0.0.1:5000",
-        "server.bind (HOKUSAI__SERVER__BIND): is not an IP address with a port",
+        "server.bind (HOKUSAI__SERVER__BIND): is a port without an IP address",
         "server.trusted_proxies (HOKUSAI__SERVER__TRUSTED_PROXIES): is not a network",
         "auth.service.timeout (HOKUSAI__AUTH__SERVICE__TIMEOUT): is not a duration",
         "auth.service.serviceid (HOKUSAI__AUTH__SERVICE__SERVICEID): is not a setting",

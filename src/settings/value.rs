@@ -81,7 +81,21 @@ impl FromText for SocketAddr {
     const FORM: &'static str = "an IP address and a port, such as 0.0.0.0:8001 or [::]:8001";
 
     fn from_text(text: &str) -> Result<Self, &'static str> {
-        text.parse().map_err(|_| "is not an IP address with a port")
+        text.parse().map_err(|_| {
+            let port = |text: &str| text.parse::<u16>().is_ok();
+            match text.rsplit_once(':') {
+                _ if text.parse::<IpAddr>().is_ok() => "is an IP address without a port",
+                None if port(text) => "is a port without an IP address",
+                Some(("", last)) if port(last) => "is a port without an IP address",
+                Some((host, last)) if port(last) && host.contains(':') => {
+                    "is an IPv6 address and a port without brackets"
+                }
+                Some((host, last)) if port(last) && host.parse::<IpAddr>().is_err() => {
+                    "is a name and a port, and names are not looked up: an IP address is wanted"
+                }
+                _ => "is not an IP address with a port",
+            }
+        })
     }
 }
 

@@ -6,9 +6,10 @@ use rustls::{
     DigitallySignedStruct, RootCertStore, SignatureScheme,
     client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier},
     pki_types::{CertificateDer, ServerName, UnixTime},
+    sign::SingleCertAndKey,
 };
 
-use super::{TlsError, certificates, private_key, provider};
+use super::{TlsError, certificates, certified, no_certificate, provider};
 use crate::settings::ClientTls;
 
 /// How TLS is spoken to one server; shared by all clients.
@@ -21,7 +22,10 @@ pub(crate) fn client_config(settings: &ClientTls) -> Result<ClientConfig, TlsErr
         Some(path) => {
             let mut roots = RootCertStore::empty();
             for certificate in certificates(path)? {
-                roots.add(certificate)?;
+                roots.add(certificate).map_err(|error| match error {
+                    rustls::Error::InvalidCertificate(error) => no_certificate(path, &error),
+                    other => other.into(),
+                })?;
             }
             roots
         }
@@ -32,7 +36,8 @@ pub(crate) fn client_config(settings: &ClientTls) -> Result<ClientConfig, TlsErr
         .with_root_certificates(roots);
     let mut config = match &settings.identity {
         Some(identity) => {
-            builder.with_client_auth_cert(certificates(&identity.cert)?, private_key(&identity.key)?)?
+            let shown = SingleCertAndKey::from(certified(identity)?);
+            builder.with_client_cert_resolver(Arc::new(shown))
         }
         None => builder.with_no_client_auth(),
     };

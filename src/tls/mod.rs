@@ -2,7 +2,9 @@
 //! an identity by setting.
 
 mod client;
+mod pem_file;
 mod server;
+mod validity;
 
 use std::{
     path::{Path, PathBuf},
@@ -11,18 +13,15 @@ use std::{
 
 pub(crate) use client::{ClientConfig, client_config, trusting_config};
 use rustls::{
+    CertificateError, Error,
     crypto::{CryptoProvider, ring},
-    pki_types::{
-        CertificateDer, PrivateKeyDer,
-        pem::{self, PemObject as _},
-    },
+    sign::CertifiedKey,
 };
 pub(crate) use server::{ServerIdentity, watch};
+pub(crate) use validity::Validity;
 
-use crate::{
-    code::Code,
-    trusted_file::{self, FileError},
-};
+use crate::{code::Code, settings::Identity, trusted_file::FileError};
+use pem_file::{certificates, private_key};
 
 /// Why there can be no TLS.
 #[derive(Debug, thiserror::Error)]
@@ -32,7 +31,10 @@ pub(crate) enum TlsError {
     #[error("{}: {source}", path.display())]
     File { path: PathBuf, source: FileError },
     #[error("{}: {what}", path.display())]
-    Pem { path: PathBuf, what: &'static str },
+    Pem { path: PathBuf, what: &'static str, fix: Option<&'static str> },
+    /// Each can be read, and they are no pair.
+    #[error("{} is not the private key of the certificate in {}", key.display(), cert.display())]
+    Strangers { cert: PathBuf, key: PathBuf },
     #[error(transparent)]
     Rustls(#[from] rustls::Error),
 }
@@ -41,7 +43,9 @@ impl TlsError {
     /// The file that is at fault, if it is one.
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
-            Self::File { path, .. } | Self::Pem { path, .. } => Some(path),
+            Self::File { path, .. } | Self::Pem { path, .. } | Self::Strangers { key: path, .. } => {
+                Some(path)
+            }
             _ => None,
         }
     }
@@ -51,6 +55,7 @@ impl TlsError {
         match self {
             Self::NoRoots(_) => Code::NoAuthorities,
             Self::File { source, .. } => source.code(),
+            Self::Strangers { .. } => Code::NoPair,
             Self::Pem { .. } | Self::Rustls(_) => Code::BadPem,
         }
     }
@@ -59,38 +64,39 @@ impl TlsError {
     pub(crate) fn fix(&self) -> Option<String> {
         match self {
             Self::File { path, source } => source.fix(path),
+            Self::Pem { fix, .. } => fix.map(str::to_owned),
+            Self::Strangers { cert, key } => Some(format!(
+                "the two that were made for each other: `openssl x509 -noout -pubkey -in {}` and `openssl pkey -pubout -in \
+                 {}` then print the same; the server's own certificate stands first in its file",
+                cert.display(),
+                key.display()
+            )),
             _ => None,
         }
     }
 }
 
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let text = trusted_file::read_bytes(path).map_err(|source| unusable(path, source))?;
-    let found: Vec<_> = CertificateDer::pem_slice_iter(&text)
-        .collect::<Result<_, _>>()
-        .map_err(|error| bad_pem(path, &error))?;
-    if found.is_empty() { Err(bad_pem(path, &pem::Error::NoItemsFound)) } else { Ok(found) }
+/// A certificate with its chain and its private key, which belong together.
+fn certified(files: &Identity) -> Result<CertifiedKey, TlsError> {
+    let (chain, key) = (certificates(&files.cert)?, private_key(&files.key)?);
+    CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
+        Error::InconsistentKeys(_) => {
+            TlsError::Strangers { cert: files.cert.clone(), key: files.key.clone() }
+        }
+        Error::InvalidCertificate(error) => no_certificate(&files.cert, &error),
+        // What the key is is not told: rustls's words would not say it either.
+        _ => TlsError::Pem {
+            path: files.key.clone(),
+            what: "holds a private key of a kind that is not supported, or a damaged one",
+            fix: Some("an RSA key of 2048 bits or more, an ECDSA key on P-256 or P-384, or an Ed25519 key"),
+        },
+    })
 }
 
-fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsError> {
-    let text = trusted_file::read_private_key(path).map_err(|source| unusable(path, source))?;
-    PrivateKeyDer::from_pem_slice(&text).map_err(|error| bad_pem(path, &error))
-}
-
-fn unusable(path: &Path, source: FileError) -> TlsError {
-    TlsError::File { path: path.to_owned(), source }
-}
-
-/// The reader's own words would quote the file.
-fn bad_pem(path: &Path, error: &pem::Error) -> TlsError {
-    let what = match error {
-        pem::Error::MissingSectionEnd { .. } => "is PEM that has no -----END line",
-        pem::Error::IllegalSectionStart { .. } => "has a -----BEGIN line that is none",
-        pem::Error::Base64Decode(_) => "is PEM that is no base64",
-        pem::Error::NoItemsFound => "holds no PEM of this kind",
-        _ => "is no PEM that can be read",
-    };
-    TlsError::Pem { path: path.to_owned(), what }
+/// PEM around something else.
+fn no_certificate(path: &Path, _: &CertificateError) -> TlsError {
+    let what = "is PEM around something that is no certificate, or a damaged one";
+    TlsError::Pem { path: path.to_owned(), what, fix: None }
 }
 
 fn provider() -> Arc<CryptoProvider> {

@@ -3,6 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
+use jiff::Timestamp;
 use rustls::{
     ServerConfig,
     server::{ClientHello, ResolvesServerCert},
@@ -10,7 +11,7 @@ use rustls::{
 };
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{TlsError, certificates, private_key, provider};
+use super::{TlsError, Validity, certified, provider};
 use crate::{
     code::Code,
     file_state::{State, file_state},
@@ -33,7 +34,7 @@ impl ServerIdentity {
     /// Files that are missing, hold something else, or do not belong together.
     pub(crate) fn open(files: &Identity) -> Result<Arc<Self>, TlsError> {
         let opened = states(files);
-        let current = ArcSwap::from_pointee(read(files)?);
+        let current = ArcSwap::from_pointee(certified(files)?);
         Ok(Arc::new(Self { files: files.clone(), opened, current }))
     }
 
@@ -56,11 +57,6 @@ impl ResolvesServerCert for ServerIdentity {
     }
 }
 
-fn read(files: &Identity) -> Result<CertifiedKey, TlsError> {
-    let (chain, key) = (certificates(&files.cert)?, private_key(&files.key)?);
-    Ok(CertifiedKey::from_der(chain, key, &provider())?)
-}
-
 fn states(files: &Identity) -> [State; 2] {
     [file_state(&files.cert), file_state(&files.key)]
 }
@@ -77,11 +73,15 @@ pub(crate) async fn watch(identity: Arc<ServerIdentity>) {
             continue;
         }
         let path = identity.files.cert.display();
-        match read(&identity.files) {
+        match certified(&identity.files) {
             Ok(key) => {
                 identity.current.store(Arc::new(key));
                 taken_over = now;
                 tracing::info!(code = Code::CertificateNotReloaded.text(), %path, "certificate taken over");
+                let validity = Validity::of(&identity.files.cert).ok().flatten();
+                if let Some((code, fault)) = validity.and_then(|validity| validity.fault(Timestamp::now())) {
+                    tracing::warn!(code = code.text(), %path, fault, "the certificate that was taken over is not valid now");
+                }
             }
             // Tried again at every tick: certificate and key may be written one after the other.
             Err(error) if refused != Some(now) => {

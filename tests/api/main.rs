@@ -46,3 +46,4 @@ mod upstreams;
 mod usage;
 mod verdicts;
 mod workspaces;
+mod wrong_causes;

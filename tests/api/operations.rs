@@ -96,7 +96,7 @@ fn the_limit_on_open_files_is_raised_and_held_against_the_connections() {
     assert_eq!(code, Some(64), "{text}");
     for expected in [
         "server.max_connections (HOKUSAI__SERVER__MAX_CONNECTIONS): needs 1001 open files, and this process may have 1000",
-        "552 or less, or a higher limit",
+        "552 or less; or ulimit -n 1001, LimitNOFILE=1001",
     ] {
         assert!(text.contains(expected), "{expected}: {text}");
     }

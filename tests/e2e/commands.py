@@ -49,7 +49,8 @@ def check(stack, *arguments: str, **settings: str) -> Report:
     """`check` with the key file of a stack."""
     environment = {
         "MLFLOW_SERVER_URL": stack.mlflow_url,
-        "HOKUSAI__SERVER__BIND": "127.0.0.1:1",
+        "HOKUSAI__SERVER__BIND": "127.0.0.1:0",
+        "HOKUSAI__METRICS__BIND": "127.0.0.1:0",
         "HOKUSAI__AUTH__KEY_FILE__PATH": str(stack.key_file),
     }
     return run(stack.binary, ["check", *arguments], stack.folder, environment | settings)

@@ -5,6 +5,7 @@
 
 mod document;
 pub mod edit;
+mod scopes;
 pub mod watch;
 
 use std::{
@@ -15,9 +16,11 @@ use std::{
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use toml::Spanned;
 
 use document::Document;
 pub use document::Record;
+pub(crate) use scopes::UnknownScope;
 
 use super::{
     Principal, Rejection,
@@ -27,6 +30,7 @@ use crate::{
     code::Code,
     file_state::{State, file_state},
     parse_fault::ParseFault,
+    settings::Policy,
     trusted_file::{self, FileError},
 };
 
@@ -36,7 +40,14 @@ pub struct KeyFile {
     path: PathBuf,
     /// What the file was when it was opened: from here on the watcher looks for changes.
     opened: State,
-    keys: ArcSwap<HashMap<KeyDigest, Key>>,
+    keys: ArcSwap<Keys>,
+}
+
+/// What one reading of the file gave.
+#[derive(Debug)]
+struct Keys {
+    by_digest: HashMap<KeyDigest, Key>,
+    unknown_scopes: Vec<UnknownScope>,
 }
 
 impl KeyFile {
@@ -53,7 +64,7 @@ impl KeyFile {
     /// As [`KeyFile::open`].
     pub fn reload(&self) -> Result<usize, KeyFileError> {
         let keys = read(&self.path)?;
-        let count = keys.len();
+        let count = keys.by_digest.len();
         self.keys.store(keys.into());
         Ok(count)
     }
@@ -64,9 +75,16 @@ impl KeyFile {
         let ended = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
         self.keys
             .load()
+            .by_digest
             .values()
             .filter(|key| !ended(key.revoked_at) && !ended(key.principal.expires_at))
             .count()
+    }
+
+    /// The scopes of keys that allow nothing under this policy.
+    pub(crate) fn unknown_scopes(&self, policy: &Policy) -> Vec<UnknownScope> {
+        let keys = self.keys.load();
+        keys.unknown_scopes.iter().filter(|scope| !scope.is_alias(policy)).cloned().collect()
     }
 
     /// # Errors
@@ -76,7 +94,7 @@ impl KeyFile {
             return Err(Rejection::Mistyped);
         }
         let keys = self.keys.load();
-        let key = keys.get(&KeyDigest::of(key)).ok_or(Rejection::Unknown)?;
+        let key = keys.by_digest.get(&KeyDigest::of(key)).ok_or(Rejection::Unknown)?;
         let principal = Arc::clone(&key.principal);
         match key.revoked_at.filter(|at| *at <= Timestamp::now()) {
             Some(at) => Err(Rejection::Revoked { principal, at }),
@@ -107,15 +125,18 @@ impl From<Record> for Key {
     }
 }
 
-fn read(path: &Path) -> Result<HashMap<KeyDigest, Key>, KeyFileError> {
+fn read(path: &Path) -> Result<Keys, KeyFileError> {
     let error = |fault| KeyFileError { path: path.to_owned(), fault };
     let text = trusted_file::read_text(path).map_err(|source| error(source.into()))?;
     let document = Document::parse(&text).map_err(|fault| error(KeyFileFault::Wrong(vec![fault])))?;
     if document.keys.is_empty() {
         return Err(error(KeyFileFault::Empty));
     }
+    let unknown = |record: &Spanned<Record>| UnknownScope::of(record.get_ref(), &text, record.span().start);
+    let unknown_scopes = document.keys.iter().flat_map(unknown).collect();
     let records = document.into_keys(&text).map_err(|faults| error(KeyFileFault::Wrong(faults)))?;
-    Ok(records.into_iter().map(|(digest, record)| (digest, record.into())).collect())
+    let by_digest = records.into_iter().map(|(digest, record)| (digest, record.into())).collect();
+    Ok(Keys { by_digest, unknown_scopes })
 }
 
 /// A key file that cannot be used.

@@ -215,3 +215,36 @@ fn a_bad_file_leaves_the_keys_in_force() {
     assert!(keys.reload().is_err());
     assert!(keys.verify(created.key.expose_secret()).is_ok());
 }
+
+#[test]
+fn a_scope_that_allows_nothing_is_told_with_its_line_and_the_nearest() {
+    let key = |id: &str, scopes: &str| {
+        let digest = super::KeyDigest::of(id);
+        format!(
+            "[[keys]]\nid = '{id}'\nuser = 'ada'\ndigest = '{digest}'\nscopes = {scopes}\ncreated_at = '2026-01-01T00:00:00Z'\n"
+        )
+    };
+    let text = [
+        key("a", "['mlflow:read']"),
+        key("b", "[\n  'mlflow:write',\n  \"mlflow:raed\",\n  'Admin',\n]"),
+        key("c", "['mlflow:raed', 'team:special', 'ours']"),
+        key("d", "[]"),
+    ];
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), text.concat()).unwrap();
+    let keys = KeyFile::open(file.path()).unwrap();
+    let pairs = [("MLFLOW_SERVER_URL", "http://mlflow"), ("HOKUSAI__POLICY__ALIASES__OURS", "mlflow:ui")];
+    let pairs = pairs.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let policy = crate::settings::Settings::load(None, pairs).unwrap().policy;
+    let told: Vec<_> =
+        keys.unknown_scopes(&policy).iter().map(|scope| (scope.to_string(), scope.fix())).collect();
+    for ((said, fix), (expected, near)) in told.iter().zip([
+        ("line 13: `mlflow:raed` of the key b is no scope, and allows nothing", "mlflow:read; or"),
+        ("line 14: `Admin` of the key b", "mlflow:admin; or"),
+        ("line 21: `mlflow:raed` of the key c", "mlflow:read; or"),
+        ("line 21: `team:special` of the key c", "a scope of docs/ACCESS.md; or"),
+    ]) {
+        assert!(said.starts_with(expected) && fix.starts_with(near), "{expected}: {said} {fix}");
+    }
+    assert_eq!(told.len(), 4, "{told:?}");
+}

@@ -5,13 +5,13 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::KeyFile;
-use crate::{code::Code, file_state::file_state, telemetry::Metrics};
+use crate::{code::Code, file_state::file_state, settings::Policy, telemetry::Metrics};
 
 /// Often enough that a revoked key ends within a second.
 const INTERVAL: Duration = Duration::from_millis(250);
 
 /// Never returns.
-pub async fn run(keys: Arc<KeyFile>, metrics: Metrics) {
+pub async fn run(keys: Arc<KeyFile>, policy: Policy, metrics: Metrics) {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut taken_over = keys.opened;
@@ -30,6 +30,11 @@ pub async fn run(keys: Arc<KeyFile>, metrics: Metrics) {
                 taken_over = now;
                 refused = None;
                 tracing::info!(code = Code::KeyFileNotReloaded.text(), path = %keys.path.display(), count, "key file taken over");
+                for scope in keys.unknown_scopes(&policy) {
+                    let (path, write) = (keys.path.display(), scope.fix());
+                    let code = Code::UnknownScope.text();
+                    tracing::warn!(code = code, %path, found = %scope, write, "a key has a scope that allows nothing");
+                }
             }
             // Tried again at every tick, for the fault may be the machine's; told once for each state of the file.
             Err(error) if refused != Some(now) => {

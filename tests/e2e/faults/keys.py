@@ -45,3 +45,9 @@ def a_key_file_that_becomes_unreadable(place):
     place.serve(HOKUSAI__AUTH__KEY_FILE__PATH=str(place.own.key_file))
     place.own.key_file.write_text("[[keys]]\nid = 7\n")
     return place.logged
+
+
+def a_scope_that_there_is_not(place):
+    file = place.folder / "keys.toml"
+    place.run("keys", "create", "--file", str(file), "--user", "ada", "--scope", "mlflow:raed")
+    return place.check(HOKUSAI__AUTH__KEY_FILE__PATH=str(file))

@@ -3,6 +3,8 @@
 import signal
 import socket
 
+from commands import run
+
 
 def a_port_that_is_taken(place):
     taken = socket.create_server(("127.0.0.1", 0))
@@ -39,3 +41,24 @@ def a_reload_of_settings_that_are_wrong(place):
 
 def a_reload_that_needs_a_restart(place):
     return _reload(place, "", "[server]\nworkers = 7\n")
+
+
+def a_port_that_check_finds_taken(place):
+    taken = socket.create_server(("127.0.0.1", 0))
+    place.ends.append(taken.close)
+    return place.check(HOKUSAI__SERVER__BIND=f"127.0.0.1:{taken.getsockname()[1]}")
+
+
+def a_port_without_the_right_to_it(place):
+    without = ["--bounding-set", "-net_bind_service", str(place.stack.binary), "check"]
+    return run("setpriv", without, place.stack.folder, {"MLFLOW_SERVER_URL": "http://127.0.0.1:5000", "HOKUSAI__SERVER__BIND": "127.0.0.1:83"})
+
+
+def an_address_of_nobody(place):
+    # For documents (RFC 5737).
+    return place.check(HOKUSAI__METRICS__BIND="192.0.2.1:9464")
+
+
+def a_process_with_few_files(place):
+    few = ["-c", 'ulimit -n 64 && exec "$0" "$@"', str(place.stack.binary), "check"]
+    return run("sh", few, place.stack.folder, {"MLFLOW_SERVER_URL": "http://127.0.0.1:5000"})

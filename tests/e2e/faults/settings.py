@@ -14,7 +14,7 @@ def a_number_that_is_none(place):
 
 
 def metrics_where_the_gateway_listens(place):
-    return place.check(HOKUSAI__METRICS__BIND="127.0.0.1:1")
+    return place.check(HOKUSAI__SERVER__BIND="127.0.0.1:1", HOKUSAI__METRICS__BIND="127.0.0.1:1")
 
 
 def a_settings_file_that_is_no_toml(place):
@@ -49,3 +49,7 @@ def redis_without_a_pepper(place):
 def routes_that_are_none(place):
     (place.folder / "more.routes").write_text("what is this\n")
     return place.check(HOKUSAI__MLFLOW__ROUTES_FILE=str(place.folder / "more.routes"))
+
+
+def a_variable_with_one_underscore(place):
+    return place.check(HOKUSAI_MLFLOW__URL="http://127.0.0.1:5000")

@@ -66,3 +66,20 @@ def a_machine_without_authorities(place):
     (place.folder / "none.pem").touch()
     nowhere = {"SSL_CERT_FILE": str(place.folder / "none.pem"), "SSL_CERT_DIR": str(place.folder / "none")}
     return place.check(MLFLOW_SERVER_URL="https://mlflow.example.com", **nowhere)
+
+
+def _own(place, certificate, key):
+    return place.check(HOKUSAI__SERVER__TLS__CERT=str(certificate), HOKUSAI__SERVER__TLS__KEY=str(key))
+
+
+def a_certificate_of_our_own_that_has_expired(place):
+    return _own(place, *place.authority.issue("IP:127.0.0.1", days=-3))
+
+
+def a_certificate_of_our_own_that_is_of_the_future(place):
+    return _own(place, *place.authority.issue("IP:127.0.0.1", days=90))
+
+
+def a_key_of_another_certificate(place):
+    (certificate, _), (_, key) = place.authority.issue("IP:127.0.0.1"), place.authority.issue("IP:127.0.0.1")
+    return _own(place, certificate, key)

@@ -1,0 +1,69 @@
+//! When a certificate of our own may be used.
+
+use std::path::Path;
+
+use jiff::Timestamp;
+use x509_cert::{Certificate, der::Decode as _};
+
+use super::{TlsError, certificates};
+use crate::code::Code;
+
+/// From when until when, by its own words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Validity {
+    pub(crate) not_before: Timestamp,
+    pub(crate) not_after: Timestamp,
+}
+
+impl Validity {
+    /// Of the first certificate in a file; `None` if it cannot be read as one.
+    ///
+    /// # Errors
+    /// A file that holds none.
+    pub(crate) fn of(path: &Path) -> Result<Option<Self>, TlsError> {
+        Ok(certificates(path)?.first().and_then(|leaf| Self::of_der(leaf)))
+    }
+
+    fn of_der(certificate: &[u8]) -> Option<Self> {
+        let certificate = Certificate::from_der(certificate).ok()?;
+        let validity = certificate.tbs_certificate().validity();
+        let [not_before, not_after] = [&validity.not_before, &validity.not_after]
+            .map(|time| Timestamp::from_second(time.to_unix_duration().as_secs() as i64));
+        Some(Self { not_before: not_before.ok()?, not_after: not_after.ok()? })
+    }
+
+    /// Why it may not be used at `now`; `None` if it may.
+    pub(crate) fn fault(self, now: Timestamp) -> Option<(Code, String)> {
+        let Self { not_before, not_after } = self;
+        if now > not_after {
+            let what = format!("expired at {not_after}: whoever is shown it refuses the connection");
+            Some((Code::CertificateExpired, what))
+        } else if now < not_before {
+            let what = format!("is not valid before {not_before}, and it is {now} by this machine's clock");
+            Some((Code::CertificateNotYetValid, what))
+        } else {
+            None
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_certificate_is_good_between_its_two_moments() {
+        let at = |text: &str| text.parse::<Timestamp>().unwrap();
+        let validity =
+            Validity { not_before: at("2026-01-01T00:00:00Z"), not_after: at("2026-02-01T00:00:00Z") };
+        for (now, said) in [
+            ("2025-12-31T23:59:59Z", "is not valid before 2026-01-01T00:00:00Z"),
+            ("2026-01-01T00:00:00Z", ""),
+            ("2026-02-01T00:00:00Z", ""),
+            ("2026-02-01T00:00:01Z", "expired at 2026-02-01T00:00:00Z"),
+        ] {
+            let fault = validity.fault(at(now)).map(|(_, what)| what).unwrap_or_default();
+            assert!(fault.starts_with(said) && fault.is_empty() == said.is_empty(), "{now}: {fault}");
+        }
+    }
+}
