@@ -129,7 +129,8 @@ fn a_key_file_that_lets_nobody_in_is_warned_about() {
     let folder = folder_with_a_key();
     let run = |arguments: &[&str]| {
         let mut command = command(folder.path());
-        let output = command.args(arguments).env("MLFLOW_SERVER_URL", "http://127.0.0.1:1").output().unwrap();
+        command.args(arguments).env("MLFLOW_SERVER_URL", "http://127.0.0.1:1");
+        let output = command.env("HOKUSAI__SERVER__BIND", "127.0.0.1:0").output().unwrap();
         serde_json::from_slice::<Value>(&output.stdout).unwrap()
     };
     assert_eq!(run(&["check", "--format", "json"])["warnings"], serde_json::json!([]));
