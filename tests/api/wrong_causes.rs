@@ -159,7 +159,10 @@ fn a_process_that_may_have_64_files_is_told_so_and_no_setting_is_blamed() {
         let output = shell.env("HOKUSAI__METRICS__BIND", "off").output().unwrap();
         let told = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(64));
-        assert!(told.starts_with("the gateway needs 160 open files, and this process may have 64"), "{told}");
+        assert!(
+            told.starts_with("HG-P02 the gateway needs 160 open files, and this process may have 64"),
+            "{told}"
+        );
         assert!(told.contains("ulimit -n 160") && !told.contains("max_connections"), "{told}");
     }
 }
