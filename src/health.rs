@@ -12,7 +12,11 @@ use std::{
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::{StatusCode, uri::PathAndQuery},
+    http::{
+        StatusCode, Version,
+        header::{HeaderName, HeaderValue},
+        uri::PathAndQuery,
+    },
     web::Data,
 };
 use futures_util::future::join_all;
@@ -189,10 +193,16 @@ pub async fn mlflow(gateway: Data<Gateway>) -> HttpResponse {
     answer(status, json!({"status": word, "checks": checks, "codes": codes, "latency_ms": latency_ms}))
 }
 
+/// Says in which HTTP the gateway was asked: 1.0 or 1.1. A proxy before it may speak another one than its clients.
+pub(crate) const HTTP_VERSION: HeaderName = HeaderName::from_static("x-hokusai-http-version");
+
 /// `GET /version`: which code and which settings are running.
-pub async fn version(gateway: Data<Gateway>) -> HttpResponse {
+pub async fn version(request: HttpRequest, gateway: Data<Gateway>) -> HttpResponse {
+    let asked_in = if request.version() < Version::HTTP_11 { "1.0" } else { "1.1" };
     let body = json!({"version": VERSION, "git_sha": GIT_SHA, "config_hash": gateway.config_hash()});
-    answer(StatusCode::OK, body)
+    let mut answer = answer(StatusCode::OK, body);
+    answer.headers_mut().insert(HTTP_VERSION, HeaderValue::from_static(asked_in));
+    answer
 }
 
 /// As a text for people begins.

@@ -18,6 +18,7 @@ use super::{
     Connection,
     crowd::{Crowd, Place},
     framing::{Allowed, Framing, Taken},
+    no_length::with_length,
     refusal::{LastWords, NoRequest, Refuse, Sender},
 };
 use crate::patience::Patience;
@@ -181,10 +182,18 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Inbound<T> {
             self.keep(bytes);
         } else {
             let taken = self.framing.take(&self.connection, allowed, bytes)?;
+            let mut kept = bytes;
             if let Taken::Bytes(count) = taken {
-                handed = Some(count);
+                kept = &bytes[count..];
+                match with_length(allowed, &bytes[..count]) {
+                    Some(head) => {
+                        self.keep(&head);
+                        self.ready = head.len();
+                    }
+                    None => handed = Some(count),
+                }
             }
-            self.keep(&bytes[handed.unwrap_or(0)..]);
+            self.keep(kept);
             self.settle(taken);
         }
         buf.set_filled(before + handed.unwrap_or(0));
@@ -207,6 +216,11 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Inbound<T> {
         let taken = taken?;
         if let Taken::Bytes(count) = taken {
             self.ready = self.held + count;
+            if let Some(head) = with_length(allowed, &self.ahead[..self.ready]) {
+                let rest = self.ahead.split_off(self.ready);
+                self.ahead = BytesMut::from(&[&head[..], &rest].concat()[..]);
+                self.ready = head.len();
+            }
         }
         let is_large = matches!(allowed, Allowed::Head) && self.ready > LARGE_HEAD;
         self.settle(taken);
@@ -271,7 +285,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncRead for Inbound<T> {
             if this.ahead.len() == this.held && ready!(this.poll_fill(cx, allowed, buf))?.is_some() {
                 return Poll::Ready(Ok(()));
             }
-            if this.ahead.len() > this.held {
+            if this.ready == 0 && this.ahead.len() > this.held {
                 this.look_at_kept(allowed, buf.remaining())?;
             }
         }

@@ -13,8 +13,10 @@ mod framing;
 mod fuzzing;
 mod head;
 mod inbound;
+mod no_length;
 mod outbound;
 mod refusal;
+mod until_close;
 mod waiting;
 
 use std::{
@@ -40,6 +42,8 @@ pub use fuzzing::{fuzz_chunked_body, fuzz_inbound_head};
 pub(crate) use inbound::{Deadlines, Inbound, Terms};
 pub(crate) use refusal::NoRequest;
 pub(crate) use refusal::Sender;
+pub(crate) use until_close::Resettable;
+use until_close::UntilClose;
 
 /// How long the rest of a body may come that nobody reads, as long as actix-http waits for one with a length; and how long a
 /// client may take over a refusal.
@@ -75,6 +79,8 @@ pub(crate) struct Connection {
     held: Cell<usize>,
     /// Bytes of the large head that it has had: it ends behind the response to that.
     large: Cell<usize>,
+    /// The last response's body, if that ends with the connection.
+    until_close: Cell<UntilClose>,
     /// Its place among the connections of its worker, and whether it has to go for another.
     index: Cell<usize>,
     given_up: Cell<bool>,
@@ -99,6 +105,7 @@ impl Default for Connection {
             since: Cell::new(Instant::now()),
             held: Cell::default(),
             large: Cell::default(),
+            until_close: Cell::default(),
             index: Cell::default(),
             given_up: Cell::default(),
             reader: RefCell::default(),

@@ -11,7 +11,7 @@ use std::{
 use actix_rt::time::sleep;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{inbound::Inbound, refusal::NoRequest};
+use super::{Resettable, inbound::Inbound, refusal::NoRequest};
 
 /// What rustls holds at most, in bytes: a flush that waited has sent that much.
 const TLS_BUFFER: usize = 64 * 1024;
@@ -51,7 +51,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Inbound<T> {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Inbound<T> {
+impl<T: AsyncRead + AsyncWrite + Resettable + Unpin> AsyncWrite for Inbound<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
         this.stay()?;
@@ -68,6 +68,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Inbound<T> {
             // These are said in its place, by the flush that follows.
             return Poll::Ready(Ok(buf.len()));
         }
+        this.before_write()?;
         let outcome = Pin::new(&mut this.stream).poll_write(cx, buf);
         this.poll_stall(cx, outcome, |count| *count)
     }
@@ -93,6 +94,7 @@ impl<T: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Inbound<T> {
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
         this.stay()?;
+        this.before_shutdown()?;
         let outcome = Pin::new(&mut this.stream).poll_shutdown(cx);
         this.poll_stall(cx, outcome, |()| 0)
     }

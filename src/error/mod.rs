@@ -111,9 +111,12 @@ impl GatewayError {
             Self::Body(BodyError::Stalled) => Reason::BodyTimeout,
             Self::Body(BodyError::Broken(_)) => Reason::BadRequest,
             Self::Proxy(ProxyError::Busy | ProxyError::Ejected) => Reason::UpstreamBusy,
-            Self::Proxy(ProxyError::Connect(_) | ProxyError::Unanswered(_) | ProxyError::Closed(_)) => {
-                Reason::UpstreamUnavailable
-            }
+            Self::Proxy(
+                ProxyError::Connect(_)
+                | ProxyError::Unanswered(_)
+                | ProxyError::ClosedIdle(_)
+                | ProxyError::Closed(_),
+            ) => Reason::UpstreamUnavailable,
             Self::Proxy(ProxyError::Direct(_)) => Reason::DirectTransfer,
             Self::Proxy(ProxyError::Protocol(_)) => Reason::UpstreamProtocol,
             Self::Proxy(ProxyError::UpstreamTimeout(_)) => Reason::UpstreamTimeout,
@@ -226,6 +229,7 @@ impl GatewayError {
                 ProxyError::Ejected
                 | ProxyError::Connect(_)
                 | ProxyError::Unanswered(_)
+                | ProxyError::ClosedIdle(_)
                 | ProxyError::Closed(_),
             ) => "MLflow cannot be reached".to_owned(),
             Self::Proxy(ProxyError::Protocol(_)) => "MLflow answered in a way that cannot be passed on".to_owned(),
@@ -234,7 +238,7 @@ impl GatewayError {
             Self::Proxy(ProxyError::BodyTooLarge) => "the request's body is larger than this gateway takes".to_owned(),
             Self::Proxy(ProxyError::ClientGone(_)) => "the request's body broke off".to_owned(),
             Self::Proxy(ProxyError::NeedsHttp11) => {
-                "this response has no length, and HTTP/1.0 cannot tell a whole body from a truncated one: use HTTP/1.1 \
+                "this response has no length, and in HTTP/1.0 over TLS a truncated one could be taken for whole: use HTTP/1.1 \
                  (nginx: proxy_http_version 1.1)"
                     .to_owned()
             }

@@ -28,6 +28,9 @@ pub(crate) enum TransportFault {
     /// Not a byte of a response was received: the server may have closed an idle connection.
     #[error("closed the connection without a response")]
     ClosedBeforeHead,
+    /// The same on a connection that had been idle, which it was closing.
+    #[error("closed an idle connection as it was used again")]
+    ClosedIdle,
     #[error("closed the connection in the middle of a response")]
     ClosedInResponse,
     #[error("sent an interim response ({0}) that was not asked for")]
@@ -41,9 +44,9 @@ pub(crate) enum TransportFault {
 impl From<TransportFault> for io::Error {
     fn from(fault: TransportFault) -> Self {
         let kind = match fault {
-            TransportFault::ClosedBeforeHead | TransportFault::ClosedInResponse => {
-                io::ErrorKind::UnexpectedEof
-            }
+            TransportFault::ClosedBeforeHead
+            | TransportFault::ClosedIdle
+            | TransportFault::ClosedInResponse => io::ErrorKind::UnexpectedEof,
             _ => io::ErrorKind::InvalidData,
         };
         Self::new(kind, fault)
@@ -67,6 +70,8 @@ enum Expect {
 pub(super) struct Guarded {
     stream: Stream,
     expect: Expect,
+    /// Whether it has had a request before the one that is under way.
+    was_used: bool,
     /// What has come of a response before the end of its request, and awc has not read yet.
     early: VecDeque<u8>,
     /// Whether its first line was among that. From then on the rest of the request is swallowed: awc reads only when it has
@@ -79,7 +84,13 @@ const CLOSE: &[u8] = b"\r\nconnection: close";
 
 impl Guarded {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, expect: Expect::Nothing, early: VecDeque::new(), answered_early: false }
+        Self {
+            stream,
+            expect: Expect::Nothing,
+            was_used: false,
+            early: VecDeque::new(),
+            answered_early: false,
+        }
     }
 
     /// Whether the response has begun while its request is still being written.
@@ -112,6 +123,9 @@ impl Guarded {
     /// A connection that breaks in the middle of a response has begun one.
     fn broke_off(&self, error: io::Error) -> io::Error {
         match &self.expect {
+            Expect::Head { seen, .. } if seen.is_empty() && self.was_used => {
+                TransportFault::ClosedIdle.into()
+            }
             Expect::Head { seen, .. } if seen.is_empty() => error,
             Expect::Nothing => error,
             _ => TransportFault::ClosedInResponse.into(),
@@ -124,11 +138,10 @@ impl Guarded {
             return if premature { Err(TransportFault::ClosedInResponse) } else { Ok(()) };
         };
         if bytes.is_empty() {
-            let nothing_came = seen.is_empty();
-            return Err(if nothing_came {
-                TransportFault::ClosedBeforeHead
-            } else {
-                TransportFault::ClosedInResponse
+            return Err(match (seen.is_empty(), self.was_used) {
+                (true, false) => TransportFault::ClosedBeforeHead,
+                (true, true) => TransportFault::ClosedIdle,
+                (false, _) => TransportFault::ClosedInResponse,
             });
         }
         // A head nearly always comes in one piece and is then read where it lies.
@@ -196,8 +209,8 @@ impl AsyncWrite for Guarded {
             if self.answered_early {
                 return Poll::Ready(Err(TransportFault::ClosedBeforeHead.into()));
             }
+            self.was_used = !matches!(self.expect, Expect::Nothing);
             self.expect = Expect::Head { seen: Vec::new(), to_head: buf.starts_with(b"HEAD ") };
-            return Pin::new(&mut self.stream).poll_write(cx, buf);
         }
         if self.answered_early {
             return Poll::Ready(Ok(buf.len()));
@@ -207,7 +220,7 @@ impl AsyncWrite for Guarded {
         if !matches!(written, Poll::Ready(Ok(_))) && self.poll_early(cx) {
             return Poll::Ready(Ok(buf.len()));
         }
-        written
+        written.map_err(|error| self.broke_off(error))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

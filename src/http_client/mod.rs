@@ -10,16 +10,19 @@ mod connect;
 #[cfg(fuzzing)]
 mod fuzzing;
 mod guard;
+mod idle;
 mod origin;
 mod request;
 mod response;
+mod server_patience;
 mod stream;
 mod wire;
 
 use std::{fmt, time::Duration};
 
+use actix_http::error::ParseError;
 use actix_web::http::uri::{Authority, PathAndQuery, Scheme, Uri};
-use awc::{Client, Connector, http::Method};
+use awc::{Client, Connector, error::SendRequestError, http::Method};
 use url::{Position, Url};
 
 pub(crate) use body::ResponseBody;
@@ -85,6 +88,15 @@ impl HttpClient {
             .unwrap_or_default();
         self.client.request(method, uri).no_decompress()
     }
+}
+
+/// Whether the server was closing the idle connection that the request went on.
+pub(crate) fn met_a_close(error: &SendRequestError) -> bool {
+    let (SendRequestError::Send(error) | SendRequestError::Response(ParseError::Io(error))) = error else {
+        return false;
+    };
+    let fault = error.get_ref().and_then(|source| source.downcast_ref::<TransportFault>());
+    matches!(fault, Some(TransportFault::ClosedIdle))
 }
 
 impl fmt::Debug for HttpClient {

@@ -4,8 +4,6 @@
 //! interim responses, and no body that ends early and looks whole (RFC 9112 §6.3, §8).
 
 use std::{
-    cell::RefCell,
-    collections::VecDeque,
     fmt,
     future::poll_fn,
     io,
@@ -21,10 +19,11 @@ use tokio::time::timeout;
 use url::Url;
 
 use super::{
-    Connections, LIFETIME, Tls,
+    Connections, Tls,
     body::ResponseBody,
     connect::Connecting,
     guard::TransportFault,
+    idle::Idle,
     request::{Body, Outgoing, Piece, Request},
     response::{Framing, MAX_HEAD, ResponseHead},
     wire::{SMALL, Wire},
@@ -38,9 +37,7 @@ struct Inner {
     uri: Uri,
     connecting: Connecting,
     connect_timeout: Duration,
-    keep_alive: Duration,
-    /// The last one used at the back.
-    idle: RefCell<VecDeque<(Instant, Wire)>>,
+    idle: Rc<Idle>,
 }
 
 /// Why there is no response.
@@ -73,8 +70,7 @@ impl Origin {
             uri: super::uri(url),
             connecting: Connecting::new(tls),
             connect_timeout: connections.connect_timeout,
-            keep_alive: connections.keep_alive,
-            idle: RefCell::default(),
+            idle: Idle::new(connections.keep_alive),
         }))
     }
 
@@ -87,12 +83,12 @@ impl Origin {
     where
         S: Stream<Item = Result<Bytes, PayloadError>> + Unpin,
     {
-        let (to_head, alone) = (request.to_head, request.alone);
-        let idle = if alone { None } else { self.idle() };
-        let mut wire = match idle {
-            Some(wire) => wire,
+        let Request { to_head, alone, is_repeated, .. } = request;
+        let idle = if alone { None } else { self.0.idle.take(is_repeated) };
+        let (mut wire, was_idle) = match idle {
+            Some((wire, was_idle)) => (wire, Some(was_idle)),
             // Apart, for what is seldom needed would make every exchange's future three times as large.
-            None => Box::pin(self.connect()).await?,
+            None => (Box::pin(self.connect()).await?, None),
         };
         let head = request.into_bytes(&body).freeze();
         let mut upload = Upload {
@@ -101,35 +97,36 @@ impl Origin {
             is_answered: false,
             pieces: [head, Bytes::new(), Bytes::new(), Bytes::new()],
         };
-        let is_sent = poll_fn(|cx| upload.poll(&mut wire, cx)).await?;
+        let is_sent = poll_fn(|cx| upload.poll(&mut wire, cx)).await;
+        let is_sent = is_sent.map_err(|error| self.of_idle(error, was_idle))?;
         drop(upload);
-        let head = poll_fn(|cx| poll_head(&mut wire, cx, to_head)).await?;
+        let head = poll_fn(|cx| poll_head(&mut wire, cx, to_head)).await;
+        let head = head.map_err(|error| self.of_idle(error, was_idle))?;
         if wire.received.is_empty() && head.framing != Framing::None {
             wire.acknowledge();
+        }
+        if let Some(timeout) = head.keep_alive {
+            self.0.idle.patience.announced(timeout);
         }
         let kept = (is_sent && head.keeps_alive && !alone).then(|| self.clone());
         let body = ResponseBody::new(head.framing, wire, kept);
         Ok(Response { head, body })
     }
 
-    fn idle(&self) -> Option<Wire> {
-        let mut idle = self.0.idle.borrow_mut();
-        let now = Instant::now();
-        // Those at the front were used before: where one is too old, they are.
-        while idle.front().is_some_and(|(since, _)| now - *since >= self.0.keep_alive) {
-            idle.pop_front();
-        }
-        while let Some((_, mut wire)) = idle.pop_back() {
-            if now - wire.since < LIFETIME && wire.is_quiet() {
-                return Some(wire);
+    /// What an error tells on a connection that had been idle for so long.
+    fn of_idle(&self, error: SendError, was_idle: Option<Duration>) -> SendError {
+        match (error, was_idle) {
+            (SendError::Server(TransportFault::ClosedBeforeHead) | SendError::Broken(_), Some(idle)) => {
+                self.0.idle.patience.saw_closed(idle, Instant::now());
+                TransportFault::ClosedIdle.into()
             }
+            (error, _) => error,
         }
-        None
     }
 
     /// For the next request.
     pub(super) fn keep(&self, wire: Wire) {
-        self.0.idle.borrow_mut().push_back((Instant::now(), wire));
+        self.0.idle.keep(wire);
     }
 
     async fn connect(&self) -> Result<Wire, SendError> {

@@ -23,6 +23,8 @@ pub(crate) struct Request {
     pub(super) to_head: bool,
     /// Its connection was used by nobody before, and will be by nobody after.
     pub(super) alone: bool,
+    /// Whoever sends it tries again if its connection ends before a response.
+    pub(super) is_repeated: bool,
 }
 
 /// What is in the head is a secret: the credential that MLflow wants.
@@ -56,7 +58,7 @@ impl Request {
         for part in [method.as_str(), " ", prefix, target, " HTTP/1.1\r\n"] {
             head.extend_from_slice(part.as_bytes());
         }
-        let mut request = Self { head, to_head: method == Method::HEAD, alone: false };
+        let mut request = Self { head, to_head: method == Method::HEAD, alone: false, is_repeated: false };
         request.field(&HOST, host.as_bytes());
         request
     }
@@ -65,6 +67,12 @@ impl Request {
     pub(crate) fn alone(mut self) -> Self {
         self.alone = true;
         self.field(&CONNECTION, b"close");
+        self
+    }
+
+    /// May meet a connection that the server is about to close: its sender tries again then.
+    pub(crate) fn repeated(mut self) -> Self {
+        self.is_repeated = true;
         self
     }
 

@@ -1,6 +1,6 @@
 //! What a server answers: a head, and where its body ends.
 
-use std::mem::MaybeUninit;
+use std::{mem::MaybeUninit, time::Duration};
 
 use actix_web::{
     http::{
@@ -11,7 +11,7 @@ use actix_web::{
 };
 use httparse::Status;
 
-use super::guard::TransportFault;
+use super::{guard::TransportFault, server_patience::timeout_in};
 
 /// The longest response head, in bytes.
 pub(super) const MAX_HEAD: usize = 128 * 1024;
@@ -28,6 +28,8 @@ pub(crate) struct ResponseHead {
     pub(super) framing: Framing,
     /// Whether another request may follow on its connection.
     pub(super) keeps_alive: bool,
+    /// For how long the server keeps that when nobody uses it, where it says so.
+    pub(super) keep_alive: Option<Duration>,
 }
 
 /// How a response's end is told (RFC 9112 §6.3).
@@ -60,6 +62,8 @@ impl ResponseHead {
                     .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"))
         });
         let keeps_alive = response.version == Some(1) && !closes;
+        let announced = response.headers.iter().find(|header| header.name.eq_ignore_ascii_case("keep-alive"));
+        let keep_alive = announced.and_then(|header| timeout_in(header.value));
 
         let start = received.as_ptr() as usize;
         let within = |part: &[u8]| (part.as_ptr() as usize - start, part.len());
@@ -73,7 +77,7 @@ impl ResponseHead {
             Ok((name.map_err(|_| TransportFault::NotHttp)?, value.map_err(|_| TransportFault::NotHttp)?))
         });
         let fields = fields.collect::<Result<_, _>>()?;
-        Ok(Some(Self { status, fields, length: declared, framing, keeps_alive }))
+        Ok(Some(Self { status, fields, length: declared, framing, keeps_alive, keep_alive }))
     }
 }
 

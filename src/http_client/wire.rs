@@ -9,7 +9,7 @@ use std::{
 
 use actix_web::web::{Bytes, BytesMut};
 use socket2::SockRef;
-use tokio::io::{AsyncReadExt as _, AsyncWrite as _};
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWrite as _, ReadBuf};
 
 use super::stream::Stream;
 
@@ -59,6 +59,14 @@ impl Wire {
     pub(super) fn is_quiet(&mut self) -> bool {
         self.received.is_empty()
             && self.poll_fill(&mut Context::from_waker(Waker::noop()), SMALL).is_pending()
+    }
+
+    /// The same, without room for what is not to come: for one that stays idle.
+    pub(super) fn is_open(&mut self) -> bool {
+        let mut byte = [0];
+        let read = Pin::new(&mut self.stream)
+            .poll_read(&mut Context::from_waker(Waker::noop()), &mut ReadBuf::new(&mut byte));
+        self.received.is_empty() && read.is_pending()
     }
 
     /// A server that writes head and body apart, and has Nagle's algorithm on (uvicorn with several workers), sends the body

@@ -22,6 +22,9 @@ pub enum ProxyError {
     /// Not a byte of a response came.
     #[error("MLflow {0}")]
     Unanswered(String),
+    /// The same on a connection that MLflow was closing, for nobody had used it for a while.
+    #[error("MLflow {0}")]
+    ClosedIdle(String),
     #[error("MLflow {0}")]
     Closed(String),
     #[error("MLflow {0}")]
@@ -34,7 +37,7 @@ pub enum ProxyError {
     BodyTooLarge,
     #[error("the client's body broke off: {0}")]
     ClientGone(String),
-    #[error("the response has no length and the client speaks HTTP/1.0")]
+    #[error("the response is large and has no length, and the client speaks HTTP/1.0 over TLS")]
     NeedsHttp11,
     /// With the words that make MLflow's client fall back.
     #[error("{0}")]
@@ -68,7 +71,7 @@ impl ProxyError {
     pub(super) fn call(&self) -> Call {
         match self {
             Self::Connect(_) => Call::Connect,
-            Self::Unanswered(_) | Self::Closed(_) => Call::Reset,
+            Self::Unanswered(_) | Self::ClosedIdle(_) | Self::Closed(_) => Call::Reset,
             Self::UpstreamTimeout(_) => Call::Timeout,
             Self::ClientStalled | Self::ClientGone(_) | Self::BodyTooLarge | Self::Outside(_) => {
                 Call::ClientAborted
@@ -78,7 +81,7 @@ impl ProxyError {
     }
 
     /// Whether it tells that the server is gone. One that is slow may be so for this request only, and one that answers
-    /// nothing at all is for the prober to find.
+    /// nothing at all is for the prober to find; one that closes idle connections is well.
     pub(super) fn is_upstreams(&self) -> bool {
         matches!(self, Self::Connect(_) | Self::Unanswered(_) | Self::Closed(_))
     }
@@ -98,6 +101,7 @@ pub(super) fn failed(error: SendError) -> ProxyError {
         SendError::Server(fault @ TransportFault::ClosedBeforeHead) => {
             ProxyError::Unanswered(fault.to_string())
         }
+        SendError::Server(fault @ TransportFault::ClosedIdle) => ProxyError::ClosedIdle(fault.to_string()),
         SendError::Server(fault @ TransportFault::ClosedInResponse) => ProxyError::Closed(fault.to_string()),
         SendError::Server(fault) => ProxyError::Protocol(fault.to_string()),
         SendError::Broken(error) => ProxyError::Unanswered(format!("broke the connection: {error}")),

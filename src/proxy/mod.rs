@@ -9,6 +9,7 @@ mod download;
 mod egress;
 mod error;
 mod headers;
+mod http10;
 mod lookup;
 mod pool;
 mod upload;
@@ -16,8 +17,8 @@ mod upload;
 use std::{cell::Cell, num::NonZeroU64, pin::pin, rc::Rc, sync::Arc, time::Instant};
 
 use actix_web::{
-    HttpRequest, HttpResponse,
-    http::{Method, Version, uri::PathAndQuery},
+    HttpRequest, HttpResponse, HttpResponseBuilder,
+    http::{Method, uri::PathAndQuery},
     web::Payload,
 };
 use tokio::time::timeout;
@@ -135,11 +136,11 @@ impl Proxy {
             return rewriting.await.map_err(|_| ProxyError::UpstreamTimeout("to tell of itself"))?;
         }
         let framing = download::framing(request.method(), &response.head);
-        if framing == download::Framing::Chunked && request.version() < Version::HTTP_11 {
-            // HTTP/1.0 would end the body with the connection, and a truncated one would look whole.
-            return Err(ProxyError::NeedsHttp11);
+        let (head, body) = self.response(framing, response, lease, forwarded);
+        if http10::lacks_length(framing, request) {
+            return Box::pin(http10::attach(head, body, Connection::of(request))).await;
         }
-        Ok(self.response(framing, response, lease, forwarded))
+        Ok(download::attach(framing, head, body))
     }
 
     /// Asks a server for `target` on the gateway's own account, as requests go.
@@ -177,9 +178,11 @@ impl Proxy {
         // What is rewritten is read here.
         let plain = self.denies_direct && direct::is_advertised_by(grant.route().rule());
         self.headers.to_upstream(request, grant, exchange, plain, &mut upstream);
-        if fresh {
-            upstream = upstream.alone();
-        }
+        upstream = match fresh {
+            true => upstream.alone(),
+            false if is_repeatable(forwarded) => upstream.repeated(),
+            false => upstream,
+        };
 
         let progress = Rc::new(Progress::new(Overdue::Response, self.client_patience));
         let connection = Connection::of(request).cloned();
@@ -220,7 +223,7 @@ impl Proxy {
         upstream: Response,
         lease: Lease<'_>,
         Forwarded { grant, request, meter, exchange, .. }: Forwarded<'_>,
-    ) -> HttpResponse {
+    ) -> (HttpResponseBuilder, Download) {
         let mut response = HttpResponse::build(upstream.head.status);
         self.headers.to_client(&upstream.head, lease.member, (request, grant.route()), &mut response);
         let expected = download::expected(framing, request.method());
@@ -233,7 +236,7 @@ impl Proxy {
             exchange.clone(),
             expected,
         );
-        download::attach(framing, response, body)
+        (response, body)
     }
 }
 
@@ -260,7 +263,6 @@ fn may_retry(
     forwarded: Forwarded<'_>,
     body: &Cell<Option<Payload>>,
 ) -> bool {
-    let no_body = matches!(forwarded.framing, Framing::None | Framing::Length(0));
     match error {
         ProxyError::Connect(_) => {
             let untouched = body.take();
@@ -268,7 +270,12 @@ fn may_retry(
             body.set(untouched);
             is_untouched && pool.has_other_than(&lease.member.upstream)
         }
-        ProxyError::Unanswered(_) => no_body && forwarded.request.method().is_idempotent(),
+        ProxyError::Unanswered(_) | ProxyError::ClosedIdle(_) => is_repeatable(forwarded),
         _ => false,
     }
+}
+
+/// Whether MLflow may be sent it twice.
+fn is_repeatable(Forwarded { request, framing, .. }: Forwarded<'_>) -> bool {
+    matches!(framing, Framing::None | Framing::Length(0)) && request.method().is_idempotent()
 }

@@ -25,7 +25,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{app, expect};
 use crate::{
-    connection::{Crowd, Deadlines, Inbound, LINGER, Terms},
+    connection::{Crowd, Deadlines, Inbound, LINGER, Resettable, Terms},
     files,
     gateway::{Gateway, Shared},
     patience::Patience,
@@ -127,7 +127,7 @@ fn http<T>(
     InitError = (),
 > + use<T>
 where
-    T: AsyncRead + AsyncWrite + Unpin + 'static,
+    T: AsyncRead + AsyncWrite + Resettable + Unpin + 'static,
 {
     let draining = draining.clone();
     let (keep_alive, head_timeout) = {

@@ -1,8 +1,9 @@
 //! Keys that the auth service knows.
 
 use std::{
+    collections::HashSet,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering::Relaxed},
     },
     time::Duration,
@@ -42,6 +43,22 @@ async fn the_service_is_asked_as_agreed() {
     assert_eq!(seen.header("x-hokusai-user-id"), Some("u-1"));
     assert_eq!(seen.header("x-hokusai-key-id"), Some("k-1"));
     assert!(!format!("{seen:?}").contains("theirs"));
+}
+
+#[actix_web::test]
+async fn a_service_that_closes_an_idle_connection_under_a_question_is_asked_again() {
+    let used = Mutex::new(HashSet::new());
+    let auth = Server::start(move |request| {
+        let is_first = used.lock().unwrap().insert(request.connection);
+        if is_first { Answer::ok(VALID) } else { Answer::Close }
+    })
+    .await;
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = gateway_asking(&auth, &mlflow).await;
+    for number in 0..5 {
+        let key = format!("key-{number}");
+        assert_eq!(ask(gateway.address, get_with(&key)).await.status, 200, "{key}");
+    }
 }
 
 #[actix_web::test]

@@ -28,6 +28,8 @@ mod faults;
 mod forwarding;
 mod health;
 mod hostile;
+mod http10;
+mod idle;
 mod key_file;
 mod layout;
 mod limits;

@@ -29,7 +29,7 @@ use verdict::is_refusal;
 use super::{AuthError, Principal, guard::Ended};
 use crate::{
     code::Code,
-    http_client::{Connections, HttpClient, Tls},
+    http_client::{Connections, HttpClient, Tls, met_a_close},
     settings::AuthService,
 };
 
@@ -124,6 +124,8 @@ impl ServiceFault {
 #[derive(Debug)]
 pub struct ServiceVerifier {
     client: HttpClient,
+    /// The same, on connections that nobody has used.
+    fresh: HttpClient,
     target: PathAndQuery,
     service_id: String,
     bare_refusals: bool,
@@ -147,6 +149,11 @@ impl ServiceVerifier {
         let path = format!("{}/api/v1/keys/validate", settings.url.path().trim_end_matches('/'));
         Self {
             client: HttpClient::new(&settings.url, tls, connections),
+            fresh: HttpClient::new(
+                &settings.url,
+                tls,
+                Connections { keep_alive: Duration::ZERO, ..connections },
+            ),
             target: PathAndQuery::try_from(path).unwrap_or_else(|_| PathAndQuery::from_static("/")),
             service_id: settings.service_id.clone(),
             bare_refusals: settings.bare_refusals,
@@ -208,13 +215,19 @@ impl ServiceVerifier {
         let question = Question { service_id: &self.service_id, client_ip };
         let question =
             serde_json::to_vec(&question).map_err(|error| ServiceFault::Send(error.to_string()))?;
-        self.client
-            .request(Method::POST, target)
-            .insert_header((AUTHORIZATION, format!("Bearer {key}")))
-            .insert_header((CONTENT_TYPE, "application/json"))
-            .send_body(question)
-            .await
-            .map_err(|error| ServiceFault::Send(error.to_string()))
+        let post = |client: &HttpClient| {
+            client
+                .request(Method::POST, target.clone())
+                .insert_header((AUTHORIZATION, format!("Bearer {key}")))
+                .insert_header((CONTENT_TYPE, "application/json"))
+                .send_body(question.clone())
+        };
+        let sent = match post(&self.client).await {
+            // To ask twice does no harm, and no key is to wait for a verdict because the service closed an idle connection.
+            Err(error) if met_a_close(&error) => post(&self.fresh).await,
+            sent => sent,
+        };
+        sent.map_err(|error| ServiceFault::Send(error.to_string()))
     }
 }
 

@@ -139,6 +139,14 @@ pub(super) fn expect(answer: Result<Answer, String>, status: u16) -> Result<Answ
 pub(super) fn unexpected(answer: &Answer, wanted: u16) -> Fault {
     let what = format!("expected {wanted}, got {}", excerpt(answer));
     let reason = answer.json()["reason"].as_str().unwrap_or_default().to_owned();
+    if reason == "bad_request" && answer.text().contains("in HTTP/1.0") {
+        return Fault::new(
+            Code::RequestsChanged,
+            what,
+            "what stands before the gateway speaks HTTP/1.0 to it, as nginx does unless it is told otherwise",
+            "nginx: proxy_http_version 1.1",
+        );
+    }
     if let Some((_, code, cause, fix)) = REASONS.iter().find(|(known, ..)| *known == reason) {
         return Fault::new(*code, what, *cause, *fix);
     }

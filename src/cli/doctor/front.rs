@@ -12,6 +12,7 @@ use super::{
 use crate::{
     cli::diagnosis::{Answer, Fault, Finding, Journal, Party, Place, Site, excerpt, speaks_tls},
     code::Code,
+    health::HTTP_VERSION,
 };
 
 /// How often the version is asked for: a rollout that is not over shows.
@@ -91,7 +92,7 @@ impl Patient {
                 "the deployment did not happen, is not over yet, or was rolled back; or the image was not rebuilt",
                 "deploy that commit, wait for the last old instance to go, and ask again",
             )),
-            _ => Ok(((), format!("commit {sha}, config_hash {config}"))),
+            _ => Ok(((), format!("commit {sha}, config_hash {config}{}", asked_in(&answer)))),
         }
     }
 
@@ -153,5 +154,17 @@ impl Patient {
             |error| format!("no HTTP ({error})"),
             |answer| format!("/health gives {}", excerpt(answer)),
         )
+    }
+}
+
+/// What there is to say of the HTTP in which the gateway was asked: not what it was asked in here, where a proxy stands
+/// between.
+fn asked_in(answer: &Answer) -> &'static str {
+    match answer.header(HTTP_VERSION.as_str()) {
+        Some("1.0") => {
+            "; what stands before the gateway speaks HTTP/1.0 to it, and makes a connection for each request (nginx: \
+             proxy_http_version 1.1)"
+        }
+        _ => "",
     }
 }

@@ -105,6 +105,10 @@ impl Process {
         self.signal("-HUP");
     }
 
+    pub fn kill(&self) {
+        self.signal("-KILL");
+    }
+
     fn signal(&self, signal: &str) {
         Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap();
     }

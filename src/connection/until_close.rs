@@ -1,0 +1,101 @@
+//! A body that ends with its connection, as HTTP/1.0 has it where there is no length (RFC 9112 §6.3, 8.).
+//!
+//! Only how the connection ends tells a client a whole body from a truncated one. So the socket is set to be reset when it
+//! is closed, before the first byte, and set back behind the last one: then it is reset whatever closes it before that, the
+//! end of this process too.
+
+use std::{io, time::Duration};
+
+use actix_rt::net::TcpStream;
+use actix_tls::accept::rustls_0_23::TlsStream;
+use socket2::SockRef;
+
+use super::{Connection, inbound::Inbound};
+
+/// How far such a body is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) enum UntilClose {
+    /// The response has an end of its own, or there is none.
+    #[default]
+    No,
+    /// It is to begin.
+    Wanted,
+    /// Bytes of it may have been sent.
+    Begun,
+    /// All of it was handed over, and is sent or about to be.
+    Over,
+}
+
+/// A stream whose connection can be reset instead of closed.
+pub(crate) trait Resettable {
+    /// Whether whatever closes it resets it.
+    fn reset_on_close(&self, reset: bool) -> io::Result<()>;
+}
+
+impl Resettable for TcpStream {
+    fn reset_on_close(&self, reset: bool) -> io::Result<()> {
+        SockRef::from(self).set_linger(reset.then_some(Duration::ZERO))
+    }
+}
+
+impl Resettable for TlsStream<TcpStream> {
+    fn reset_on_close(&self, reset: bool) -> io::Result<()> {
+        self.get_ref().0.reset_on_close(reset)
+    }
+}
+
+/// In tests without a socket.
+#[cfg(test)]
+impl Resettable for tokio::io::DuplexStream {
+    fn reset_on_close(&self, _: bool) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl Connection {
+    /// The body of the response to the last request ends with the connection. `false` where a client could not tell that it
+    /// broke off: nginx, and whoever else reads TLS by OpenSSL, takes a reset below TLS for its end.
+    #[must_use]
+    pub(crate) fn end_with_body(&self) -> bool {
+        if self.secure {
+            return false;
+        }
+        self.is_last.set(true);
+        self.until_close.set(UntilClose::Wanted);
+        true
+    }
+
+    /// That body is over.
+    pub(crate) fn body_is_over(&self) {
+        self.until_close.set(UntilClose::Over);
+    }
+}
+
+impl<T: Resettable> Inbound<T> {
+    /// Something is to be written.
+    pub(super) fn before_write(&self) -> io::Result<()> {
+        if self.connection.until_close.get() == UntilClose::Wanted {
+            self.stream.reset_on_close(true)?;
+            self.connection.until_close.set(UntilClose::Begun);
+        }
+        Ok(())
+    }
+
+    /// All was written that there is.
+    ///
+    /// # Errors
+    /// It was not all of the body.
+    pub(super) fn before_shutdown(&self) -> io::Result<()> {
+        match self.connection.until_close.get() {
+            UntilClose::No => Ok(()),
+            UntilClose::Over => {
+                self.connection.until_close.set(UntilClose::No);
+                self.stream.reset_on_close(false)
+            }
+            UntilClose::Wanted | UntilClose::Begun => Err(io::Error::new(
+                io::ErrorKind::ConnectionAborted,
+                "a body that ends with its connection broke off",
+            )),
+        }
+    }
+}

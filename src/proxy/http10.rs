@@ -1,0 +1,103 @@
+//! Responses without a length, for clients of HTTP/1.0: those know no chunks (RFC 9112 §6.3, §7).
+//!
+//! A small one is gathered, and gets a length. A larger one ends with its connection, which is reset where it breaks off.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    pin::Pin,
+    rc::Rc,
+    task::{Context, Poll, ready},
+    time::Duration,
+};
+
+use actix_web::{
+    HttpRequest, HttpResponse, HttpResponseBuilder, body::BodyStream, http::Version, web::Bytes,
+};
+use futures_core::Stream;
+use tokio::time::timeout;
+
+use super::{
+    ProxyError,
+    download::{BodyFault, Download, Framing},
+};
+use crate::connection::Connection;
+
+/// The largest body that is gathered, in bytes.
+const GATHERED: usize = 64 * 1024;
+/// How long the whole of it is waited for, where it may also come piece by piece.
+const WAIT: Duration = Duration::from_secs(1);
+
+/// Whether a client could not read a response that is framed like this.
+pub(super) fn lacks_length(framing: Framing, request: &HttpRequest) -> bool {
+    framing == Framing::Chunked && request.version() < Version::HTTP_11
+}
+
+/// Puts the body behind its head.
+///
+/// # Errors
+/// One that breaks off before anything of it was sent; one that could not be told from a truncated one.
+pub(super) async fn attach(
+    mut head: HttpResponseBuilder,
+    body: Download,
+    connection: Option<&Rc<Connection>>,
+) -> Result<HttpResponse, ProxyError> {
+    let mut pieces = Pieces { first: VecDeque::new(), rest: body, connection: None };
+    // In vain it is gathered over TLS alone, where it can be sent in no other way.
+    let is_whole = match connection.filter(|connection| !connection.is_secure()) {
+        Some(_) => timeout(WAIT, pieces.gather()).await.unwrap_or(Ok(false))?,
+        None => pieces.gather().await?,
+    };
+    if is_whole {
+        return Ok(head.body(Bytes::from(Vec::from(pieces.first).concat())));
+    }
+    let connection = connection.filter(|connection| connection.end_with_body());
+    pieces.connection = Some(Rc::clone(connection.ok_or(ProxyError::NeedsHttp11)?));
+    let mut response = head.finish();
+    response.head_mut().no_chunking(true);
+    Ok(response.set_body(BodyStream::new(pieces)).map_into_boxed_body())
+}
+
+/// A body of which the first pieces are there.
+struct Pieces {
+    first: VecDeque<Bytes>,
+    rest: Download,
+    /// The connection that ends with it.
+    connection: Option<Rc<Connection>>,
+}
+
+impl Pieces {
+    /// Whether all of it is there now. It may be given up at any time, and loses nothing by that.
+    async fn gather(&mut self) -> Result<bool, ProxyError> {
+        let mut length = 0;
+        while length <= GATHERED {
+            match poll_fn(|cx| Pin::new(&mut self.rest).poll_next(cx)).await {
+                Some(Ok(piece)) => {
+                    length += piece.len();
+                    self.first.push_back(piece);
+                }
+                Some(Err(BodyFault::Broken(error))) => return Err(ProxyError::Closed(error.to_string())),
+                Some(Err(BodyFault::Silent(_))) => {
+                    return Err(ProxyError::UpstreamTimeout("in the middle of its response"));
+                }
+                None => return Ok(true),
+            }
+        }
+        Ok(false)
+    }
+}
+
+impl Stream for Pieces {
+    type Item = Result<Bytes, BodyFault>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if let Some(piece) = self.first.pop_front() {
+            return Poll::Ready(Some(Ok(piece)));
+        }
+        let next = ready!(Pin::new(&mut self.rest).poll_next(cx));
+        if let (None, Some(connection)) = (&next, &self.connection) {
+            connection.body_is_over();
+        }
+        Poll::Ready(next)
+    }
+}
