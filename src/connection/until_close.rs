@@ -99,3 +99,45 @@ impl<T: Resettable> Inbound<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::rc::Rc;
+
+    use tokio::io::duplex;
+
+    use super::*;
+    use crate::{
+        connection::{Crowd, Deadlines, Terms},
+        patience::Patience,
+        telemetry::Metrics,
+    };
+
+    #[actix_rt::test]
+    async fn a_connection_is_shut_only_behind_the_last_byte_of_such_a_body() {
+        let second = Duration::from_secs(1);
+        let terms = Rc::new(Terms {
+            deadlines: Deadlines { head: second, write: Patience::new(second, 1) },
+            crowd: Crowd::new(1, 1000, Metrics::new().unwrap()),
+            refuse: Box::new(|_, _| Vec::new()),
+        });
+        let inbound = Inbound::new(duplex(1).1, None, false, &terms).unwrap();
+        let connection = &inbound.connection;
+        assert!(inbound.before_shutdown().is_ok());
+        assert!(connection.end_with_body());
+        assert!(connection.is_last());
+        assert!(inbound.before_shutdown().is_err());
+        assert!(inbound.before_write().is_ok());
+        assert!(inbound.before_shutdown().is_err());
+        connection.body_is_over();
+        assert!(inbound.before_write().is_ok());
+        assert!(inbound.before_shutdown().is_ok());
+    }
+
+    #[test]
+    fn over_tls_no_body_ends_with_its_connection() {
+        let connection = Connection { secure: true, ..Connection::default() };
+        assert!(!connection.end_with_body());
+        assert_eq!(connection.until_close.get(), UntilClose::No);
+    }
+}
