@@ -11,7 +11,7 @@ use std::{
 use actix_web::web::{Bytes, BytesMut};
 use futures_core::Stream;
 
-use super::{guard::TransportFault, origin::Origin, response::Framing, wire::Wire};
+use super::{fault::TransportFault, origin::Origin, response::Framing, wire::Wire};
 use crate::connection::Chunks;
 
 /// The body of a response. At its end the connection can be used again.

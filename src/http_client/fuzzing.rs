@@ -6,7 +6,8 @@ use actix_web::{
 };
 
 use super::{
-    guard::{TransportFault, is_whole},
+    fault::TransportFault,
+    guard::is_whole,
     response::{Framing, ResponseHead},
 };
 

@@ -7,6 +7,7 @@
 
 mod body;
 mod connect;
+mod fault;
 #[cfg(fuzzing)]
 mod fuzzing;
 mod guard;
@@ -26,9 +27,9 @@ use awc::{Client, Connector, error::SendRequestError, http::Method};
 use url::{Position, Url};
 
 pub(crate) use body::ResponseBody;
+pub(crate) use fault::TransportFault;
 #[cfg(fuzzing)]
 pub use fuzzing::fuzz_response_head;
-pub(crate) use guard::TransportFault;
 pub(crate) use origin::{Origin, Response, SendError};
 pub(crate) use request::{Body, Request};
 pub(crate) use response::ResponseHead;

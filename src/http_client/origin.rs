@@ -22,7 +22,7 @@ use super::{
     Connections, Tls,
     body::ResponseBody,
     connect::Connecting,
-    guard::TransportFault,
+    fault::TransportFault,
     idle::Idle,
     request::{Body, Outgoing, Piece, Request},
     response::{Framing, MAX_HEAD, ResponseHead},

@@ -11,7 +11,7 @@ use actix_web::{
 };
 use httparse::Status;
 
-use super::{guard::TransportFault, server_patience::timeout_in};
+use super::{fault::TransportFault, server_patience::timeout_in};
 
 /// The longest response head, in bytes.
 pub(super) const MAX_HEAD: usize = 128 * 1024;

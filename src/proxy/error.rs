@@ -55,7 +55,9 @@ impl ProxyError {
             Self::Busy => Code::MlflowBusy,
             Self::Ejected => Code::MlflowEjected,
             Self::Connect(_) => Code::MlflowUnreachable,
-            Self::Unanswered(_) | Self::Closed(_) | Self::Protocol(_) => Code::MlflowProtocol,
+            Self::Unanswered(_) | Self::ClosedIdle(_) | Self::Closed(_) | Self::Protocol(_) => {
+                Code::MlflowProtocol
+            }
             Self::UpstreamTimeout(_) => Code::MlflowSlow,
             Self::Internal(_) => Code::Defect,
             Self::ClientStalled
