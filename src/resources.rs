@@ -106,8 +106,8 @@ pub(crate) fn missing(sections: &Sections) -> Problems {
     }
     if let Some(auth) = auth {
         problems.extend(auth_tls(auth).err());
-        if let AuthMode::KeyFile(path) = &auth.mode {
-            problems.extend(KeyFile::open(path).map_err(no_keys).err());
+        if let AuthMode::KeyFile(file) = &auth.mode {
+            problems.extend(KeyFile::open(&file.path).map_err(no_keys).err());
         }
     }
     if let Some(server) = server {
@@ -227,12 +227,12 @@ fn identity(server: &Server) -> Result<Option<Arc<ServerIdentity>>, Problem> {
     ServerIdentity::open(files).map(Some).map_err(|error| bad_identity(files, &error))
 }
 
-fn unusable_url(error: RedisUrlError) -> Problem {
+pub(crate) fn unusable_url(error: RedisUrlError) -> Problem {
     let fix =
         "a URL that the Redis client understands; in a password %23 for #, %2F for /, %3F for ?, %40 for @";
     Problem { found: Some("(hidden)".to_owned()), ..problem(Code::BadValue, "redis.url", error, fix) }
 }
 
-fn problem(code: Code, key: &str, error: impl std::fmt::Display, fix: &str) -> Problem {
+pub(crate) fn problem(code: Code, key: &str, error: impl std::fmt::Display, fix: &str) -> Problem {
     Problem { code, key: key.to_owned(), found: None, what: error.to_string(), fix: fix.to_owned() }
 }

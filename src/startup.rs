@@ -180,6 +180,7 @@ impl Application {
                 let _ = timeout(FLUSH, told).await;
             }
         }
+        self.shared.resources.keys.flush();
         if timeout(FLUSH, self.shared.audit.stop()).await.is_err() {
             tracing::warn!(code = Code::AuditCutShort.text(), "not all audit records were written");
         }
@@ -206,18 +207,15 @@ fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Set
     if let Some(identity) = &shared.resources.identity {
         actor::spawn("certificate_watcher", deaths, Box::pin(tls::watch(Arc::clone(identity))));
     }
-    match &shared.resources.keys {
-        KeySource::File(keys) => {
-            let (policy, metrics) = (shared.settings.policy.clone(), shared.resources.metrics.clone());
-            let watch = key_file::watch::run(Arc::clone(keys), policy, metrics);
-            actor::spawn("key_file_watcher", deaths, Box::pin(watch));
-        }
-        KeySource::Service(source) => {
-            if let Some(redis) = &shared.resources.redis {
-                let listen = revocation::listen(redis.clone(), Arc::clone(&source.decisions));
-                actor::spawn("revocation_listener", deaths, Box::pin(listen));
-            }
-        }
+    let keys = &shared.resources.keys;
+    if let KeySource::File(keys) = keys {
+        let (policy, metrics) = (shared.settings.policy.clone(), shared.resources.metrics.clone());
+        let watch = key_file::watch::run(Arc::clone(keys), policy, metrics);
+        actor::spawn("key_file_watcher", deaths, Box::pin(watch));
+    }
+    if let Some(redis) = &shared.resources.redis {
+        let listen = revocation::listen(redis.clone(), keys.clone());
+        actor::spawn("revocation_listener", deaths, Box::pin(listen));
     }
 }
 

@@ -20,6 +20,8 @@ const OTHERS_READ: u32 = 0o004;
 const OTHERS_WRITE: u32 = 0o002;
 /// In a folder that has this, nobody removes or replaces somebody else's file.
 const STICKY: u32 = 0o1000;
+/// As many as Linux follows (path_resolution(7)).
+const MOST_LINKS: usize = 40;
 
 /// Why a file is not read.
 #[derive(Debug, thiserror::Error)]
@@ -138,6 +140,25 @@ fn open(path: &Path) -> Result<(File, Metadata), FileError> {
         hold(&fs::canonicalize(path)?)?;
     }
     Ok((file, metadata))
+}
+
+/// The file that a name leads to through symbolic links, whether it is there or not: whoever writes it in their place
+/// keeps them. Every link on the way is held as a file is.
+///
+/// # Errors
+/// A link that somebody else may have laid, or that leads back to itself.
+pub(crate) fn target(path: &Path) -> Result<PathBuf, FileError> {
+    let mut target = path::absolute(path)?;
+    for _ in 0..MOST_LINKS {
+        let is_link = fs::symlink_metadata(&target).is_ok_and(|file| file.is_symlink());
+        if !is_link {
+            return Ok(target);
+        }
+        hold(&target)?;
+        let leads_to = fs::read_link(&target)?;
+        target = target.parent().unwrap_or(Path::new("/")).join(leads_to);
+    }
+    Err(io::Error::other("is a link that leads back to itself").into())
 }
 
 /// Nobody else may put another thing in the place of this one, nor of a folder that it is in.

@@ -51,6 +51,11 @@ pub fn looks_like_one(text: &str) -> bool {
     text.starts_with(Environment::Live.prefix()) || text.starts_with(Environment::Test.prefix())
 }
 
+/// Whether there is a key, whole or not, anywhere in a text.
+pub fn is_in(text: &str) -> bool {
+    [Environment::Live, Environment::Test].iter().any(|environment| text.contains(environment.prefix()))
+}
+
 /// CRC-32 of all that precedes it, in base62 with leading zeros.
 fn checksum(text: &str) -> String {
     let mut rest = crc32fast::hash(text.as_bytes()) as usize;

@@ -138,12 +138,21 @@ impl KeySource {
     /// A key file that cannot be read or holds no keys.
     pub(crate) fn open(auth: &Auth, redis: Option<Redis>, metrics: &Metrics) -> Result<Self, KeyFileError> {
         Ok(match &auth.mode {
-            AuthMode::KeyFile(path) => Self::File(Arc::new(KeyFile::open(path)?)),
+            AuthMode::KeyFile(file) => {
+                Self::File(Arc::new(KeyFile::open(&file.path)?.recording(&file.last_used)))
+            }
             AuthMode::Service(service) => {
                 let decisions = Decisions::new(service, auth, redis, metrics.clone());
                 Self::Service(ServiceSource { settings: service.clone(), decisions })
             }
         })
+    }
+
+    /// Writes down what is kept in memory of the use of keys.
+    pub(crate) fn flush(&self) {
+        if let Self::File(keys) = self {
+            keys.record_uses(true);
+        }
     }
 
     /// The auth service, if it wants to be told what its keys are used for.

@@ -1,12 +1,13 @@
-//! The actor that listens for revocations. A message on the channel is a key id, or `*` for every key.
+//! The actor that listens for revocations. A message on the channel is a key id, or `*` for every key: what was remembered of
+//! it is forgotten, and a key of the key file ends.
 
-use std::{sync::Arc, time::Duration};
+use std::time::Duration;
 
 use deadpool_redis::redis::{Value, aio::PubSub};
 use futures_util::StreamExt as _;
 use tokio::time::{sleep, timeout};
 
-use super::Decisions;
+use super::KeySource;
 use crate::{code::Code, redis::Redis};
 
 /// The channel, the same for every gateway of a fleet.
@@ -19,19 +20,20 @@ const PAUSE: Duration = Duration::from_millis(500);
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Never returns.
-pub(crate) async fn listen(redis: Redis, decisions: Arc<Decisions>) {
+pub(crate) async fn listen(redis: Redis, keys: KeySource) {
     let mut lost = false;
     loop {
         match redis.subscribe(CHANNEL).await {
             Ok(subscription) => {
-                // What was said before is not said again. At the first time the others have heard it, and left word.
-                if lost {
-                    decisions.distrust()
-                } else {
-                    decisions.clear()
+                match &keys {
+                    // What was said before is not said again. At the first time the others have heard it, and left word.
+                    KeySource::Service(source) if lost => source.decisions.distrust(),
+                    KeySource::Service(source) => source.decisions.clear(),
+                    // Nothing is remembered.
+                    KeySource::File(_) => {}
                 }
                 tracing::info!(code = Code::RevocationsUnheard.text(), lost, "listening for revocations");
-                until_lost(subscription, &redis, &decisions).await;
+                until_lost(subscription, &redis, &keys).await;
                 redis.found(false);
                 tracing::warn!(
                     code = Code::RevocationsUnheard.text(),
@@ -51,14 +53,17 @@ pub(crate) async fn listen(redis: Redis, decisions: Arc<Decisions>) {
 }
 
 /// Takes messages until the connection ends, or is silent when it is asked for a sign of life.
-async fn until_lost(subscription: PubSub, redis: &Redis, decisions: &Decisions) {
+async fn until_lost(subscription: PubSub, redis: &Redis, keys: &KeySource) {
     let (mut sink, mut messages) = subscription.split();
     loop {
         redis.found(true);
         match timeout(PAUSE, messages.next()).await {
             Ok(Some(message)) => {
                 if let Ok(key_id) = message.get_payload::<String>() {
-                    decisions.revoke(&key_id);
+                    match keys {
+                        KeySource::Service(source) => source.decisions.revoke(&key_id),
+                        KeySource::File(keys) => keys.revoke(&key_id),
+                    }
                 }
             }
             Ok(None) => return,

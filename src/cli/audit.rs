@@ -10,7 +10,7 @@ use std::{
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::format::{Output, print, print_json};
+use super::format::{Output, print, print_json, tell};
 use crate::audit::{Fault, Verification};
 
 #[derive(Debug, Args)]
@@ -41,7 +41,7 @@ impl Audit {
         let mut stream = Stream::default();
         for file in &files {
             if let Err(error) = stream.read(file) {
-                eprintln!("{}: {error}", file.display());
+                tell(format_args!("{}: {error}", file.display()));
                 return ExitCode::FAILURE;
             }
         }
@@ -87,18 +87,18 @@ impl<'a> Stream<'a> {
     fn complain(&self, beheaded: Option<u64>) {
         let Verification { faults, fault_count, .. } = &self.verification;
         if let (Some(first), Some((_, file))) = (beheaded, self.files.first()) {
-            eprintln!(
+            tell(format_args!(
                 "{}: begins with record {first}: those before it are missing, or in files to be named before it \
                  (--continued if they are elsewhere)",
                 file.display()
-            );
+            ));
         }
         for fault in faults {
             let (file, line) = self.place(fault);
-            eprintln!("{}, line {line}: {}", file.display(), fault.what);
+            tell(format_args!("{}, line {line}: {}", file.display(), fault.what));
         }
         if *fault_count > faults.len() {
-            eprintln!("and {} more", fault_count - faults.len());
+            tell(format_args!("and {} more", fault_count - faults.len()));
         }
     }
 

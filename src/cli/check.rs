@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use super::{
     BAD_SETTINGS, Loaded, Refused, addresses,
     diagnosis::Journal,
-    format::{Output, print, print_json},
+    format::{Output, print, print_json, tell},
     key, probe,
 };
 use crate::settings::{Problem, Problems, UpstreamAuth};
@@ -53,7 +53,7 @@ impl Check {
         let key = match key::from_environment() {
             Ok(key) => key,
             Err(error) => {
-                eprintln!("{error}");
+                tell(error);
                 return ExitCode::from(BAD_SETTINGS);
             }
         };
@@ -82,7 +82,7 @@ impl Check {
     fn wrong(&self, problems: &Problems, warnings: &[Problem]) -> ExitCode {
         if !self.output.is_json() {
             for warning in warnings {
-                eprintln!("warning: {warning}");
+                tell(format_args!("warning: {warning}"));
             }
             return super::bad_settings(problems);
         }

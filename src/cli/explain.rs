@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
-    format::{Output, print, print_json},
+    format::{Output, print, print_json, tell},
     key,
 };
 use crate::{
@@ -55,7 +55,7 @@ impl Explain {
         let key = match key::from_environment() {
             Ok(key) => key,
             Err(error) => {
-                eprintln!("{error}");
+                tell(error);
                 return ExitCode::FAILURE;
             }
         };

@@ -1,6 +1,11 @@
 //! How a command tells its result.
 
-use std::io::{self, Write as _};
+use std::{
+    fmt::Display,
+    io::{self, ErrorKind, Write as _},
+    process::ExitCode,
+    sync::atomic::{AtomicBool, Ordering},
+};
 
 use clap::{Args, ValueEnum};
 
@@ -25,11 +30,44 @@ impl Output {
     }
 }
 
-/// A reader that has seen enough, such as `head`, is no error.
+/// Set when a result could not be written.
+static LOST: AtomicBool = AtomicBool::new(false);
+
+/// Writes a result. A reader that has seen enough, such as `head`, is no error; a disk that is full is one, and shows in
+/// [`exit`].
 pub(super) fn print(text: &str) {
-    let _ = io::stdout().write_all(text.as_bytes());
+    if let Err(error) = try_print(text)
+        && error.kind() != ErrorKind::BrokenPipe
+        && !LOST.swap(true, Ordering::Relaxed)
+    {
+        tell(format_args!("the result cannot be written: {error}"));
+    }
+}
+
+/// The same for what nobody can ask for again.
+///
+/// # Errors
+/// A reader that is gone included.
+pub(super) fn try_print(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }
 
 pub(super) fn print_json(value: &serde_json::Value) {
-    print(&format!("{value:#}\n"));
+    print(&json_text(value));
+}
+
+pub(super) fn json_text(value: &serde_json::Value) -> String {
+    format!("{value:#}\n")
+}
+
+/// Writes a line for a person to standard error, if anybody reads it.
+pub(super) fn tell(line: impl Display) {
+    let _ = writeln!(io::stderr(), "{line}");
+}
+
+/// How the process ends: not well if its result was lost.
+pub(super) fn exit(code: ExitCode) -> ExitCode {
+    if code == ExitCode::SUCCESS && LOST.load(Ordering::Relaxed) { ExitCode::FAILURE } else { code }
 }

@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use super::{
-    format::{Output, print_json},
+    format::{Output, print_json, tell},
     neighbour,
 };
 use crate::settings::Settings;
@@ -38,7 +38,7 @@ impl Healthcheck {
         if self.output.is_json() {
             print_json(&json!({ "ok": what.is_none(), "what": what }));
         } else if let Some(what) = &what {
-            eprintln!("{what}");
+            tell(what);
         }
         if what.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }

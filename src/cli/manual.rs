@@ -6,7 +6,10 @@ use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::{Cli, format::print};
+use super::{
+    Cli,
+    format::{print, tell},
+};
 
 const NAME: &str = "hokusai-gateway";
 
@@ -38,7 +41,7 @@ impl ManPage {
         match self.render() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                eprintln!("the manual cannot be written: {error}");
+                tell(format_args!("the manual cannot be written: {error}"));
                 ExitCode::FAILURE
             }
         }

@@ -1,5 +1,5 @@
-//! The command line: one file a subcommand. Only here is anything printed.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is the command line")]
+//! The command line: one file a subcommand. Only here is anything printed, and only by `format`: `println!` and `eprintln!` panic
+//! when their reader is gone.
 
 mod addresses;
 mod arguments;
@@ -117,7 +117,7 @@ const BAD_SETTINGS: u8 = 64;
 impl Cli {
     /// Runs the command; 0, 1, 64 for bad settings, or 69 for a dependency that does not answer.
     pub fn run(self) -> ExitCode {
-        match self.command {
+        let code = match self.command {
             Command::Serve(config) => serve::run(config.config.as_deref()),
             Command::Check(check) => check.run(),
             Command::Doctor(doctor) => doctor.run(),
@@ -128,7 +128,8 @@ impl Cli {
             Command::Healthcheck(healthcheck) => healthcheck.run(),
             Command::Completions(completions) => completions.run(),
             Command::Man(page) => page.run(),
-        }
+        };
+        format::exit(code)
     }
 }
 
@@ -172,7 +173,7 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 }
 
 fn bad_settings(problems: &Problems) -> ExitCode {
-    eprintln!("{problems}");
+    format::tell(problems);
     ExitCode::from(BAD_SETTINGS)
 }
 

@@ -30,7 +30,7 @@ pub(super) fn run(config: Option<&Path>) -> ExitCode {
         match telemetry::init(&settings.telemetry, &resources.metrics) {
             Ok(log) => log,
             Err(error) => {
-                eprintln!("{} no log: {error}", Code::LogUnchanged);
+                super::format::tell(format_args!("{} no log: {error}", Code::LogUnchanged));
                 return ExitCode::FAILURE;
             }
         };

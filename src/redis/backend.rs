@@ -96,6 +96,10 @@ impl Backend {
         }
     }
 
+    pub(super) fn is_cluster(&self) -> bool {
+        matches!(self, Self::Cluster { .. })
+    }
+
     /// # Errors
     /// No connection that works.
     pub(super) async fn connection(&self) -> Result<Connection, RedisError> {

@@ -173,6 +173,21 @@ impl Redis {
         });
     }
 
+    /// Sends a message, for a command that waits for it. Tells how many heard it; `None` of a cluster, whose nodes know only
+    /// those that listen at themselves.
+    ///
+    /// # Errors
+    /// What Redis, or the way to it, says.
+    pub(crate) async fn publish(&self, channel: &str, message: &str) -> Result<Option<u64>, RedisError> {
+        let publishing = async {
+            let mut redis = self.backend.connection().await?;
+            cmd("PUBLISH").arg(channel).arg(message).query_async::<u64>(&mut redis).await
+        };
+        let late = |_| Err(into_redis_error(format!("no answer within {DEADLINE:?}")));
+        let heard = timeout(DEADLINE, publishing).await.unwrap_or_else(late)?;
+        Ok((!self.backend.is_cluster()).then_some(heard))
+    }
+
     /// A connection of its own that listens to `channel`.
     ///
     /// # Errors

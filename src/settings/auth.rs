@@ -1,6 +1,10 @@
 //! Who says whether a key is valid.
 
-use std::{num::NonZeroUsize, path::PathBuf, time::Duration};
+use std::{
+    num::NonZeroUsize,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
@@ -8,7 +12,7 @@ use url::Url;
 use super::{
     reader::Reader,
     tls::ClientTls,
-    value::{OrZero, words},
+    value::{FromText, OrZero, words},
 };
 use crate::code::Code;
 
@@ -40,12 +44,51 @@ const MIN_PEPPER: usize = 16;
 const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(2);
 
 /// The verifier, with what it needs.
-#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 #[derive(Debug, Clone)]
 pub enum AuthMode {
-    /// The key file at this path.
-    KeyFile(PathBuf),
+    KeyFile(AuthKeyFile),
     Service(AuthService),
+}
+
+/// `[auth.key_file]`
+#[derive(Debug, Clone)]
+pub struct AuthKeyFile {
+    pub path: PathBuf,
+    pub last_used: LastUsed,
+}
+
+/// Where the last use of each key is kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LastUsed {
+    Off,
+    /// Beside the key file, if its folder can be written.
+    Beside,
+    File(PathBuf),
+}
+
+impl LastUsed {
+    /// The file, for this key file.
+    pub fn file(&self, key_file: &Path) -> Option<PathBuf> {
+        match self {
+            Self::Off => None,
+            Self::Beside => Some(key_file.with_extension("last-used.toml")),
+            Self::File(path) => Some(path.clone()),
+        }
+    }
+}
+
+impl FromText for LastUsed {
+    const FORM: &'static str =
+        "beside, off, or the path of a file such as /var/lib/hokusai/keys.last-used.toml";
+
+    fn from_text(text: &str) -> Result<Self, &'static str> {
+        Ok(match text {
+            "off" => Self::Off,
+            "beside" => Self::Beside,
+            path if path.contains('/') => Self::File(path.into()),
+            _ => return Err("is no path with a slash in it"),
+        })
+    }
 }
 
 /// `[auth.service]`
@@ -82,7 +125,8 @@ words!(Mode, "key_file" => Self::KeyFile, "service" => Self::Service);
 impl Auth {
     pub(super) fn read(reader: &mut Reader) -> Option<Self> {
         let mode = reader.optional::<Mode>("auth.mode");
-        let key_file = reader.value("auth.key_file.path");
+        let path = reader.value("auth.key_file.path");
+        let last_used = reader.value("auth.key_file.last_used");
         let url = reader.optional::<Url>("auth.service.url");
         let service_id = reader.value("auth.service.service_id");
         let tls =
@@ -106,7 +150,8 @@ impl Auth {
             );
         }
 
-        let (mode, key_file, url) = (mode?, key_file?, url?);
+        let (mode, url) = (mode?, url?);
+        let key_file = AuthKeyFile { path: path?, last_used: last_used? };
         if matches!((mode, &url), (Some(Mode::KeyFile), Some(_))) {
             let what = "is not used: auth.mode is \"key_file\", and the service is asked about no key";
             reader.warn(Code::NoEffect, "auth.service.url", what, "nothing, or auth.mode = \"service\"");

@@ -27,7 +27,7 @@ mod value;
 use std::path::{Path, PathBuf};
 
 pub use audit::{Audit, AuditOutput, OnFailure};
-pub use auth::{Auth, AuthCache, AuthMode, AuthService};
+pub use auth::{Auth, AuthCache, AuthKeyFile, AuthMode, AuthService, LastUsed};
 pub use limits::{Limits, Mode};
 pub use live::Live;
 pub use metrics::Metrics;
@@ -177,6 +177,18 @@ impl Settings {
     ) -> Result<Policy, Problems> {
         let mut reader = Reader::new(sources::collect(file, environment)?);
         Policy::read(&mut reader).ok_or_else(|| reader.into_problems())
+    }
+
+    /// Reads only `[redis]`.
+    ///
+    /// # Errors
+    /// The problems of this section.
+    pub fn load_redis(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+    ) -> Result<Option<RedisSettings>, Problems> {
+        let mut reader = Reader::new(sources::collect(file, environment)?);
+        RedisSettings::read(&mut reader).ok_or_else(|| reader.into_problems())
     }
 
     /// Reads only `mlflow.routes_file`.

@@ -32,7 +32,7 @@ fn the_defaults_need_only_mlflows_address() {
     assert_eq!(settings.server.drain_grace, Duration::from_secs(30));
     assert_eq!(settings.mlflow.host_header, HostHeader::Upstream);
     assert_eq!(settings.telemetry.log, LogFormat::Auto);
-    assert!(matches!(settings.auth.mode, AuthMode::KeyFile(path) if path.ends_with("keys.toml")));
+    assert!(matches!(settings.auth.mode, AuthMode::KeyFile(file) if file.path.ends_with("keys.toml")));
 }
 
 #[test]

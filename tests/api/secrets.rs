@@ -67,6 +67,7 @@ fn the_key_file_is_quoted_by_nobody() {
         "id",
         "user",
         "digest",
+        "note",
         "scopes",
         "workspace",
         "rate_limit_per_hour",

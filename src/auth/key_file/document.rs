@@ -35,6 +35,8 @@ pub struct Record {
     pub user: String,
     /// `sha256:` and 64 hexadecimal digits.
     pub digest: String,
+    /// What the key is for, in its maker's words; shown by `keys list` and used for nothing.
+    pub note: Option<String>,
     /// Left out: the key carries no scopes of its own.
     pub scopes: Option<Vec<String>>,
     /// Left out: any workspace of MLflow's.
@@ -47,11 +49,12 @@ pub struct Record {
 }
 
 /// What each field wants. The parser's own words would quote what it found.
-const FORMS: [(&str, &str); 10] = [
+const FORMS: [(&str, &str); 11] = [
     ("keys", "the keys are [[keys]] tables"),
     ("id", "the id is a text"),
     ("user", "the user is a text"),
     ("digest", "the digest is a text"),
+    ("note", "the note is a text"),
     ("scopes", "the scopes are a list of texts"),
     ("workspace", "the workspace is the name of one of MLflow's"),
     ("rate_limit_per_hour", "the limit is a whole number, 1 or more"),
@@ -97,9 +100,11 @@ impl Document {
             if record.id.is_empty() || record.user.is_empty() {
                 fault("this key has an empty id or user");
             }
-            if record.public_texts().any(key::looks_like_one) {
+            if record.public_texts().any(key::looks_like_one)
+                || record.note.as_deref().is_some_and(key::is_in)
+            {
                 fault(
-                    "the id, the user, a scope or the workspace of this key is an API key, which belongs nowhere",
+                    "the id, the user, the note, a scope or the workspace of this key is or has an API key, which belongs nowhere",
                 );
             }
             if !ids.insert(record.id.clone()) {
@@ -120,6 +125,11 @@ impl Document {
 }
 
 impl Record {
+    /// When it ended, if it has.
+    pub fn ended_at(&self, now: Timestamp) -> Option<Timestamp> {
+        [self.revoked_at, self.expires_at].into_iter().flatten().filter(|at| *at <= now).min()
+    }
+
     /// What is shown of a key, to its user and in logs.
     fn public_texts(&self) -> impl Iterator<Item = &str> {
         let scopes = self.scopes.iter().flatten().map(String::as_str);

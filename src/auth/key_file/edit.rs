@@ -1,11 +1,8 @@
-//! Changes to the key file: made to its text, so that comments stay; written aside and renamed, so that a reader
-//! sees the old file or the new one; and one at a time, under a lock on its folder.
+//! Changes to the key file, one at a time and made to its text, so that comments stay.
 
 use std::{
-    fs::{self, File},
-    io::{self, Write as _},
+    io,
     num::NonZeroU32,
-    os::unix::fs::{MetadataExt as _, fchown},
     path::{Path, PathBuf},
 };
 
@@ -15,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use toml::Spanned;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 
-use super::{KeyFileError, KeyFileFault, Record, document::Document};
+use super::{KeyFileError, KeyFileFault, Record, document::Document, replace::Locked};
 use crate::{
     auth::{
         Workspace,
@@ -24,14 +21,17 @@ use crate::{
     trusted_file::{self, FileError},
 };
 
-const HEADER: &str = "# Keys of hokusai-gateway: digests only. Written by `hokusai-gateway keys`, and safe to edit: the \
+pub(super) const HEADER: &str = "# Keys of hokusai-gateway: digests only. Written by `hokusai-gateway keys`, and safe to edit: the \
                       gateway takes a\n# change over within a second, as a whole or not at all.\n";
+/// The mode of a new key file.
+const OWNER_ONLY: u32 = 0o600;
 
 /// What a new key is to be.
 #[derive(Debug, Clone)]
 pub struct NewKey {
     pub user: String,
     pub environment: Environment,
+    pub note: Option<String>,
     /// `None`: no scopes of its own.
     pub scopes: Option<Vec<String>>,
     /// `None`: any workspace.
@@ -47,6 +47,7 @@ impl NewKey {
         Self {
             user: user.to_owned(),
             environment,
+            note: None,
             scopes: None,
             workspace: None,
             rate_limit_per_hour: None,
@@ -74,6 +75,10 @@ pub enum EditError {
     NoSuchKey,
     #[error("this key is revoked already")]
     AlreadyRevoked,
+    #[error(
+        "this key ends when it begins (expires_at, created_at), and so would its successor: `keys create` makes another"
+    )]
+    NoLifetime,
 }
 
 /// Every key of the file, in its order.
@@ -119,14 +124,17 @@ pub fn rotate(path: &Path, id: &str, overlap: SignedDuration) -> Result<CreatedK
         }
         let end = Timestamp::now().saturating_add(overlap).unwrap_or(Timestamp::MAX);
         // The successor lives as long as its elder was meant to.
-        let expires_at = old.expires_at.map(|at| {
-            let lifetime = at.duration_since(old.created_at);
-            Timestamp::now().saturating_add(lifetime).unwrap_or(Timestamp::MAX)
-        });
+        let lifetime = old.expires_at.map(|at| at.duration_since(old.created_at));
+        if lifetime.is_some_and(|lifetime| lifetime < SignedDuration::from_secs(1)) {
+            return Err(EditError::NoLifetime);
+        }
+        let expires_at =
+            lifetime.map(|lifetime| Timestamp::now().saturating_add(lifetime).unwrap_or(Timestamp::MAX));
         let environment = if id.starts_with(TEST_ID) { Environment::Test } else { Environment::Live };
         let new = NewKey {
             user: old.user.clone(),
             environment,
+            note: old.note.clone(),
             scopes: old.scopes.clone(),
             workspace: old.workspace.clone(),
             rate_limit_per_hour: old.rate_limit_per_hour,
@@ -153,6 +161,9 @@ fn add(document: &mut DocumentMut, new: &NewKey) -> CreatedKey {
     table.insert("id", value(&id));
     table.insert("user", value(&new.user));
     table.insert("digest", value(KeyDigest::of(key.expose_secret()).to_string()));
+    if let Some(note) = &new.note {
+        table.insert("note", value(note));
+    }
     if let Some(scopes) = &new.scopes {
         table.insert("scopes", value(scopes.iter().collect::<Array>()));
     }
@@ -165,6 +176,12 @@ fn add(document: &mut DocumentMut, new: &NewKey) -> CreatedKey {
     table.insert("created_at", time(Timestamp::now()));
     if let Some(at) = new.expires_at {
         table.insert("expires_at", time(at));
+    }
+    // What a file without a key says, as a new one does, stands above the first.
+    let above = document.trailing().as_str().unwrap_or_default().to_owned();
+    if document.is_empty() && !above.is_empty() {
+        table.decor_mut().set_prefix(above);
+        document.set_trailing("");
     }
     if let Some(tables) = document
         .entry("keys")
@@ -207,44 +224,23 @@ fn unusable(path: &Path, error: FileError) -> KeyFileError {
     KeyFileError { path: path.to_owned(), fault: error.into() }
 }
 
-fn change<T>(
+/// Changes the file, unless the gateway would refuse what comes of it.
+pub(super) fn change<T>(
     path: &Path,
     edit: impl FnOnce(&mut DocumentMut, &[Record]) -> Result<T, EditError>,
 ) -> Result<T, EditError> {
-    let io_error = |source| EditError::Io { path: path.to_owned(), source };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder = Folder { handle: File::open(folder).map_err(io_error)?, path: folder };
-    folder.handle.lock().map_err(io_error)?;
-
-    let text = match trusted_file::read_text(path) {
-        Ok(text) => text,
-        Err(FileError::Io(error)) if error.kind() == io::ErrorKind::NotFound => HEADER.to_owned(),
-        Err(error) => return Err(unusable(path, error).into()),
-    };
+    let file = Locked::wait(path).map_err(|error| unusable(path, error))?;
+    let text = file.read().map_err(|error| unusable(path, error))?.unwrap_or_else(|| HEADER.to_owned());
     let (mut document, records) = parse(path, &text)?;
     let outcome = edit(&mut document, &records)?;
-    folder.replace(path, &document.to_string()).map_err(io_error)?;
+    let changed = document.to_string();
+    validate(path, &changed)?;
+    file.replace(&changed, OWNER_ONLY).map_err(|source| EditError::Io { path: path.to_owned(), source })?;
     Ok(outcome)
 }
 
-/// Where the key file is; its lock is let go when the handle is closed.
-struct Folder<'a> {
-    path: &'a Path,
-    handle: File,
-}
-
-impl Folder<'_> {
-    /// A new file in the old one's place, on disk before it is seen. A new key file is readable by its owner only;
-    /// one that is there keeps its owner and its mode, or a gateway that runs as somebody else could not read it.
-    fn replace(&self, path: &Path, text: &str) -> io::Result<()> {
-        let mut aside = tempfile::Builder::new().prefix(".keys").tempfile_in(self.path)?;
-        aside.write_all(text.as_bytes())?;
-        if let Ok(old) = fs::metadata(path) {
-            fchown(aside.as_file(), Some(old.uid()), Some(old.gid()))?;
-            aside.as_file().set_permissions(old.permissions())?;
-        }
-        aside.as_file().sync_all()?;
-        aside.persist(path)?;
-        self.handle.sync_all()
-    }
+fn validate(path: &Path, text: &str) -> Result<(), KeyFileError> {
+    let wrong = |faults| KeyFileError { path: path.to_owned(), fault: KeyFileFault::Wrong(faults) };
+    let document = Document::parse(text).map_err(|fault| wrong(vec![fault]))?;
+    document.into_keys(text).map(drop).map_err(wrong)
 }

@@ -1,17 +1,24 @@
 //! The embedded key file: digests of keys, and whose they are.
 //!
 //! It is read into memory, swapped as a whole when it changes ([`watch`]), and written by the `keys` command
-//! ([`edit`]). A file that cannot be read never replaces one that could.
+//! ([`edit`], [`prune`]). A file that cannot be read never replaces one that could. When each key was last used is in a file of
+//! its own ([`last_use`]).
 
 mod document;
 pub mod edit;
+pub mod last_use;
+pub mod prune;
+mod replace;
 mod scopes;
 pub mod watch;
 
 use std::{
     collections::HashMap,
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{
+        Arc, Mutex, OnceLock, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use arc_swap::ArcSwap;
@@ -20,6 +27,7 @@ use toml::Spanned;
 
 use document::Document;
 pub use document::Record;
+use last_use::Recorder;
 pub(crate) use scopes::UnknownScope;
 
 use super::{
@@ -30,7 +38,7 @@ use crate::{
     code::Code,
     file_state::{State, file_state},
     parse_fault::ParseFault,
-    settings::Policy,
+    settings::{LastUsed, Policy},
     trusted_file::{self, FileError},
 };
 
@@ -41,6 +49,10 @@ pub struct KeyFile {
     /// What the file was when it was opened: from here on the watcher looks for changes.
     opened: State,
     keys: ArcSwap<Keys>,
+    /// Ids that this process was told are revoked, and when: a copy of the file that does not say so yet makes none of them good.
+    revoked: Mutex<HashMap<String, Timestamp>>,
+    /// Only where last uses are kept.
+    recorder: Option<Mutex<Recorder>>,
 }
 
 /// What one reading of the file gave.
@@ -50,12 +62,29 @@ struct Keys {
     unknown_scopes: Vec<UnknownScope>,
 }
 
+/// Ids that are remembered as revoked though the file does not have them: those that a later copy may bring.
+const UNKNOWN_REVOKED: usize = 10_000;
+
 impl KeyFile {
     /// # Errors
     /// Everything that is wrong with the file, a file without a key included.
     pub fn open(path: &Path) -> Result<Self, KeyFileError> {
         let opened = file_state(path);
-        Ok(Self { path: path.to_owned(), opened, keys: ArcSwap::from_pointee(read(path)?) })
+        Ok(Self {
+            path: path.to_owned(),
+            opened,
+            keys: ArcSwap::from_pointee(read(path)?),
+            revoked: Mutex::default(),
+            recorder: None,
+        })
+    }
+
+    /// Keeps the last use of each key, where the settings say.
+    #[must_use]
+    pub(super) fn recording(self, last_used: &LastUsed) -> Self {
+        let is_named = matches!(last_used, LastUsed::File(_));
+        let recorder = last_used.file(&self.path).map(|path| Mutex::new(Recorder::new(path, is_named)));
+        Self { recorder, ..self }
     }
 
     /// Reads the file again. In case of an error the keys in force stay.
@@ -65,8 +94,48 @@ impl KeyFile {
     pub fn reload(&self) -> Result<usize, KeyFileError> {
         let keys = read(&self.path)?;
         let count = keys.by_digest.len();
-        self.keys.store(keys.into());
+        let revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in keys.by_digest.values() {
+            key.end_if(|id| revoked.get(id).copied());
+        }
+        let old = self.keys.swap(keys.into());
+        drop(revoked);
+        self.collect_uses(&old);
         Ok(count)
+    }
+
+    /// Ends a key in this process, whatever the file says and will say.
+    pub(super) fn revoke(&self, id: &str) {
+        let now = Timestamp::now();
+        let mut revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
+        let keys = self.keys.load();
+        let ended = keys.by_digest.values().filter(|key| key.end_if(|of_key| (of_key == id).then_some(now)));
+        let is_known = ended.count() > 0;
+        if is_known || revoked.len() < UNKNOWN_REVOKED {
+            revoked.insert(id.to_owned(), now);
+        }
+        if is_known {
+            tracing::info!(key_id = id, "revoked by a message");
+        }
+    }
+
+    /// Writes down which keys were used since the last time: now and then, or `at_once`.
+    pub(crate) fn record_uses(&self, at_once: bool) {
+        let Some(recorder) = &self.recorder else { return };
+        let keys = self.keys.load();
+        self.collect_uses(&keys);
+        let ours = || keys.by_digest.values().filter_map(|key| key.principal.key_id.clone()).collect();
+        recorder.lock().unwrap_or_else(PoisonError::into_inner).write(at_once, ours);
+    }
+
+    fn collect_uses(&self, keys: &Keys) {
+        let Some(recorder) = &self.recorder else { return };
+        let now = Timestamp::now();
+        let mut recorder = recorder.lock().unwrap_or_else(PoisonError::into_inner);
+        for key in keys.by_digest.values().filter(|key| key.used.load(Ordering::Relaxed)) {
+            key.used.store(false, Ordering::Relaxed);
+            key.principal.key_id.iter().for_each(|id| recorder.note(id, now));
+        }
     }
 
     /// How many keys may be used at this moment.
@@ -77,7 +146,7 @@ impl KeyFile {
             .load()
             .by_digest
             .values()
-            .filter(|key| !ended(key.revoked_at) && !ended(key.principal.expires_at))
+            .filter(|key| !ended(key.revoked_at()) && !ended(key.principal.expires_at))
             .count()
     }
 
@@ -96,9 +165,12 @@ impl KeyFile {
         let keys = self.keys.load();
         let key = keys.by_digest.get(&KeyDigest::of(key)).ok_or(Rejection::Unknown)?;
         let principal = Arc::clone(&key.principal);
-        match key.revoked_at.filter(|at| *at <= Timestamp::now()) {
+        match key.revoked_at().filter(|at| *at <= Timestamp::now()) {
             Some(at) => Err(Rejection::Revoked { principal, at }),
-            None => Ok(principal),
+            None => {
+                key.note_use();
+                Ok(principal)
+            }
         }
     }
 }
@@ -107,7 +179,32 @@ impl KeyFile {
 #[derive(Debug)]
 struct Key {
     principal: Arc<Principal>,
-    revoked_at: Option<Timestamp>,
+    /// What the file says.
+    revoked_in_file: Option<Timestamp>,
+    /// What this process was told.
+    revoked_by_message: OnceLock<Timestamp>,
+    /// Whether it was used since uses were last collected.
+    used: AtomicBool,
+}
+
+impl Key {
+    fn revoked_at(&self) -> Option<Timestamp> {
+        self.revoked_by_message.get().copied().or(self.revoked_in_file)
+    }
+
+    /// Ends it if `revoked` knows its id. Whether it does.
+    fn end_if(&self, revoked: impl Fn(&str) -> Option<Timestamp>) -> bool {
+        let at = self.principal.key_id.as_deref().and_then(revoked);
+        at.map(|at| self.revoked_by_message.get_or_init(|| at)).is_some()
+    }
+
+    /// One load, but for the first use after a collection. An expired key is not used: `policy` refuses it.
+    fn note_use(&self) {
+        let is_over = || self.principal.expires_at.is_some_and(|at| at <= Timestamp::now());
+        if !self.used.load(Ordering::Relaxed) && !is_over() {
+            self.used.store(true, Ordering::Relaxed);
+        }
+    }
 }
 
 impl From<Record> for Key {
@@ -121,7 +218,12 @@ impl From<Record> for Key {
             expires_at: record.expires_at,
             rate_limit_per_hour: record.rate_limit_per_hour,
         };
-        Self { principal: Arc::new(principal), revoked_at: record.revoked_at }
+        Self {
+            principal: Arc::new(principal),
+            revoked_in_file: record.revoked_at,
+            revoked_by_message: OnceLock::new(),
+            used: AtomicBool::new(false),
+        }
     }
 }
 

@@ -1,4 +1,4 @@
-//! The actor that takes a changed key file over.
+//! The actor that takes a changed key file over, and collects which keys were used.
 
 use std::{sync::Arc, time::Duration};
 
@@ -9,6 +9,8 @@ use crate::{code::Code, file_state::file_state, settings::Policy, telemetry::Met
 
 /// Often enough that a revoked key ends within a second.
 const INTERVAL: Duration = Duration::from_millis(250);
+/// Ticks between two collections of uses.
+const COLLECTION: usize = 4;
 
 /// Never returns.
 pub async fn run(keys: Arc<KeyFile>, policy: Policy, metrics: Metrics) {
@@ -17,8 +19,11 @@ pub async fn run(keys: Arc<KeyFile>, policy: Policy, metrics: Metrics) {
     let mut taken_over = keys.opened;
     let mut refused = None;
     metrics.key_file_read(true);
-    loop {
+    for tick in 1_usize.. {
         ticks.tick().await;
+        if tick.is_multiple_of(COLLECTION) {
+            keys.record_uses(false);
+        }
         let now = file_state(&keys.path);
         if now == taken_over && refused.is_none() {
             continue;

@@ -24,7 +24,7 @@ use url::Url;
 use super::{
     BAD_SETTINGS,
     diagnosis::{Journal, Site},
-    format::{Output, print, print_json},
+    format::{Output, print, print_json, tell},
     key,
 };
 use crate::{
@@ -174,7 +174,7 @@ async fn stopped() {
 }
 
 fn usage(what: &str) -> ExitCode {
-    eprintln!("{what}");
+    tell(what);
     ExitCode::from(BAD_SETTINGS)
 }
 

@@ -1,0 +1,112 @@
+//! How keys are shown.
+
+use std::process::ExitCode;
+
+use jiff::Timestamp;
+use serde_json::{Value, json};
+
+use crate::{
+    auth::{
+        Workspace,
+        key_file::{
+            Record,
+            last_use::{self, LastUses},
+        },
+    },
+    cli::format::{Format, print, print_json, tell},
+    settings::AuthKeyFile,
+    telemetry::without_keys,
+};
+
+/// What stands for nothing.
+const NONE: &str = "-";
+
+pub(super) fn show(records: &[Record], file: &AuthKeyFile, format: Format) -> ExitCode {
+    let uses = last_uses(file);
+    match format {
+        Format::Text => print(&table(records, &uses)),
+        Format::Json => print_json(&records.iter().map(|record| describe(record, &uses)).collect()),
+    }
+    ExitCode::SUCCESS
+}
+
+/// A key in a few words.
+pub(super) fn brief(record: &Record) -> String {
+    format!("{} of {}, {}", shown(&record.id), shown(&record.user), words(state(record)))
+}
+
+/// The list of keys is worth more than this column of it.
+fn last_uses(file: &AuthKeyFile) -> LastUses {
+    let Some(path) = file.last_used.file(&file.path) else { return LastUses::new() };
+    last_use::read(&path).unwrap_or_else(|error| {
+        tell(format_args!("last uses are not known: {}: {error}", path.display()));
+        LastUses::new()
+    })
+}
+
+fn table(records: &[Record], uses: &LastUses) -> String {
+    let mut table =
+        line(["id", "user", "state", "created", "last used", "per hour", "workspace", "scopes", "note"]);
+    for record in records {
+        let or_none = |text: Option<String>| text.unwrap_or_else(|| NONE.to_owned());
+        table += &line([
+            &*shown(&record.id),
+            &*shown(&record.user),
+            &*words(state(record)),
+            &*record.created_at.to_string(),
+            &*or_none(uses.get(&record.id).map(|at| at.strftime("%Y-%m-%dT%H:%MZ").to_string())),
+            &*or_none(record.rate_limit_per_hour.map(|limit| limit.to_string())),
+            record.workspace.as_ref().map_or(NONE, Workspace::as_str),
+            &*or_none(record.scopes.as_ref().map(|scopes| shown(&scopes.join(",")))),
+            &*or_none(record.note.as_deref().map(shown)),
+        ]);
+    }
+    table
+}
+
+fn line([id, user, state, created, used, limit, workspace, scopes, note]: [&str; 9]) -> String {
+    let line = format!(
+        "{id:<20} {user:<24} {state:<32} {created:<21} {used:<18} {limit:<9} {workspace:<16} {scopes:<36} {note}"
+    );
+    format!("{}\n", line.trim_end())
+}
+
+fn describe(record: &Record, uses: &LastUses) -> Value {
+    json!({
+        "id": record.id,
+        "user": record.user,
+        "state": state(record).0,
+        "created_at": record.created_at.to_string(),
+        "expires_at": record.expires_at.map(|at| at.to_string()),
+        "revoked_at": record.revoked_at.map(|at| at.to_string()),
+        "last_used_at": uses.get(&record.id).map(|at| at.to_string()),
+        "rate_limit_per_hour": record.rate_limit_per_hour,
+        "workspace": record.workspace.as_ref().map(Workspace::as_str),
+        "scopes": record.scopes,
+        "note": record.note.as_deref().map(without_keys),
+    })
+}
+
+/// Whether it works, and since when it does not or until when it does.
+fn state(record: &Record) -> (&'static str, Option<Timestamp>) {
+    let now = Timestamp::now();
+    let revoked = record.revoked_at.filter(|at| *at <= now);
+    match (revoked, record.ended_at(now)) {
+        (Some(at), _) => ("revoked", Some(at)),
+        (None, Some(at)) => ("expired", Some(at)),
+        (None, None) => ("active", [record.revoked_at, record.expires_at].into_iter().flatten().min()),
+    }
+}
+
+fn words((state, at): (&str, Option<Timestamp>)) -> String {
+    match (state, at) {
+        ("active", Some(at)) => format!("until {at}"),
+        (state, Some(at)) => format!("{state} {at}"),
+        (state, None) => state.to_owned(),
+    }
+}
+
+/// A text of the file, which people write too: on one line, and without a key.
+fn shown(text: &str) -> String {
+    without_keys(text).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
+}

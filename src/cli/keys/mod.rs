@@ -1,0 +1,234 @@
+//! `keys`: the key file. A key is shown once, when it is made, on standard output and alone on its line.
+
+mod fleet;
+mod list;
+mod revoke;
+mod words;
+
+use std::{
+    num::NonZeroU32,
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::Duration,
+};
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use secrecy::ExposeSecret as _;
+use serde_json::json;
+
+use super::format::{Format, json_text, print, print_json, tell, try_print};
+use crate::{
+    auth::{
+        Workspace,
+        key::Environment,
+        key_file::{
+            edit::{self, CreatedKey, EditError, NewKey},
+            prune::{self, Pruned},
+        },
+    },
+    settings::{AuthKeyFile, AuthMode, LastUsed, Scope, Settings},
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Keys {
+    /// The key file [default: auth.key_file.path of the settings]
+    #[arg(long, global = true, value_name = "FILE")]
+    file: Option<PathBuf>,
+    /// A TOML file of settings, for where the key file and Redis are
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// How the result is written to standard output
+    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
+    format: Format,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Make a key and print it, this once
+    #[command(
+        after_help = "Example:\n  hokusai-gateway keys create --user ada --expires-in 90d --note laptop"
+    )]
+    Create(Create),
+    /// Show every key's id, user, state, last use, limit, workspace, scopes and note
+    #[command(after_help = "Example:\n  hokusai-gateway keys list")]
+    List,
+    /// End a key at once
+    ///
+    /// With redis.url in the settings every gateway that listens there is told: it forgets what it remembers of the key, and one with
+    /// a key file of its own ends it. Where an auth service verifies keys, that is all that this command does: the service itself
+    /// must refuse the key.
+    #[command(after_help = "Example:\n  hokusai-gateway keys revoke live_3Kd0cX9wQfTz")]
+    Revoke {
+        /// Its id, as `keys list` or the auth service shows it
+        id: String,
+    },
+    /// Make a successor of a key, which itself ends after an overlap
+    #[command(after_help = "Example:\n  hokusai-gateway keys rotate live_3Kd0cX9wQfTz --overlap 24h")]
+    Rotate {
+        /// Its id, as `keys list` shows it
+        id: String,
+        /// How long both work
+        #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = words::duration)]
+        overlap: Duration,
+    },
+    /// Remove keys that have expired or were revoked; without --apply only show them
+    ///
+    /// A key that is removed is unknown: the log no longer tells whose it was when somebody still sends it. The last key of a file
+    /// is never removed.
+    #[command(after_help = "Example:\n  hokusai-gateway keys prune --older-than 90d --apply")]
+    Prune {
+        /// How long ago a key must have ended
+        #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = words::duration)]
+        older_than: Duration,
+        /// Remove them
+        #[arg(long)]
+        apply: bool,
+    },
+}
+
+#[derive(Debug, Args)]
+struct Create {
+    /// Whom the key belongs to
+    #[arg(long, value_parser = words::name)]
+    user: String,
+    /// How long it is valid, such as 90d [default: until it is revoked]
+    #[arg(long, value_name = "DURATION", value_parser = words::lifetime)]
+    expires_in: Option<Duration>,
+    /// A scope that it carries, such as mlflow:read; may be given more than once [default: policy.default_scopes]
+    #[arg(long = "scope", value_name = "SCOPE", value_parser = words::name)]
+    scopes: Vec<String>,
+    /// The only workspace of MLflow that it may see [default: any]
+    #[arg(long, value_name = "NAME", value_parser = words::workspace)]
+    workspace: Option<Workspace>,
+    /// Requests that it may make in an hour [default: limits.per_hour]
+    #[arg(long, value_name = "REQUESTS")]
+    per_hour: Option<NonZeroU32>,
+    /// What it is for, as `keys list` shows it; 200 characters at most
+    #[arg(long, value_name = "TEXT", value_parser = words::note)]
+    note: Option<String>,
+    /// A key for tests: hk_test_ instead of hk_live_
+    #[arg(long)]
+    test: bool,
+}
+
+impl Keys {
+    pub(super) fn run(self) -> ExitCode {
+        let Self { format, command, file, config } = self;
+        let config = config.as_deref();
+        let file = match key_file(file, config) {
+            Ok(Source::File(file)) => file,
+            Ok(Source::Service(url)) => return revoke::at_the_service(&command, &url, config, format),
+            Err(exit) => return exit,
+        };
+        let path = file.path.as_path();
+        let done = match command {
+            Command::Create(create) => {
+                edit::create(path, &create.key()).map(|created| show(&created, format))
+            }
+            Command::List => edit::list(path).map(|records| list::show(&records, &file, format)),
+            Command::Revoke { id } => return revoke::revoke(path, &id, config, format),
+            Command::Rotate { id, overlap } => {
+                let rotated = edit::rotate(path, &id, words::signed(overlap));
+                rotated.map(|created| {
+                    let shown = show(&created, format);
+                    let told =
+                        if overlap.is_zero() { revoke::announce(&id, config) } else { ExitCode::SUCCESS };
+                    if shown == ExitCode::SUCCESS { told } else { shown }
+                })
+            }
+            Command::Prune { older_than, apply } => {
+                let before =
+                    Timestamp::now().saturating_sub(words::signed(older_than)).unwrap_or(Timestamp::MIN);
+                let prune = if apply { prune::prune } else { prune::would_prune };
+                prune(path, before).map(|pruned| pruning(&pruned, apply, format))
+            }
+        };
+        done.unwrap_or_else(|error| fail(&error))
+    }
+}
+
+/// Where the keys are.
+enum Source {
+    File(AuthKeyFile),
+    /// At the auth service with this address.
+    Service(String),
+}
+
+fn key_file(named: Option<PathBuf>, config: Option<&Path>) -> Result<Source, ExitCode> {
+    if let Some(path) = named {
+        return Ok(Source::File(AuthKeyFile { path, last_used: LastUsed::Beside }));
+    }
+    match Settings::load_auth(config, super::environment()).map(|auth| auth.mode) {
+        Ok(AuthMode::KeyFile(file)) => Ok(Source::File(file)),
+        Ok(AuthMode::Service(service)) => Ok(Source::Service(service.url.to_string())),
+        Err(problems) => Err(super::bad_settings(&problems)),
+    }
+}
+
+impl Create {
+    fn key(self) -> NewKey {
+        let Self { user, expires_in, scopes, workspace, per_hour, note, test } = self;
+        for scope in scopes.iter().filter(|scope| Scope::from_word(scope).is_none()) {
+            tell(format_args!(
+                "note: {scope} is no scope of the gateway's own; policy.aliases must say what it allows"
+            ));
+        }
+        let environment = if test { Environment::Test } else { Environment::Live };
+        NewKey {
+            note,
+            scopes: if scopes.is_empty() { None } else { Some(scopes) },
+            workspace,
+            rate_limit_per_hour: per_hour,
+            expires_at: expires_in.map(words::from_now),
+            ..NewKey::of(&user, environment)
+        }
+    }
+}
+
+fn show(CreatedKey { id, key }: &CreatedKey, format: Format) -> ExitCode {
+    let key = key.expose_secret();
+    let printed = match format {
+        Format::Text => {
+            tell(format_args!("id: {id}\nThe key, which is shown this once:"));
+            try_print(&format!("{key}\n"))
+        }
+        Format::Json => try_print(&json_text(&json!({ "id": id, "key": key }))),
+    };
+    let Err(error) = printed else { return ExitCode::SUCCESS };
+    tell(format_args!(
+        "the key of {id} could not be printed, and nobody knows it: {error}; `hokusai-gateway keys revoke {id}`, and make another"
+    ));
+    ExitCode::FAILURE
+}
+
+fn pruning(Pruned { removed, kept }: &Pruned, apply: bool, format: Format) -> ExitCode {
+    if format == Format::Json {
+        let ids: Vec<_> = removed.iter().map(|record| &record.id).collect();
+        let kept = kept.as_ref().map(|record| &record.id);
+        print_json(&json!({ "applied": apply, "removed": ids, "kept": kept }));
+        return ExitCode::SUCCESS;
+    }
+    let verb = if apply { "removed" } else { "would remove" };
+    let line = |record| format!("{verb} {}\n", list::brief(record));
+    print(&removed.iter().map(line).collect::<String>());
+    if let Some(record) = kept {
+        tell(format_args!(
+            "{} stays: it is the last, and a file without keys is taken for a mistake",
+            list::brief(record)
+        ));
+    }
+    match (removed.len(), apply) {
+        (0, _) => tell("no key has ended for so long"),
+        (_, false) => tell("nothing was changed: --apply removes them"),
+        (_, true) => {}
+    }
+    ExitCode::SUCCESS
+}
+
+fn fail(error: &EditError) -> ExitCode {
+    tell(error);
+    ExitCode::FAILURE
+}

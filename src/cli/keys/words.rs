@@ -1,0 +1,61 @@
+//! What may be written on the command line of `keys`. No message quotes it, for it may be a key in the wrong place.
+
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+
+use crate::auth::{NotAWorkspace, Workspace, key};
+
+/// The longest note, and the longest name of a user or a scope, in characters.
+const LONGEST_NOTE: usize = 200;
+const LONGEST_NAME: usize = 256;
+
+pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
+    humantime::parse_duration(text).map_err(|_| "is not a duration such as 90d or 24h")
+}
+
+/// How long a key lives: times in the key file are whole seconds.
+pub(super) fn lifetime(text: &str) -> Result<Duration, &'static str> {
+    let lifetime = duration(text)?;
+    if lifetime < Duration::from_secs(1) {
+        return Err("is shorter than a second: the key would have ended before anybody has it");
+    }
+    Ok(lifetime)
+}
+
+pub(super) fn workspace(name: &str) -> Result<Workspace, NotAWorkspace> {
+    Workspace::try_from(name.to_owned())
+}
+
+/// A user or a scope.
+pub(super) fn name(text: &str) -> Result<String, &'static str> {
+    one_line(text, LONGEST_NAME)
+}
+
+pub(super) fn note(text: &str) -> Result<String, &'static str> {
+    one_line(text, LONGEST_NOTE)
+}
+
+fn one_line(text: &str, longest: usize) -> Result<String, &'static str> {
+    if text.trim().is_empty() {
+        return Err("is empty");
+    }
+    if text.chars().count() > longest {
+        return Err("is too long");
+    }
+    if text.chars().any(char::is_control) {
+        return Err("has a line end or another control character");
+    }
+    if key::is_in(text) {
+        return Err("has an API key in it, which belongs nowhere");
+    }
+    Ok(text.to_owned())
+}
+
+pub(super) fn signed(duration: Duration) -> SignedDuration {
+    SignedDuration::try_from(duration).unwrap_or(SignedDuration::MAX)
+}
+
+pub(super) fn from_now(duration: Duration) -> Timestamp {
+    Timestamp::now().saturating_add(signed(duration)).unwrap_or(Timestamp::MAX)
+}
