@@ -114,6 +114,7 @@ codes! {
     NobodyLetIn "HG-K05" "no key is in force";
     KeyFileNotReloaded "HG-K06" "a changed key file is not in force";
     UnknownScope "HG-K07" "a key has a scope that there is not";
+    LastUsesNotKept "HG-K08" "it is not kept when keys were last used";
 
     CertificateExpired "HG-T01" "a certificate has expired";
     CertificateNotYetValid "HG-T02" "a certificate is not valid yet";

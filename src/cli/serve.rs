@@ -21,7 +21,7 @@ pub(super) fn run(config: Option<&Path>) -> ExitCode {
         Err(super::Refused { problems, warnings }) => {
             // What is risky may be what is wrong: a variable that nobody reads, say.
             for warning in &warnings {
-                eprintln!("warning: {warning}");
+                super::format::tell(format_args!("warning: {warning}"));
             }
             return super::bad_settings(&problems);
         }

@@ -181,7 +181,7 @@ fn a_scope_that_there_is_not_is_told_by_check_and_in_the_list_of_keys() {
     let listed = command(folder.path()).args(["keys", "list", "--format", "json"]).output().unwrap();
     let listed: Value = serde_json::from_slice(&listed.stdout).unwrap();
     let notes: Vec<_> =
-        listed[0]["notes"].as_array().unwrap().iter().map(|note| note.as_str().unwrap()).collect();
+        listed[0]["warnings"].as_array().unwrap().iter().map(|note| note.as_str().unwrap()).collect();
     assert_eq!(notes.len(), 2, "{notes:?}");
     assert!(
         notes[0].starts_with("mlflow:raed is no scope of the gateway's own (mlflow:read is)"),

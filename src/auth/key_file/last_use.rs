@@ -14,7 +14,10 @@ use jiff::{SignedDuration, Timestamp};
 use toml_edit::{DocumentMut, value};
 
 use super::replace::Locked;
-use crate::trusted_file::{self, FileError};
+use crate::{
+    code::Code,
+    trusted_file::{self, FileError},
+};
 
 const HEADER: &str = "# When each key was last used, within a minute. Written by the gateway for `hokusai-gateway keys list`; \
                       may be removed.\n";
@@ -93,11 +96,11 @@ impl Recorder {
             return;
         }
         self.has_failed = true;
-        let path = self.path.display();
+        let (code, path) = (Code::LastUsesNotKept.text(), self.path.display());
         if self.is_named {
-            tracing::warn!(%path, %error, "last uses of keys cannot be written (auth.key_file.last_used)");
+            tracing::warn!(code = code, %path, %error, "last uses of keys cannot be written (auth.key_file.last_used)");
         } else {
-            tracing::info!(%path, %error, "last uses of keys are not kept; auth.key_file.last_used names a place for them");
+            tracing::info!(code, %path, %error, "last uses of keys are not kept; auth.key_file.last_used names a place for them");
         }
     }
 }

@@ -10,6 +10,7 @@ use crate::{
         environment,
         format::{Format, print_json, tell},
     },
+    code::Code,
     redis::Redis,
     settings::{Problems, Settings},
     telemetry::Metrics,
@@ -47,7 +48,9 @@ impl Fleet {
     pub(super) fn tell(&self, id: &str) -> Result<Option<Heard>, String> {
         let publishing = self.0.publish(CHANNEL, id);
         let heard = actix_rt::System::new().block_on(publishing);
-        heard.map(|count| Some(Heard(count))).map_err(|error| format!("Redis was not told: {error}"))
+        heard
+            .map(|count| Some(Heard(count)))
+            .map_err(|error| format!("{} Redis was not told: {error}", Code::RevocationUntold))
     }
 
     /// Has every gateway forget what the auth service said of a key.
@@ -78,7 +81,9 @@ impl Fleet {
 pub(super) fn say(heard: &Result<Option<Heard>, String>) -> ExitCode {
     match heard {
         Ok(None) => {}
-        Ok(Some(Heard(Some(0)))) => tell("no gateway listens at this Redis"),
+        Ok(Some(Heard(Some(0)))) => {
+            tell(format_args!("{} no gateway listens at this Redis", Code::RevocationUntold))
+        }
         Ok(Some(Heard(Some(1)))) => tell("1 gateway was told through Redis"),
         Ok(Some(Heard(Some(count)))) => tell(format_args!("{count} gateways were told through Redis")),
         Ok(Some(Heard(None))) => {

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use jiff::Timestamp;
 use serde_json::{Value, json};
 
+use super::scopes::ScopeWarnings;
 use crate::{
     auth::{
         Workspace,
@@ -21,11 +22,23 @@ use crate::{
 /// What stands for nothing.
 const NONE: &str = "-";
 
-pub(super) fn show(records: &[Record], file: &AuthKeyFile, format: Format) -> ExitCode {
+pub(super) fn show(
+    records: &[Record],
+    file: &AuthKeyFile,
+    warnings: &ScopeWarnings,
+    format: Format,
+) -> ExitCode {
     let uses = last_uses(file);
     match format {
-        Format::Text => print(&table(records, &uses)),
-        Format::Json => print_json(&records.iter().map(|record| describe(record, &uses)).collect()),
+        Format::Text => {
+            print(&table(records, &uses));
+            for record in records {
+                for warning in warnings.of(record) {
+                    tell(format_args!("note: {}: {}", shown(&record.id), shown(&warning)));
+                }
+            }
+        }
+        Format::Json => print_json(&records.iter().map(|record| describe(record, &uses, warnings)).collect()),
     }
     ExitCode::SUCCESS
 }
@@ -71,7 +84,7 @@ fn line([id, user, state, created, used, limit, workspace, scopes, note]: [&str;
     format!("{}\n", line.trim_end())
 }
 
-fn describe(record: &Record, uses: &LastUses) -> Value {
+fn describe(record: &Record, uses: &LastUses, warnings: &ScopeWarnings) -> Value {
     json!({
         "id": record.id,
         "user": record.user,
@@ -83,6 +96,7 @@ fn describe(record: &Record, uses: &LastUses) -> Value {
         "rate_limit_per_hour": record.rate_limit_per_hour,
         "workspace": record.workspace.as_ref().map(Workspace::as_str),
         "scopes": record.scopes,
+        "warnings": warnings.of(record),
         "note": record.note.as_deref().map(without_keys),
     })
 }

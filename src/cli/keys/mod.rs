@@ -3,6 +3,7 @@
 mod fleet;
 mod list;
 mod revoke;
+mod scopes;
 mod words;
 
 use std::{
@@ -27,8 +28,10 @@ use crate::{
             prune::{self, Pruned},
         },
     },
-    settings::{AuthKeyFile, AuthMode, LastUsed, Scope, Settings},
+    settings::{AuthKeyFile, AuthMode, LastUsed, Settings},
 };
+
+use scopes::ScopeWarnings;
 
 #[derive(Debug, Args)]
 pub(super) struct Keys {
@@ -124,11 +127,12 @@ impl Keys {
             Err(exit) => return exit,
         };
         let path = file.path.as_path();
+        let warnings = ScopeWarnings::load(config);
         let done = match command {
             Command::Create(create) => {
-                edit::create(path, &create.key()).map(|created| show(&created, format))
+                edit::create(path, &create.key(&warnings)).map(|created| show(&created, format))
             }
-            Command::List => edit::list(path).map(|records| list::show(&records, &file, format)),
+            Command::List => edit::list(path).map(|records| list::show(&records, &file, &warnings, format)),
             Command::Revoke { id } => return revoke::revoke(path, &id, config, format),
             Command::Rotate { id, overlap } => {
                 let rotated = edit::rotate(path, &id, words::signed(overlap));
@@ -169,12 +173,10 @@ fn key_file(named: Option<PathBuf>, config: Option<&Path>) -> Result<Source, Exi
 }
 
 impl Create {
-    fn key(self) -> NewKey {
+    fn key(self, warnings: &ScopeWarnings) -> NewKey {
         let Self { user, expires_in, scopes, workspace, per_hour, note, test } = self;
-        for scope in scopes.iter().filter(|scope| Scope::from_word(scope).is_none()) {
-            tell(format_args!(
-                "note: {scope} is no scope of the gateway's own; policy.aliases must say what it allows"
-            ));
+        for warning in scopes.iter().filter_map(|scope| warnings.on(scope)) {
+            tell(format_args!("note: {warning}"));
         }
         let environment = if test { Environment::Test } else { Environment::Live };
         NewKey {

@@ -51,3 +51,11 @@ def a_scope_that_there_is_not(place):
     file = place.folder / "keys.toml"
     place.run("keys", "create", "--file", str(file), "--user", "ada", "--scope", "mlflow:raed")
     return place.check(HOKUSAI__AUTH__KEY_FILE__PATH=str(file))
+
+
+def a_place_for_last_uses_that_is_not_there(place):
+    key = place.own.create_key("--user", "ada", "--test")
+    file, uses = str(place.own.key_file), str(place.folder / "none" / "uses.toml")
+    place.serve(HOKUSAI__AUTH__KEY_FILE__PATH=file, HOKUSAI__AUTH__KEY_FILE__LAST_USED=uses)
+    place.get(key=key)
+    return place.logged

@@ -105,3 +105,10 @@ def a_revocation_that_reaches_nobody(place):
     valid[0] = False
     eventually(lambda: place.get(key="good-key").status_code == 401)
     return place.logged
+
+
+def a_redis_without_gateways(place):
+    url = f"redis://127.0.0.1:{place.redis()}"
+    revoked = place.run("keys", "revoke", "k-1", HOKUSAI_AUTH_SERVICE_URL=place.closed(), REDIS_URL=url)
+    assert revoked.code == 1 and not revoked.said["told"]
+    return revoked.printed.split
