@@ -174,7 +174,7 @@ fn a_scope_that_there_is_not_is_told_by_check_and_in_the_list_of_keys() {
     let warnings: Vec<_> = said["warnings"].as_array().unwrap().iter().map(words).collect();
     assert_eq!((code, warnings.len()), (Some(0), 1), "{warnings:?}");
     for part in
-        ["auth.key_file.path | line 5: `mlflow:raed` of the key live_", "allows nothing", "| mlflow:read; or"]
+        ["auth.key_file.path | line 7: `mlflow:raed` of the key live_", "allows nothing", "| mlflow:read; or"]
     {
         assert!(warnings[0].contains(part), "{part}: {warnings:?}");
     }
