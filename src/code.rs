@@ -143,11 +143,13 @@ codes! {
     OtherVersion "HG-E12" "another commit is running than is expected";
     MetricsPublic "HG-E13" "the metrics are public";
     BodiesChanged "HG-E14" "something on the way changes bodies, or answers by itself";
+    SlowLine "HG-E15" "the line is too slow for artifacts";
     LimitsUntold "HG-E16" "limits are not told";
     BodiesHeldBack "HG-E17" "something on the way holds bodies back";
     LeftBehind "HG-E18" "doctor has left something behind";
     Shadowed "HG-E19" "a rule of the load balancer takes a path of the gateway's";
     BodyTooLarge "HG-E20" "an upload is larger than the gateway takes";
+    BalancersAddress "HG-E21" "the gateway takes a load balancer for all of its clients";
 
     CannotListen "HG-P01" "an address cannot be listened on";
     TooFewFiles "HG-P02" "too few files may be open";

@@ -5,6 +5,7 @@
 
 mod no_request;
 mod observe;
+mod own_address;
 mod records;
 mod shared;
 
@@ -218,11 +219,13 @@ pub async fn admit(
     match contained(gateway.metrics(), gateway.decide(&mut request, &exchange)).await {
         Ok((admitted, allowance)) => {
             let principal = Arc::clone(admitted.grant.principal());
+            let own = own_address::asked_for(request.headers(), exchange.client().ip);
             request.extensions_mut().insert(admitted);
             let mut response = next.call(request).await?.map_into_boxed_body();
             if let Some(allowance) = allowance {
                 error::tell_allowance(allowance, response.headers_mut());
             }
+            own_address::tell(own, response.headers_mut());
             gateway.report_usage(&principal, &response, exchange.started().elapsed());
             Ok(response)
         }

@@ -108,7 +108,7 @@ impl Journal {
 }
 
 /// What is under way, on a terminal: a line that the next one takes the place of.
-fn progress(text: &str) {
+pub(in crate::cli) fn progress(text: &str) {
     let mut terminal = io::stderr();
     if terminal.is_terminal() {
         let _ = write!(terminal, "\r\x1b[K{text}");

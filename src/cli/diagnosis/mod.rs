@@ -8,7 +8,7 @@ mod network;
 mod quotation;
 
 pub(super) use http::{Answer, Site, excerpt, start_of};
-pub(super) use journal::Journal;
+pub(super) use journal::{Journal, progress};
 pub(super) use network::{Party, Place, speaks_tls};
 
 use crate::code::Code;

@@ -33,6 +33,7 @@ impl Patient {
             journal.skip("limits", "the key does not work");
             return None;
         };
+        self.client_address(journal).await;
         let left = journal.check("limits", async { limits(&answer) }).await;
         // Without a limit that is told there is none that could be used up.
         let enough = journal.check("enough requests left", async { enough(left) }).await;

@@ -1,6 +1,9 @@
 //! Artifacts: up, listed, down with the same digest, deleted; a model's files; and 64 MB, streamed.
 
-use std::time::{Duration, Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use actix_web::web::Bytes;
 use awc::{body, body::SizedStream, http::Method};
@@ -13,6 +16,7 @@ use super::{
     Patient,
     expectation::{expect, not_mlflows, unexpected},
     tracking::Run,
+    transfer::Transfer,
 };
 use crate::{
     cli::diagnosis::{Answer, Fault, Finding, Journal},
@@ -128,36 +132,40 @@ impl Patient {
     }
 
     async fn large_up(&self, path: &str) -> Finding {
-        let began = Instant::now();
+        let transfer = Arc::new(Transfer::new("64 MB up", LARGE, self.min_rate));
+        let sent = Arc::clone(&transfer);
         let sending = async {
             let headers = [("authorization", &*self.authorization)];
             let request = self.site.request(Method::PUT, &format!("{STORE}/{path}"), &headers)?;
-            let chunks = stream::iter(chunks().map(Ok::<_, std::io::Error>));
+            let chunks = chunks().inspect(move |chunk| sent.moved(chunk.len()));
+            let chunks = stream::iter(chunks.map(Ok::<_, std::io::Error>));
             let response = request.send_body(SizedStream::new(LARGE, chunks)).await;
-            Answer::read(response.map_err(|error| error.to_string())?, began).await
+            Answer::read(response.map_err(|error| error.to_string())?, Instant::now()).await
         };
-        expect(in_time(sending).await, 200)?;
-        Ok(((), rate(began.elapsed())))
+        expect(transfer.watched(in_time(sending)).await?, 200)?;
+        Ok(((), transfer.told()))
     }
 
     async fn large_down(&self, path: &str) -> Finding {
-        let began = Instant::now();
+        let transfer = Transfer::new("64 MB down", LARGE, self.min_rate);
         let receiving = async {
             let headers = [("authorization", &*self.authorization)];
             let request = self.site.request(Method::GET, &format!("{STORE}/{path}"), &headers)?;
             let mut response =
                 request.send_body(body::None::new()).await.map_err(|error| error.to_string())?;
             if response.status().as_u16() != 200 {
-                return Answer::read(response, began).await.map(Err);
+                return Answer::read(response, Instant::now()).await.map(Err);
             }
             let mut digest = Sha256::new();
             while let Some(chunk) = response.next().await {
-                digest.update(chunk.map_err(|error| format!("broke off: {error}"))?);
+                let chunk = chunk.map_err(|error| format!("broke off: {error}"))?;
+                transfer.moved(chunk.len());
+                digest.update(chunk);
             }
             Ok(Ok(hex::encode(digest.finalize())))
         };
-        let received = in_time(receiving).await;
-        let took = began.elapsed();
+        let received = transfer.watched(in_time(receiving)).await?;
+        let told = transfer.told();
         let came = match received {
             Ok(Ok(came)) => came,
             Ok(Err(answer)) => return Err(unexpected(&answer, 200)),
@@ -165,7 +173,7 @@ impl Patient {
         };
         let sent =
             hex::encode(chunks().fold(Sha256::new(), |digest, chunk| digest.chain_update(chunk)).finalize());
-        if sent == came { Ok(((), rate(took))) } else { Err(changed(&sent, &came)) }
+        if sent == came { Ok(((), told)) } else { Err(changed(&sent, &came)) }
     }
 }
 
@@ -181,10 +189,6 @@ fn chunks() -> impl Iterator<Item = Bytes> {
         random.fill_bytes(&mut chunk);
         chunk.into()
     })
-}
-
-fn rate(took: Duration) -> String {
-    format!("{took:.1?}, {:.0} MB/s", LARGE as f64 / 1e6 / took.as_secs_f64().max(1e-9))
 }
 
 fn changed(sent: &str, came: &str) -> Fault {

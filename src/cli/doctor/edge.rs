@@ -67,7 +67,7 @@ async fn in_the_clear(addresses: &[SocketAddr]) -> Finding {
     ))
 }
 
-fn is_private(address: IpAddr) -> bool {
+pub(super) fn is_private(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(address) => address.is_loopback() || address.is_private() || address.is_link_local(),
         IpAddr::V6(address) => {

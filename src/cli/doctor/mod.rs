@@ -4,6 +4,7 @@
 
 mod access;
 mod artifacts;
+mod client_address;
 mod edge;
 mod expectation;
 mod front;
@@ -13,6 +14,7 @@ mod made;
 mod mounts;
 mod registry;
 mod tracking;
+mod transfer;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -47,6 +49,9 @@ pub(super) struct Doctor {
     /// The only authority that is believed, a PEM file [default: those of this machine]
     #[arg(long, value_name = "FILE")]
     ca: Option<PathBuf>,
+    /// The least that the 64 MB may come to, in MB a second; below it they are given up. 0 waits for as long as it takes
+    #[arg(long, value_name = "MB/S", default_value_t = 1.0, value_parser = rate)]
+    min_rate: f64,
     #[command(flatten)]
     output: Output,
 }
@@ -60,6 +65,8 @@ struct Patient {
     tls: Option<ClientConfig>,
     authorization: String,
     as_password: String,
+    /// Bytes a second.
+    min_rate: f64,
 }
 
 impl Doctor {
@@ -98,6 +105,7 @@ impl Doctor {
             site: Site::new(&self.url, tls.as_ref()),
             url: self.url.clone(),
             tls,
+            min_rate: self.min_rate * 1e6,
             as_password: key::basic(access::USER, &key),
             authorization: format!("Bearer {key}"),
         };
@@ -192,6 +200,11 @@ fn may_have_credentials(url: &Url) -> bool {
         || url.password().is_some()
         || url.query().is_some()
         || url.fragment().is_some()
+}
+
+fn rate(text: &str) -> Result<f64, &'static str> {
+    let rate = text.parse::<f64>().ok().filter(|rate| rate.is_finite() && *rate >= 0.0);
+    rate.ok_or("is not a number of MB a second, such as 0.5")
 }
 
 fn sha(text: &str) -> Result<String, String> {
