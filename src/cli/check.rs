@@ -93,13 +93,13 @@ impl Check {
     }
 }
 
-fn describe(problem: &Problem) -> Value {
+pub(super) fn describe(problem: &Problem) -> Value {
     let Problem { code, key, found, what, fix } = problem;
     json!({ "code": code.text(), "key": key, "variables": problem.variables(), "found": found, "what": what, "write": fix })
 }
 
 /// What MLflow is sent, and could send back.
-fn of_mlflow(auth: &UpstreamAuth) -> Vec<String> {
+pub(super) fn of_mlflow(auth: &UpstreamAuth) -> Vec<String> {
     match auth {
         UpstreamAuth::None => Vec::new(),
         UpstreamAuth::Bearer(token) => vec![token.expose_secret().to_owned()],

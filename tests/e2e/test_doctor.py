@@ -1,6 +1,8 @@
 """`doctor` against the real stack: all green, and nothing of it left behind, whatever happens on the way."""
 
+import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,7 +20,7 @@ EVERYTHING = [
     *("mount /api/2.0/mlflow-artifacts", "mount /ajax-api", "mount /graphql", "mount /get-artifact"),
     *("mount /model-versions/get-artifact", "mount /v1/traces"),
     *("/api/mlflow/health/mlflow", "/mlflow/health/mlflow", "metrics not public", "mlflow not reachable"),
-    *("no key", "wrong key", "key", "key as a password", "limits", "enough requests left", "key may delete", "experiment", "run", "params", "metrics"),
+    *("no key", "wrong key", "key", "key as a password", "client address", "limits", "enough requests left", "key may delete", "experiment", "run", "params", "metrics"),
     *("artifact up", "artifact listed", "artifact down", "artifact deleted", "model files"),
     *("model registered", "model version", "model found", "model read back", "64 MB up", "64 MB down"),
     *("latency", "clean-up"),
@@ -123,6 +125,47 @@ def test_what_was_made_before_a_failure_is_removed_too(stack, broken, check):
     assert "\n      cause: " in "".join(said) and "\n      fix:   " in "".join(said)
     assert any(line.startswith("ok    clean-up") for line in said), said
     assert left(stack) == []
+
+
+def test_the_gateway_tells_which_address_it_takes_for_the_clients(stack):
+    found = {check["check"]: check["found"] for check in doctor(stack, stack.url).said["checks"]}
+    assert found["client address"] == "the gateway sees 127.0.0.1, this machine's own"
+    assert re.fullmatch(r"[\d.]+m?s, [\d.]+ MB/s", found["64 MB up"]) and "MB/s" in found["64 MB down"]
+
+
+def test_a_slow_line_is_given_up_unless_it_may_be_slow(stack):
+    slow = f"location ~ large.bin$ {{ {to(stack.url)} proxy_buffering on; proxy_max_temp_file_size 0; limit_rate 3m; }}"
+    url = f"http://127.0.0.1:{start_nginx(stack, f'location / {{ {to(stack.url)} }} {slow}')}"
+    report = doctor(stack, url, "--min-rate", "5")
+    assert set(report.failed()) == {"64 MB down"} and report.codes() == {"HG-E15"}
+    assert "MB/s in the last ten seconds" in report.failed()["64 MB down"]
+    assert doctor(stack, url).code == 0 and left(stack) == []
+
+
+def test_a_bundle_has_what_a_maintainer_asks_for_and_the_key_nowhere(stack, tmp_path):
+    authority = Authority(tmp_path / "authority")
+    certificate, key = authority.issue("IP:127.0.0.1")
+    inside = f"ssl_certificate {certificate}; ssl_certificate_key {key}; location / {{ {to(stack.url)} }}"
+    url = f"https://127.0.0.1:{start_nginx(stack, inside, '127.0.0.1:{port} ssl')}"
+    (tmp_path / "gateway.toml").write_text("[limits]\nper_hour = 1234\n")
+    # An authority that is not believed: its certificate is what a maintainer asks for.
+    report = doctor(stack, url, "--bundle", str(tmp_path / "a.json"), "--config", str(tmp_path / "gateway.toml"))
+    assert report.codes() == {"HG-T04"}
+    told = json.loads((tmp_path / "a.json").read_text())
+    assert told["tls"]["chain"][0]["issuer"] == "CN=an authority of a test"
+    assert told["tls"]["chain"][0]["names"] == ["127.0.0.1"]
+    assert "mlflow.url" in {problem["key"] for problem in told["settings"]["problems"]}
+    report = doctor(stack, url, "--ca", str(authority.certificate), "--bundle", str(tmp_path / "b.json"))
+    assert report.code == 0
+    text = (tmp_path / "b.json").read_text()
+    told, secret = json.loads(text), stack.key.split("_")[-1]
+    assert told["examination"] == report.said
+    assert not any(secret[at : at + 8] in text for at in range(len(secret) - 7))
+    routes = {route["target"]: route for route in told["open_routes"]}
+    assert routes["/ready"]["body"] == {"status": "ready"}
+    assert routes["/health/mlflow"]["body"]["status"] == "healthy"
+    assert routes["/version"]["body"]["version"] == told["doctor"]["version"]
+    assert any(target.endswith("max_results=1") and route["status"] == 401 for target, route in routes.items())
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

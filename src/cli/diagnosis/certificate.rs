@@ -11,6 +11,8 @@ use x509_cert::{
     ext::pkix::{SubjectAltName, name::GeneralName},
 };
 
+use serde_json::{Value, json};
+
 use super::Fault;
 use crate::code::Code;
 
@@ -25,6 +27,22 @@ pub(super) fn describe(chain: Option<&[CertificateDer<'_>]>) -> String {
     let soon = if days < 14 { ": renew it soon" } else { "" };
     let names = names(shown).join(", ");
     format!("the certificate is for {names}, by {}, until {until} ({days} days{soon})", shown.issuer())
+}
+
+/// What a maintainer asks of a certificate.
+pub(super) fn facts(certificate: &CertificateDer<'_>) -> Value {
+    let Ok(certificate) = Certificate::from_der(certificate) else { return "cannot be read".into() };
+    let shown = certificate.tbs_certificate();
+    let moment = |seconds: u64| Timestamp::from_second(seconds as i64).ok().map(|moment| moment.to_string());
+    json!({
+        "subject": shown.subject().to_string(),
+        "issuer": shown.issuer().to_string(),
+        "names": names(shown),
+        "not_before": moment(shown.validity().not_before.to_unix_duration().as_secs()),
+        "not_after": moment(shown.validity().not_after.to_unix_duration().as_secs()),
+        "serial": shown.serial_number().to_string(),
+        "signature": certificate.signature_algorithm().oid.to_string(),
+    })
 }
 
 fn names(certificate: &x509_cert::TbsCertificate) -> Vec<String> {

@@ -6,10 +6,12 @@ mod http;
 mod journal;
 mod network;
 mod quotation;
+mod scrub;
 
 pub(super) use http::{Answer, Site, excerpt, start_of};
 pub(super) use journal::{Journal, progress};
 pub(super) use network::{Party, Place, speaks_tls};
+pub(super) use scrub::Scrubber;
 
 use crate::code::Code;
 

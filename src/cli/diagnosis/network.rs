@@ -9,8 +9,9 @@ use std::{
 };
 
 use rustls::pki_types::ServerName;
+use serde_json::Value;
 use tokio::{net::TcpStream, sync::oneshot, time::timeout};
-use tokio_rustls::TlsConnector;
+use tokio_rustls::{TlsConnector, client::TlsStream};
 use url::Url;
 
 use super::{Fault, Finding, Journal, certificate};
@@ -165,7 +166,31 @@ impl Place {
         })
     }
 
+    /// The certificates that are shown there, the server's own first.
+    ///
+    /// # Errors
+    /// No way to the server, or no TLS.
+    pub(in crate::cli) async fn chain(&self) -> Result<Vec<Value>, Fault> {
+        let Some(config) = &self.tls else { return Ok(Vec::new()) };
+        let (addresses, _) = self.resolve().await?;
+        let (stream, _) = self.connect(&addresses).await?;
+        let stream = self.speak(stream, config).await?;
+        Ok(stream
+            .get_ref()
+            .1
+            .peer_certificates()
+            .unwrap_or_default()
+            .iter()
+            .map(certificate::facts)
+            .collect())
+    }
+
     async fn handshake(&self, stream: TcpStream, config: &ClientConfig) -> Finding {
+        let stream = self.speak(stream, config).await?;
+        Ok(((), certificate::describe(stream.get_ref().1.peer_certificates())))
+    }
+
+    async fn speak(&self, stream: TcpStream, config: &ClientConfig) -> Result<TlsStream<TcpStream>, Fault> {
         let Self { host, port, written_as, ca_written_as, .. } = self;
         let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|error| {
             Fault::new(
@@ -176,7 +201,7 @@ impl Place {
             )
         })?;
         match timeout(PATIENCE, TlsConnector::from(Arc::clone(config)).connect(name, stream)).await {
-            Ok(Ok(stream)) => Ok(((), certificate::describe(stream.get_ref().1.peer_certificates()))),
+            Ok(Ok(stream)) => Ok(stream),
             Ok(Err(error)) => Err(match rustls_error(&error) {
                 Some(rustls::Error::InvalidCertificate(wrong)) => {
                     certificate::fault(wrong, host, ca_written_as)

@@ -4,6 +4,7 @@
 
 mod access;
 mod artifacts;
+mod bundle;
 mod client_address;
 mod edge;
 mod expectation;
@@ -33,6 +34,7 @@ use crate::{
     settings::ClientTls,
     tls::{self, ClientConfig},
 };
+use bundle::{Bundle, Evidence};
 use made::Made;
 
 #[derive(Debug, Args)]
@@ -52,6 +54,12 @@ pub(super) struct Doctor {
     /// The least that the 64 MB may come to, in MB a second; below it they are given up. 0 waits for as long as it takes
     #[arg(long, value_name = "MB/S", default_value_t = 1.0, value_parser = rate)]
     min_rate: f64,
+    /// Also write what a maintainer needs to this new file: JSON, without secrets, to be read before it is sent
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+    /// The gateway's settings file: what is in force by it and the environment goes into the bundle, without secrets
+    #[arg(long, value_name = "FILE", requires = "bundle")]
+    config: Option<PathBuf>,
     #[command(flatten)]
     output: Output,
 }
@@ -98,6 +106,10 @@ impl Doctor {
             }
             Err(_) => None,
         };
+        let bundle = match self.bundle.as_deref().map(Bundle::create).transpose() {
+            Ok(bundle) => bundle,
+            Err(error) => return usage(&error),
+        };
         let mut journal = Journal::new(self.output.format, key::forms(access::USER, &key));
         let mut made = Made::default();
         let patient = Patient {
@@ -109,7 +121,8 @@ impl Doctor {
             as_password: key::basic(access::USER, &key),
             authorization: format!("Bearer {key}"),
         };
-        let interrupted = actix_rt::System::new().block_on(async {
+        let system = actix_rt::System::new();
+        let interrupted = system.block_on(async {
             let interrupted = tokio::select! {
                 () = patient.examine(&self, &mut journal, &mut made) => false,
                 () = stopped() => true,
@@ -122,13 +135,22 @@ impl Doctor {
             interrupted
         });
         let is_well = journal.failures() == 0 && !interrupted;
+        let examination = json!({
+            "ok": is_well,
+            "url": self.url.as_str(),
+            "interrupted": interrupted,
+            "checks": journal.checks(),
+        });
+        if let Some(bundle) = bundle {
+            let evidence = Evidence::of_settings(self.config.as_deref(), key::forms(access::USER, &key));
+            let content = system.block_on(evidence.gather(&patient, examination.clone()));
+            if let Err(error) = bundle.write(content, &evidence.secrets) {
+                eprintln!("--bundle: {error}");
+                return ExitCode::FAILURE;
+            }
+        }
         if self.output.is_json() {
-            print_json(&json!({
-                "ok": is_well,
-                "url": self.url.as_str(),
-                "interrupted": interrupted,
-                "checks": journal.checks(),
-            }));
+            print_json(&examination);
         } else {
             let end = if interrupted { ", interrupted" } else { "" };
             print(&format!("{}{end}\n", journal.summary()));

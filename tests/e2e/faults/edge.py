@@ -2,6 +2,7 @@
 
 import contextlib
 import socket
+import subprocess
 import threading
 import time
 
@@ -109,6 +110,12 @@ def a_cache_on_the_way(place):
     return _before(place, f'location ~ "a note.txt$" {{ {takes} {to(place.stack.url)} }}')
 
 
+def a_line_that_is_slow(place):
+    # Only what is buffered has a rate.
+    slow = "proxy_buffering on; proxy_max_temp_file_size 0; limit_rate 200k;"
+    return _before(place, f"location ~ large.bin$ {{ {to(place.stack.url)} {slow} }}")
+
+
 def a_gateway_without_limits(place):
     place.serve(HOKUSAI__LIMITS__MODE="off")
     return place.doctor(place.own.url)
@@ -117,6 +124,17 @@ def a_gateway_without_limits(place):
 def a_proxy_that_holds_bodies_back(place):
     place.serve(HOKUSAI__SERVER__BODY_IDLE_TIMEOUT="300ms")
     return place.doctor(f"http://127.0.0.1:{_holding_back(place, int(place.own.url.rsplit(':', 1)[1]))}")
+
+
+def a_balancer_that_is_not_trusted(place):
+    # A public address of this machine's own (RFC 5737), for as long as it takes.
+    address = ["ip", "address", "{}", "198.51.100.77/32", "dev", "lo"]
+    change = lambda verb: [word.format(verb) for word in address]  # noqa: E731
+    if subprocess.run(change("add"), capture_output=True, check=False).returncode:
+        pytest.skip("addresses are given by root only, here")
+    place.ends.append(lambda: subprocess.run(change("del"), check=True, capture_output=True))
+    port = start_nginx(place.own, f"location / {{ {to(place.stack.url)} }}", "198.51.100.77:{port}")
+    return place.doctor(f"http://198.51.100.77:{port}")
 
 
 def a_deployment_that_lets_nothing_be_deleted(place):
