@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     code::Code,
-    http_client::{Connections, HttpClient},
+    http_client::{Connections, HttpClient, SURELY_OPEN},
     resources::Resources,
     telemetry::{Delivery, Metrics},
 };
@@ -65,11 +65,7 @@ impl UsageReports {
             client: HttpClient::new(
                 &settings.url,
                 resources.auth_tls.as_ref(),
-                Connections {
-                    connect_timeout: settings.timeout,
-                    keep_alive: Duration::from_secs(4),
-                    limit: TOGETHER,
-                },
+                Connections { connect_timeout: settings.timeout, keep_alive: SURELY_OPEN, limit: TOGETHER },
             ),
             base: settings.url.path().trim_end_matches('/').to_owned(),
             service_id: settings.service_id.clone(),

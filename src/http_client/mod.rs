@@ -33,6 +33,7 @@ pub use fuzzing::fuzz_response_head;
 pub(crate) use origin::{Origin, Response, SendError};
 pub(crate) use request::{Body, Request};
 pub(crate) use response::ResponseHead;
+pub(crate) use server_patience::SURELY_OPEN;
 /// How TLS is spoken to a server.
 pub(crate) type Tls = crate::tls::ClientConfig;
 

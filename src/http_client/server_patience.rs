@@ -9,9 +9,11 @@ use std::{
     time::{Duration, Instant},
 };
 
+/// For how long a connection may be idle that is then used for what cannot be repeated, where nothing is known of the server.
+pub(crate) const SURELY_OPEN: Duration = Duration::from_millis(500);
 /// What is believed before anything was seen: half of what the shortest of MLflow's usual servers has (gunicorn, 2 s;
 /// uvicorn has 5 s).
-const UNKNOWN: Duration = Duration::from_secs(1);
+const UNKNOWN: Duration = SURELY_OPEN.saturating_mul(2);
 /// For so long, and twice that at most, something that was seen is believed: a server that restarts closes connections
 /// of any age, and may come back with another patience.
 const BELIEVED: Duration = Duration::from_secs(60);

@@ -16,7 +16,7 @@ use url::Url;
 use super::{Delivery, Metrics, RequestContext};
 use crate::{
     code::Code,
-    http_client::{Connections, HttpClient, Tls},
+    http_client::{Connections, HttpClient, SURELY_OPEN, Tls},
 };
 
 /// Spans that may wait, and that are sent at once.
@@ -68,8 +68,7 @@ impl Traces {
         metrics: &Metrics,
     ) -> (Self, Exporter) {
         let (mailbox, spans) = mpsc::channel(MAILBOX);
-        let connections =
-            Connections { connect_timeout: PATIENCE, keep_alive: Duration::from_secs(4), limit: 2 };
+        let connections = Connections { connect_timeout: PATIENCE, keep_alive: SURELY_OPEN, limit: 2 };
         let path = format!("{}/v1/traces", endpoint.path().trim_end_matches('/'));
         let exporter = Exporter {
             spans,
