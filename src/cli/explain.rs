@@ -20,6 +20,7 @@ use super::{
 };
 use crate::{
     auth::{AuthError, Authenticated, Authenticator, Principal},
+    connection,
     credentials::{self, CredentialError},
     error::GatewayError,
     head,
@@ -179,7 +180,11 @@ fn target(text: &str) -> Result<Uri, String> {
     if text.contains('#') {
         return Err("has a fragment, which the gateway refuses".to_owned());
     }
-    text.parse().map_err(|error| format!("{error}"))
+    match connection::read_target(text.as_bytes()) {
+        Ok(Some(target)) => Ok(target.into()),
+        Ok(None) => text.parse().map_err(|error| format!("{error}")),
+        Err(fault) => Err(fault.to_string()),
+    }
 }
 
 /// A value for a person.

@@ -38,6 +38,7 @@ pub(super) enum Allowed {
 }
 
 /// What became of some bytes.
+#[derive(Clone, Copy)]
 pub(super) enum Taken {
     /// So many may be handed over.
     Bytes(usize),
@@ -66,6 +67,12 @@ impl Framing {
     /// Whether a head is awaited, and nothing of it has come.
     fn is_between_heads(&self) -> bool {
         self.head.is_none_or(|head| head.reader.is_complete())
+    }
+
+    /// Whether the head that was read to its end may have a target that actix-http cannot read.
+    pub(super) fn has_odd_target(&self, allowed: Allowed) -> bool {
+        matches!(allowed, Allowed::Head)
+            && self.head.is_some_and(|head| head.reader.is_complete() && head.reader.is_odd())
     }
 
     /// Whether these bytes are an empty line before a request's.
@@ -140,6 +147,7 @@ impl Framing {
             let since = Instant::now();
             self.chunks = Chunks::default();
             connection.since.set(since);
+            connection.target.replace(None);
             Head { before: connection.begun.get(), since, reader: HeadReader::default() }
         });
         let taken = head.reader.take(bytes);

@@ -2,10 +2,12 @@
 
 use actix_web::web::BytesMut;
 use httparse::{EMPTY_HEADER, Status};
+use percent_encoding::percent_decode_str;
 
 use super::{
     chunks::Chunks,
     head::{Excess, HeadReader, MAX_FIELDS, MAX_REQUEST_LINE},
+    set_aside::{self, STAND_IN},
 };
 
 /// The first byte says how the others are cut.
@@ -41,11 +43,33 @@ pub fn fuzz_inbound_head(bytes: &[u8]) {
     let mut headers = [EMPTY_HEADER; 96];
     let parsed = httparse::Request::new(&mut headers).parse(&bytes[..count]);
     match parsed {
-        Ok(Status::Complete(end)) => assert!(whole.is_complete() && end == count, "{count}, not {end}"),
+        Ok(Status::Complete(end)) => {
+            assert!(whole.is_complete() && end == count, "{count}, not {end}");
+            stands_in(&bytes[..count]);
+        }
         // actix-http would wait for more, which it is not given.
         Ok(Status::Partial) => assert!(!whole.is_complete(), "{count}"),
         Err(_) => {}
     }
+}
+
+/// With a stand-in for its target, a head is the same but for that; and the target means what it meant, and can be read.
+fn stands_in(head: &[u8]) {
+    let Ok(Some((target, place))) = set_aside::target_of(head) else { return };
+    let with = [&head[..place.start], STAND_IN, &head[place.end..]].concat();
+    let (mut ours, mut theirs) = ([EMPTY_HEADER; 96], [EMPTY_HEADER; 96]);
+    let (mut ours, mut theirs) = (httparse::Request::new(&mut ours), httparse::Request::new(&mut theirs));
+    assert!(ours.parse(&with).is_ok_and(|status| status.is_complete()), "{with:?}");
+    assert!(theirs.parse(head).is_ok_and(|status| status.is_complete()));
+    assert_eq!(
+        (ours.method, ours.version, &*ours.headers),
+        (theirs.method, theirs.version, &*theirs.headers)
+    );
+    let raw = theirs.path.unwrap_or_default();
+    assert_eq!((ours.path, raw.as_bytes()), (Some("/-"), &head[place]));
+    let raw = raw.split('#').next().unwrap_or_default();
+    assert!(percent_decode_str(target.as_str()).eq(percent_decode_str(raw)), "{raw} became {target}");
+    assert_eq!(target.path().len(), target.as_str().find('?').unwrap_or(target.as_str().len()));
 }
 
 /// What a head has too much of, by a look at the whole of it.

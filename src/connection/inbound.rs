@@ -182,18 +182,21 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Inbound<T> {
             self.keep(bytes);
         } else {
             let taken = self.framing.take(&self.connection, allowed, bytes)?;
-            let mut kept = bytes;
-            if let Taken::Bytes(count) = taken {
-                kept = &bytes[count..];
-                match with_length(allowed, &bytes[..count]) {
-                    Some(head) => {
-                        self.keep(&head);
-                        self.ready = head.len();
-                    }
-                    None => handed = Some(count),
+            match taken {
+                Taken::Bytes(count)
+                    if self.framing.has_odd_target(allowed)
+                        || with_length(allowed, &bytes[..count]).is_some() =>
+                {
+                    self.keep(bytes);
+                    self.ready = count;
+                    self.mend_head(allowed);
                 }
+                Taken::Bytes(count) => {
+                    handed = Some(count);
+                    self.keep(&bytes[count..]);
+                }
+                _ => self.keep(bytes),
             }
-            self.keep(kept);
             self.settle(taken);
         }
         buf.set_filled(before + handed.unwrap_or(0));
@@ -216,11 +219,6 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Inbound<T> {
         let taken = taken?;
         if let Taken::Bytes(count) = taken {
             self.ready = self.held + count;
-            if let Some(head) = with_length(allowed, &self.ahead[..self.ready]) {
-                let rest = self.ahead.split_off(self.ready);
-                self.ahead = BytesMut::from(&[&head[..], &rest].concat()[..]);
-                self.ready = head.len();
-            }
         }
         let is_large = matches!(allowed, Allowed::Head) && self.ready > LARGE_HEAD;
         self.settle(taken);
@@ -229,6 +227,9 @@ impl<T: AsyncRead + AsyncWrite + Unpin> Inbound<T> {
             if !self.place.crowd.take_large(&self.connection, self.ready) {
                 self.refuse(NoRequest::NoRoom);
             }
+        }
+        if matches!(taken, Taken::Bytes(_)) && self.last_words.is_none() {
+            self.mend_head(allowed);
         }
         Ok(())
     }

@@ -1,7 +1,7 @@
 //! A client's connection: its bytes as they pass, and what they and the requests on it know of each other.
 //!
 //! actix-http has no deadline for a head after the first, none for a client that reads nothing, no bound on what frames
-//! a body, and drops a raw `#` from a target. It reads pipelined heads ahead, and then frames a response by the head that
+//! a body, drops a raw `#` from a target, and cannot read some that MLflow reads. It reads pipelined heads ahead, and then frames a response by the head that
 //! was read last; and it serves what was pipelined behind a response that closes. So it is given one head at a time here,
 //! and the next one when that is answered. It also keeps 128 KiB of a head that does not end, and of a body that nobody
 //! reads yet: it gets a head when it is whole, and a body when somebody wants it.
@@ -13,9 +13,11 @@ mod framing;
 mod fuzzing;
 mod head;
 mod inbound;
+mod mending;
 mod no_length;
 mod outbound;
 mod refusal;
+mod set_aside;
 mod until_close;
 mod waiting;
 
@@ -26,12 +28,14 @@ use std::{
     time::{Duration, Instant},
 };
 
+use actix_http::Request;
 use actix_web::{
     HttpRequest,
     dev::RequestHead,
     http::{
         ConnectionType,
         header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING},
+        uri::PathAndQuery,
     },
 };
 
@@ -49,6 +53,14 @@ use until_close::UntilClose;
 /// client may take over a refusal.
 pub(crate) const LINGER: Duration = Duration::from_secs(5);
 
+/// A target as a client wrote it, as the gateway reads it: encoded where it must be. `None` for what is refused.
+///
+/// # Errors
+/// It is too long.
+pub(crate) fn read_target(raw: &[u8]) -> Result<Option<PathAndQuery>, NoRequest> {
+    Ok(set_aside::encoded(raw)?)
+}
+
 /// What is known of a connection; shared by its stream and the requests on it.
 #[derive(Debug)]
 pub(crate) struct Connection {
@@ -63,6 +75,8 @@ pub(crate) struct Connection {
     is_last: Cell<bool>,
     /// The head that was read last has a `#` in its target.
     fragment: Cell<bool>,
+    /// Its target, if actix-http read a stand-in for it.
+    target: RefCell<Option<PathAndQuery>>,
     /// Bytes of what follows were read already, and wait to be handed over.
     has_ahead: Cell<bool>,
     /// The last response said that it closes: what is read behind that is nobody's request (RFC 9112 §9.6).
@@ -97,6 +111,7 @@ impl Default for Connection {
             body_left: Cell::default(),
             is_last: Cell::default(),
             fragment: Cell::default(),
+            target: RefCell::default(),
             has_ahead: Cell::default(),
             closing: Cell::default(),
             is_wanted: Cell::default(),
@@ -138,6 +153,14 @@ impl Connection {
     /// Whether the request whose head was read last has a raw `#` in its target.
     pub(crate) fn had_fragment(&self) -> bool {
         self.fragment.get()
+    }
+
+    /// Puts the target of a request back, if it was set aside ([`set_aside`]): before anything looks at it.
+    pub(crate) fn put_target_back(request: &mut Request) {
+        let target = request.conn_data::<Rc<Self>>().and_then(|connection| connection.target.take());
+        if let Some(target) = target {
+            request.head_mut().uri = target.into();
+        }
     }
 
     /// A request begins, and is under way until the guard is dropped; `None` where it stands behind a response that

@@ -22,7 +22,7 @@ const MAX_UNREAD: usize = 1024 * 1024;
 /// Why what came is not a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoRequest {
-    #[error("the target is longer than 64 KiB")]
+    #[error("the target is longer than 128 KiB, or its path than 60 KiB")]
     LineTooLong,
     #[error("the headers come to more than 32 KiB")]
     FieldsTooLarge,

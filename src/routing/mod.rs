@@ -160,6 +160,10 @@ impl Routes {
             }
             _ => target.push_str(path),
         }
+        // http's PathAndQuery keeps in 16 bits, unchecked, where the query begins.
+        if target.len() >= usize::from(u16::MAX) {
+            return Err(RouteError::BadPath("is too long to be sent on"));
+        }
         if let Some(query) = uri.query() {
             target.push('?');
             target.push_str(query);

@@ -14,7 +14,7 @@ use actix_web::{
     web::Data,
 };
 
-use crate::gateway::Gateway;
+use crate::{connection::Connection, gateway::Gateway};
 
 /// The service that actix-http asks before it says `100 Continue`.
 pub(super) fn decided_first<S, B>(
@@ -35,11 +35,16 @@ where
         let (starting, gateway) = (app.new_service(()), gateway.clone());
         async move {
             let app = Rc::new(starting.await?);
-            Ok(fn_service(move |request: Request| {
+            Ok(fn_service(move |mut request: Request| {
+                Connection::put_target_back(&mut request);
                 let (app, gateway) = (Rc::clone(&app), gateway.clone());
                 async move {
+                    // Not idle: it would be the first to go for a new connection.
+                    let being_served = request.conn_data::<Rc<Connection>>().map(Connection::serve);
                     let client_ip = gateway.client_of(request.head(), false).ip;
-                    match gateway.identify(request.head(), client_ip, None).await {
+                    let identified = gateway.identify(request.head(), client_ip, None).await;
+                    drop(being_served);
+                    match identified {
                         Ok(_) => Ok(request),
                         Err(_) => Err(app.call(request).await?.map_into_boxed_body().into()),
                     }

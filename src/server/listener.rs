@@ -11,7 +11,7 @@ use actix_http::{HttpService, Request, Response, error::DispatchError};
 use actix_rt::net::TcpStream;
 use actix_server::{GracefulShutdownSignal, Server};
 use actix_service::{
-    IntoServiceFactory as _, ServiceFactory, ServiceFactoryExt as _, fn_service, map_config,
+    Service as _, ServiceFactory, ServiceFactoryExt as _, apply_fn_factory, fn_service, map_config,
 };
 use actix_tls::accept::rustls_0_23::{Acceptor, TlsStream};
 use actix_web::{
@@ -25,7 +25,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{app, expect};
 use crate::{
-    connection::{Crowd, Deadlines, Inbound, LINGER, Resettable, Terms},
+    connection::{Connection, Crowd, Deadlines, Inbound, LINGER, Resettable, Terms},
     files,
     gateway::{Gateway, Shared},
     patience::Patience,
@@ -139,7 +139,9 @@ where
             let draining = draining.clone();
             async move { draining.notified().await }
         })
-        .keep_alive(keep_alive)
+        // From the last response on, also while the next head comes, which actix-http is not told of before it is whole: one that
+        // began in time has its own time.
+        .keep_alive(keep_alive + head_timeout)
         .client_request_timeout(head_timeout)
         .client_disconnect_timeout(LINGER)
         // A client that closed its side is gone: what was asked for it at MLflow is given up.
@@ -161,6 +163,10 @@ fn configured(
     Error = Response<BoxBody>,
     InitError = (),
 > {
-    let app = app(gateway).into_factory().map_err(|error: Error| error.error_response().into());
+    let app = apply_fn_factory(app(gateway), |mut request: Request, app| {
+        Connection::put_target_back(&mut request);
+        app.call(request)
+    });
+    let app = app.map_err(|error: Error| error.error_response().into());
     map_config(app, |()| AppConfig::default())
 }

@@ -194,6 +194,26 @@ fn routes_of_a_file_are_printed_too_and_a_bad_one_is_told() {
 }
 
 #[test]
+fn a_target_is_explained_as_it_is_read_of_a_client() {
+    let keys = Keys::with(None, None);
+    let search = "/api/2.0/mlflow/experiments/search";
+    for (path, upstream) in [
+        (
+            format!("/api/mlflow{search}?filter=name='a<b\"é'"),
+            format!("{search}?filter=name='a%3Cb%22%C3%A9'"),
+        ),
+        (format!("/api/mlflow{search}?{}", "x".repeat(70_000)), format!("{search}?{}", "x".repeat(70_000))),
+    ] {
+        let (code, told) = keys.explain("GET", &path, &[]);
+        assert_eq!((code, told["upstream"].as_str()), (Some(0), Some(&*upstream)), "{path:.80}");
+    }
+    let too_long = format!("/api/mlflow{search}?{}", "<".repeat(50_000));
+    let output = keys.run(&["--path", &too_long], &[]);
+    assert!(!output.status.success());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("the target is longer than 128 KiB"));
+}
+
+#[test]
 fn a_key_in_a_file_is_read_without_what_an_editor_put_around_it() {
     let keys = Keys::with(None, None);
     let file = keys.folder.path().join("key");

@@ -325,7 +325,7 @@ async fn request_lines_that_are_none_are_refused() {
         ("a method of 1 KB", &[400, 405, 501], line(&format!("{} {TARGET} HTTP/1.1", "A".repeat(1024)))),
         ("OPTIONS *", &[405], line("OPTIONS * HTTP/1.1")),
         ("TRACE", &[405], line(&format!("TRACE {TARGET} HTTP/1.1"))),
-        ("a target of 66 KB", &[400, 414], line(&format!("GET {TARGET}?{} HTTP/1.1", "x".repeat(66_000)))),
+        ("a target of 132 KB", &[414], line(&format!("GET {TARGET}?{} HTTP/1.1", "x".repeat(132_000)))),
     ] {
         stage.refuses(name, statuses, &stage.filled(&request)).await;
     }
@@ -369,7 +369,7 @@ async fn what_is_no_request_is_told_like_any_other_refusal() {
     let many: String = (0..97).map(|number| format!("x-{number}: y\r\n")).collect();
     let malformed = "what was sent is not a request of HTTP/1.1";
     let cases = [
-        (414, "the target is longer than 64 KiB", format!("GET {TARGET}?{}", "x".repeat(65 * 1024))),
+        (414, "the target is longer than 128 KiB", format!("GET {TARGET}?{}", "x".repeat(129 * 1024))),
         (431, "the headers come to more than 32 KiB", get(&format!("x: {}", "y".repeat(33 * 1024)))),
         (431, "the request has more than 96 headers", get(&format!("{many}\r\n"))),
         (431, "the request has more than 96 headers", get(&many)),
@@ -378,7 +378,7 @@ async fn what_is_no_request_is_told_like_any_other_refusal() {
         (400, malformed, get("x\r\n")),
         (400, malformed, "\x16\x03\x01\x02\x00\x01\x00".to_owned()),
         (400, malformed, get("content-length: 1\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n")),
-        (400, malformed, format!("GET {TARGET}?\"<> HTTP/1.1\r\n{{host}}{{key}}\r\n")),
+        (400, malformed, format!("GET {TARGET}?\"<>\x7f HTTP/1.1\r\n{{host}}{{key}}\r\n")),
     ];
     let denied = async || metric(&stage.gateway, "denied_total{reason=\"bad_request\"}").await;
     for (status, message, request) in &cases {
@@ -423,7 +423,7 @@ async fn a_refusal_reaches_a_client_that_sends_on_and_on() {
 #[actix_web::test]
 async fn a_head_as_large_as_it_may_be_passes_however_it_comes() {
     let stage = Stage::set().await;
-    let target = format!("{TARGET}?{}", "x".repeat(65_400 - TARGET.len()));
+    let target = format!("{TARGET}?{}", "x".repeat(131_000 - TARGET.len()));
     let fields = format!("x: {}\r\n", "y".repeat(32_500));
     let large = stage.filled(&format!("GET {target} HTTP/1.1\r\n{{host}}{{key}}{fields}\r\n"));
     let small =
@@ -516,6 +516,30 @@ async fn expect_is_answered_after_the_decision() {
     admitted.send("hello").await;
     assert_eq!(admitted.response(false).await.status, 200);
     assert_eq!(stage.mlflow.request().header("expect"), None);
+}
+
+#[actix_web::test]
+async fn whoever_waits_to_be_told_to_go_on_is_not_idle() {
+    let valid = r#"{"is_valid": true, "user_id": "u-1", "scopes": ["mlflow:write"]}"#;
+    let answer = format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{valid}", valid.len());
+    let auth = Server::start(move |_| Answer::After(Duration::from_secs(1), answer.clone().into())).await;
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = GatewayBuilder::default()
+        .set("SERVER__MAX_CONNECTIONS", "1")
+        .set("AUTH__SERVICE__URL", &auth.url())
+        .start(&mlflow)
+        .await;
+    let mut waiting = Connection::open(gateway.address).await;
+    let rest = "expect: 100-continue\r\ncontent-length: 5\r\n\r\n";
+    waiting.send(gateway.request("PUT", ARTIFACT, rest)).await;
+    auth.until_begun().await;
+    // There is room for one, who is being served.
+    let mut another = Connection::open(gateway.address).await;
+    assert!(another.is_closed().await);
+    assert_eq!(waiting.response(false).await.status, 100);
+    waiting.send("hello").await;
+    assert_eq!(waiting.response(false).await.status, 200);
+    assert_eq!(mlflow.request().text(), "hello");
 }
 
 #[actix_web::test]
@@ -750,6 +774,25 @@ async fn a_connection_between_two_requests_is_kept_longer_than_a_head_may_take()
     connection.send("\r\n").await;
     actix_rt::time::sleep(Duration::from_millis(1500)).await;
     connection.send(&whole).await;
+    assert_eq!(connection.response(false).await.status, 200);
+}
+
+#[actix_web::test]
+async fn a_head_that_begins_in_time_may_take_longer_than_an_idle_connection_is_kept() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = GatewayBuilder::default()
+        .set("SERVER__KEEP_ALIVE", "1s")
+        .set("SERVER__HEAD_TIMEOUT", "20s")
+        .start(&mlflow)
+        .await;
+    let whole = gateway.request("GET", TARGET, "");
+    let (begin, end) = whole.split_at(whole.len() - 10);
+    let mut connection = Connection::open(gateway.address).await;
+    connection.send(&whole).await;
+    assert_eq!(connection.response(false).await.status, 200);
+    connection.send(begin).await;
+    actix_rt::time::sleep(Duration::from_secs(3)).await;
+    connection.send(end).await;
     assert_eq!(connection.response(false).await.status, 200);
 }
 

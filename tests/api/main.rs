@@ -49,6 +49,7 @@ mod redis;
 mod refusals;
 mod revoke;
 mod secrets;
+mod targets;
 mod traces;
 mod upstreams;
 mod usage;

@@ -84,7 +84,7 @@ async fn heads_that_do_not_end_come_to_their_room_and_no_more() {
     let stage = Stage::set(&[("HOKUSAI__SERVER__MAX_CONNECTIONS", "1500")]);
     stage.lives().await;
     let before = stage.gateway.peak_memory();
-    let line = format!("GET {TARGET}?{} HTTP/1.1\r\n", "x".repeat(63 * KIB));
+    let line = format!("GET {TARGET}?{} HTTP/1.1\r\n", "x".repeat(127 * KIB));
     let head = format!("{line}host: a\r\nx: {}", "y".repeat(31 * KIB));
     let strangers = stage.open(1500, head.as_bytes()).await;
     let grown = stage.grown(before).await;
@@ -100,7 +100,7 @@ async fn a_large_head_costs_no_more_than_its_room_and_nothing_when_it_is_answere
     let stage = Stage::set(&[("HOKUSAI__SERVER__MAX_CONNECTIONS", "1000")]);
     stage.lives().await;
     let before = stage.gateway.peak_memory();
-    let line = format!("GET {TARGET}?{} HTTP/1.1\r\n", "x".repeat(63 * KIB));
+    let line = format!("GET {TARGET}?{} HTTP/1.1\r\n", "x".repeat(127 * KIB));
     let head = format!("{line}host: a\r\nx: {}\r\n\r\n", "y".repeat(31 * KIB));
     let mut answered = Vec::new();
     for _ in 0..1000 {
@@ -123,7 +123,7 @@ async fn large_heads_that_are_being_answered_leave_half_of_the_room_to_others() 
         ("HOKUSAI__SERVER__WORKERS", "1"),
     ]);
     let key = "authorization: Bearer stolen\r\n";
-    let line = format!("GET {TARGET}?{} HTTP/1.1\r\n", "x".repeat(63 * KIB));
+    let line = format!("GET {TARGET}?{} HTTP/1.1\r\n", "x".repeat(127 * KIB));
     let head = format!("{line}host: a\r\n{key}x: {}\r\n\r\n", "y".repeat(31 * KIB));
     let mut connections = Vec::new();
     for _ in 0..400 {
@@ -150,7 +150,7 @@ async fn large_heads_that_are_being_answered_leave_half_of_the_room_to_others() 
     // And a large one does, when those are gone.
     drop(connections);
     eventually("their room is free", async || {
-        let line = format!("GET /live?{} HTTP/1.1\r\n", "x".repeat(63 * KIB));
+        let line = format!("GET /live?{} HTTP/1.1\r\n", "x".repeat(127 * KIB));
         ask(stage.gateway.address, format!("{line}host: a\r\n\r\n")).await.status == 200
     })
     .await;
