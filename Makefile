@@ -1,4 +1,5 @@
-# `make help` lists what there is. Whatever is missing on a Debian machine with Rust and Python is installed.
+# `make help` lists what there is. Rust and Python have to be here; what else is missing on a Debian machine is installed for
+# root, and named for others.
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
@@ -8,21 +9,38 @@ NEXT := 3.18.0
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
 
+# Another Python for the venv: make PYTHON3=/path/to/python3.12
+PYTHON3 := python3
+export PYTHON3
+
 .DEFAULT_GOAL := help
-.PHONY: help run demo test test-unit test-e2e test-deploy checkov test-compat microbench budgets budgets-record fuzz soak attack bench growth lint deny packages clean
+.PHONY: help tools ports demo demo-binary run test test-unit test-e2e test-deploy lint deny test-compat checkov budgets \
+	budgets-record microbench fuzz soak attack bench growth clean release packages
 
-help: ## List the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sort | sed 's/:.*## /\t/' | expand -t 14
+help: ## List the targets, in the order in which they are used
+	@grep -hE '^[a-z-][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-run: $(VENV)/.done release ## Run MLflow and the gateway here, with a key and the snippet to paste; Ctrl-C stops both
+tools: ## Whether all that is needed to build is here (Rust, Python, a C compiler), and what to do about what is not
+	@scripts/tools.sh
+
+# pip waits for the network and cargo for the processor: both at once.
+demo: tools ports ## Start MLflow and the gateway, and register a model through it with MLflow's own client
+	@$(MAKE) --no-print-directory -j2 $(VENV)/.demo demo-binary
+	@exec $(PYTHON) scripts/stack.py demo
+
+run: tools ports ## The same without the model: a key, and the snippet to paste; Ctrl-C stops both
+	@$(MAKE) --no-print-directory -j2 $(VENV)/.demo demo-binary
 	@exec $(PYTHON) scripts/stack.py run
 
-demo: $(VENV)/.done release ## The same, then register a model through the gateway with MLflow's own client
-	@exec $(PYTHON) scripts/stack.py demo
+ports: | tools
+	@$(PYTHON3) scripts/stack.py ports
+
+demo-binary: | tools
+	cargo build --locked --profile demo
 
 test: packages test-unit test-e2e test-deploy budgets ## Everything it needs, then all tests
 
-test-unit: ## Unit tests, and the gateway on real sockets between recording fakes
+test-unit: | tools ## Unit tests, and the gateway on real sockets between recording fakes
 	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked; fi
 
 test-e2e: $(VENV)/.done $(NEXT:%=$(VENV)/compat/%/.done) ## MLflow's real client and server, with the gateway between them
@@ -39,13 +57,17 @@ test-deploy: $(VENV)/.done checkov ## Images, containers, compose, Kubernetes, T
 	cargo build --locked
 	$(PYTHON) -m pytest tests/deploy -rs
 
-checkov: $(VENV)/checkov/.done ## The linter of deploy/terraform, in a venv of its own
+lint: ## Formatting and lints, as CI does them
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --benches --features bench -- -D warnings
 
-$(VENV)/checkov/.done: scripts/checkov/requirements.txt
-	@scripts/packages.sh python3-venv
-	@test -x $(VENV)/checkov/bin/python || python3 -m venv $(VENV)/checkov
-	$(VENV)/checkov/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
-	@touch $@
+deny: target/tools/bin/cargo-deny ## Licences, sources and bans of the dependencies
+	target/tools/bin/cargo-deny check --hide-inclusion-graph bans licenses sources
+
+target/tools/bin/cargo-deny:
+	cargo install --quiet --locked --root target/tools --target-dir target/tools/build cargo-deny@$(CARGO_DENY_VERSION)
+	@rm -rf target/tools/build
 
 test-compat: $(VENV)/.done $(COMPAT:%=$(VENV)/compat/%/.done) ## Whether the routes of the two minor versions of MLflow before this one are known too
 	cargo build --locked
@@ -56,10 +78,15 @@ $(VENV)/compat/%/.done: scripts/compat/mlflow-%.txt | $(VENV)/.done
 		--target $(VENV)/compat/$* -r $<
 	@touch $@
 
-BENCH := cargo bench --quiet --locked --profile measured --features bench --bench
+checkov: $(VENV)/checkov/.done ## The linter of deploy/terraform, in a venv of its own
 
-microbench: ## How long each step of a request takes, by criterion
-	$(BENCH) time
+$(VENV)/checkov/.done: scripts/checkov/requirements.txt
+	@scripts/packages.sh python3-venv
+	@test -x $(VENV)/checkov/bin/python || $(PYTHON3) -m venv $(VENV)/checkov
+	$(VENV)/checkov/bin/pip install --quiet --disable-pip-version-check --require-hashes -r $<
+	@touch $@
+
+BENCH := cargo bench --quiet --locked --profile measured --features bench --bench
 
 budgets: ## Whether each step of a request keeps to its instructions (benches/budgets.toml)
 	@scripts/packages.sh valgrind
@@ -68,6 +95,25 @@ budgets: ## Whether each step of a request keeps to its instructions (benches/bu
 budgets-record: ## Write down the instructions that each step takes now
 	@scripts/packages.sh valgrind
 	$(BENCH) instructions -- --record
+
+microbench: ## How long each step of a request takes, by criterion
+	$(BENCH) time
+
+FUZZ_SECONDS := 60
+FUZZ_TARGETS := target artifact_path credential redis_value auth_answer response_head chunked_body inbound_head
+
+fuzz: target/tools/bin/cargo-fuzz ## A minute for each fuzz target (FUZZ_SECONDS=3600 for more)
+	@for target in $(FUZZ_TARGETS); do \
+		mkdir -p fuzz/corpus/$$target; \
+		RUSTC_BOOTSTRAP=1 PATH="$(CURDIR)/target/tools/bin:$$PATH" \
+			cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -verbosity=0 \
+			|| exit 1; \
+	done
+
+target/tools/bin/cargo-fuzz:
+	@scripts/packages.sh g++
+	cargo install --quiet --locked --root target/tools --target-dir target/tools/build cargo-fuzz@$(CARGO_FUZZ_VERSION)
+	@rm -rf target/tools/build
 
 soak: $(VENV)/.done release ## 10 GB up and down with MLflow's client (40 GB of disk)
 	HOKUSAI_GATEWAY=target/release/hokusai-gateway SOAK_MIB=10240 \
@@ -91,52 +137,34 @@ growth: $(VENV)/.done release ## What more keys, routes and instances cost (25 m
 
 $(VENV)/bench/.done: scripts/bench/requirements.txt scripts/bench/mlflow-auth.txt
 	@scripts/packages.sh python3-venv
-	@test -x $(VENV)/bench/bin/python || python3 -m venv $(VENV)/bench
+	@test -x $(VENV)/bench/bin/python || $(PYTHON3) -m venv $(VENV)/bench
 	$(VENV)/bench/bin/pip install --quiet --disable-pip-version-check --require-hashes -r scripts/bench/requirements.txt
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade \
 		--target $(VENV)/bench/mlflow-auth -r scripts/bench/mlflow-auth.txt
 	@touch $@
 
-FUZZ_SECONDS := 60
-FUZZ_TARGETS := target artifact_path credential redis_value auth_answer response_head chunked_body inbound_head
-
-fuzz: target/tools/bin/cargo-fuzz ## A minute for each fuzz target (FUZZ_SECONDS=3600 for more)
-	@for target in $(FUZZ_TARGETS); do \
-		mkdir -p fuzz/corpus/$$target; \
-		RUSTC_BOOTSTRAP=1 PATH="$(CURDIR)/target/tools/bin:$$PATH" \
-			cargo fuzz run --sanitizer none $$target fuzz/corpus/$$target fuzz/seeds/$$target -- -max_total_time=$(FUZZ_SECONDS) -max_len=4096 -verbosity=0 \
-			|| exit 1; \
-	done
-
-target/tools/bin/cargo-fuzz:
-	@scripts/packages.sh g++
-	cargo install --quiet --locked --root target/tools --target-dir target/tools/build cargo-fuzz@$(CARGO_FUZZ_VERSION)
-	@rm -rf target/tools/build
-
-lint: ## Formatting and lints, as CI does them
-	cargo fmt --check
-	cargo clippy --locked --all-targets -- -D warnings
-	cargo clippy --locked --benches --features bench -- -D warnings
-
-deny: target/tools/bin/cargo-deny ## Licences, sources and bans of the dependencies
-	target/tools/bin/cargo-deny check --hide-inclusion-graph bans licenses sources
-
-target/tools/bin/cargo-deny:
-	cargo install --quiet --locked --root target/tools --target-dir target/tools/build cargo-deny@$(CARGO_DENY_VERSION)
-	@rm -rf target/tools/build
-
-.PHONY: release
-release:
+release: | tools
 	cargo build --locked --release
 
-packages:
+packages: | tools
 	@scripts/packages.sh redis-server
 
-$(VENV)/.done: scripts/requirements.txt
-	@scripts/packages.sh python3-venv openssl ca-certificates
-	@test -x $(PYTHON) || python3 -m venv $(VENV)
-	$(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes -r scripts/requirements.txt
+# Python compiles what it imports when it first does; pip would compile everything, which takes longer than the rest of it.
+PIP_INSTALL := $(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-compile
+
+# What the demo needs, all of which is in requirements.txt too.
+$(VENV)/.demo: scripts/demo.txt | tools
+	@echo "installing MLflow into $(VENV) (650 MB) …"
+	@test -x $(PYTHON) || $(PYTHON3) -m venv $(VENV)
+	@$(PIP_INSTALL) -r $<
 	@touch $@
+
+$(VENV)/.done: scripts/requirements.txt | tools
+	@scripts/packages.sh openssl
+	@echo "installing MLflow and what the tests need into $(VENV) (1.1 GB) …"
+	@test -x $(PYTHON) || $(PYTHON3) -m venv $(VENV)
+	@$(PIP_INSTALL) -r $<
+	@touch $@ $(VENV)/.demo
 
 clean: ## Remove what was built and what the local stack wrote
 	rm -rf target $(VENV) .local

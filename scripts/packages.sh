@@ -6,7 +6,9 @@ missing=
 for package in "$@"; do
     case $package in
         # A Python that did not come from Debian brings its own venv.
-        python3-venv) python3 -c 'import ensurepip' 2>/dev/null && continue ;;
+        python3-venv) "${PYTHON3:-python3}" -c 'import ensurepip, venv' 2>/dev/null && continue ;;
+        gcc) command -v cc >/dev/null && continue ;;
+        libc6-dev) [ -e /usr/include/stdio.h ] && continue ;;
         nginx-light) command -v nginx >/dev/null && continue ;;
         redis-server | openssl | slowhttptest | prometheus | haproxy | caddy | wrk | curl | buildah | podman | runc | mmdebstrap | valgrind) command -v "$package" >/dev/null && continue ;;
         nghttp2-client) command -v h2load >/dev/null && continue ;;
@@ -17,6 +19,10 @@ for package in "$@"; do
 done
 [ -n "$missing" ] || exit 0
 
+if ! command -v apt-get >/dev/null; then
+    echo "missing:$missing (these are Debian's names: there is no apt-get here)" >&2
+    exit 1
+fi
 if [ "$(id -u)" != 0 ]; then
     echo "missing:$missing (Debian: sudo apt-get install$missing)" >&2
     exit 1

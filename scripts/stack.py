@@ -24,6 +24,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_SECONDS = 180
 
 
+# What `make run` and `make demo` listen on, and the variables that name other ports.
+PORTS = {"MLflow": ("MLFLOW_PORT", 5000), "the gateway": ("GATEWAY_PORT", 8001)}
+
+
 def free_port(wanted: int = 0) -> int:
     """`wanted` if it is free, else any other."""
     for port in (wanted, 0):
@@ -35,6 +39,23 @@ def free_port(wanted: int = 0) -> int:
                 continue
             return probe.getsockname()[1]
     raise RuntimeError("no port is free on 127.0.0.1")
+
+
+def chosen_ports() -> dict[str, int]:
+    """The port of each, and a word about each that is taken: another one, unless somebody has asked for it."""
+    ports = {}
+    for who, (variable, usual) in PORTS.items():
+        named = os.environ.get(variable)
+        if named is not None and not (named.isascii() and named.isdigit() and 0 < int(named) < 65536):
+            sys.exit(f"{variable} is not a port: a number up to 65535, or not set for {usual}")
+        wanted = int(named or usual)
+        ports[who] = free_port(wanted)
+        if ports[who] == wanted:
+            continue
+        if named:
+            sys.exit(f"port {wanted} is in use, and {variable} asks for it: another {variable}, or none")
+        print(f"port {wanted} is in use: {who} will listen on another one ({variable}=PORT chooses it)", file=sys.stderr)
+    return ports
 
 
 class Stack:
@@ -199,7 +220,16 @@ Logs: {gateway_log} and {mlflow_log}. Ctrl-C stops everything.
 """
 
 
+def binary() -> Path:
+    """What `make demo` has built."""
+    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+    return target.absolute() / "demo" / "hokusai-gateway"
+
+
 def main(mode: str) -> int:
+    ports = chosen_ports()
+    if mode == "ports":
+        return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     example = ROOT / "examples" / "register_model.py"
     # `run` finds its experiments again; `demo` begins afresh.
@@ -209,7 +239,7 @@ def main(mode: str) -> int:
     (folder / "keys.toml").unlink(missing_ok=True)
     print("starting MLflow and the gateway …", flush=True)
     try:
-        with Stack(folder, ROOT / "target" / "release" / "hokusai-gateway", 5000, 8001) as stack:
+        with Stack(folder, binary(), ports["MLflow"], ports["the gateway"]) as stack:
             print(
                 SNIPPET.format(
                     tracking_uri=stack.tracking_uri,
@@ -237,6 +267,6 @@ def main(mode: str) -> int:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or sys.argv[1] not in ("run", "demo"):
-        sys.exit("usage: stack.py run|demo")
+    if len(sys.argv) != 2 or sys.argv[1] not in ("run", "demo", "ports"):
+        sys.exit("usage: stack.py run|demo|ports")
     sys.exit(main(sys.argv[1]))

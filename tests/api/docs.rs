@@ -32,9 +32,10 @@ fn blocks(language: &str) -> Vec<String> {
 fn every_command_is_known_to_the_command_line() {
     let mut commands = 0;
     for line in blocks("sh").iter().flat_map(|block| block.lines()) {
-        let words = line.split('#').next().unwrap().split_whitespace();
-        let command: Vec<&str> = words.skip_while(|word| word.contains('=')).collect();
-        if command.first() == Some(&"hokusai-gateway") {
+        let line = line.split('#').next().unwrap();
+        if let Some(at) = line.find("hokusai-gateway ") {
+            let words = line[at..].split_whitespace().take_while(|word| !["|", ">"].contains(word));
+            let command: Vec<&str> = words.collect();
             Cli::try_parse_from(&command).unwrap_or_else(|error| panic!("{line}: {error}"));
             commands += 1;
         }
