@@ -145,7 +145,7 @@ impl Doctor {
             let evidence = Evidence::of_settings(self.config.as_deref(), key::forms(access::USER, &key));
             let content = system.block_on(evidence.gather(&patient, examination.clone()));
             if let Err(error) = bundle.write(content, &evidence.secrets) {
-                eprintln!("--bundle: {error}");
+                tell(format_args!("--bundle: {error}"));
                 return ExitCode::FAILURE;
             }
         }
