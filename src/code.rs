@@ -61,6 +61,7 @@ codes! {
     NoEffect "HG-S10" "a setting that is used for nothing";
     PepperNotShared "HG-S11" "instances that cannot read each other's verdicts";
     BadRoutesFile "HG-S12" "a file of routes that cannot be used";
+    LooserRoute "HG-S13" "a route that asks less than the gateway's own table does";
 
     UnreadableFile "HG-F01" "a file that cannot be read";
     UntrustedFile "HG-F02" "a file that others may write or replace";

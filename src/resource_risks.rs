@@ -7,7 +7,9 @@ use jiff::Timestamp;
 use crate::{
     auth::{KeyFile, KeySource},
     code::Code,
+    policy,
     resources::Resources,
+    routing::{Replaced, Routes},
     settings::{AuthMode, Problem, Settings},
     tls::Validity,
 };
@@ -25,9 +27,24 @@ pub(crate) fn of(settings: &Settings, resources: &Resources) -> Vec<Problem> {
             fix: scope.fix(),
         }));
     }
+    risks.extend(loosened_routes(&resources.routes));
     let now = Timestamp::now();
     risks.extend(certificates(settings).into_iter().filter_map(|(key, path)| outdated(key, path, now)));
     risks
+}
+
+/// Where a file of routes asks less than the gateway's own table does: a warning each, and no problem.
+fn loosened_routes(routes: &Routes) -> impl Iterator<Item = Problem> {
+    routes.table().replaced().iter().filter_map(|Replaced { line, known, rule }| {
+        let lost = policy::loosened(known, rule).join(", ");
+        (!lost.is_empty()).then(|| Problem {
+            code: Code::LooserRoute,
+            key: "mlflow.routes_file".to_owned(),
+            found: Some(format!("line {line}: {} {}", rule.method, rule.pattern)),
+            what: format!("asks less than the gateway's own row for {}: it gives up {lost}", known.pattern),
+            fix: "nothing, if that is meant; else the row as `hokusai-gateway routes` prints it without the file".to_owned(),
+        })
+    })
 }
 
 /// The certificates that are shown to others, by the settings that name them.

@@ -23,7 +23,7 @@ use crate::{
     connection,
     credentials::{self, CredentialError},
     error::GatewayError,
-    head,
+    gateway,
     policy::{self, scopes},
     proxy,
     resources::Resources,
@@ -103,8 +103,7 @@ async fn walk(
 ) -> Result<(), GatewayError> {
     let mut tell = |name: &str, value: Value| told.insert(name.to_owned(), value);
     tell("request", format!("{} {}", head.method, head.uri).into());
-    let sound = head::inspect(&head)?;
-    let route = resources.routes.resolve(sound)?;
+    let route = resources.routes.resolve(gateway::inspect(&head, &resources.routes)?)?;
     let rule = route.rule();
     tell("mount", if route.mount().is_empty() { "/" } else { route.mount() }.into());
     tell("upstream", route.target().as_str().into());
@@ -171,7 +170,7 @@ fn limits(settings: &Settings, principal: &Principal, route: &Route) -> Value {
         "mode": limits.mode.word(),
         "requests_per_hour": principal.rate_limit_per_hour.unwrap_or(limits.per_hour),
         "counted_as": if route.is_read() { "read" } else { "write" },
-        "artifact_bytes_per_hour": limits.artifact_bytes_per_hour.filter(|_| route.class().moves_artifacts()),
+        "artifact_bytes_per_hour": limits.artifact_bytes_per_hour.filter(|_| route.rule().moves_artifacts()),
     })
 }
 

@@ -9,7 +9,7 @@ use super::format::{Output, print, print_json};
 use crate::{
     policy::scopes,
     resources,
-    routing::{Parameter, RouteTable, Rule, Tagging},
+    routing::{Artifact, Parameter, Reach, RouteTable, Rule, Tagging},
     settings::{Problems, Scope, Settings},
 };
 
@@ -49,13 +49,11 @@ fn scopes_of(rule: &Rule) -> Vec<&'static str> {
 
 fn line(rule: &Rule) -> String {
     let (class, scopes) = (rule.class.word(), scopes_of(rule).join(" "));
-    let turns = rule.parameters.iter().filter_map(|parameter| Some((parameter, parameter.turn.as_ref()?)));
-    let turns = turns.map(|(Parameter { name, .. }, turn)| {
-        let (unless, what) = (&turn.unless, turn.rule.reach.words());
-        format!("; with ?{name} other than {unless}: {}, {what}", turn.rule.class.word())
-    });
-    let turns: String = turns.collect();
-    format!("{:<6} {:<75} {class:<14} {scopes}{turns}\n", rule.method.as_str(), rule.pattern)
+    let reach = (rule.reach != Reach::Workspace).then(|| rule.reach.words());
+    let words = rule.words();
+    let more = reach.into_iter().chain([words.as_str()]).filter(|words| !words.is_empty());
+    let more: String = more.map(|words| format!("; {words}")).collect();
+    format!("{:<6} {:<75} {class:<14} {scopes}{more}\n", rule.method.as_str(), rule.pattern)
 }
 
 fn describe_parameter(parameter: &Parameter) -> Value {
@@ -73,6 +71,10 @@ fn describe(rule: &Rule) -> Value {
         "reach": rule.reach.words(),
         "tags": rule.tagging.map(Tagging::words),
         "parameters": rule.parameters.iter().map(describe_parameter).collect::<Vec<_>>(),
+        "body": rule.body.word(),
+        "artifact": rule.artifact.as_ref().map(Artifact::words),
+        "name_is_data": rule.is_name_free,
+        "row": rule.words(),
         "scopes": scopes_of(rule),
     })
 }

@@ -19,7 +19,7 @@ use crate::{
     code::Code,
     connection::NoRequest,
     credentials::{CredentialError, Source},
-    head::HeadError,
+    head::{self, HeadError},
     limits::{Of, TooMany},
     policy::{BodyError, Denied, NoRoom},
     proxy::ProxyError,
@@ -81,7 +81,7 @@ impl GatewayError {
                 Reason::BadRequest
             }
             Self::Head(HeadError::Loop) => Reason::Loop,
-            Self::Head(HeadError::Method) => Reason::MethodNotAllowed,
+            Self::Head(HeadError::Method) | Self::Route(RouteError::Method(_)) => Reason::MethodNotAllowed,
             Self::Head(HeadError::Upgrade) => Reason::UpgradeRefused,
             Self::Head(HeadError::Expectation) => Reason::ExpectationFailed,
             Self::Route(RouteError::BadPath(_)) => Reason::BadPath,
@@ -162,6 +162,15 @@ impl GatewayError {
     pub(crate) fn told(&self) -> (StatusCode, &'static str, String) {
         let (word, status, _) = self.reason().parts();
         (status, word, self.message())
+    }
+
+    /// The methods that there are instead.
+    fn allowed(&self) -> Option<String> {
+        match self {
+            Self::Route(RouteError::Method(methods)) => Some(methods.to_string()),
+            Self::Head(HeadError::Method) => Some(head::METHODS.map(|method| method.to_string()).join(", ")),
+            _ => None,
+        }
     }
 
     /// When to come again, in whole seconds, at least 1.

@@ -31,7 +31,8 @@ pub fn respond(error: &GatewayError, request: &HttpRequest) -> HttpResponse {
     let exchange = Exchange::of(request);
     let request_id = exchange.as_ref().map_or("", |exchange| exchange.context().request_id());
     let mut response = response(error, request_id);
-    if is_malformed(error.reason()) || head::has_body(request.headers()) {
+    let is_foreign = !head::METHODS.contains(request.method());
+    if is_foreign || is_malformed(error.reason()) || head::has_body(request.headers()) {
         // What follows could be this request's body to one reader and a request to another; and no body is waited for
         // that is not wanted.
         response.head_mut().set_connection_type(ConnectionType::Close);
@@ -70,8 +71,8 @@ fn response(error: &GatewayError, request_id: &str) -> HttpResponse {
     if let Some(seconds) = error.retry_after(status) {
         response.insert_header((RETRY_AFTER, seconds));
     }
-    if status == StatusCode::METHOD_NOT_ALLOWED {
-        response.insert_header((ALLOW, "GET, HEAD, POST, PUT, PATCH, DELETE"));
+    if let Some(methods) = error.allowed() {
+        response.insert_header((ALLOW, methods));
     }
     let mut response = response.json(json!({
         "error_code": error_code,
@@ -112,7 +113,6 @@ fn is_malformed(reason: Reason) -> bool {
             | Reason::CredentialAmbiguous
             | Reason::ExpectationFailed
             | Reason::FieldsTooLarge
-            | Reason::MethodNotAllowed
             | Reason::UpgradeRefused
     )
 }

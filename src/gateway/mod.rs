@@ -8,6 +8,7 @@ mod observe;
 mod own_address;
 mod records;
 mod shared;
+mod sound;
 
 use std::{
     future::{Ready, ready},
@@ -31,6 +32,7 @@ use futures_util::{FutureExt as _, TryFutureExt as _};
 
 pub use observe::observe;
 pub use shared::Shared;
+pub(crate) use sound::inspect;
 
 use crate::{
     auth::{AuthError, Authenticator, Principal},
@@ -38,7 +40,6 @@ use crate::{
     connection::Connection,
     credentials::{self, CredentialError},
     error::{self, GatewayError},
-    head,
     health::Health,
     limits::{Admission, Allowance, Meter},
     patience::Patience,
@@ -164,8 +165,9 @@ impl Gateway {
         client_ip: Option<IpAddr>,
         exchange: Option<&Exchange>,
     ) -> Result<Grant, GatewayError> {
-        let sound = head::inspect(head)?;
-        let route = self.shared.resources.routes.resolve(sound)?;
+        let routes = &self.shared.resources.routes;
+        let sound = inspect(head, routes)?;
+        let route = routes.resolve(sound)?;
         if let Some(exchange) = exchange {
             exchange.routed(route.class().word());
         }

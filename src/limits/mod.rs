@@ -163,7 +163,7 @@ impl Limiter {
             Ok(allowance) => allowance,
             Err(too_many) => refuse(mode, too_many, principal)?,
         };
-        let accounts = self.accounts.as_ref().filter(|_| grant.route().class().moves_artifacts());
+        let accounts = self.accounts.as_ref().filter(|_| grant.route().rule().moves_artifacts());
         let Some(accounts) = accounts else {
             return Ok(Admission { allowance: Some(allowance), meter: Meter::default() });
         };

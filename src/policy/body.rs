@@ -19,13 +19,14 @@ use super::{
     Grant, MissingScope, NoRoom, Room, graphql, json,
     room::Share,
     tags,
+    upload::Upload,
     workspace::{self, Mentions, Outside},
 };
 use crate::{
     connection::Connection,
     parse_fault::ParseFault,
     patience::Patience,
-    routing::{ArtifactPath, Base, Reach, RouteClass, Rule},
+    routing::{Body, RouteClass, Rule},
     settings::Policy,
 };
 
@@ -73,48 +74,28 @@ enum Guard {
 }
 
 fn guard(rule: &Rule, is_bound: bool) -> Option<Guard> {
-    match rule.class {
-        RouteClass::Delete | RouteClass::RegistryWrite | RouteClass::Admin => Some(Guard::Json),
-        _ if rule.tagging.is_some() => Some(Guard::Json),
-        _ if rule.pattern == "/graphql" => Some(Guard::GraphQl),
-        _ if is_bound && rule.pattern == "/v1/traces" => Some(Guard::Spans),
-        RouteClass::TraceWrite if is_bound => Some(Guard::Json),
-        _ if is_bound && workspace::names_models(rule) => Some(Guard::Json),
-        _ if names_upload(rule).is_some() => Some(Guard::Json),
-        _ => None,
+    match rule.body {
+        Body::Json | Body::Form => Some(Guard::Json),
+        Body::GraphQl => Some(Guard::GraphQl),
+        Body::Spans => is_bound.then_some(Guard::Spans),
+        Body::Any => {
+            let may_lead_out = rule.class == RouteClass::TraceWrite || workspace::names_models(rule);
+            ((is_bound && may_lead_out) || Upload::named_by(rule).is_some()).then_some(Guard::Json)
+        }
     }
+}
+
+/// Whether a body is a form to MLflow: a type that is there twice is read by some as the first, by others as both.
+fn is_form(head: &RequestHead) -> bool {
+    let mut types = head.headers.get_all(CONTENT_TYPE);
+    let (Some(only), None) = (types.next(), types.next()) else { return false };
+    let essence = only.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
+    essence.trim_end().eq_ignore_ascii_case("multipart/form-data")
 }
 
 impl Guard {
     fn max_body(self) -> usize {
         if self == Self::GraphQl { MAX_GRAPHQL } else { MAX_BODY }
-    }
-}
-
-/// Whose `path` a body holds that is to be written past the gateway.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Upload {
-    /// Of a file at the client, of which MLflow takes the last segment (mlflow/store/artifact/s3_artifact_repo.py).
-    Parts,
-    /// Of an artifact of a run or a logged model.
-    Whole,
-}
-
-fn names_upload(rule: &Rule) -> Option<Upload> {
-    match rule.reach {
-        Reach::PastGateway if rule.pattern.contains("/mpu/create/") => Some(Upload::Parts),
-        Reach::PastGateway if rule.pattern.ends_with("/presigned-upload-url") => Some(Upload::Whole),
-        _ => None,
-    }
-}
-
-impl Upload {
-    fn names_file(self, path: &str) -> Result<(), &'static str> {
-        let names_none = match self {
-            Self::Parts => ["", ".", ".."].contains(&path.rsplit('/').next().unwrap_or_default()),
-            Self::Whole => ArtifactPath::read(path, Base::Run)?.is_root(),
-        };
-        if names_none { Err("names no file") } else { Ok(()) }
     }
 }
 
@@ -124,6 +105,9 @@ pub(crate) fn treatment(rule: &Rule) -> &'static str {
         return "none: a GET that has one is refused";
     }
     match (guard(rule, false), guard(rule, true)) {
+        _ if rule.body == Body::Form => {
+            "multipart/form-data passed on as it comes; else read first: JSON that can be read in one way only, up to 1 MiB"
+        }
         (Some(Guard::GraphQl), _) => "read first: a GraphQL mutation wants the scopes of the class write",
         _ if rule.tagging.is_some() => {
             "read first: JSON that can be read in one way only, up to 1 MiB; a tag that is more than a remark wants admin or delete"
@@ -162,6 +146,9 @@ pub(crate) async fn check(
     let mut mentions = Mentions::default();
     let (principal, route) = (grant.principal(), grant.route());
     let guard = match (guard(route.rule(), principal.workspace.is_some()), &principal.workspace) {
+        (Some(_), _) if route.rule().body == Body::Form && is_form(head) => {
+            return Ok(Checked { payload, length: None, class: None, value: None, mentions });
+        }
         (None, _) => return Ok(Checked { payload, length: None, class: None, value: None, mentions }),
         (Some(Guard::Spans), Some(workspace)) => {
             can_be_scanned(head)?;
@@ -197,7 +184,7 @@ pub(crate) async fn check(
             super::allow(policy, principal, route.rule(), found.class, Some(found.tag))?;
             class = Some(found.class);
         }
-        if let (Some(upload), Value::String(path)) = (names_upload(route.rule()), &parsed["path"]) {
+        if let (Some(upload), Value::String(path)) = (Upload::named_by(route.rule()), &parsed["path"]) {
             upload.names_file(path).map_err(BodyError::Path)?;
         }
         if let Some(workspace) = &principal.workspace {
@@ -263,9 +250,14 @@ async fn read(
     Ok(body)
 }
 
-/// An object: MLflow would decode a text a second time (mlflow/server/handlers.py, `_get_normalized_request_json`).
+/// An object, or a text that holds one: of elder clients MLflow decodes it a second time (mlflow/server/handlers.py,
+/// `_get_normalized_request_json`).
 fn parse(body: &[u8]) -> Result<Value, BodyError> {
-    match json::read(body) {
+    let value = match json::read(body) {
+        Ok(Value::String(text)) => json::read(text.as_bytes()),
+        other => other,
+    };
+    match value {
         Ok(value @ Value::Object(_)) => Ok(value),
         Ok(_) => Err(BodyError::Ambiguous("cannot be read as JSON in one way only: it is not an object")),
         Err(fault) => Err(BodyError::NotJson(fault)),

@@ -10,6 +10,7 @@ mod json;
 mod room;
 pub mod scopes;
 mod tags;
+mod upload;
 mod workspace;
 
 use std::{fmt, sync::Arc};
@@ -18,7 +19,7 @@ use jiff::Timestamp;
 
 use crate::{
     auth::Principal,
-    routing::{Route, RouteClass, Rule},
+    routing::{Body, Parameter, Reach, Route, RouteClass, Rule, Tagging},
     settings::{Mode, Policy, Scope},
 };
 pub use body::BodyError;
@@ -31,6 +32,7 @@ pub use workspace::Outside;
 pub struct Grant {
     principal: Arc<Principal>,
     route: Route,
+    may_administer: bool,
 }
 
 impl Grant {
@@ -40,6 +42,11 @@ impl Grant {
 
     pub fn route(&self) -> &Route {
         &self.route
+    }
+
+    /// Whether the principal may know what is an administrator's.
+    pub(crate) fn may_administer(&self) -> bool {
+        self.may_administer
     }
 }
 
@@ -83,6 +90,29 @@ impl fmt::Display for MissingScope {
     }
 }
 
+/// What a row of the operator's no longer asks that the row of MLflow's in its place does; empty: nothing.
+pub fn loosened(known: &Rule, rule: &Rule) -> Vec<String> {
+    let allowing = |rule: &Rule| scopes::that_allow(rule.class);
+    let mut lost = Vec::new();
+    if allowing(rule).iter().any(|scope| !allowing(known).contains(scope)) {
+        lost.push(format!("the class {} for {}", known.class.word(), rule.class.word()));
+    }
+    if known.reach != Reach::Workspace && rule.reach != known.reach {
+        lost.push(format!("`{}`", known.reach.words()));
+    }
+    if known.body != Body::Any && rule.body != known.body {
+        lost.push(format!("body={}", known.body.word()));
+    }
+    lost.extend(known.tagging.filter(|_| rule.tagging != known.tagging).map(Tagging::words));
+    let artifact = known.artifact.as_ref().filter(|_| rule.artifact != known.artifact);
+    lost.extend(artifact.map(|artifact| format!("artifact={}", artifact.words())));
+    let named = |rule: &Rule| rule.parameters.iter().map(Parameter::words).collect::<Vec<_>>();
+    if !known.parameters.is_empty() && named(rule) != named(known) {
+        lost.push(named(known).join(" "));
+    }
+    lost
+}
+
 /// # Errors
 /// The rule that denies the request.
 pub fn authorize(policy: &Policy, principal: Arc<Principal>, route: Route) -> Result<Grant, Denied> {
@@ -102,7 +132,8 @@ fn authorize_at(
         workspace::check_route(workspace, &route)?;
     }
     allow(policy, &principal, route.rule(), route.class(), None)?;
-    Ok(Grant { principal, route })
+    let may_administer = policy.mode != Mode::Enforce || may(policy, &principal, RouteClass::Admin);
+    Ok(Grant { principal, route, may_administer })
 }
 
 /// Whether the principal has a scope for a class of routes, as the mode wants it.
@@ -113,10 +144,7 @@ fn allow(
     class: RouteClass,
     tag: Option<&'static str>,
 ) -> Result<(), Box<MissingScope>> {
-    if policy.mode == Mode::Off
-        || principal.is_admin
-        || scopes::allowed_to(principal.scopes.as_deref(), policy).contains(class)
-    {
+    if policy.mode == Mode::Off || may(policy, principal, class) {
         return Ok(());
     }
     let missing = MissingScope { rule: rule.clone(), class, tag, held: principal.scopes.clone() };
@@ -130,6 +158,10 @@ fn allow(
         "the policy would have denied this"
     );
     Ok(())
+}
+
+fn may(policy: &Policy, principal: &Principal, class: RouteClass) -> bool {
+    principal.is_admin || scopes::allowed_to(principal.scopes.as_deref(), policy).contains(class)
 }
 
 #[cfg(test)]

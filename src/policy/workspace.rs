@@ -40,6 +40,8 @@ pub(crate) struct Mentions {
     pub(crate) model_ids: Vec<String>,
 }
 
+/// The folder of all files of skills.
+const SKILLS: &str = "skills";
 /// More models than one request of MLflow's client ever writes metrics of.
 const MAX_MODELS: usize = 16;
 
@@ -91,9 +93,9 @@ fn is_default(workspace: &Workspace) -> bool {
 /// Whether an artifact is the workspace's (mlflow/server/handlers.py, `_get_workspace_scoped_repo_path_if_enabled`).
 ///
 /// What does not begin with `workspaces` MLflow puts below `workspaces/NAME/`. The default workspace's it takes from the root
-/// of the store, where all are: of its own there are the folders of experiments, which are older than workspaces; what it
-/// has made since is below `workspaces/default/` (mlflow/store/tracking/sqlalchemy_workspace_store.py,
-/// `_get_artifact_location`).
+/// of the store, where all are: of its own there are the folders of experiments, which are older than workspaces, and of
+/// skills (mlflow/store/tracking/skill_registry/artifact_paths.py); what else it has made since is below
+/// `workspaces/default/` (mlflow/store/tracking/sqlalchemy_workspace_store.py, `_get_artifact_location`).
 fn holds(workspace: &Workspace, artifact: &ArtifactPath<'_>) -> bool {
     if !artifact.is_of_store() {
         return true;
@@ -103,7 +105,7 @@ fn holds(workspace: &Workspace, artifact: &ArtifactPath<'_>) -> bool {
         return first == WORKSPACES && rest.split('/').next() == Some(workspace.as_str());
     }
     let is_experiment = !first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit());
-    !is_default(workspace) || is_experiment
+    !is_default(workspace) || is_experiment || first == SKILLS
 }
 
 /// Whether a route's body may name logged models that are not looked for in the workspace.

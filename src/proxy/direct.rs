@@ -4,17 +4,10 @@
 //! Tried on the clients of MLflow 3.17.2 and 3.18.0 (mlflow/store/artifact/http_artifact_repo.py, mlflow_artifacts_repo.py):
 //! both fall back on a 501 with the server's own words for a store that cannot do it.
 
-use actix_web::{HttpResponse, HttpResponseBuilder, http::StatusCode};
 use serde_json::{Map, Value};
 
 use super::ProxyError;
-use crate::{
-    http_client::Response,
-    routing::{Reach, Rule},
-};
-
-/// The largest answer that is rewritten, in bytes; MLflow's has a few hundred.
-const MAX_ANSWER: usize = 64 * 1024;
+use crate::routing::{Reach, Rule};
 
 /// What `server-info` may say yes to: it has nothing to do with where artifacts go (mlflow/server/handlers.py,
 /// `build_server_info_payload`). What nobody knows may be another way past the gateway.
@@ -40,32 +33,8 @@ pub(crate) fn answer(rule: &Rule) -> Option<ProxyError> {
     }))
 }
 
-/// Whether a route's answer tells of transfers past the gateway.
-pub(super) fn is_advertised_by(rule: &Rule) -> bool {
-    rule.pattern.ends_with("/mlflow/server-info")
-}
-
-/// The answer without them, behind `response`'s head.
-///
-/// # Errors
-/// One in which nobody can tell what it says.
-pub(super) async fn unadvertised(
-    upstream: Response,
-    mut response: HttpResponseBuilder,
-) -> Result<HttpResponse, ProxyError> {
-    let unclear = |what: String| ProxyError::Protocol(format!("told of itself what cannot be read: {what}"));
-    if upstream.head.status != StatusCode::OK {
-        return Err(unclear(format!("a {}", upstream.head.status)));
-    }
-    let body = upstream.body.read(MAX_ANSWER).await.map_err(|error| unclear(error.to_string()))?;
-    let mut told: Map<String, Value> =
-        serde_json::from_slice(&body).map_err(|error| unclear(error.to_string()))?;
-    deny(&mut told);
-    Ok(response.body(Value::Object(told).to_string()))
-}
-
 /// Makes a no of every yes that is not [`HARMLESS`].
-fn deny(told: &mut Map<String, Value>) {
+pub(super) fn deny(told: &mut Map<String, Value>) {
     for (name, value) in told {
         match value {
             Value::Bool(said) if !HARMLESS.contains(&name.as_str()) => *said = false,

@@ -13,6 +13,7 @@ mod http10;
 mod lookup;
 mod pool;
 mod upload;
+mod withheld;
 
 use std::{cell::Cell, num::NonZeroU64, pin::pin, rc::Rc, sync::Arc, time::Instant};
 
@@ -41,6 +42,7 @@ pub use error::ProxyError;
 use error::{failed, overdue};
 use pool::{Lease, Pool};
 use upload::{Framing, Upload};
+use withheld::Withheld;
 
 /// The way to MLflow, one for each worker.
 #[derive(Debug)]
@@ -129,10 +131,11 @@ impl Proxy {
         };
 
         let has_body = request.method() != Method::HEAD && response.head.status.is_success();
-        if self.denies_direct && has_body && direct::is_advertised_by(rule) {
+        let withheld = Withheld::of(grant, self.denies_direct).filter(|_| has_body);
+        if let Some(withheld) = withheld {
             let mut head = HttpResponse::build(response.head.status);
             self.headers.to_client(&response.head, lease.member, (request, grant.route()), &mut head);
-            let rewriting = timeout(self.limits.upstream_idle, direct::unadvertised(response, head));
+            let rewriting = timeout(self.limits.upstream_idle, withheld.taken_from(response, head));
             return rewriting.await.map_err(|_| ProxyError::UpstreamTimeout("to tell of itself"))?;
         }
         let framing = download::framing(request.method(), &response.head);
@@ -176,7 +179,7 @@ impl Proxy {
         let host = self.headers.host(&member.host, may_name_host.then(|| request.headers()));
         let mut upstream = member.request(request.method(), grant.route().target(), host);
         // What is rewritten is read here.
-        let plain = self.denies_direct && direct::is_advertised_by(grant.route().rule());
+        let plain = Withheld::of(grant, self.denies_direct).is_some();
         self.headers.to_upstream(request, grant, exchange, plain, &mut upstream);
         upstream = match fresh {
             true => upstream.alone(),

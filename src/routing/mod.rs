@@ -6,21 +6,27 @@
 
 mod artifact;
 mod class;
+mod methods;
 mod mounts;
 mod parameters;
+mod pattern;
+mod row;
+mod rule;
 mod table;
 mod tagging;
 mod target;
 
 use std::{borrow::Cow, sync::Arc};
 
-use actix_web::http::uri::PathAndQuery;
+use actix_web::http::{Uri, uri::PathAndQuery};
 
 pub use artifact::ArtifactPath;
 pub(crate) use artifact::{Base, WORKSPACES};
 pub use class::RouteClass;
-pub use parameters::{Parameter, Turn};
-pub use table::{Reach, RouteTable, Rule, TableError};
+pub use methods::Methods;
+pub use parameters::{Becomes, Parameter, Turn};
+pub use rule::{Artifact, Body, Reach, Rule};
+pub use table::{Replaced, RouteTable, TableError};
 pub(crate) use tagging::Subject;
 pub use tagging::{Change, Tagging};
 
@@ -100,8 +106,10 @@ impl Route {
 pub enum RouteError {
     #[error("the path {0}")]
     BadPath(&'static str),
-    #[error("the gateway knows no route of MLflow with this method and path")]
+    #[error("the gateway knows no route of MLflow with this path")]
     Unknown,
+    #[error("MLflow has this path, but not with this method: {0}")]
+    Method(Methods),
     #[error("the gateway does not know a parameter of this query: the table of routes names those that pass")]
     UnknownParameter,
 }
@@ -132,6 +140,12 @@ impl Routes {
         format!("{}/health", self.static_prefix)
     }
 
+    /// The methods of a public path, if it is one of MLflow's.
+    pub fn methods(&self, uri: &Uri) -> Option<Methods> {
+        let (_, path) = mounts::path_at_mlflow(uri.path())?;
+        self.table.methods(&target::inspect(path, self.table.names()).ok()?)
+    }
+
     /// Reads a target once, for the decision and for the upstream request alike.
     ///
     /// # Errors
@@ -142,7 +156,7 @@ impl Routes {
             return Err(RouteError::BadPath("does not begin with a slash"));
         }
         let (mount, path) = mounts::path_at_mlflow(uri.path()).ok_or(RouteError::Unknown)?;
-        let plain = target::inspect(path).map_err(RouteError::BadPath)?;
+        let plain = target::inspect(path, self.table.names()).map_err(RouteError::BadPath)?;
         let rule = self.table.find(&head.get().method, &plain, uri.query())?;
         for artifact in artifact::named(rule, &plain, uri.query()) {
             let artifact = artifact.map_err(RouteError::BadPath)?;

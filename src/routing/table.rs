@@ -1,65 +1,25 @@
-//! MLflow's routes, from the data beside this file.
+//! MLflow's routes, from the data beside this file, and those of the operator's own.
 
 use std::{
+    array,
     collections::BTreeMap,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
 use actix_web::http::Method;
-use matchit::Router;
+use matchit::{InsertError, Router};
 
 use super::{
     RouteError,
-    class::RouteClass,
-    parameters::{self, Parameter, Turn},
-    tagging::Tagging,
+    methods::{self, Methods, OF_ROWS},
+    parameters, pattern,
+    row::{self, Row},
+    rule::Rule,
 };
-use crate::{
-    head,
-    trusted_file::{self, FileError},
-};
+use crate::trusted_file::{self, FileError};
 
 const MLFLOW: &str = include_str!("mlflow.routes");
-
-/// One method and path of MLflow.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rule {
-    pub class: RouteClass,
-    pub reach: Reach,
-    pub method: Method,
-    /// Its path: `{name}` is a segment, `{*name}` the rest.
-    pub pattern: String,
-    /// The parameters of its query that pass; where none is named, all do.
-    pub parameters: Vec<Parameter>,
-    pub tagging: Option<Tagging>,
-}
-
-/// How far a route leads.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// No further than the workspace that it is asked for.
-    Workspace,
-    /// `every workspace`: beyond it.
-    EveryWorkspace,
-    /// `direct`: to the artifact store itself.
-    PastGateway,
-}
-
-impl Reach {
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::Workspace => "workspace",
-            Self::EveryWorkspace => "every workspace",
-            Self::PastGateway => "direct",
-        }
-    }
-
-    /// What a row says where it leads further.
-    fn from_words(words: &str) -> Option<Self> {
-        [Self::EveryWorkspace, Self::PastGateway].into_iter().find(|reach| reach.words() == words)
-    }
-}
 
 /// Why there is no table.
 #[derive(Debug, thiserror::Error)]
@@ -67,22 +27,34 @@ pub enum TableError {
     #[error("{file}: {source}")]
     Unreadable { file: PathBuf, source: FileError },
     #[error("{file}, line {line}: {what}")]
-    Row { file: PathBuf, line: usize, what: &'static str },
-    #[error(
-        "two rows cannot be told apart: one path has a {{name}} where the other has another name, or none"
-    )]
-    Conflict,
+    Row { file: PathBuf, line: usize, what: String },
+}
+
+/// A row of the operator's in the place of one of MLflow's, for all of its paths or for some.
+#[derive(Debug, Clone)]
+pub struct Replaced {
+    /// Its line in the operator's file.
+    pub line: usize,
+    pub known: Arc<Rule>,
+    pub rule: Arc<Rule>,
 }
 
 /// Every route that is forwarded.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct RouteTable {
-    router: Router<Vec<Arc<Rule>>>,
+    /// By method: MLflow looks for another row where that of a path has not the method (werkzeug, Starlette).
+    routers: [Router<Arc<Rule>>; OF_ROWS.len()],
     rules: Vec<Arc<Rule>>,
+    /// What stands before names that are data.
+    names: Vec<String>,
+    replaced: Vec<Replaced>,
 }
 
-/// Rows by path and method; the last one wins.
-type Rows = BTreeMap<String, BTreeMap<String, Rule>>;
+/// What is wrong in a line of a file, from 1. Nothing of the line is quoted: a file that is given by mistake may hold a secret.
+type Fault = (usize, String);
+
+/// Rows by what they are told apart by, each with its line.
+type Rows = BTreeMap<(String, String), (usize, Arc<Rule>)>;
 
 impl RouteTable {
     /// MLflow's routes, and the rows of a file of the operator's own in the same format.
@@ -91,19 +63,17 @@ impl RouteTable {
     /// Those of the file; what is compiled in has none, as a test holds.
     pub fn open(more: Option<&Path>) -> Result<Self, TableError> {
         let mut rows = Rows::new();
-        read(Path::new("mlflow.routes"), MLFLOW, &mut rows)?;
-        if let Some(file) = more {
-            let text = trusted_file::read_text(file)
-                .map_err(|source| TableError::Unreadable { file: file.to_owned(), source })?;
-            read(file, &text, &mut rows)?;
+        let own = Path::new("mlflow.routes");
+        let wrong = |(line, what)| TableError::Row { file: own.to_owned(), line, what };
+        for row in read(MLFLOW).map_err(wrong)? {
+            let rule = row.rule(None).map_err(|what| wrong((row.line, what.to_owned())))?;
+            add(&mut rows, &row, rule).map_err(wrong)?;
         }
-        let mut table = Self { router: Router::new(), rules: Vec::new() };
-        for (pattern, rules) in rows {
-            let rules: Vec<_> = rules.into_values().map(Arc::new).collect();
-            table.rules.extend(rules.iter().cloned());
-            table.router.insert(&pattern, rules).map_err(|_| TableError::Conflict)?;
-        }
-        Ok(table)
+        let known = Self::of(&rows, &Rows::new()).map_err(wrong)?;
+        let Some(file) = more else { return Ok(known) };
+        let text = trusted_file::read_text(file)
+            .map_err(|source| TableError::Unreadable { file: file.to_owned(), source })?;
+        known.with(&text, &rows).map_err(|(line, what)| TableError::Row { file: file.to_owned(), line, what })
     }
 
     /// Every row, by path and method.
@@ -111,101 +81,142 @@ impl RouteTable {
         &self.rules
     }
 
-    /// The row of a request, by its method, its path decoded once, and its query; HEAD is GET without a body (RFC 9110
-    /// §9.3.2).
+    /// Where rows of the operator's take the place of MLflow's.
+    pub fn replaced(&self) -> &[Replaced] {
+        &self.replaced
+    }
+
+    /// What stands before names that are data, at the end of a path.
+    pub(super) fn names(&self) -> &[String] {
+        &self.names
+    }
+
+    /// The row of a request, by its method, its path decoded once, and its query.
     pub(super) fn find(
         &self,
         method: &Method,
         path: &str,
         query: Option<&str>,
     ) -> Result<&Arc<Rule>, RouteError> {
-        let method = if method == Method::HEAD { &Method::GET } else { method };
-        let found = self.router.at(path).map_err(|_| RouteError::Unknown)?;
-        let rule = found.value.iter().find(|rule| rule.method == *method).ok_or(RouteError::Unknown)?;
+        let rule = self.at(method, path);
+        let rule = rule.ok_or_else(|| self.methods(path).map_or(RouteError::Unknown, RouteError::Method))?;
         match query {
             Some(query) if !rule.parameters.is_empty() => parameters::turned(rule, query),
             _ => Ok(rule),
         }
     }
-}
 
-fn read(file: &Path, text: &str, rows: &mut Rows) -> Result<(), TableError> {
-    let mut section = None;
-    for (at, row) in text.lines().enumerate() {
-        let wrong = |what: &'static str| TableError::Row { file: file.to_owned(), line: at + 1, what };
-        let row = row.trim();
-        if row.is_empty() || row.starts_with('#') {
-            continue;
-        }
-        if let Some(head) = row.strip_prefix('[').and_then(|row| row.strip_suffix(']')) {
-            let (word, more) = head.split_once(", ").map_or((head, None), |(word, more)| (word, Some(more)));
-            let class = RouteClass::from_word(word).ok_or_else(|| wrong("this is no class"))?;
-            let reach = more.map_or(Ok(Reach::Workspace), |more| {
-                Reach::from_words(more)
-                    .ok_or_else(|| wrong("what stands behind the class is nothing that is known of a route"))
-            })?;
-            section = Some((class, reach));
-            continue;
-        }
-        let (class, reach) = section.ok_or_else(|| wrong("a row before the first [class]"))?;
-        let mut words = row.split_whitespace();
-        let (Some(method), Some(path)) = (words.next(), words.next()) else {
-            return Err(wrong("a row is a method and a path"));
-        };
-        let method = head::METHODS
-            .into_iter()
-            .find(|known| known.as_str() == method)
-            .ok_or_else(|| wrong("begins with no method that is served"))?;
-        let (named, words): (Vec<_>, Vec<_>) = words.partition(|word| word.starts_with('?'));
-        let tagging = match words[..] {
-            [] => None,
-            [word] => Some(
-                Tagging::from_words(word)
-                    .ok_or_else(|| wrong("the word behind the path says nothing of tags"))?,
-            ),
-            _ => return Err(wrong("a row says one thing of tags")),
-        };
-        // The twin for MLflow's UI (mlflow/server/handlers.py, _get_paths).
-        let twin = path.strip_prefix("/api/").map(|rest| format!("/ajax-api/{rest}"));
-        for pattern in [Some(path.to_owned()), twin].into_iter().flatten() {
-            let plain = Rule {
-                class,
-                reach,
-                method: method.clone(),
-                pattern: pattern.clone(),
-                parameters: Vec::new(),
-                tagging,
-            };
-            let parameters = named.iter().map(|word| parameter(word, &plain));
-            let parameters = parameters.collect::<Result<_, _>>().map_err(wrong)?;
-            let rule = Rule { parameters, ..plain };
-            rows.entry(pattern).or_default().insert(method.to_string(), rule);
-        }
+    /// The methods of a path that was decoded once, if it has any.
+    pub(super) fn methods(&self, path: &str) -> Option<Methods> {
+        Methods::where_there(|at| self.routers.get(at).is_some_and(|router| router.at(path).is_ok()))
     }
-    Ok(())
-}
 
-/// Reads `?name`, or `?name=value:word`, where `word` is what the row becomes by any other value: a class, or what else is
-/// known of a route.
-fn parameter(text: &str, row: &Rule) -> Result<Parameter, &'static str> {
-    let name = text.trim_start_matches('?');
-    let Some((name, turn)) = name.split_once('=') else {
-        return Ok(Parameter { name: name.to_owned(), turn: None });
-    };
-    let (unless, word) =
-        turn.split_once(':').ok_or("a parameter does not say what other values make of the route")?;
-    let mut turned = row.clone();
-    match (RouteClass::from_word(word), Reach::from_words(word)) {
-        (Some(class), _) => turned.class = class,
-        (_, Some(reach)) => turned.reach = reach,
-        _ => {
-            return Err(
-                "what other values make of the route is no class, and nothing that is known of a route",
+    fn at(&self, method: &Method, path: &str) -> Option<&Arc<Rule>> {
+        self.routers.get(methods::place(method)?)?.at(path).ok().map(|found| found.value)
+    }
+
+    /// Of MLflow's rows and the operator's own, each of which takes the place of one that is the same.
+    fn of(mlflows: &Rows, own: &Rows) -> Result<Self, Fault> {
+        let (mut routers, mut names) = (array::from_fn(|_| Router::new()), Vec::new());
+        let kept = mlflows.iter().filter(|(key, _)| !own.contains_key(*key));
+        // MLflow's first: what cannot stand beside them is the fault of the operator's. And names before what is written, for
+        // matchit 0.9 takes `/{a}/b` for a suffix where `/@{c}` is there already.
+        let mut ordered: Vec<_> =
+            kept.clone().map(|row| (false, row)).chain(own.iter().map(|row| (true, row))).collect();
+        ordered.sort_by_key(|(is_own, ((nameless, _), _))| (*is_own, nameless.replace('{', "\0")));
+        for (_, ((nameless, _), (line, rule))) in ordered {
+            if let Some(router) = methods::place(&rule.method).and_then(|at| routers.get_mut(at)) {
+                let added = Router::insert(router, nameless, Arc::clone(rule));
+                added.map_err(|error| (*line, unusable(mlflows, own, &error)))?;
+            }
+            names.extend(
+                pattern::before_rest(&rule.pattern).filter(|_| rule.ends_in_data()).map(str::to_owned),
             );
         }
+        names.sort();
+        names.dedup();
+        let rules: BTreeMap<_, _> = kept.chain(own).collect();
+        let rules = rules.into_values().map(|(_, rule)| Arc::clone(rule)).collect();
+        Ok(Self { routers, rules, names, replaced: Vec::new() })
     }
-    Ok(Parameter {
-        name: name.to_owned(),
-        turn: Some(Turn { unless: unless.to_owned(), rule: Arc::new(turned) }),
-    })
+
+    /// This table of MLflow's routes with the operator's rows.
+    fn with(&self, text: &str, rows: &Rows) -> Result<Self, Fault> {
+        let (mut own, mut replaced) = (Rows::new(), Vec::new());
+        for row in read(text)? {
+            let known = self.known_to(&row).map_err(|what| (row.line, what))?;
+            let rule = row.rule(known.map(Arc::as_ref)).map_err(|what| (row.line, what.to_owned()))?;
+            self.leaves_names(&rule).map_err(|what| (row.line, what))?;
+            let rule = add(&mut own, &row, rule)?;
+            replaced.extend(known.map(|known| Replaced { line: row.line, known: Arc::clone(known), rule }));
+        }
+        Ok(Self { replaced, ..Self::of(rows, &own)? })
+    }
+
+    /// The row that answers what this one is to answer.
+    ///
+    /// # Errors
+    /// One that would answer only a part of it.
+    fn known_to(&self, row: &Row) -> Result<Option<&Arc<Rule>>, String> {
+        let known = self.at(&row.method, &pattern::sample(&row.nameless));
+        let in_part = self.rules.iter().find(|rule| {
+            let is_known = known.is_some_and(|known| Arc::ptr_eq(known, rule));
+            let nameless = pattern::nameless(&rule.pattern);
+            rule.method == row.method
+                && !is_known
+                && nameless
+                    .is_ok_and(|known| known != row.nameless && pattern::takes_from(&row.nameless, &known))
+        });
+        match in_part {
+            Some(rule) => Err(format!(
+                "it would answer some requests of {}, and others: write a path for these alone",
+                rule.pattern
+            )),
+            None => Ok(known),
+        }
+    }
+
+    /// Whether names that are data by a row of the operator's are only its own.
+    fn leaves_names(&self, rule: &Rule) -> Result<(), String> {
+        let Some(before) = pattern::before_rest(&rule.pattern).filter(|_| rule.ends_in_data()) else {
+            return Ok(());
+        };
+        let is_inside = |name: &String| before.starts_with(name.as_str());
+        let of_mlflow = self.rules.iter().find(|known| known.pattern.starts_with(before));
+        match of_mlflow.filter(|_| !self.names.iter().any(is_inside)) {
+            Some(known) => {
+                Err(format!("{} is known, and would be a part of a name that is data", known.pattern))
+            }
+            None => Ok(()),
+        }
+    }
 }
+
+fn add(rows: &mut Rows, row: &Row, rule: Rule) -> Result<Arc<Rule>, Fault> {
+    let rule = Arc::new(rule);
+    let key = (row.nameless.clone(), row.method.to_string());
+    match rows.insert(key, (row.line, Arc::clone(&rule))) {
+        Some((line, _)) => Err((row.line, format!("this method and path is in line {line} already"))),
+        None => Ok(rule),
+    }
+}
+
+fn read(text: &str) -> Result<Vec<Row>, Fault> {
+    row::read(text).map_err(|(line, what)| (line, what.to_owned()))
+}
+
+/// What is wrong with a path that the router does not take, for a person.
+fn unusable(mlflows: &Rows, own: &Rows, error: &InsertError) -> String {
+    let InsertError::Conflict { with } = error else { return format!("the path cannot be used: {error}") };
+    let find =
+        |rows: &Rows| rows.iter().find(|((nameless, _), _)| nameless == with).map(|(_, row)| row.clone());
+    let other = match (find(mlflows), find(own)) {
+        (_, Some((line, _))) => format!("that of line {line}"),
+        (Some((_, rule)), None) => rule.pattern.clone(),
+        (None, None) => "another".to_owned(),
+    };
+    format!("the path cannot be told apart from {other}: one has a {{name}} where the other has a {{*name}}")
+}
+
+#[cfg(test)]
+mod tests;

@@ -12,10 +12,6 @@ use percent_encoding::percent_decode_str;
 /// server --artifacts-only).
 const ARTIFACT_STORE: [&str; 2] = ["/api/2.0/mlflow-artifacts/", "/ajax-api/2.0/mlflow-artifacts/"];
 
-/// Behind which of its routes the name begins.
-const ARTIFACT_NAMES: [&str; 5] = ["artifacts/", "presigned/", "mpu/create/", "mpu/complete/", "mpu/abort/"];
-/// Likewise of a server's name, which has a slash (mlflow/store/tracking/mcp_server_registry/rest_mixin.py).
-const MCP_SERVERS: [&str; 2] = ["/api/3.0/mlflow/mcp-servers/", "/ajax-api/3.0/mlflow/mcp-servers/"];
 /// What holds things whose tags have a path of their own.
 const TRACKED: [&str; 4] =
     ["/api/2.0/mlflow/", "/api/3.0/mlflow/", "/ajax-api/2.0/mlflow/", "/ajax-api/3.0/mlflow/"];
@@ -25,22 +21,21 @@ pub(super) fn is_artifact_stores(path: &str) -> bool {
     ARTIFACT_STORE.iter().any(|store| path.starts_with(store))
 }
 
-/// Splits a path, as it came, before the name in which it ends: of an artifact, of a server, of a tag. There alone
-/// separators, control characters and backslashes are data, if they are encoded, and `;` is.
-fn split_name(path: &str) -> (&str, &str) {
-    let behind = |prefixes: &[&str]| prefixes.iter().find_map(|prefix| path.strip_prefix(prefix));
-    let name = match behind(&ARTIFACT_STORE) {
-        Some(route) => ARTIFACT_NAMES.iter().find_map(|names| route.strip_prefix(names)),
-        None => behind(&MCP_SERVERS).or_else(|| Some(behind(&TRACKED)?.split_once(TAGS)?.1)),
-    };
+/// Splits a path, as it came, before the name in which it ends: of a tag, or behind one of `names`. There alone separators,
+/// control characters and backslashes are data, if they are encoded, and `;` is.
+fn split_name<'a>(path: &'a str, names: &[String]) -> (&'a str, &'a str) {
+    let name = names.iter().find_map(|before| path.strip_prefix(before.as_str())).or_else(|| {
+        let tracked = TRACKED.iter().find_map(|prefix| path.strip_prefix(prefix))?;
+        Some(tracked.split_once(TAGS)?.1)
+    });
     path.split_at(path.len() - name.unwrap_or_default().len())
 }
 
-/// Inspects a path at MLflow and tells how it reads, decoded once.
+/// Inspects a path at MLflow and tells how it reads, decoded once. Behind one of `names` it is data.
 ///
 /// # Errors
 /// What is wrong, as the end of a sentence that begins with "the path".
-pub(super) fn inspect(path: &str) -> Result<Cow<'_, str>, &'static str> {
+pub(super) fn inspect<'a>(path: &'a str, names: &[String]) -> Result<Cow<'a, str>, &'static str> {
     if !path.is_ascii() {
         return Err("has bytes that must be percent-encoded");
     }
@@ -51,7 +46,7 @@ pub(super) fn inspect(path: &str) -> Result<Cow<'_, str>, &'static str> {
     if memchr::memchr2(b'%', b';', path.as_bytes()).is_none() {
         return Ok(path.into());
     }
-    let (before, name) = split_name(path);
+    let (before, name) = split_name(path, names);
     if before.contains(';') {
         return Err("has parameters");
     }

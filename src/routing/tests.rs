@@ -322,33 +322,3 @@ fn what_is_not_in_the_table_has_no_route() {
         assert_eq!(class(method.clone(), path), None, "{method} {path}");
     }
 }
-
-#[test]
-fn a_file_adds_rows_and_takes_the_place_of_others() {
-    let open = |text: &str| {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(&file, text).unwrap();
-        RouteTable::open(Some(file.path()))
-    };
-    let table = open("# mine\n[admin]\nGET /api/2.0/mlflow/runs/get\n[ui]\nGET /my-plugin/{page}\n").unwrap();
-    let class = |path: &str| table.find(&Method::GET, path, None).ok().map(|rule| rule.class);
-    assert_eq!(class("/api/2.0/mlflow/runs/get"), Some(RouteClass::Admin));
-    assert_eq!(class("/ajax-api/2.0/mlflow/runs/get"), Some(RouteClass::Admin));
-    assert_eq!(class("/my-plugin/a"), Some(RouteClass::Ui));
-    for (text, problem) in [
-        ("GET /a", "line 1: a row before the first [class]"),
-        ("[reed]", "line 1: this is no class"),
-        ("[read]\nGTE /a", "line 2: begins with no method"),
-        ("[read]\n/a", "line 2: a row is a method and a path"),
-        ("[read]\nGET /a b", "line 2: the word behind the path says nothing of tags"),
-        ("[read]\nGET /a sets=thing", "line 2: the word behind the path says nothing of tags"),
-        ("[read]\nGET /a sets=trace deletes=trace", "line 2: a row says one thing of tags"),
-        ("[read]\nGET /a ?b=c", "line 2: a parameter does not say"),
-        ("[read]\nGET /a ?b=c:drect", "line 2: what other values make of the route is no class"),
-        ("[read]\nGET /api/2.0/mlflow/runs/{a}\nGET /api/2.0/mlflow/runs/{b}", "cannot be told apart"),
-    ] {
-        let error = open(text).unwrap_err().to_string();
-        assert!(error.contains(problem), "{text}: {error}");
-    }
-    assert!(RouteTable::open(Some(std::path::Path::new("/nowhere"))).is_err());
-}

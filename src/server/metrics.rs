@@ -5,10 +5,15 @@ use std::{io, net::TcpListener, sync::Arc};
 use actix_web::{
     App, HttpRequest, HttpResponse, HttpServer,
     dev::Server,
+    guard,
     web::{self, Data},
 };
 
-use crate::{error, files, gateway::Shared, routing::RouteError};
+use crate::{
+    error, files,
+    gateway::Shared,
+    routing::{Methods, RouteError},
+};
 
 /// A listener for nothing but the metrics. It ends with the process.
 ///
@@ -18,7 +23,11 @@ pub fn start_metrics(listener: TcpListener, shared: Arc<Shared>) -> io::Result<S
     let app = move || {
         App::new()
             .app_data(Data::from(Arc::clone(&shared)))
-            .route("/metrics", web::get().to(tell))
+            .service(
+                web::resource("/metrics")
+                    .route(web::route().guard(guard::Any(guard::Get()).or(guard::Head())).to(tell))
+                    .default_service(web::to(not_so)),
+            )
             .default_service(web::to(unknown))
     };
     let server = HttpServer::new(app).workers(1).max_connections(files::OF_METRICS).disable_signals();
@@ -34,6 +43,13 @@ async fn tell(request: HttpRequest, shared: Data<Shared>) -> HttpResponse {
         Ok(text) => HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(text),
         Err(error) => error::respond(&error.into(), &request),
     }
+}
+
+async fn not_so(request: HttpRequest, shared: Data<Shared>) -> HttpResponse {
+    if !shared.may_read_metrics(request.head()) {
+        return unknown(request).await;
+    }
+    error::respond(&RouteError::Method(Methods::READS).into(), &request)
 }
 
 async fn unknown(request: HttpRequest) -> HttpResponse {

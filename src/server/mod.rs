@@ -22,8 +22,8 @@ pub use metrics::start_metrics;
 use crate::{
     error,
     gateway::{Gateway, admit, forward, observe},
-    head::HeadError,
     health,
+    routing::{Methods, RouteError},
 };
 
 /// Every route, open ones first; whatever is not open is MLflow's, and goes through [`admit`].
@@ -51,7 +51,7 @@ where
 }
 
 async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
-    error::respond(&HeadError::Method.into(), &request)
+    error::respond(&RouteError::Method(Methods::READS).into(), &request)
 }
 
 /// The application of one worker.

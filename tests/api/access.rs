@@ -127,7 +127,7 @@ async fn a_body_that_could_be_read_in_two_ways_is_refused() {
             r#"{"run_id": "1", "run_id": "2"}"#,
             r#"{"experiment_id": "1", "experimentId": "2"}"#,
             r#"{"a": [{"experimentId": "1", "experiment_id": "1"}]}"#,
-            r#""{\"run_id\": \"1\"}""#,
+            r#""{\"run_id\": \"1\", \"run_id\": \"2\"}""#,
             "[]",
             "run_id=1",
             "{",

@@ -90,7 +90,8 @@ fn the_verdict_is_the_gateways_own_at_every_step() {
             "/api/3.0/mlflow/workspaces",
             "scope_missing".into(),
         ),
-        (None, None, "GET", "/api/2.0/mlflow/runs/delete", "route_unknown".into()),
+        (None, None, "GET", "/api/2.0/mlflow/runs/delete", "method_not_allowed".into()),
+        (None, None, "GET", "/api/2.0/mlflow/runs/deleted", "route_unknown".into()),
         (None, None, "GET", "/api/mlflow/../x", "bad_path".into()),
         (None, None, "TRACE", "/mlflow/", "method_not_allowed".into()),
     ] {

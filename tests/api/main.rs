@@ -48,6 +48,7 @@ mod permissions;
 mod redis;
 mod refusals;
 mod revoke;
+mod routes;
 mod secrets;
 mod targets;
 mod traces;

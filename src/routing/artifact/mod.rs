@@ -9,12 +9,10 @@ use std::borrow::Cow;
 
 use url::form_urlencoded;
 
-use super::table::Rule;
+use super::rule::{Artifact, Rule};
 
 /// Where the paths of a workspace begin (mlflow/server/handlers.py, `_get_workspace_scoped_repo_path_if_enabled`).
 pub(crate) const WORKSPACES: &str = "workspaces";
-/// What all routes of the artifact store have.
-const STORE: &str = "/mlflow-artifacts/";
 
 /// One artifact path of a request, once MLflow has read it.
 #[derive(Debug, PartialEq, Eq)]
@@ -74,20 +72,23 @@ impl<'a> ArtifactPath<'a> {
     }
 }
 
-/// What a request names by its path, decoded once, and by its query. A listing of the store without a path is one of
-/// the root.
+/// What a request names by its path, decoded once, or by its query, as its row says. A listing of the store without a path
+/// is one of the root.
 pub(super) fn named<'a>(
-    rule: &Rule,
+    rule: &'a Rule,
     path: &'a str,
     query: Option<&'a str>,
 ) -> impl Iterator<Item = Result<ArtifactPath<'a>, &'static str>> {
-    let rest = rule.pattern.split_once("{*").filter(|(before, _)| before.contains(STORE));
-    let in_path = rest.map(|(before, _)| behind(path, before.matches('/').count()));
-    let base = if rule.pattern.ends_with("/upload-artifact") { Base::Run } else { Base::Store };
-    let lists = rule.pattern.ends_with("/mlflow-artifacts/artifacts");
-    let query = query.filter(|_| lists || base == Base::Run).unwrap_or_default();
-    let mut in_query = in_query(query).peekable();
-    let root = (lists && in_query.peek().is_none()).then(|| ArtifactPath { reading: "".into(), base });
+    let (slashes, parameter, base) = match &rule.artifact {
+        None => (None, None, Base::Store),
+        Some(Artifact::Path(slashes)) => (Some(*slashes), None, Base::Store),
+        Some(Artifact::Parameter(name)) => (None, Some(name.as_str()), Base::Store),
+        Some(Artifact::OfRun(name)) => (None, Some(name.as_str()), Base::Run),
+    };
+    let in_path = slashes.map(|slashes| behind(path, slashes));
+    let mut in_query = in_query(query.unwrap_or_default(), parameter).peekable();
+    let is_root = parameter.is_some() && base == Base::Store && in_query.peek().is_none();
+    let root = is_root.then(|| ArtifactPath { reading: "".into(), base });
     let in_path = in_path.map(|name| ArtifactPath::read(name, base));
     root.map(Ok).into_iter().chain(in_path).chain(in_query.map(move |name| owned(&name, base)))
 }
@@ -97,9 +98,11 @@ fn behind(path: &str, slashes: usize) -> &str {
     path.splitn(slashes + 1, '/').nth(slashes).unwrap_or_default()
 }
 
-/// Every value of `path`, of which MLflow takes the first (werkzeug/sansio/request.py, `args`).
-fn in_query(query: &str) -> impl Iterator<Item = Cow<'_, str>> {
-    form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "path").map(|(_, path)| path)
+/// Every value of a parameter, of which MLflow takes the first (werkzeug/sansio/request.py, `args`).
+fn in_query<'a>(query: &'a str, parameter: Option<&'a str>) -> impl Iterator<Item = Cow<'a, str>> {
+    let query = if parameter.is_some() { query } else { "" };
+    let values = form_urlencoded::parse(query.as_bytes());
+    values.filter(move |(name, _)| Some(name.as_ref()) == parameter).map(|(_, value)| value)
 }
 
 fn owned<'a>(name: &str, base: Base) -> Result<ArtifactPath<'a>, &'static str> {

@@ -46,6 +46,11 @@ def redis_without_a_pepper(place):
     return place.check(REDIS_URL="redis://127.0.0.1:6379", HOKUSAI_AUTH_SERVICE_URL="https://auth.example.com")
 
 
+def a_webhook_that_readers_may_see(place):
+    (place.folder / "more.routes").write_text("[read, workspace]\nGET /api/2.0/mlflow/webhooks\n")
+    return place.check(HOKUSAI__MLFLOW__ROUTES_FILE=str(place.folder / "more.routes"))
+
+
 def routes_that_are_none(place):
     (place.folder / "more.routes").write_text("what is this\n")
     return place.check(HOKUSAI__MLFLOW__ROUTES_FILE=str(place.folder / "more.routes"))

@@ -1,0 +1,55 @@
+//! Answers of MLflow's that say more than their reader is to know: they are read whole, and sent on without it.
+
+use actix_web::{HttpResponse, HttpResponseBuilder, http::StatusCode};
+use serde_json::{Map, Value};
+
+use super::{ProxyError, direct};
+use crate::{http_client::Response, policy::Grant};
+
+/// The largest answer that is rewritten, in bytes; MLflow's have a few hundred.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// What an answer is sent on without.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Withheld {
+    /// That there are ways past the gateway.
+    WaysPast,
+    /// Whether MLflow seals its secrets with the passphrase that everybody knows: MLflow's own authentication tells only
+    /// administrators (mlflow/server/auth, `redact_secrets_config_for_non_admins`).
+    DefaultPassphrase,
+}
+
+impl Withheld {
+    pub(super) fn of(grant: &Grant, denies_direct: bool) -> Option<Self> {
+        let pattern = grant.route().rule().pattern.as_str();
+        if denies_direct && pattern.ends_with("/mlflow/server-info") {
+            return Some(Self::WaysPast);
+        }
+        let is_of_secrets = pattern.ends_with("/mlflow/gateway/secrets/config");
+        (is_of_secrets && !grant.may_administer()).then_some(Self::DefaultPassphrase)
+    }
+
+    /// The answer without it, behind `response`'s head.
+    ///
+    /// # Errors
+    /// One in which nobody can tell what it says.
+    pub(super) async fn taken_from(
+        self,
+        upstream: Response,
+        mut response: HttpResponseBuilder,
+    ) -> Result<HttpResponse, ProxyError> {
+        let unclear =
+            |what: String| ProxyError::Protocol(format!("told of itself what cannot be read: {what}"));
+        if upstream.head.status != StatusCode::OK {
+            return Err(unclear(format!("a {}", upstream.head.status)));
+        }
+        let body = upstream.body.read(MAX_ANSWER).await.map_err(|error| unclear(error.to_string()))?;
+        let mut told: Map<String, Value> =
+            serde_json::from_slice(&body).map_err(|error| unclear(error.to_string()))?;
+        match self {
+            Self::WaysPast => direct::deny(&mut told),
+            Self::DefaultPassphrase => drop(told.remove("using_default_passphrase")),
+        }
+        Ok(response.body(Value::Object(told).to_string()))
+    }
+}
