@@ -3,8 +3,8 @@
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-# Other versions of MLflow beside the pinned one: those before it, and the one after it.
-COMPAT := 3.16.1 3.15.2
+# Other versions of MLflow beside the pinned one, whose routes the table has: those before it, and the newest.
+COMPAT := 3.16.1 3.1.4 2.22.5
 NEXT := 3.18.0
 CARGO_DENY_VERSION := 0.20.2
 CARGO_FUZZ_VERSION := 0.13.2
@@ -69,7 +69,7 @@ target/tools/bin/cargo-deny:
 	cargo install --quiet --locked --root target/tools --target-dir target/tools/build cargo-deny@$(CARGO_DENY_VERSION)
 	@rm -rf target/tools/build
 
-test-compat: $(VENV)/.done $(COMPAT:%=$(VENV)/compat/%/.done) ## Whether the routes of the two minor versions of MLflow before this one are known too
+test-compat: $(VENV)/.done $(NEXT:%=$(VENV)/compat/%/.done) $(COMPAT:%=$(VENV)/compat/%/.done) ## Asks real MLflows, from 2.22 to the newest, whether the table has their routes
 	cargo build --locked
 	MLFLOW_COMPAT=$(subst $() ,:,$(COMPAT:%=$(CURDIR)/$(VENV)/compat/%)) $(PYTHON) -m pytest tests/e2e/test_routes.py
 

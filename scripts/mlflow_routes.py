@@ -3,6 +3,7 @@
 A parameter is {name}, one that takes slashes {*name}. The tests hold the gateway's table against this.
 """
 
+import importlib.util
 import re
 
 
@@ -18,6 +19,9 @@ def flask_routes():
 
 
 def fastapi_routes():
+    # There since 3.2: before, all was Flask's.
+    if not importlib.util.find_spec("mlflow.server.fastapi_app"):
+        return
     from mlflow.server.fastapi_app import create_fastapi_app
     from starlette.routing import Mount
 

@@ -6,9 +6,10 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from versions import NEXT, PINNED, Version, covers, nameless
+from stack import ROOT
+from versions import NEXT, PINNED, TOLD, Version, covers, nameless, routes_in
 
-# Elder versions, where `make test-compat` has put them: folders with MLflow's packages in them.
+# Other versions, where `make test-compat` has put them: folders with MLflow's packages in them.
 COMPAT = [Version(folder, Path(folder)) for folder in os.environ.get("MLFLOW_COMPAT", "").split(":") if folder]
 
 
@@ -19,13 +20,31 @@ def table(stack) -> set[tuple[str, str]]:
     return {(row["method"], nameless(row["path"])) for row in json.loads(printed)}
 
 
+def missing(table, routes) -> set:
+    return {route for route in routes if not any(covers(row, route) for row in table)}
+
+
 @pytest.mark.parametrize("version", [PINNED, NEXT, *COMPAT], ids=str)
 def test_every_route_of_mlflow_has_a_class(table, version):
-    missing = {route for route in version.routes if not any(covers(row, route) for row in table)}
-    assert not missing
+    assert len(version.routes) > 140
+    assert not missing(table, version.routes)
+
+
+@pytest.mark.parametrize("version", sorted(TOLD))
+def test_every_route_that_mlflow_has_told_before_has_a_class(table, version):
+    assert not missing(table, routes_in(TOLD[version].read_text()))
+
+
+@pytest.mark.parametrize("version", [PINNED, NEXT, *COMPAT], ids=lambda version: Path(str(version)).name)
+def test_what_was_told_is_what_is_told_now(version):
+    assert routes_in(TOLD[Path(version.name).name].read_text()) == version.routes
 
 
 def test_every_row_of_the_table_is_a_route_of_mlflow(table):
-    routes = PINNED.routes | NEXT.routes
-    gone = {row for row in table if not any(covers(row, route) for route in routes)}
-    assert not gone
+    routes = set.union(*(routes_in(told.read_text()) for told in TOLD.values()))
+    assert not {row for row in table if not any(covers(row, route) for route in routes)}
+
+
+def test_every_version_that_make_can_install_has_told_its_routes():
+    requirements = {path.stem.removeprefix("mlflow-") for path in (ROOT / "scripts/compat").glob("mlflow-*.txt")}
+    assert TOLD.keys() == requirements | {str(PINNED)}
