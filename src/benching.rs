@@ -88,7 +88,8 @@ pub fn application(
 /// # Errors
 /// None.
 pub fn exchange(request: &ServiceRequest, client: Client) -> Result<Exchange, prometheus::Error> {
-    let channels = Channels { series: Series::new(Metrics::new()?), log: None, traces: None };
+    let series = Series::new(Metrics::new()?);
+    let channels = Channels { series, log: None, traces: None, drain: Arc::default() };
     Ok(Exchange::begin(request, client, &Rc::new(channels)))
 }
 

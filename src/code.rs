@@ -107,6 +107,7 @@ codes! {
     RedisKind "HG-R09" "what answers is no Redis, or one of another kind";
     RevocationsUnheard "HG-R10" "revocations of other instances are not heard";
     RevocationUntold "HG-R11" "a revocation did not reach the other instances";
+    RedisTakesNoWrites "HG-R12" "Redis takes no writes for now";
 
     KeyRejected "HG-K01" "a key is not valid";
     KeyMayNot "HG-K02" "a key may not do this";
@@ -129,6 +130,7 @@ codes! {
     CertificateNotReloaded "HG-T10" "a renewed certificate is not in force";
     NoAuthorities "HG-T11" "this machine has no certificate authorities";
     NoPair "HG-T12" "a certificate and a key that are no pair";
+    CertificateEndsSoon "HG-T13" "a certificate of the settings ends soon";
 
     GatewayNameUnknown "HG-E01" "the gateway's public name does not resolve";
     GatewayUnreachable "HG-E02" "the gateway's public address cannot be connected to";
@@ -162,6 +164,7 @@ codes! {
     RestartNeeded "HG-P08" "changed settings wait for a restart";
     PortForbidden "HG-P09" "a port that this process may not have";
     NotOurAddress "HG-P10" "an address that is not this machine's";
+    TransfersCut "HG-P11" "transfers were cut when the gateway stopped";
 
     AuditFailing "HG-U01" "audit records cannot be written";
     AuditNotRotated "HG-U02" "the audit file cannot be put aside";

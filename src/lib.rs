@@ -22,6 +22,7 @@ mod breaker;
 pub mod code;
 mod connection;
 pub mod error;
+mod fault;
 mod file_state;
 mod files;
 pub mod health;

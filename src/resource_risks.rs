@@ -11,7 +11,7 @@ use crate::{
     resources::Resources,
     routing::{Replaced, Routes},
     settings::{AuthMode, Problem, Settings},
-    tls::Validity,
+    tls::{Ending, SOON_DAYS, Validity},
 };
 
 /// Every such thing.
@@ -30,6 +30,7 @@ pub(crate) fn of(settings: &Settings, resources: &Resources) -> Vec<Problem> {
     risks.extend(loosened_routes(&resources.routes));
     let now = Timestamp::now();
     risks.extend(certificates(settings).into_iter().filter_map(|(key, path)| outdated(key, path, now)));
+    risks.extend(resources.endings.iter().filter_map(ending));
     risks
 }
 
@@ -44,6 +45,26 @@ fn loosened_routes(routes: &Routes) -> impl Iterator<Item = Problem> {
             what: format!("asks less than the gateway's own row for {}: it gives up {lost}", known.pattern),
             fix: "nothing, if that is meant; else the row as `hokusai-gateway routes` prints it without the file".to_owned(),
         })
+    })
+}
+
+/// That a certificate ends soon; or that all authorities of a file have ended, for of one that is shown [`outdated`] tells.
+fn ending(ending: &Ending) -> Option<Problem> {
+    let (code, what) = match ending.days_left() {
+        ..0 if ending.is_ca => (Code::CertificateExpired, format!("ended at {}", ending.at)),
+        days @ 0..SOON_DAYS => (Code::CertificateEndsSoon, format!("ends at {}, in {days} days", ending.at)),
+        _ => return None,
+    };
+    let fix = match ending.key {
+        "server.tls.cert" => "a renewed one in its place, which is taken over within a second",
+        _ => "a renewed one in its place, and a restart",
+    };
+    Some(Problem {
+        code,
+        key: ending.key.to_owned(),
+        found: Some(ending.file.clone()),
+        what,
+        fix: fix.to_owned(),
     })
 }
 

@@ -16,7 +16,7 @@ use crate::{
         Settings,
     },
     telemetry::{Metrics, RequestLog},
-    tls::{self, ServerIdentity, TlsError},
+    tls::{self, Ending, ServerIdentity, TlsError},
 };
 
 /// What is made once and used by all.
@@ -31,6 +31,8 @@ pub struct Resources {
     pub(crate) otlp_tls: Option<Tls>,
     /// Only where clients speak TLS to us.
     pub(crate) identity: Option<Arc<ServerIdentity>>,
+    /// When the certificates that the settings name end.
+    pub(crate) endings: Vec<Ending>,
     pub(crate) routes: Arc<Routes>,
     /// Connections of clients, and files that may be open.
     pub(crate) max_connections: usize,
@@ -74,6 +76,10 @@ impl Resources {
                 Some(max_connections),
             ) => {
                 let routes = Arc::new(routes);
+                let endings = tls::endings(settings);
+                for ending in &endings {
+                    metrics.certificate_ends(ending.certificate, ending.at.as_second());
+                }
                 problems.into_result(Self {
                     keys,
                     redis,
@@ -81,6 +87,7 @@ impl Resources {
                     auth_tls,
                     otlp_tls,
                     identity,
+                    endings,
                     routes,
                     max_connections,
                     file_limit,

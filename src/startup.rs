@@ -10,7 +10,6 @@ use std::{
 
 use actix_rt::signal::unix::{SignalKind, signal};
 use actix_server::Server;
-use actix_web::http::uri::PathAndQuery;
 use tokio::{
     sync::{mpsc, oneshot},
     time::{sleep, timeout},
@@ -22,9 +21,10 @@ use crate::{
     auth::{KeySource, key_file, revocation},
     code::Code,
     gateway::Shared,
-    health::{self, Health},
+    health,
     limits::{Limiter, Settler},
     proxy::Proxy,
+    redis::{self, Needs},
     reload::{self, Reload},
     resources::Resources,
     server::{self, Unbound},
@@ -120,7 +120,7 @@ impl Application {
         if let Some(exporter) = exporter {
             actor::spawn("trace_exporter", &shared.health.deaths, Box::pin(exporter.run()));
         }
-        let stop = stop_signal(Arc::clone(&shared.health), shared.settings.server.settle_time)?;
+        let stop = stop_signal(Arc::clone(&shared))?;
         let server = server::start(listener, Arc::clone(&shared), stop)?;
         let metrics_address = of_metrics.as_ref().map(TcpListener::local_addr).transpose()?;
         if let Some(listener) = of_metrics {
@@ -169,6 +169,7 @@ impl Application {
     /// A server that fails.
     pub async fn run_until_stopped(self) -> io::Result<()> {
         self.server.0.await?;
+        tell_of_the_cut(&self.shared).await;
         if let Some(usage) = &self.shared.usage
             && timeout(FLUSH, usage.flush()).await.is_err()
         {
@@ -188,15 +189,34 @@ impl Application {
     }
 }
 
+/// What the drain's time was too short for; a worker's requests end with its thread, which nobody else waits for.
+async fn tell_of_the_cut(shared: &Shared) {
+    let Shared { resources, drain, settings, .. } = shared;
+    let all_ended = async {
+        while resources.metrics.in_flight() > 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let _ = timeout(FLUSH, all_ended).await;
+    let (cut, drain_grace) = (drain.cut(), settings.server.drain_grace);
+    if cut > 0 {
+        let fix = "a longer server.drain_grace, and as long a time to stop in what stops the process";
+        tracing::warn!(
+            code = Code::TransfersCut.text(),
+            cut,
+            ?drain_grace,
+            fix,
+            "the drain was over before all transfers were: they were cut"
+        );
+    }
+}
+
 fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Settler>) {
     let deaths = &shared.health.deaths;
     let mlflow = &shared.settings.mlflow;
     let proxy = Proxy::new(&shared.settings, &shared.upstreams, shared.resources.mlflow_tls.as_ref());
-    let target = PathAndQuery::try_from(shared.resources.routes.health())
-        .unwrap_or(PathAndQuery::from_static("/health"));
     let metrics = shared.resources.metrics.clone();
-    let probe =
-        health::probe_upstreams(Arc::clone(&shared.upstreams), proxy, target, mlflow.probe_interval, metrics);
+    let probe = health::mlflow::probe(Arc::clone(&shared.upstreams), proxy, mlflow.clone(), metrics);
     actor::spawn("upstream_prober", deaths, Box::pin(probe));
     if let Some(reporter) = reporter {
         actor::spawn("usage_reporter", deaths, Box::pin(reporter.run()));
@@ -204,8 +224,14 @@ fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Set
     if let Some(settler) = settler {
         actor::spawn("limit_settler", deaths, Box::pin(settler.run()));
     }
+    if let Some(redis) = &shared.resources.redis {
+        let shares_verdicts = matches!(shared.resources.keys, KeySource::Service(_));
+        let needs = Needs { channel: revocation::CHANNEL, shares_verdicts };
+        actor::spawn("redis_watcher", deaths, Box::pin(redis::watch(redis.clone(), needs)));
+    }
     if let Some(identity) = &shared.resources.identity {
-        actor::spawn("certificate_watcher", deaths, Box::pin(tls::watch(Arc::clone(identity))));
+        let watch = tls::watch(Arc::clone(identity), shared.resources.metrics.clone());
+        actor::spawn("certificate_watcher", deaths, Box::pin(watch));
     }
     let keys = &shared.resources.keys;
     if let KeySource::File(keys) = keys {
@@ -222,13 +248,12 @@ fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Set
 /// Time at the end for what the auth service has yet to be told, and for what is yet to be written.
 const FLUSH: Duration = Duration::from_secs(2);
 
-fn stop_signal(
-    health: Arc<Health>,
-    settle_time: Duration,
-) -> io::Result<impl Future<Output = ()> + Send + 'static> {
+fn stop_signal(shared: Arc<Shared>) -> io::Result<impl Future<Output = ()> + Send + 'static> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
+        let (health, server) = (&shared.health, &shared.settings.server);
+        let settle_time = server.settle_time;
         tokio::select! {
             _ = terminate.recv() => {
                 tracing::info!(code = Code::Draining.text(), ?settle_time, "stopping: not ready any more, everything goes on until then");
@@ -241,6 +266,8 @@ fn stop_signal(
             }
             _ = interrupt.recv() => health.drain(),
         }
-        tracing::info!("no new connections, transfers in flight may finish");
+        let (drain_grace, in_flight) = (server.drain_grace, shared.resources.metrics.in_flight());
+        shared.drain.begin(drain_grace);
+        tracing::info!(?drain_grace, in_flight, "no new connections, transfers in flight may finish");
     })
 }

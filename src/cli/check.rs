@@ -12,7 +12,10 @@ use super::{
     format::{Output, print, print_json, tell},
     key, probe,
 };
-use crate::settings::{Problem, Problems, UpstreamAuth};
+use crate::{
+    settings::{Problem, Problems, UpstreamAuth},
+    tls::Ending,
+};
 
 /// A dependency does not answer as it should (sysexits.h: `EX_UNAVAILABLE`).
 const UNAVAILABLE: u8 = 69;
@@ -49,6 +52,9 @@ impl Check {
             print(&format!("the settings are good (config_hash {config_hash})\n"));
             let (connections, files) = (resources.max_connections, resources.file_limit);
             print(&format!("room for {connections} connections of clients: {files} files may be open\n"));
+            for Ending { key, file, at, .. } in &resources.endings {
+                print(&format!("{key} ({file}) is good until {at}\n"));
+            }
         }
         let key = match key::from_environment() {
             Ok(key) => key,
@@ -69,6 +75,7 @@ impl Check {
                 "config_hash": config_hash,
                 "max_connections": resources.max_connections,
                 "file_limit": resources.file_limit,
+                "certificates": resources.endings.iter().map(certificate).collect::<Vec<_>>(),
                 "problems": [],
                 "warnings": warnings.iter().map(describe).collect::<Vec<_>>(),
                 "checks": journal.checks(),
@@ -96,6 +103,14 @@ impl Check {
 pub(super) fn describe(problem: &Problem) -> Value {
     let Problem { code, key, found, what, fix } = problem;
     json!({ "code": code.text(), "key": key, "variables": problem.variables(), "found": found, "what": what, "write": fix })
+}
+
+fn certificate(ending: &Ending) -> Value {
+    let Ending { certificate, key, file, at, .. } = ending;
+    json!({
+        "certificate": certificate, "key": key, "file": file, "not_after": at.to_string(),
+        "days_left": ending.days_left(),
+    })
 }
 
 /// What MLflow is sent, and could send back.

@@ -23,8 +23,7 @@ use crate::{
     telemetry::{Exchange, X_REQUEST_ID},
 };
 
-/// Marks a response as the gateway's own; MLflow's responses never carry it.
-pub const ERROR_SOURCE: HeaderName = HeaderName::from_static("x-hokusai-error-source");
+pub use crate::upstream::ERROR_SOURCE;
 
 /// The response for `error`. Logs it, once, with its sources.
 pub fn respond(error: &GatewayError, request: &HttpRequest) -> HttpResponse {

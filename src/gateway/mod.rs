@@ -35,8 +35,9 @@ pub use shared::Shared;
 pub(crate) use sound::inspect;
 
 use crate::{
-    auth::{AuthError, Authenticator, Principal},
+    auth::{AuthError, Authenticator, KeySource, Principal},
     client_ip::{Client, Proxies},
+    code::Code,
     connection::Connection,
     credentials::{self, CredentialError},
     error::{self, GatewayError},
@@ -47,7 +48,7 @@ use crate::{
     proxy::Proxy,
     routing::{Reach, RouteError},
     telemetry::{self, Caller, Channels, Exchange, Metrics, Series},
-    upstream::Upstreams,
+    upstream::{Unwell, Upstreams},
     usage::Usage,
 };
 
@@ -74,7 +75,8 @@ impl Gateway {
         let authenticator = Authenticator::new(&resources.keys, resources.auth_tls.as_ref());
         let proxy = Proxy::new(&shared.settings, &shared.upstreams, resources.mlflow_tls.as_ref());
         let (series, log) = (Series::new(resources.metrics.clone()), resources.log.clone());
-        let channels = Rc::new(Channels { series, log, traces: shared.traces.clone() });
+        let (traces, drain) = (shared.traces.clone(), Arc::clone(&shared.drain));
+        let channels = Rc::new(Channels { series, log, traces, drain });
         Self { shared, channels, authenticator, proxy }
     }
 
@@ -88,6 +90,16 @@ impl Gateway {
 
     pub(crate) fn upstreams(&self) -> &Upstreams {
         &self.shared.upstreams
+    }
+
+    /// That the key file as it stands is not in force, where it is not.
+    pub(crate) fn keys_not_reloaded(&self) -> Option<Unwell> {
+        match &self.shared.resources.keys {
+            KeySource::File(keys) => {
+                keys.not_reloaded().map(|what| Unwell { code: Code::KeyFileNotReloaded, what })
+            }
+            KeySource::Service(_) => None,
+        }
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {

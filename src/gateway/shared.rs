@@ -12,7 +12,7 @@ use crate::{
     policy::Room,
     resources::Resources,
     settings::{Live, Settings},
-    telemetry::otlp::Traces,
+    telemetry::{Drain, otlp::Traces},
     upstream::Upstreams,
     usage::UsageReports,
 };
@@ -29,6 +29,7 @@ pub struct Shared {
     pub(crate) audit: AuditTrail,
     /// Only where there is a collector.
     pub(crate) traces: Option<Traces>,
+    pub(crate) drain: Arc<Drain>,
     /// What has changed of the settings since.
     pub(super) live: ArcSwap<Live>,
     pub(super) limiter: Limiter,
@@ -48,6 +49,7 @@ impl Shared {
     ) -> Self {
         Self {
             health: Arc::default(),
+            drain: Arc::default(),
             upstreams: Arc::new(Upstreams::new(&settings.mlflow)),
             limiter,
             room: Room::new(settings.mlflow.queue_timeout),

@@ -10,7 +10,7 @@ use futures_core::future::LocalBoxFuture;
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio_rustls::TlsConnector;
 
-use super::{guard::Guarded, stream::Stream};
+use super::{connect_fault::IN_HANDSHAKE, guard::Guarded, stream::Stream};
 
 /// What a connection is made with.
 #[derive(Clone)]
@@ -69,5 +69,5 @@ fn server_name(uri: &Uri) -> io::Result<ServerName<'static>> {
 }
 
 fn in_handshake(error: io::Error) -> ConnectError {
-    ConnectError::Io(io::Error::new(error.kind(), format!("TLS handshake failed: {error}")))
+    ConnectError::Io(io::Error::new(error.kind(), format!("{IN_HANDSHAKE}: {error}")))
 }

@@ -7,6 +7,7 @@
 
 mod body;
 mod connect;
+mod connect_fault;
 mod fault;
 #[cfg(fuzzing)]
 mod fuzzing;
@@ -27,6 +28,7 @@ use awc::{Client, Connector, error::SendRequestError, http::Method};
 use url::{Position, Url};
 
 pub(crate) use body::ResponseBody;
+pub(crate) use connect_fault::ConnectFault;
 pub(crate) use fault::TransportFault;
 #[cfg(fuzzing)]
 pub use fuzzing::fuzz_response_head;

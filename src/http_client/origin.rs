@@ -12,7 +12,6 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_tls::connect::ConnectError;
 use actix_web::{error::PayloadError, http::Uri, web::Bytes};
 use futures_core::Stream;
 use tokio::time::timeout;
@@ -22,6 +21,7 @@ use super::{
     Connections, Tls,
     body::ResponseBody,
     connect::Connecting,
+    connect_fault::ConnectFault,
     fault::TransportFault,
     idle::Idle,
     request::{Body, Outgoing, Piece, Request},
@@ -44,7 +44,7 @@ struct Inner {
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum SendError {
     #[error("{0}")]
-    Connect(String),
+    Connect(ConnectFault),
     #[error(transparent)]
     Server(#[from] TransportFault),
     /// The connection broke before anything of a response.
@@ -131,23 +131,14 @@ impl Origin {
 
     async fn connect(&self) -> Result<Wire, SendError> {
         let connecting = timeout(self.0.connect_timeout, self.0.connecting.connect(self.0.uri.clone()));
-        let late = |_| SendError::Connect("Timeout while establishing connection".to_owned());
-        connecting.await.map_err(late)?.map(Wire::new).map_err(|error| SendError::Connect(said(&error)))
+        let connected = connecting.await.map_err(|_| SendError::Connect(ConnectFault::late()))?;
+        connected.map(Wire::new).map_err(|error| SendError::Connect(error.into()))
     }
 }
 
 impl fmt::Debug for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Origin").field("uri", &self.0.uri).finish_non_exhaustive()
-    }
-}
-
-/// What is wrong, without the words around it.
-fn said(error: &ConnectError) -> String {
-    match error {
-        ConnectError::Io(error) => error.to_string(),
-        ConnectError::Resolver(error) => format!("Failed resolving hostname: {error}"),
-        error => error.to_string(),
     }
 }
 

@@ -5,7 +5,7 @@ use actix_web::error::PayloadError;
 use super::deadlines::Overdue;
 use crate::{
     code::Code,
-    http_client::{SendError, TransportFault},
+    http_client::{ConnectFault, SendError, TransportFault},
     policy::Outside,
     telemetry::Call,
 };
@@ -18,7 +18,7 @@ pub enum ProxyError {
     #[error("MLflow has not answered for a while")]
     Ejected,
     #[error("MLflow could not be connected to: {0}")]
-    Connect(String),
+    Connect(ConnectFault),
     /// Not a byte of a response came.
     #[error("MLflow {0}")]
     Unanswered(String),
@@ -54,7 +54,7 @@ impl ProxyError {
         Some(match self {
             Self::Busy => Code::MlflowBusy,
             Self::Ejected => Code::MlflowEjected,
-            Self::Connect(_) => Code::MlflowUnreachable,
+            Self::Connect(fault) => fault.code(),
             Self::Unanswered(_) | Self::ClosedIdle(_) | Self::Closed(_) | Self::Protocol(_) => {
                 Code::MlflowProtocol
             }

@@ -57,7 +57,8 @@ impl Pool {
         &self.members
     }
 
-    /// The server that has least to do of those that answer; another than `tried`, if there is one.
+    /// The server that has least to do of those that answer, and do not refuse everything; another than `tried`, if there
+    /// is one.
     ///
     /// # Errors
     /// None that answers, or no connection that becomes free in time.
@@ -65,7 +66,7 @@ impl Pool {
         let is_tried = |member: &Member| tried.is_some_and(|tried| Arc::ptr_eq(tried, &member.upstream));
         let answering = self.members.iter().filter(|member| !member.upstream.is_ejected());
         let member = answering
-            .min_by_key(|member| (is_tried(member), member.upstream.in_flight()))
+            .min_by_key(|member| (is_tried(member), !member.upstream.is_good(), member.upstream.in_flight()))
             .ok_or(ProxyError::Ejected)?;
         let permit = match Arc::clone(&member.connections).try_acquire_owned() {
             Ok(permit) => permit,

@@ -1,10 +1,15 @@
 //! Redis, which is never a reason to fail: every call has 50 ms, and after a few that failed none is made for a while.
 
 mod backend;
+mod fault;
+mod watch;
 
 use std::{
     future::Future,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -23,14 +28,20 @@ use crate::{
 };
 use backend::Backend;
 pub(crate) use backend::Connection;
+pub(crate) use fault::{fault, refusal};
+pub(crate) use watch::watch;
 
 /// The most that a request waits for Redis.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(50);
 /// The most that a call takes behind the back of a request that did not wait for it: long enough for a first
 /// connection, which a later call then finds.
 const DEADLINE: Duration = Duration::from_secs(2);
-/// A key for trying out.
+/// Keys for trying out, and a channel.
 const TRIAL: &str = "hokusai:check";
+const TRIAL_OF_SCRIPTS: &str = "hokusai:check:script";
+/// The commands of our scripts.
+const SCRIPT: &str = "redis.call('TIME') redis.call('HMGET', KEYS[1], 'at') redis.call('HSET', KEYS[1], 'at', 1) \
+                      return redis.call('PEXPIRE', KEYS[1], 1000)";
 /// Calls under way at once, those that nobody waits for included.
 const CALLS: usize = 256;
 /// Commands under way that must not be lost, and when each is tried, after the try before.
@@ -46,6 +57,15 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[error("{0}")]
 pub(crate) struct RedisUrlError(String);
 
+/// What the gateway does with Redis, beside limits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Needs {
+    /// What is listened to: the channel of revocations.
+    pub(crate) channel: &'static str,
+    /// Whether verdicts of an auth service are shared, and revocations told.
+    pub(crate) shares_verdicts: bool,
+}
+
 /// A pool of connections to Redis.
 #[derive(Clone)]
 pub(crate) struct Redis {
@@ -53,6 +73,8 @@ pub(crate) struct Redis {
     calls: Arc<Semaphore>,
     insisted: Arc<Semaphore>,
     breaker: Arc<Breaker>,
+    /// It refuses something that is needed, until the next trial finds that it does not.
+    refuses: Arc<AtomicBool>,
     metrics: Metrics,
 }
 
@@ -65,7 +87,7 @@ impl Redis {
         let backend = backend(settings)?;
         let (calls, breaker) = (Arc::new(Semaphore::new(CALLS)), Breaker::new(FAILURES, PAUSE));
         let insisted = Arc::new(Semaphore::new(INSISTED));
-        Ok(Self { backend, calls, insisted, breaker, metrics })
+        Ok(Self { backend, calls, insisted, breaker, refuses: Arc::default(), metrics })
     }
 
     /// # Errors
@@ -95,6 +117,9 @@ impl Redis {
         };
         let answers = outcome.as_ref().map_or_else(is_a_refusal, |_| true);
         attempt.ended(answers);
+        if outcome.as_ref().is_err_and(is_a_refusal_of_all) {
+            self.refuses.store(true, Ordering::Relaxed);
+        }
         self.found(answers);
         outcome.inspect_err(|error| tracing::debug!(error = told(error), "Redis did not help")).ok()
     }
@@ -104,21 +129,22 @@ impl Redis {
     ///
     /// # Errors
     /// What Redis, or the way to it, says.
-    pub(crate) async fn try_out(&self, channel: &str) -> Result<Duration, RedisError> {
+    pub(crate) async fn try_out(&self, needs: Needs) -> Result<Duration, RedisError> {
         let trying = async {
             let mut redis = self.backend.connection().await?;
             cmd("PING").query_async::<()>(&mut redis).await?;
             let began = Instant::now();
             cmd("SET").arg(TRIAL).arg(1).arg("PX").arg(1000).query_async::<()>(&mut redis).await?;
             let took = began.elapsed();
+            Script::new(SCRIPT).key(TRIAL_OF_SCRIPTS).invoke_async::<()>(&mut redis).await?;
+            self.subscribe(needs.channel).await?;
+            if !needs.shares_verdicts {
+                return Ok(took);
+            }
+            cmd("GET").arg(TRIAL).query_async::<()>(&mut redis).await?;
             cmd("GETRANGE").arg(TRIAL).arg(0).arg(1).query_async::<()>(&mut redis).await?;
-            Script::new("return redis.call('PEXPIRE', KEYS[1], 1000)")
-                .key(TRIAL)
-                .invoke_async::<()>(&mut redis)
-                .await?;
             cmd("UNLINK").arg(TRIAL).query_async::<()>(&mut redis).await?;
             cmd("PUBLISH").arg(TRIAL).arg(1).query_async::<()>(&mut redis).await?;
-            self.subscribe(channel).await?;
             Ok(took)
         };
         timeout(DEADLINE, trying)
@@ -126,9 +152,16 @@ impl Redis {
             .unwrap_or_else(|_| Err(into_redis_error(format!("no answer within {DEADLINE:?}"))))
     }
 
-    /// Tells whether it answered, for the metrics.
-    pub(crate) fn found(&self, up: bool) {
-        self.metrics.found(Dependency::Redis, up);
+    /// Tells whether it answered, for the metrics; one that refuses what is needed is of no use either.
+    pub(crate) fn found(&self, answers: bool) {
+        self.metrics.found(Dependency::Redis, answers && !self.refuses.load(Ordering::Relaxed));
+    }
+
+    /// Tells what came of a trial.
+    fn tried(&self, outcome: &Result<Duration, RedisError>) {
+        let refuses = outcome.as_ref().is_err_and(|error| refusal(error).is_some());
+        self.refuses.store(refuses, Ordering::Relaxed);
+        self.found(outcome.is_ok());
     }
 
     /// Does `work`, and lets nobody wait for it.
@@ -229,6 +262,11 @@ fn told(error: &RedisError) -> String {
 /// Whether Redis answers, if only to say no to this one command: it is full, a replica, or holds something else there.
 fn is_a_refusal(error: &RedisError) -> bool {
     matches!(error.code(), Some("OOM" | "READONLY" | "WRONGTYPE" | "NOPERM"))
+}
+
+/// Whether it will say no to the next command of this kind as well.
+fn is_a_refusal_of_all(error: &RedisError) -> bool {
+    is_a_refusal(error) && error.code() != Some("WRONGTYPE")
 }
 
 #[cfg(test)]

@@ -135,11 +135,6 @@ impl Routes {
         &self.table
     }
 
-    /// The path of MLflow's own health check, which tells no more than that it runs.
-    pub fn health(&self) -> String {
-        format!("{}/health", self.static_prefix)
-    }
-
     /// The methods of a public path, if it is one of MLflow's.
     pub fn methods(&self, uri: &Uri) -> Option<Methods> {
         let (_, path) = mounts::path_at_mlflow(uri.path())?;

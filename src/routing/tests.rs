@@ -265,7 +265,6 @@ fn mlflows_prefixes_are_put_before_the_path_and_taken_off_again() {
     assert_eq!(public("/api/mlflow/version", "/static/y"), "/api/mlflow/y");
     assert_eq!(public("/mlflow/version", "/y"), "/mlflow/y");
     assert_eq!(public("/ajax-api/2.0/mlflow/runs/get", "/static/ajax-api/y"), "/ajax-api/y");
-    assert_eq!(routes.health(), "/static/health");
 }
 
 /// The class of a method and a path at MLflow.

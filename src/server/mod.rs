@@ -33,7 +33,7 @@ fn routes(app: &mut ServiceConfig) {
         .service(open("/ready", health::ready))
         .service(open("/version", health::version));
     for path in ["/health/mlflow", "/api/mlflow/health/mlflow", "/mlflow/health/mlflow"] {
-        app.service(open(path, health::mlflow));
+        app.service(open(path, health::health_of_mlflow));
     }
     app.default_service(web::to(forward).wrap(from_fn(admit)));
 }

@@ -203,6 +203,8 @@ impl Totals {
             "audit_records_total" if label("outcome") != "ok" => self.count("AuditLost", count),
             "denied_total" => *self.errors.entry(label("reason").to_owned()).or_default() += count,
             "upstream_up" => self.gauge("UpstreamUp", metric),
+            "upstream_accepts" => self.gauge("UpstreamAccepts", metric),
+            "certificate_expiry_timestamp_seconds" => self.certificate(metric.get_gauge().get_value()),
             "auth_service_up" => self.gauge("AuthUp", metric),
             "redis_up" => self.gauge("RedisUp", metric),
             _ => {}
@@ -215,6 +217,13 @@ impl Totals {
 
     fn gauge(&mut self, name: &'static str, metric: &Metric) {
         self.gauges.insert(name, metric.get_gauge().get_value());
+    }
+
+    /// Days that are left to the first one to end, as the time is now.
+    fn certificate(&mut self, ends: f64) {
+        let days = (ends - Timestamp::now().as_second() as f64) / 86_400.0;
+        let first = self.gauges.entry("CertificateDays").or_insert(days);
+        *first = first.min(days);
     }
 
     fn distribute(&mut self, name: &'static str, metric: &Metric) {
@@ -310,6 +319,10 @@ mod tests {
         metrics.key_looked_up(Tier::Redis, Lookup::Hit);
         metrics.key_validated(Validation::Unavailable, Duration::ZERO);
         metrics.found(Dependency::Upstream, true);
+        metrics.accepted_upstream(false);
+        let in_days = |days: i64| Timestamp::now().as_second() + days * 86_400 + 3600;
+        metrics.certificate_ends("server", in_days(30));
+        metrics.certificate_ends("mlflow_client", in_days(3));
         metrics.denied("upstream_unavailable");
         let lines = told(&mut emf, &metrics);
         for (name, expected) in [
@@ -320,6 +333,7 @@ mod tests {
             ("ProxyAttempts", json!(2)),
             ("ProxyFailures", json!(1)),
             ("UpstreamUp", json!(1)),
+            ("UpstreamAccepts", json!(0)),
             ("AuthUp", json!(0)),
             ("RedisUp", Value::Null),
             ("Heartbeat", json!(1)),
@@ -335,6 +349,9 @@ mod tests {
             (&json!("upstream_unavailable"), &json!(1))
         );
         assert_eq!(lines.len(), 2);
+
+        let days = lines[0]["CertificateDays"].as_f64().unwrap();
+        assert!((3.0..3.1).contains(&days), "{days}");
 
         let quiet = told(&mut emf, &metrics);
         assert_eq!(quiet.len(), 1);

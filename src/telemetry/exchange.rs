@@ -6,6 +6,7 @@ use std::{
     cell::{Cell, RefCell},
     future::{Ready, ready},
     rc::Rc,
+    sync::Arc,
     time::{Duration, Instant},
 };
 
@@ -21,7 +22,7 @@ pub(crate) use outcome::is_failure;
 use outcome::known;
 
 use super::{
-    RequestContext,
+    Drain, RequestContext,
     metrics::{Call, Series},
     otlp::{RequestSpan, Traces},
     redaction::without_keys,
@@ -49,6 +50,8 @@ struct Account {
     reason: Cell<Option<&'static str>>,
     /// What became of the key, where it was refused.
     key_state: Cell<Option<&'static str>>,
+    /// It was not finished when the time of a drain was over.
+    is_cut: Cell<bool>,
     /// Time that others took before there was a response: MLflow, the auth service, the client with its body.
     waited: Cell<Duration>,
     /// The last call to MLflow: how it ended, as far as is known, and how long it took.
@@ -74,6 +77,7 @@ pub struct Channels {
     pub(crate) series: Series,
     pub(crate) log: Option<RequestLog>,
     pub(crate) traces: Option<Traces>,
+    pub(crate) drain: Arc<Drain>,
 }
 
 /// The route of a request for which none was found.
@@ -118,6 +122,7 @@ impl Exchange {
             status: Cell::new(None),
             reason: Cell::new(None),
             key_state: Cell::new(None),
+            is_cut: Cell::default(),
             waited: Cell::default(),
             call: Cell::new(None),
             bytes_in: Cell::default(),
@@ -225,6 +230,13 @@ impl Exchange {
     }
 }
 
+impl Account {
+    /// Whether the call to MLflow, or its response, was given up before its end.
+    fn is_aborted(&self) -> bool {
+        matches!(self.call.get(), Some((Call::ClientAborted, _)))
+    }
+}
+
 /// That of [`Exchange::begin`].
 impl FromRequest for Exchange {
     type Error = Error;
@@ -240,6 +252,8 @@ impl Drop for Account {
         let gone = || StatusCode::from_u16(GONE).unwrap_or_default();
         let status = self.status.get().unwrap_or_else(gone);
         let (route, reason, method) = (self.route.get(), self.reason.get(), known(&self.method));
+        let is_unfinished = self.status.get().is_none() || self.is_aborted();
+        self.is_cut.set(is_unfinished && reason.is_none() && self.channels.drain.cuts());
         if let Some(reason) = reason {
             self.channels.series.metrics().denied(reason);
         }

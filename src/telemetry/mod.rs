@@ -1,6 +1,7 @@
 //! What the gateway tells of itself: log lines, and one `request` line for each request.
 
 mod context;
+mod drain;
 pub(crate) mod emf;
 mod exchange;
 mod lines;
@@ -11,6 +12,7 @@ mod redaction;
 mod request_line;
 
 pub use context::{RequestContext, X_REQUEST_ID};
+pub use drain::Drain;
 pub(crate) use exchange::is_failure;
 pub use exchange::{Caller, Channels, Exchange};
 pub use lines::{LineWriter, Lines};

@@ -2,6 +2,7 @@
 //! an identity by setting.
 
 mod client;
+mod expiry;
 mod pem_file;
 mod server;
 mod validity;
@@ -12,6 +13,7 @@ use std::{
 };
 
 pub(crate) use client::{ClientConfig, client_config, trusting_config};
+pub(crate) use expiry::{Ending, SOON_DAYS, endings};
 use rustls::{
     CertificateError, Error,
     crypto::{CryptoProvider, ring},

@@ -11,11 +11,12 @@ use rustls::{
 };
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{TlsError, Validity, certified, provider};
+use super::{TlsError, Validity, certified, expiry::end_of, provider};
 use crate::{
     code::Code,
     file_state::{State, file_state},
     settings::Identity,
+    telemetry::Metrics,
 };
 
 /// Often enough for a certificate, which is renewed weeks before its end.
@@ -62,7 +63,7 @@ fn states(files: &Identity) -> [State; 2] {
 }
 
 /// The actor that takes a renewed certificate over. Never returns.
-pub(crate) async fn watch(identity: Arc<ServerIdentity>) {
+pub(crate) async fn watch(identity: Arc<ServerIdentity>, metrics: Metrics) {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut taken_over, mut refused) = (identity.opened, None);
@@ -75,6 +76,9 @@ pub(crate) async fn watch(identity: Arc<ServerIdentity>) {
         let path = identity.files.cert.display();
         match certified(&identity.files) {
             Ok(key) => {
+                if let Some(leaf) = key.cert.first() {
+                    metrics.certificate_ends("server", end_of(leaf).as_second());
+                }
                 identity.current.store(Arc::new(key));
                 taken_over = now;
                 tracing::info!(code = Code::CertificateNotReloaded.text(), %path, "certificate taken over");

@@ -24,7 +24,7 @@ impl Validity {
         Ok(certificates(path)?.first().and_then(|leaf| Self::of_der(leaf)))
     }
 
-    fn of_der(certificate: &[u8]) -> Option<Self> {
+    pub(super) fn of_der(certificate: &[u8]) -> Option<Self> {
         let certificate = Certificate::from_der(certificate).ok()?;
         let validity = certificate.tbs_certificate().validity();
         let [not_before, not_after] = [&validity.not_before, &validity.not_after]

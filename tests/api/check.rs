@@ -47,7 +47,7 @@ async fn probed(settings: &[(&str, String)]) -> (Option<i32>, String) {
 
 /// An MLflow as far as a probe looks, but for what a test says.
 async fn mlflow(odd: impl Fn(&str) -> Option<Answer> + Send + Sync + 'static) -> Server {
-    Server::start(move |request| {
+    Server::start_asked(move |request| {
         let path = request.target().split('?').next().unwrap();
         odd(path).unwrap_or_else(|| match path {
             "/health" => Answer::ok("OK"),

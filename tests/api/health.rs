@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{Gateway, GatewayBuilder, Response, Server, ask, server::Answer};
+use crate::support::{
+    Gateway, GatewayBuilder, Response, Server, ask, eventually, metrics,
+    server::{Answer, Recorded},
+};
 
 async fn get(gateway: &Gateway, target: &str) -> Response {
     ask(gateway.address, format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n")).await
@@ -127,4 +130,198 @@ async fn the_version_tells_the_code_and_the_settings() {
     assert_eq!(body["git_sha"], hokusai_gateway::GIT_SHA);
     assert_eq!(body["config_hash"].as_str().unwrap().len(), 16);
     assert_eq!(get(&gateway, "/health").await.json()["version"], env!("CARGO_PKG_VERSION"));
+}
+
+/// A gateway that looks often, before an MLflow that answers its API call as told and `/health` well.
+async fn before_an_mlflow_that_says(
+    answer: impl Fn() -> Answer + Send + Sync + 'static,
+) -> (Gateway, Server) {
+    let mlflow = Server::start_asked(move |request| match request.is_api_look() {
+        true => answer(),
+        false => Answer::ok("OK"),
+    })
+    .await;
+    let gateway = GatewayBuilder::default()
+        .set("MLFLOW__PROBE_INTERVAL", "50ms")
+        .set("MLFLOW__CONNECT_TIMEOUT", "200ms")
+        .set("MLFLOW__RESPONSE_TIMEOUT", "300ms")
+        .start(&mlflow)
+        .await;
+    (gateway, mlflow)
+}
+
+/// Until the last look found this, as the metrics have it: whether MLflow can be reached, and whether it accepts us.
+async fn until_found(gateway: &Gateway, up: f64, accepts: f64) {
+    eventually("the look has found it", async || {
+        // Before the first look there is neither.
+        let metrics = metrics(gateway).await.text().to_owned();
+        let says = |name: &str, value: f64| metrics.contains(&format!("hokusai_gateway_{name} {value}\n"));
+        says("upstream_up", up) && says("upstream_accepts", accepts)
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn an_mlflow_that_refuses_every_call_is_not_ready_though_its_health_is_good() {
+    for (answer, reason) in [
+        (
+            "HTTP/1.1 403 X\r\ncontent-type: text/plain\r\ncontent-length: 19\r\n\r\nInvalid Host header"
+                .to_owned(),
+            "HG-M05 MLflow: refuses the gateway: it refuses the Host that it is sent (403)",
+        ),
+        (
+            "HTTP/1.1 401 X\r\ncontent-length: 2\r\n\r\nno".to_owned(),
+            "HG-M06 MLflow: refuses the gateway: it refuses the gateway's credentials, or wants some (401)",
+        ),
+        (
+            "HTTP/1.1 301 X\r\nlocation: https://secret.internal/\r\ncontent-length: 0\r\n\r\n".to_owned(),
+            "HG-M08 MLflow: refuses the gateway: it redirects (301)",
+        ),
+        (
+            "HTTP/1.1 200 X\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>".to_owned(),
+            "HG-M07 MLflow: refuses the gateway: something else than MLflow's API answers (200)",
+        ),
+        (
+            "HTTP/1.1 401 X\r\nx-hokusai-error-source: gateway\r\ncontent-length: 2\r\n\r\n{}".to_owned(),
+            "HG-M09 MLflow: its URL leads back to a gateway",
+        ),
+    ] {
+        let (gateway, _mlflow) = before_an_mlflow_that_says(move || Answer::bytes(&answer)).await;
+        until_found(&gateway, 1.0, 0.0).await;
+        let ready = get(&gateway, "/ready").await;
+        assert_eq!((ready.status, ready.json()["reasons"][0].as_str()), (503, Some(reason)));
+        let health = get(&gateway, "/health/mlflow").await;
+        assert_eq!((health.status, health.json()["status"].as_str()), (503, Some("unhealthy")));
+        assert_eq!(health.json()["checks"]["mlflow"], reason.replacen("MLflow: ", "", 1));
+        assert!(!ready.text().contains("secret.internal"), "{}", ready.text());
+    }
+}
+
+#[actix_web::test]
+async fn an_mlflow_that_serves_the_gateway_again_is_ready_again() {
+    let status = Arc::new(AtomicU16::new(401));
+    let answer = Arc::clone(&status);
+    let says = move || Answer::json(answer.load(Ordering::Relaxed), "{}");
+    let (gateway, _mlflow) = before_an_mlflow_that_says(says).await;
+    for (answers, ready, accepts) in [(401, 503, 0.0), (200, 200, 1.0), (403, 503, 0.0), (200, 200, 1.0)] {
+        status.store(answers, Ordering::Relaxed);
+        until_found(&gateway, 1.0, accepts).await;
+        assert_eq!(get(&gateway, "/ready").await.status, ready, "{answers}");
+    }
+    // What says nothing of the call changes nothing.
+    status.store(429, Ordering::Relaxed);
+    actix_rt::time::sleep(Duration::from_millis(600)).await;
+    until_found(&gateway, 1.0, 1.0).await;
+}
+
+#[actix_web::test]
+async fn an_mlflow_that_fails_is_unhealthy_and_takes_no_instance_away() {
+    let (gateway, _mlflow) = before_an_mlflow_that_says(|| Answer::json(500, "{}")).await;
+    until_found(&gateway, 1.0, 0.0).await;
+    let ready = get(&gateway, "/ready").await;
+    assert_eq!(
+        (ready.status, ready.json()["warnings"][0].as_str()),
+        (200, Some("HG-M04 mlflow: answered an API call with 500"))
+    );
+    assert_eq!(get(&gateway, "/health/mlflow").await.status, 503);
+}
+
+#[actix_web::test]
+async fn an_api_call_that_is_never_answered_is_a_failure_and_one_that_takes_its_time_is_none() {
+    let (gateway, mlflow) = before_an_mlflow_that_says(|| Answer::Silence).await;
+    // Until then nobody knows.
+    assert_eq!(get(&gateway, "/ready").await.json()["codes"][0], "HG-M14");
+    until_found(&gateway, 1.0, 0.0).await;
+    assert_eq!(
+        get(&gateway, "/ready").await.json()["warnings"][0],
+        "HG-M10 mlflow: gives no answer to an API call"
+    );
+    drop(mlflow);
+    // Longer than a look.
+    let slow = || match Answer::ok("{}") {
+        Answer::Bytes(bytes) => Answer::After(Duration::from_millis(150), bytes),
+        answer => answer,
+    };
+    let (gateway, _mlflow) = before_an_mlflow_that_says(slow).await;
+    until_found(&gateway, 1.0, 1.0).await;
+    for _ in 0..50 {
+        assert_eq!(get(&gateway, "/health/mlflow").await.status, 200);
+        actix_rt::time::sleep(Duration::from_millis(30)).await;
+    }
+}
+
+#[actix_web::test]
+async fn a_host_that_is_the_clients_is_not_judged_by_the_gateways() {
+    let mlflow = Server::start_asked(|request| match request.is_api_look() {
+        true => Answer::json(403, "Invalid Host header"),
+        false => Answer::ok("OK"),
+    })
+    .await;
+    let gateway = GatewayBuilder::default()
+        .set("MLFLOW__PROBE_INTERVAL", "50ms")
+        .set("MLFLOW__HOST_HEADER", "client")
+        .start(&mlflow)
+        .await;
+    until_found(&gateway, 1.0, 1.0).await;
+}
+
+#[actix_web::test]
+async fn the_api_is_asked_as_the_settings_say_and_seldom_while_it_answers_well() {
+    let asked = Arc::new(std::sync::Mutex::new(Vec::new()));
+    let seen = Arc::clone(&asked);
+    let script = move |request: &Recorded| {
+        seen.lock().unwrap().push(request.clone());
+        Answer::ok("{}")
+    };
+    let (mlflow, artifacts) = (Server::start_asked(script.clone()).await, Server::start_asked(script).await);
+    let gateway = GatewayBuilder::default()
+        .set("MLFLOW__PROBE_INTERVAL", "50ms")
+        .set("MLFLOW__REST", "ajax-api")
+        .set("MLFLOW__STATIC_PREFIX", "/prefix")
+        .set("MLFLOW__HOST_HEADER", "mlflow.internal")
+        .set("MLFLOW__AUTH", "bearer")
+        .set("MLFLOW__TOKEN", "of-mlflow")
+        .set("MLFLOW__ARTIFACTS_URL", &artifacts.url())
+        .start(&mlflow)
+        .await;
+    until_found(&gateway, 1.0, 1.0).await;
+    eventually("it has looked often", async || asked.lock().unwrap().len() > 60).await;
+    let seen = asked.lock().unwrap();
+    for target in [
+        "/prefix/ajax-api/2.0/mlflow/experiments/search?max_results=1",
+        "/prefix/ajax-api/2.0/mlflow-artifacts/artifacts?path=hokusai-gateway-look",
+    ] {
+        let calls: Vec<_> = seen.iter().filter(|request| request.target() == target).collect();
+        assert!((2..=seen.len() / 8).contains(&calls.len()), "{} of {}", calls.len(), seen.len());
+        assert_eq!(calls[0].header("host"), Some("mlflow.internal"));
+        assert_eq!(calls[0].header("authorization"), Some("Bearer of-mlflow"));
+    }
+}
+
+#[actix_web::test]
+async fn a_server_that_refuses_the_gateway_gets_requests_only_where_none_serves_it() {
+    let named = |name: &'static str, looks: u16| {
+        Server::start_asked(move |request| match request.is_api_look() {
+            true => Answer::json(looks, "{}"),
+            false => Answer::ok(name),
+        })
+    };
+    let (refuses, serves, refuses_too) =
+        (named("refuses", 401).await, named("serves", 200).await, named("refuses too", 401).await);
+    let start = async |one: &Server, other: &Server| {
+        let gateway = GatewayBuilder::default().set("MLFLOW__PROBE_INTERVAL", "50ms");
+        gateway.start_with(&format!("{},{}", one.url(), other.url())).await
+    };
+    let gateway = start(&refuses, &serves).await;
+    eventually("it has looked", async || {
+        get(&gateway, "/ready").await.text().contains("mlflow: refuses the gateway")
+    })
+    .await;
+    assert_eq!(get(&gateway, "/ready").await.status, 200);
+    for _ in 0..10 {
+        assert_eq!(gateway.get("/api/2.0/mlflow/runs/get").await.text(), "serves");
+    }
+    let gateway = start(&refuses, &refuses_too).await;
+    until_found(&gateway, 1.0, 0.0).await;
+    assert_eq!(gateway.get("/api/2.0/mlflow/runs/get").await.status, 200);
 }

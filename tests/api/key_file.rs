@@ -85,6 +85,18 @@ async fn keys_in_force_that_are_not_the_files_are_seen_from_outside() {
     fs::rename(&gateway.key_file, &aside).unwrap();
     fs::write(&gateway.key_file, "[[keys").unwrap();
     is_in_force(0.0).await;
+    let ready = async || {
+        let ready = ask(gateway.address, "GET /ready HTTP/1.1\r\nhost: a\r\n\r\n").await;
+        (ready.status, ready.json()["warnings"][0].as_str().unwrap_or_default().to_owned())
+    };
+    // It goes on with the keys that it has; and the file's path is nobody's business.
+    eventually("MLflow was looked at", async || ready().await.0 == 200).await;
+    let warning = ready().await.1;
+    assert!(
+        warning.starts_with("HG-K06 key file: reload failed; the keys of 20") && !warning.contains('/'),
+        "{warning}"
+    );
     fs::rename(&aside, &gateway.key_file).unwrap();
     is_in_force(1.0).await;
+    assert_eq!(ready().await, (200, String::new()));
 }

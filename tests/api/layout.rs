@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 /// The walk of a request, in order.
 const STEPS: [&str; 7] = ["head", "routing", "credentials", "auth", "policy", "limits", "proxy"];
 /// What any step may know.
-const GROUND: [&str; 16] = [
+const GROUND: [&str; 17] = [
     "code",
     "audit",
     "client_ip",
@@ -16,6 +16,7 @@ const GROUND: [&str; 16] = [
     "token_bucket",
     "redis",
     "connection",
+    "fault",
     "patience",
     "upstream",
     "tls",

@@ -20,6 +20,7 @@ mod check;
 mod closed_pipes;
 mod codes;
 mod credentials;
+mod dependencies;
 mod direct;
 mod docs;
 mod doctor;

@@ -169,6 +169,52 @@ async fn sigterm_loses_none_of_a_hundred_uploads_and_closes_idle_connections() {
     assert_eq!(seen.iter().filter(|upload| upload.body == whole.as_bytes()).count(), 100);
 }
 
+/// The lines of a process that has ended, with this message.
+fn lines(folder: &TempDir, message: &str) -> Vec<serde_json::Value> {
+    let log = std::fs::read_to_string(folder.path().join("log")).unwrap();
+    let lines = log.lines().map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    lines.filter(|line| line["message"].as_str().is_some_and(|text| text.starts_with(message))).collect()
+}
+
+#[actix_web::test]
+async fn transfers_that_the_drain_has_no_more_time_for_say_so_and_are_counted() {
+    let mlflow = Server::start(|request| match request.target() {
+        "/api/2.0/mlflow-artifacts/artifacts/endless" => Answer::Endless,
+        _ => Answer::ok("done"),
+    })
+    .await;
+    let folder = tempfile::tempdir().unwrap();
+    let key = create_key(&folder);
+    let settings = [("MLFLOW_SERVER_URL", &mlflow.url()[..]), ("HOKUSAI__SERVER__DRAIN_GRACE", "1s")];
+    let mut gateway = Process::serve(folder.path(), &settings);
+    let mut upload = Connection::open(gateway.address).await;
+    upload.send(half_an_upload(&key)).await;
+    let mut download = Connection::open(gateway.address).await;
+    let get = "GET /api/2.0/mlflow-artifacts/artifacts/endless HTTP/1.1\r\nhost: a";
+    download.send(format!("{get}\r\nauthorization: Bearer {key}\r\n\r\n")).await;
+    eventually("both are under way", async || mlflow.begun() == 2).await;
+    // A client that goes away by itself is not the drain's.
+    let mut gone = Connection::open(gateway.address).await;
+    gone.send(half_an_upload(&key)).await;
+    eventually("three are under way", async || mlflow.begun() == 3).await;
+    drop(gone);
+    eventually("one is over", async || !lines(&folder, "request").is_empty()).await;
+
+    gateway.terminate();
+    let ended = actix_rt::task::spawn_blocking(move || gateway.wait().code());
+    assert_eq!(ended.await.unwrap(), Some(0));
+    eventually("all of the log is there", async || lines(&folder, "stopped").len() == 1).await;
+    let mut told: Vec<_> = lines(&folder, "request")
+        .iter()
+        .map(|line| format!("{} {} {}", line["method"], line["status"], line["reason"]))
+        .collect();
+    told.sort();
+    let expected = [r#""GET" 200 "drained""#, r#""PUT" 400 "bad_request""#, r#""PUT" 499 "drained""#];
+    assert_eq!(told, expected);
+    let cut = &lines(&folder, "the drain was over")[0];
+    assert_eq!((cut["cut"].as_u64(), cut["level"].as_str()), (Some(2), Some("WARN")));
+}
+
 #[actix_web::test]
 async fn after_sigterm_everything_goes_on_for_the_settle_time_but_readiness() {
     let mlflow = Server::start(|_| Answer::ok("{}")).await;

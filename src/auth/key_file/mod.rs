@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, Mutex, OnceLock, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
 
@@ -49,6 +49,10 @@ pub struct KeyFile {
     /// What the file was when it was opened: from here on the watcher looks for changes.
     opened: State,
     keys: ArcSwap<Keys>,
+    /// When they were read, in seconds since 1970.
+    read_at: AtomicI64,
+    /// Whether the file could not be read when that was tried last.
+    is_refused: AtomicBool,
     /// Ids that this process was told are revoked, and when: a copy of the file that does not say so yet makes none of them good.
     revoked: Mutex<HashMap<String, Timestamp>>,
     /// Only where last uses are kept.
@@ -74,6 +78,8 @@ impl KeyFile {
             path: path.to_owned(),
             opened,
             keys: ArcSwap::from_pointee(read(path)?),
+            read_at: AtomicI64::new(Timestamp::now().as_second()),
+            is_refused: AtomicBool::new(false),
             revoked: Mutex::default(),
             recorder: None,
         })
@@ -92,7 +98,9 @@ impl KeyFile {
     /// # Errors
     /// As [`KeyFile::open`].
     pub fn reload(&self) -> Result<usize, KeyFileError> {
-        let keys = read(&self.path)?;
+        let keys = read(&self.path);
+        self.is_refused.store(keys.is_err(), Ordering::Relaxed);
+        let keys = keys?;
         let count = keys.by_digest.len();
         let revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
         for key in keys.by_digest.values() {
@@ -100,6 +108,7 @@ impl KeyFile {
         }
         let old = self.keys.swap(keys.into());
         drop(revoked);
+        self.read_at.store(Timestamp::now().as_second(), Ordering::Relaxed);
         self.collect_uses(&old);
         Ok(count)
     }

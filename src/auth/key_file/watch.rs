@@ -1,7 +1,11 @@
 //! The actor that takes a changed key file over, and collects which keys were used.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering},
+    time::Duration,
+};
 
+use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::KeyFile;
@@ -19,6 +23,7 @@ pub async fn run(keys: Arc<KeyFile>, policy: Policy, metrics: Metrics) {
     let mut taken_over = keys.opened;
     let mut refused = None;
     metrics.key_file_read(true);
+    tracing::info!(path = %keys.path.display(), count = keys.in_force(), "key file in force");
     for tick in 1_usize.. {
         ticks.tick().await;
         if tick.is_multiple_of(COLLECTION) {
@@ -44,9 +49,18 @@ pub async fn run(keys: Arc<KeyFile>, policy: Policy, metrics: Metrics) {
             // Tried again at every tick, for the fault may be the machine's; told once for each state of the file.
             Err(error) if refused != Some(now) => {
                 refused = Some(now);
-                tracing::error!(code = Code::KeyFileNotReloaded.text(), %error, "key file not taken over: the keys in force stay");
+                tracing::error!(code = Code::KeyFileNotReloaded.text(), %error, fix = error.fix(), "key file not taken over: the keys in force stay");
             }
             Err(_) => {}
         }
+    }
+}
+
+impl KeyFile {
+    /// That the keys in force are not those of the file as it stands, if they are not; for everybody to read.
+    pub(crate) fn not_reloaded(&self) -> Option<String> {
+        let since = || Timestamp::from_second(self.read_at.load(Ordering::Relaxed)).unwrap_or_default();
+        let is_refused = self.is_refused.load(Ordering::Relaxed);
+        is_refused.then(|| format!("key file: reload failed; the keys of {} stay in force", since()))
     }
 }

@@ -8,32 +8,11 @@ mod network;
 mod quotation;
 mod scrub;
 
+pub(super) use crate::fault::Fault;
 pub(super) use http::{Answer, Site, excerpt, start_of};
 pub(super) use journal::{Journal, progress};
 pub(super) use network::{Party, Place, speaks_tls};
 pub(super) use scrub::Scrubber;
-
-use crate::code::Code;
-
-/// Why a check fails, in words for whoever has to mend it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Fault {
-    pub(super) code: Code,
-    pub(super) what: String,
-    pub(super) cause: String,
-    pub(super) fix: String,
-}
-
-impl Fault {
-    pub(super) fn new(
-        code: Code,
-        what: impl Into<String>,
-        cause: impl Into<String>,
-        fix: impl Into<String>,
-    ) -> Self {
-        Self { code, what: what.into(), cause: cause.into(), fix: fix.into() }
-    }
-}
 
 /// What a check comes to: a value for the next one and words for a person, or a fault.
 pub(super) type Finding<T = ()> = Result<(T, String), Fault>;

@@ -4,21 +4,17 @@ use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Instant};
 
 use actix_web::http::{StatusCode, header::LOCATION, uri::PathAndQuery};
 use tokio::time::timeout;
-use url::Url;
 
 use crate::{
     cli::diagnosis::{Answer, Fault, Finding, Journal, Party, Place, excerpt, speaks_tls, start_of},
     code::Code,
-    http_client::host_of,
     proxy::Proxy,
     resources::Resources,
-    settings::{ClientTls, HostHeader, RestPrefix, Settings, UpstreamAuth},
+    settings::{ClientTls, Settings, UpstreamAuth},
     tls,
-    upstream::{Upstream, Upstreams},
+    upstream::{Asked, Refusal, SEARCH, Said, Upstream, Upstreams, Verdict},
 };
 
-/// An API call that changes nothing and that every MLflow knows.
-const SEARCH: &str = "/2.0/mlflow/experiments/search?max_results=1";
 /// What MLflow is often given as `--static-prefix`.
 const USUAL_PREFIX: &str = "/mlflow";
 
@@ -104,30 +100,19 @@ impl Server<'_> {
             )
         })?;
         match answer.status {
-            StatusCode::LOOP_DETECTED => Err(leads_back(url, written_as)),
-            StatusCode::BAD_REQUEST if answer.text().contains("SSL certificate was sent") => Err(Fault::new(
-                Code::ClientCertificateWanted,
-                format!("{url} wants to be shown a certificate: {}", excerpt(&answer)),
-                "what stands there lets in only clients with a certificate that it knows",
-                "mlflow.tls.cert and mlflow.tls.key",
-            )),
-            status if status.is_redirection() => {
-                let location =
-                    answer.headers.get(LOCATION).and_then(|to| to.to_str().ok()).unwrap_or("nowhere");
-                Err(Fault::new(
-                    Code::MlflowRedirects,
-                    format!("{url} redirects ({}) to {}", status.as_u16(), start_of(location.as_bytes())),
-                    "a load balancer that turns http into https or one name into another stands there; a redirected \
-                     upload would lose its body",
-                    format!("as {written_as} the address that it redirects to, or MLflow's own behind it"),
-                ))
+            StatusCode::LOOP_DETECTED => Err(self.asked().refusal(Refusal::LeadsBack, "")),
+            status if status.is_redirection() => Err(self.refusal(&answer)),
+            StatusCode::BAD_REQUEST
+                if said(&answer).verdict() == Verdict::Refuses(Refusal::ClientCertificate) =>
+            {
+                Err(self.refusal(&answer))
             }
             // Without its prefix: `api` says more.
             StatusCode::OK | StatusCode::NOT_FOUND => {
                 let version = self.ask(&format!("{prefix}/version")).await;
                 let version = version.ok().filter(|answer| answer.status == StatusCode::OK);
                 if version.as_ref().is_some_and(|answer| answer.json()["git_sha"].is_string()) {
-                    return Err(leads_back(url, written_as));
+                    return Err(self.asked().refusal(Refusal::LeadsBack, ""));
                 }
                 let version = version.map(|answer| answer.text()).filter(|text| is_version(text));
                 let version = version.unwrap_or_else(|| "of an unknown version".to_owned());
@@ -142,31 +127,18 @@ impl Server<'_> {
         }
     }
 
-    /// Under what the gateway asks for the API.
-    fn configured(&self) -> String {
-        let mlflow = &self.settings.mlflow;
-        let rest = match mlflow.rest {
-            RestPrefix::Api => "/api",
-            RestPrefix::AjaxApi => "/ajax-api",
-        };
-        format!("{}{rest}", mlflow.static_prefix)
-    }
-
     /// Under which prefixes the API answers, and whether the one that is set is among them.
     async fn api(&self) -> Finding {
         let mlflow = &self.settings.mlflow;
         let prefixes = BTreeSet::from([mlflow.static_prefix.as_str(), "", USUAL_PREFIX]);
-        let configured = self.configured();
+        let configured = Asked::api_root(mlflow);
         let mut answering = Vec::new();
         let mut answers = Vec::new();
         for prefix in prefixes {
             for rest in ["/api", "/ajax-api"] {
                 let root = format!("{prefix}{rest}");
                 let answer = self.ask(&format!("{root}{SEARCH}")).await;
-                if answer
-                    .as_ref()
-                    .is_ok_and(|answer| answer.status == StatusCode::OK && answer.json().is_object())
-                {
+                if answer.as_ref().is_ok_and(|answer| said(answer).verdict() == Verdict::Serves) {
                     answering.push((prefix, rest, root.clone()));
                 }
                 answers.push((root, answer));
@@ -196,7 +168,7 @@ impl Server<'_> {
         }
         let answer = answers.into_iter().find(|(root, _)| *root == configured).map(|(_, answer)| answer);
         Err(match answer {
-            Some(Ok(answer)) => self.refusal(&configured, &answer),
+            Some(Ok(answer)) => self.refusal(&answer),
             Some(Err(error)) => Fault::new(
                 Code::MlflowSlow,
                 format!("{configured} gave no answer: {error}"),
@@ -207,46 +179,29 @@ impl Server<'_> {
         })
     }
 
-    fn refusal(&self, root: &str, answer: &Answer) -> Fault {
-        let (what, text) = (excerpt(answer), answer.text().to_lowercase());
-        let host = match &self.settings.mlflow.host_header {
-            HostHeader::Fixed(host) => host.to_str().unwrap_or_default().to_owned(),
-            HostHeader::Upstream | HostHeader::Client => host_of(&self.upstream.url).to_owned(),
-        };
-        match answer.status {
-            _ if answer.is_the_gateways() => leads_back(&self.upstream.url, self.place.written_as),
-            StatusCode::FORBIDDEN if text.contains("host header") || text.contains("rebinding") => {
-                Fault::new(
-                    Code::HostRefused,
-                    format!("MLflow refuses the Host `{host}` ({what})"),
-                    "its --allowed-hosts does not have the name that the gateway sends",
-                    format!(
-                        "mlflow server --allowed-hosts {host}; or mlflow.host_header with a host that MLflow allows"
-                    ),
-                )
+    fn asked(&self) -> Asked<'_> {
+        let written_as = self.place.written_as;
+        Asked { url: &self.upstream.url, written_as, mlflow: &self.settings.mlflow }
+    }
+
+    /// Why an answer is none that MLflow gives to whom it serves.
+    fn refusal(&self, answer: &Answer) -> Fault {
+        let shown = match answer.headers.get(LOCATION).and_then(|to| to.to_str().ok()) {
+            Some(to) if answer.status.is_redirection() => {
+                format!("{} to {}", answer.status.as_u16(), start_of(to.as_bytes()))
             }
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Fault::new(
-                Code::MlflowWantsCredentials,
-                format!("MLflow refuses the gateway ({what})"),
-                "MLflow, or what stands before it, wants credentials of its own, and mlflow.auth has none or wrong ones",
-                "mlflow.auth = \"basic\" with mlflow.username and mlflow.password_file, or \"bearer\" with mlflow.token_file",
-            ),
-            _ => Fault::new(
-                Code::ApiNotFound,
-                format!("{root} answered {what}"),
-                "there is no MLflow at this address, or under another --static-prefix; a load balancer answers for what \
-                 it has no rule for",
-                format!(
-                    "MLflow's own address as {}, and mlflow.static_prefix as it was started",
-                    self.place.written_as
-                ),
-            ),
+            _ => excerpt(answer),
+        };
+        match said(answer).verdict() {
+            Verdict::Refuses(refusal) => self.asked().refusal(refusal, &shown),
+            Verdict::Serves | Verdict::Fails | Verdict::Busy => self.asked().failure(&shown),
         }
     }
 
     /// Whether artifacts go through this server.
     async fn artifacts(&self) -> Finding {
-        let target = format!("{}/2.0/mlflow-artifacts/artifacts?path=", self.configured());
+        let target =
+            format!("{}/2.0/mlflow-artifacts/artifacts?path=", Asked::api_root(&self.settings.mlflow));
         let fix = "mlflow server --serve-artifacts --artifacts-destination s3://… (or a path)";
         let answer = self.ask(&target).await.map_err(|error| {
             let cause = "its artifact store does not answer: no network, or no credentials for it";
@@ -270,13 +225,8 @@ impl Server<'_> {
     }
 }
 
-fn leads_back(url: &Url, written_as: &str) -> Fault {
-    Fault::new(
-        Code::Loop,
-        format!("{url} leads back to a gateway"),
-        "this is the public address, which a load balancer or DNS leads to a gateway",
-        format!("as {written_as} the address of MLflow itself, which only the gateway knows"),
-    )
+fn said(answer: &Answer) -> Said<'_> {
+    Said { status: answer.status, headers: &answer.headers, body: &answer.body }
 }
 
 /// As MLflow writes its own: 3.17.2.

@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use deadpool_redis::redis::ErrorKind;
 use secrecy::ExposeSecret as _;
 
 use super::super::diagnosis::{Fault, Finding, Journal, Party, Place, speaks_tls};
 use crate::{
     auth::revocation,
     code::Code,
-    redis::{PATIENCE, Redis},
+    redis::{self, Needs, PATIENCE, Redis},
     settings::{ClientTls, RedisSettings, RedisUrl},
     tls,
 };
@@ -53,7 +52,7 @@ pub(super) async fn probe(settings: &RedisSettings, redis: &Redis, journal: &mut
 
 /// Whether it takes the password, and the gateway may write what it writes.
 async fn lets_in(redis: &Redis, wants_tls: impl Future<Output = bool>) -> Finding {
-    let error = match redis.try_out(revocation::CHANNEL).await {
+    let error = match redis.try_out(Needs { channel: revocation::CHANNEL, shares_verdicts: true }).await {
         Ok(took) if took > PATIENCE => {
             return Err(Fault::new(
                 Code::RedisSlow,
@@ -72,66 +71,15 @@ async fn lets_in(redis: &Redis, wants_tls: impl Future<Output = bool>) -> Findin
         }
         Err(error) => error,
     };
-    let wrong_name = error.kind() == ErrorKind::MasterNameNotFoundBySentinel;
-    let (code, what, cause, fix) = match error.code() {
-        Some("NOAUTH") => (
-            Code::RedisPassword,
-            "wants a password",
-            "redis.url has no password",
-            "redis://:PASSWORD@host:port, in a file that HOKUSAI__REDIS__URL_FILE names",
-        ),
-        Some("NOPERM") => (
-            Code::RedisAcl,
-            "does not let this user do what the gateway does",
-            "the user's ACL is too narrow",
-            "ACL SETUSER … ~hokusai:* &hokusai:* +@all -@dangerous -@admin",
-        ),
-        Some("READONLY") => (
-            Code::RedisReplica,
-            "is a replica, and takes no writes",
-            "redis.url names a replica",
-            "the master's address, or redis+sentinel://…",
-        ),
-        Some("OOM") => (
-            Code::RedisFull,
-            "is full",
-            "its maxmemory is used up, and its policy evicts nothing",
-            "maxmemory-policy allkeys-lru",
-        ),
-        Some("WRONGPASS") => WRONG_PASSWORD,
-        _ if error.kind() == ErrorKind::AuthenticationFailed => WRONG_PASSWORD,
-        _ if wrong_name => (
-            Code::SentinelMaster,
-            "Sentinel knows no such master",
-            "the name behind the slash of redis.url is not the one that it watches",
-            "the name as SENTINEL MASTERS tells it",
-        ),
-        Some(_) => (
-            Code::RedisKind,
-            "refuses",
-            "redis.url does not fit this Redis: its database, or its kind (single, Sentinel, cluster)",
-            "redis-cli -u with the same URL shows the same",
-        ),
+    let fault = match redis::refusal(&error) {
         None if wants_tls.await => {
-            (Code::TlsExpected, "speaks TLS", "redis.url begins with redis://", "rediss:// in redis.url")
+            let what = format!("Redis speaks TLS: {error}");
+            Fault::new(Code::TlsExpected, what, "redis.url begins with redis://", "rediss:// in redis.url")
         }
-        None => (
-            Code::RedisKind,
-            "gives no answer that makes sense",
-            "it hangs, it is no Redis, or one of another kind (single, Sentinel, cluster) than redis.url says; or it has no \
-             password, and its protected mode lets in nobody from other machines",
-            "redis-cli -u with the same URL shows what it says",
-        ),
+        told => told.unwrap_or_else(|| redis::fault(&error)),
     };
-    Err(Fault::new(code, format!("Redis {what}: {error}"), cause, fix))
+    Err(fault)
 }
-
-const WRONG_PASSWORD: (Code, &str, &str, &str) = (
-    Code::RedisPassword,
-    "refuses the password",
-    "the password or the user in redis.url is not that of this Redis",
-    "the user and the password as ACL LIST has them",
-);
 
 fn short(took: Duration) -> String {
     format!("{:.1} ms", took.as_secs_f64() * 1e3)

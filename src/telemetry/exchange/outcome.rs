@@ -8,17 +8,14 @@ use jiff::Timestamp;
 use super::{Account, GONE};
 use crate::{
     audit::Record,
-    telemetry::{
-        metrics::Call,
-        request_line::{RequestLine, RequestLog, milliseconds},
-    },
+    telemetry::request_line::{RequestLine, RequestLog, milliseconds},
 };
 
 impl Account {
     pub(super) fn log(&self, log: &RequestLog, status: StatusCode, took: Duration) {
         let caller = self.caller.borrow();
         let (call, reason) = (self.call.get(), self.reason.get());
-        let aborted = matches!(call, Some((Call::ClientAborted, _))).then_some("client_aborted");
+        let aborted = self.is_aborted().then_some("client_aborted");
         let line = RequestLine {
             timestamp: Timestamp::now(),
             level: "INFO",
@@ -30,7 +27,7 @@ impl Account {
             client_ip: self.client.ip,
             route: self.route.get(),
             status,
-            reason: reason.or(aborted),
+            reason: reason.or(self.drained()).or(aborted),
             key_state: self.key_state.get(),
             key_id: caller.key_id.as_deref(),
             user_id: caller.user_id.as_deref(),
@@ -41,6 +38,11 @@ impl Account {
             latency_ms: milliseconds(took),
         };
         log.write(&line, self.context.lot());
+    }
+
+    /// The reason of a transfer that a drain had no more time for.
+    fn drained(&self) -> Option<&'static str> {
+        self.is_cut.get().then_some("drained")
     }
 
     /// Who asked for what.
@@ -58,7 +60,7 @@ impl Account {
 
     pub(super) fn complete(&self, record: Record, status: StatusCode) -> Record {
         let reason = self.reason.get();
-        let aborted = matches!(self.call.get(), Some((Call::ClientAborted, _))) || status.as_u16() == GONE;
+        let aborted = self.is_aborted() || status.as_u16() == GONE;
         let outcome = match reason {
             Some(reason) if is_failure(reason) => "failed",
             Some("bad_request") if aborted => "aborted",
@@ -71,7 +73,7 @@ impl Account {
             time: Timestamp::now(),
             outcome,
             status: Some(status.as_u16()),
-            reason,
+            reason: reason.or(self.drained()),
             key_state: self.key_state.get(),
             bytes_in: self.bytes_in.get(),
             bytes_out: self.bytes_out.get(),

@@ -30,10 +30,12 @@ pub struct Families {
     upstream_requests: IntCounterVec,
     upstream_duration: HistogramVec,
     upstream_up: IntGaugeVec,
+    upstream_accepts: IntGaugeVec,
     auth_service_up: IntGaugeVec,
     redis_up: IntGaugeVec,
     key_file_loaded: IntGaugeVec,
     key_file_last_reload: IntGaugeVec,
+    certificate_expiry: IntGaugeVec,
     bytes: IntCounterVec,
     auth_cache_requests: IntCounterVec,
     auth_validations: IntCounterVec,
@@ -116,13 +118,26 @@ impl Metrics {
                 &["outcome"],
                 REQUEST_BUCKETS,
             )?,
-            upstream_up: gauge("upstream_up", "Whether MLflow answered when it was last looked at.", &[])?,
+            upstream_up: gauge(
+                "upstream_up",
+                "Whether MLflow could be reached when it was last looked at.",
+                &[],
+            )?,
+            upstream_accepts: gauge(
+                "upstream_accepts",
+                "Whether MLflow answered the last API call of the gateway's own.",
+                &[],
+            )?,
             auth_service_up: gauge(
                 "auth_service_up",
                 "Whether the auth service gave a verdict when it was last asked.",
                 &[],
             )?,
-            redis_up: gauge("redis_up", "Whether Redis answered when it was last asked.", &[])?,
+            redis_up: gauge(
+                "redis_up",
+                "Whether Redis, when it was last asked, did what the gateway needs.",
+                &[],
+            )?,
             key_file_loaded: gauge(
                 "key_file_loaded_timestamp_seconds",
                 "When the keys in force were read from the key file.",
@@ -132,6 +147,11 @@ impl Metrics {
                 "key_file_last_reload_successful",
                 "Whether the key file as it stands is in force.",
                 &[],
+            )?,
+            certificate_expiry: gauge(
+                "certificate_expiry_timestamp_seconds",
+                "When a certificate that the gateway shows, or an authority that it believes, ends.",
+                &["certificate"],
             )?,
             bytes: counter("bytes_total", "Bytes of bodies.", &["direction"])?,
             auth_cache_requests: counter(
@@ -212,6 +232,16 @@ impl Metrics {
         gauge.with_label_values::<&str>(&[]).set(up.into());
     }
 
+    /// Whether MLflow answered an API call of the gateway's own.
+    pub fn accepted_upstream(&self, accepts: bool) {
+        self.upstream_accepts.with_label_values::<&str>(&[]).set(accepts.into());
+    }
+
+    /// When a certificate ends, in seconds since 1970.
+    pub fn certificate_ends(&self, certificate: &str, at: i64) {
+        self.certificate_expiry.with_label_values(&[certificate]).set(at);
+    }
+
     /// The key file was read, and is in force; or it could not be, and the keys before it stay.
     pub fn key_file_read(&self, is_in_force: bool) {
         if is_in_force {
@@ -249,6 +279,11 @@ impl Metrics {
 
     pub fn panicked(&self) {
         self.panics.inc();
+    }
+
+    /// Requests that are under way.
+    pub fn in_flight(&self) -> i64 {
+        self.in_flight_requests.get()
     }
 
     /// All of it as it stands.

@@ -34,12 +34,48 @@ def an_mlflow_that_refuses_the_host(place):
     return place.probe(HOKUSAI__MLFLOW__HOST_HEADER="mlflow.example.com")
 
 
-def an_mlflow_that_wants_a_password(place):
+def _all_but_health(place, inside: str) -> str:
+    """MLflow, and nginx's own answer to its API."""
+    mlflow = f"location / {{ proxy_pass {place.stack.mlflow_url}; }}"
+    return place.nginx(" ".join([mlflow, *(f"location {path} {{ {inside} }}" for path in ("/api", "/ajax-api"))]))
+
+
+def _wants_a_password(place) -> str:
     (place.folder / "htpasswd").touch()
     wants = f"auth_basic MLflow; auth_basic_user_file {place.folder}/htpasswd;"
-    mlflow = f"proxy_pass {place.stack.mlflow_url};"
-    api = " ".join(f"location {path} {{ {wants} {mlflow} }}" for path in ("/api", "/ajax-api"))
-    return place.probe(MLFLOW_SERVER_URL=place.nginx(f"location / {{ {mlflow} }} {api}"))
+    return _all_but_health(place, f"{wants} proxy_pass {place.stack.mlflow_url};")
+
+
+def an_mlflow_that_wants_a_password(place):
+    return place.probe(MLFLOW_SERVER_URL=_wants_a_password(place))
+
+
+def _ready_and_logged(place, **variables: str):
+    """What a running gateway says of it; its `/health` is good."""
+    place.serve(**QUICK, **variables)
+    return lambda: place.ready() & place.logged()
+
+
+def an_mlflow_that_refuses_the_host_of_a_running_gateway(place):
+    return _ready_and_logged(place, HOKUSAI__MLFLOW__HOST_HEADER="mlflow.example.com")
+
+
+def an_mlflow_that_wants_a_password_of_a_running_gateway(place):
+    return _ready_and_logged(place, MLFLOW_SERVER_URL=_wants_a_password(place))
+
+
+def a_page_in_the_place_of_mlflows_api(place):
+    page = "default_type text/html; return 200 '<h1>Maintenance</h1>';"
+    return _ready_and_logged(place, MLFLOW_SERVER_URL=_all_but_health(place, page))
+
+
+def an_mlflow_that_redirects_a_running_gateway(place):
+    redirect = "return 301 https://mlflow.example.com$request_uri;"
+    return _ready_and_logged(place, MLFLOW_SERVER_URL=_all_but_health(place, redirect))
+
+
+def an_mlflow_whose_database_fails(place):
+    return _ready_and_logged(place, MLFLOW_SERVER_URL=_all_but_health(place, "return 500;"))
 
 
 def an_mlflow_under_another_prefix(place):

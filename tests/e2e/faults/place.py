@@ -130,5 +130,5 @@ class Place:
         """The codes of /ready."""
         said = requests.get(f"{self.own.url}/ready", timeout=30).json()
         codes = set(said.get("codes", []))
-        assert {reason.split(" ")[0] for reason in said.get("reasons", [])} == codes
+        assert {text.split(" ")[0] for text in said.get("reasons", []) + said.get("warnings", [])} == codes
         return codes

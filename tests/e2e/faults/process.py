@@ -26,6 +26,19 @@ def a_gateway_that_is_stopping(place):
     return lambda: place.ready() & place.logged()
 
 
+def a_drain_without_time(place):
+    place.serve(HOKUSAI__SERVER__DRAIN_GRACE="1s", HOKUSAI__SERVER__WORKERS="1")
+    upload = socket.create_connection(("127.0.0.1", int(place.own.url.rsplit(":", 1)[1])))
+    place.ends.append(upload.close)
+    head = f"PUT /api/2.0/mlflow-artifacts/artifacts/0/half.txt HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {place.stack.key}\r\n"
+    upload.sendall(f"{head}Content-Length: 100\r\n\r\nhalf".encode())
+    # It is under way when another request on its worker, of which there is one, was answered.
+    place.get()
+    place.signal(signal.SIGTERM)
+    assert place.gateway.wait(30) == 0
+    return place.logged
+
+
 def _reload(place, before: str, after: str):
     config = place.folder / "gateway.toml"
     config.write_text(before)

@@ -59,12 +59,25 @@ def a_redis_that_wants_a_password(place):
     return _at(place, place.redis("--requirepass", "obviously-a-password"))
 
 
-def a_redis_that_lets_the_user_do_too_little(place):
+def _user_of_a_redis(place, *rules: str) -> int:
     port = place.redis()
-    rules = ["~hokusai:*", "resetchannels", "+@all"]
     command = ["redis-cli", "-p", str(port), "acl", "setuser", "gateway", "on", ">obviously", *rules]
     subprocess.run(command, check=True, capture_output=True)
-    return _at(place, port, "gateway:obviously@")
+    return port
+
+
+def a_redis_that_lets_the_user_do_too_little(place):
+    return _at(place, _user_of_a_redis(place, "~hokusai:*", "resetchannels", "+@all"), "gateway:obviously@")
+
+
+def a_redis_that_lets_a_running_gateway_do_too_little(place):
+    port = _user_of_a_redis(place, "~hokusai:*", "+@all", "-evalsha")
+    place.serve(REDIS_URL=f"redis://gateway:obviously@127.0.0.1:{port}")
+    return place.logged
+
+
+def a_redis_without_its_replicas(place):
+    return _at(place, place.redis("--min-replicas-to-write", "1"))
 
 
 def a_redis_that_is_a_replica(place):

@@ -61,6 +61,11 @@ def a_renewed_certificate_that_is_none(place):
     return place.logged
 
 
+def a_certificate_that_ends_soon(place):
+    certificate, key = place.authority.issue("IP:127.0.0.1", days=3)
+    return place.check(HOKUSAI__SERVER__TLS__CERT=str(certificate), HOKUSAI__SERVER__TLS__KEY=str(key))
+
+
 def a_machine_without_authorities(place):
     (place.folder / "none").mkdir()
     (place.folder / "none.pem").touch()

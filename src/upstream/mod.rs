@@ -1,15 +1,22 @@
 //! The MLflow servers behind the gateway, as all workers see them: who answers, and how much each has to do.
 
+mod asked;
+mod verdict;
+
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
     },
     time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use url::Url;
+
+pub(crate) use asked::Asked;
+pub use verdict::ERROR_SOURCE;
+pub(crate) use verdict::{LIST, Refusal, SEARCH, Said, Verdict};
 
 use crate::{code::Code, settings::Mlflow};
 
@@ -34,21 +41,76 @@ pub(crate) struct Upstream {
     failures: AtomicU32,
     in_flight: AtomicUsize,
     look: ArcSwap<Look>,
+    /// Whether the last look found it good: those that are not get requests only where none is.
+    is_good: AtomicBool,
 }
 
-/// The last look at a server's health.
+/// The last look at a server.
 #[derive(Debug, Clone)]
 pub(crate) struct Look {
-    pub(crate) outcome: Result<(), Unwell>,
+    pub(crate) state: State,
     pub(crate) latency: Duration,
 }
 
 /// Why a server cannot be used.
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
 pub(crate) struct Unwell {
     pub(crate) code: Code,
     pub(crate) what: String,
+}
+
+/// What a look found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum State {
+    NotLookedAt,
+    /// It can be spoken to, and has not said yet whether it serves the gateway: a new instance waits for that.
+    NotCalled,
+    /// It answers an API call of the gateway's own.
+    Serves,
+    /// It cannot be spoken to.
+    Unreachable(Unwell),
+    /// Every request will be refused; the status that said so.
+    Refuses(Refusal, u16),
+    /// It can be spoken to, and fails; or says nothing to API calls (0).
+    Fails(u16),
+}
+
+impl State {
+    pub(crate) const fn is_reachable(&self) -> bool {
+        matches!(self, Self::NotCalled | Self::Serves | Self::Refuses(..) | Self::Fails(_))
+    }
+
+    /// Whether there is anything to tell of it.
+    pub(crate) const fn is_known(&self) -> bool {
+        !matches!(self, Self::NotLookedAt | Self::NotCalled)
+    }
+
+    pub(crate) const fn serves(&self) -> bool {
+        matches!(self, Self::Serves)
+    }
+
+    /// Whether a client's request may be answered as it wants. A server that fails does so for some requests only, perhaps.
+    pub(crate) const fn is_usable(&self) -> bool {
+        matches!(self, Self::Serves | Self::Fails(_))
+    }
+
+    /// What is wrong, for everybody to read; `None` if nothing is.
+    pub(crate) fn complaint(&self) -> Option<Unwell> {
+        let (code, what) = match self {
+            Self::Serves => return None,
+            Self::Unreachable(unwell) => return Some(unwell.clone()),
+            Self::NotCalled => (Code::NotLookedAtYet, "has not answered an API call yet".to_owned()),
+            Self::NotLookedAt => (Code::NotLookedAtYet, "not looked at yet".to_owned()),
+            Self::Refuses(Refusal::LeadsBack, _) => (Code::Loop, Refusal::LeadsBack.to_string()),
+            Self::Refuses(refusal, status) => {
+                (refusal.code(), format!("refuses the gateway: {refusal} ({status})"))
+            }
+            Self::Fails(0) => (Code::MlflowSlow, "gives no answer to an API call".to_owned()),
+            Self::Fails(status) => (Code::MlflowUnwell, format!("answered an API call with {status}")),
+        };
+        Some(Unwell { code, what })
+    }
 }
 
 impl Upstreams {
@@ -82,16 +144,14 @@ impl Upstreams {
 
 impl Upstream {
     fn new(name: String, url: Url) -> Self {
-        let look = Look {
-            outcome: Err(Unwell { code: Code::NotLookedAtYet, what: "not looked at yet".to_owned() }),
-            latency: Duration::ZERO,
-        };
+        let look = Look { state: State::NotLookedAt, latency: Duration::ZERO };
         Self {
             name,
             url,
             failures: AtomicU32::new(0),
             in_flight: AtomicUsize::new(0),
             look: ArcSwap::from_pointee(look),
+            is_good: AtomicBool::new(true),
         }
     }
 
@@ -115,6 +175,10 @@ impl Upstream {
         self.failures.load(Ordering::Relaxed) >= FAILURES
     }
 
+    pub(crate) fn is_good(&self) -> bool {
+        self.is_good.load(Ordering::Relaxed)
+    }
+
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
     }
@@ -129,9 +193,10 @@ impl Upstream {
         self.look.load()
     }
 
-    /// Remembers a look and tells the one before it.
-    pub(crate) fn looked_at(&self, look: Look) -> Arc<Look> {
-        self.look.swap(Arc::new(look))
+    /// Remembers a look.
+    pub(crate) fn looked_at(&self, look: Look) {
+        self.is_good.store(!matches!(look.state, State::Refuses(..) | State::Fails(_)), Ordering::Relaxed);
+        self.look.store(Arc::new(look));
     }
 }
 

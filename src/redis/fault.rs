@@ -1,0 +1,111 @@
+//! What Redis, or the way to it, says when it does not do what the gateway needs, in words for whoever has to mend it.
+
+use deadpool_redis::redis::{ErrorKind, RedisError};
+
+use super::told;
+use crate::{code::Code, fault::Fault};
+
+/// What is wrong, as far as Redis has said so itself; `None` where nothing that makes sense came back.
+pub(crate) fn refusal(error: &RedisError) -> Option<Fault> {
+    // Of a command in a script it is told as any other error of a script.
+    let in_script = "executing the script can't run this command";
+    let code = if told(error).contains(in_script) { Some("NOPERM") } else { error.code() };
+    let (code, what, cause, fix) = match (code, error.kind()) {
+        (Some("NOAUTH"), _) => (
+            Code::RedisPassword,
+            "wants a password",
+            "redis.url has no password",
+            "redis://:PASSWORD@host:port, in a file that HOKUSAI__REDIS__URL_FILE names",
+        ),
+        (Some("WRONGPASS"), _) | (_, ErrorKind::AuthenticationFailed) => (
+            Code::RedisPassword,
+            "refuses the password",
+            "the password or the user in redis.url is not that of this Redis",
+            "the user and the password as ACL LIST has them",
+        ),
+        (Some("NOPERM"), _) => (
+            Code::RedisAcl,
+            "does not let this user do what the gateway does",
+            "the user's ACL is too narrow",
+            "ACL SETUSER … ~hokusai:* &hokusai:* +@all -@dangerous -@admin",
+        ),
+        (Some("READONLY" | "MASTERDOWN"), _) => (
+            Code::RedisReplica,
+            "is a replica, and takes no writes",
+            "redis.url names a replica",
+            "the master's address, or redis+sentinel://…",
+        ),
+        (Some("OOM"), _) => (
+            Code::RedisFull,
+            "is full",
+            "its maxmemory is used up, and its policy evicts nothing",
+            "maxmemory-policy allkeys-lru",
+        ),
+        (Some("LOADING"), _) => (
+            Code::RedisTakesNoWrites,
+            "is starting",
+            "it is reading its data from disk",
+            "nothing: it is used when it is done",
+        ),
+        (Some("MISCONF"), _) => (
+            Code::RedisTakesNoWrites,
+            "takes no writes",
+            "it cannot save to its disk, and was told to stop then (stop-writes-on-bgsave-error)",
+            "room on its disk; or no snapshots, which the gateway does not need (save \"\")",
+        ),
+        (Some("NOREPLICAS"), _) => (
+            Code::RedisTakesNoWrites,
+            "takes no writes",
+            "it has fewer replicas than min-replicas-to-write wants",
+            "its replicas back, or a lower min-replicas-to-write",
+        ),
+        (Some("MOVED" | "ASK" | "CROSSSLOT"), _) => (
+            Code::RedisKind,
+            "is a node of a cluster",
+            "redis.url names one of its nodes as a single server",
+            "redis+cluster://…",
+        ),
+        (Some("CLUSTERDOWN"), _) => (
+            Code::RedisTakesNoWrites,
+            "is a cluster that is down",
+            "nobody serves a part of its slots",
+            "redis-cli --cluster check, with one of its nodes",
+        ),
+        (_, ErrorKind::MasterNameNotFoundBySentinel) => (
+            Code::SentinelMaster,
+            "Sentinel knows no such master",
+            "the name behind the slash of redis.url is not the one that it watches",
+            "the name as SENTINEL MASTERS tells it",
+        ),
+        (Some(_), _) => (
+            Code::RedisKind,
+            "refuses",
+            "redis.url does not fit this Redis: its database, or its kind (single, Sentinel, cluster)",
+            "redis-cli -u with the same URL shows the same",
+        ),
+        (None, _) => return None,
+    };
+    Some(Fault::new(code, format!("Redis {what}: {}", told(error)), cause, fix))
+}
+
+/// What is wrong, whatever was said.
+pub(crate) fn fault(error: &RedisError) -> Fault {
+    let silence = || {
+        let (code, cause, fix) = if error.is_connection_refusal() {
+            (
+                Code::RedisUnreachable,
+                "it is not running, or listens elsewhere",
+                "start it, or write its address in redis.url",
+            )
+        } else {
+            (
+                Code::RedisKind,
+                "it hangs, it is no Redis, or one of another kind (single, Sentinel, cluster) than redis.url says; or it has no \
+                 password, and its protected mode lets in nobody from other machines",
+                "redis-cli -u with the same URL shows what it says",
+            )
+        };
+        Fault::new(code, format!("Redis gives no answer that makes sense: {}", told(error)), cause, fix)
+    };
+    refusal(error).unwrap_or_else(silence)
+}

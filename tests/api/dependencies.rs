@@ -1,0 +1,207 @@
+//! What the running process says of what it needs: one line at the start and at each change, with the reason and the fix.
+
+use std::{
+    fs,
+    path::Path,
+    sync::{
+        Arc,
+        atomic::{AtomicU16, Ordering},
+    },
+    time::Duration,
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::support::{
+    Gateway, GatewayBuilder, Server, ask, eventually, metrics,
+    process::{Process, command},
+    redis::Redis,
+    server::Answer,
+};
+
+const VALID: &str = r#"{"is_valid": true, "key_id": "k-1"}"#;
+
+/// The lines of a process so far whose message begins like this.
+fn lines(folder: &Path, message: &str) -> Vec<Value> {
+    let log = fs::read_to_string(folder.join("log")).unwrap_or_default();
+    let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+    lines.filter(|line| line["message"].as_str().is_some_and(|text| text.starts_with(message))).collect()
+}
+
+/// The first line like this, when it is there; no more than that one.
+async fn the_line(folder: &Path, message: &str) -> Value {
+    eventually(message, async || !lines(folder, message).is_empty()).await;
+    let mut lines = lines(folder, message);
+    assert_eq!(lines.len(), 1, "{lines:?}");
+    lines.remove(0)
+}
+
+fn words<'a>(line: &'a Value, names: &[&str]) -> String {
+    names.iter().map(|name| line[name].as_str().unwrap_or_default()).collect::<Vec<&'a str>>().join(" | ")
+}
+
+fn folder_with_a_key() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = ["keys", "create", "--user", "ada"];
+    assert!(command(folder.path()).args(keys).output().unwrap().status.success());
+    folder
+}
+
+/// A user of Redis who may do all that the gateway does, but for this.
+fn user(redis: &Redis, but: &str) -> String {
+    let name = format!("gateway{but}").replace(' ', "");
+    let acl = ["acl", "setuser", &name, "on", ">obviously", "~hokusai:*", "&hokusai:*", "+@all"];
+    let said = redis.cli(&acl.into_iter().chain(but.split(' ')).collect::<Vec<_>>());
+    assert!(said.contains("OK"), "{said}");
+    format!("redis://{name}:obviously@127.0.0.1:{}", redis.port)
+}
+
+#[actix_web::test]
+async fn a_redis_that_refuses_what_the_gateway_needs_is_told_at_the_start_and_not_up() {
+    let (mlflow, auth) =
+        (Server::start(|_| Answer::ok("{}")).await, Server::start(|_| Answer::ok(VALID)).await);
+    let redis = Redis::start(&[]);
+    let locked = Redis::start(&["--requirepass", "obviously-a-password"]);
+    let full = Redis::start(&["--maxmemory", "1", "--maxmemory-policy", "noeviction"]);
+    let replica = Redis::start(&["--replicaof", "127.0.0.1", &redis.port.to_string()]);
+    let nobody = "redis://127.0.0.1:1".to_owned();
+    for (name, url, cause, reason) in [
+        ("not there", nobody, "it is not running, or listens elsewhere", "refused"),
+        ("no password", locked.url(), "redis.url has no password", "NOAUTH"),
+        (
+            "a wrong password",
+            format!("redis://:not-the-password@127.0.0.1:{}", locked.port),
+            "the password or the user in redis.url is not that of this Redis",
+            "refuses the password",
+        ),
+        ("full", full.url(), "its maxmemory is used up, and its policy evicts nothing", "OOM"),
+        ("a replica", replica.url(), "redis.url names a replica", "read only replica"),
+        ("no scripts", user(&redis, "-evalsha"), "the user's ACL is too narrow", "'evalsha'"),
+        ("no listening", user(&redis, "-subscribe"), "the user's ACL is too narrow", "'subscribe'"),
+        ("no telling", user(&redis, "-publish"), "the user's ACL is too narrow", "'publish'"),
+        ("no hashes", user(&redis, "-hset"), "the user's ACL is too narrow", "can't run this command"),
+        (
+            "another database",
+            format!("redis://127.0.0.1:{}/99", redis.port),
+            "redis.url does not fit this Redis: its database, or its kind (single, Sentinel, cluster)",
+            "out of range",
+        ),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = [
+            ("MLFLOW_SERVER_URL", &mlflow.url()[..]),
+            ("HOKUSAI_AUTH_SERVICE_URL", &auth.url()),
+            ("HOKUSAI__AUTH__PEPPER", "obviously-a-pepper-of-a-test-0000"),
+            ("REDIS_URL", &url),
+        ];
+        let _gateway = Process::serve(folder.path(), &settings);
+        let line = the_line(folder.path(), "Redis can").await;
+        assert_eq!(line["message"], "Redis cannot be used", "{name}");
+        assert_eq!(line["cause"], cause, "{name}");
+        assert!(line["reason"].as_str().unwrap().contains(reason), "{name}: {line}");
+        assert!(!line["fix"].as_str().unwrap().is_empty());
+        let log = fs::read_to_string(folder.path().join("log")).unwrap();
+        assert!(!log.contains("obviously") && !log.contains("not-the-password"), "{name}");
+    }
+}
+
+async fn until_redis_up(gateway: &Gateway, up: u8) {
+    eventually("redis_up follows", async || {
+        metrics(gateway).await.text().contains(&format!("hokusai_gateway_redis_up {up}\n"))
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_redis_that_takes_no_writes_any_more_is_not_up_until_it_does() {
+    let (mlflow, auth) =
+        (Server::start(|_| Answer::ok("{}")).await, Server::start(|_| Answer::ok(VALID)).await);
+    let redis = Redis::start(&[]);
+    let gateway = GatewayBuilder::default()
+        .set("AUTH__SERVICE__URL", &auth.url())
+        .set("AUTH__PEPPER", "obviously-a-pepper-of-a-test-0000")
+        .set("REDIS__URL", &redis.url())
+        .start(&mlflow)
+        .await;
+    until_redis_up(&gateway, 1).await;
+    redis.cli(&["config", "set", "maxmemory", "1"]);
+    until_redis_up(&gateway, 0).await;
+    // Requests that need no write are answered, and do not hide it.
+    let get = "GET /api/2.0/mlflow/runs/get HTTP/1.1\r\nhost: a\r\nauthorization: Bearer a\r\n\r\n";
+    for _ in 0..10 {
+        assert_eq!(ask(gateway.address, get).await.status, 200);
+        assert!(metrics(&gateway).await.text().contains("hokusai_gateway_redis_up 0\n"));
+        actix_rt::time::sleep(Duration::from_millis(100)).await;
+    }
+    redis.cli(&["config", "set", "maxmemory", "0"]);
+    until_redis_up(&gateway, 1).await;
+}
+
+#[actix_web::test]
+async fn a_gateway_with_a_key_file_needs_no_more_than_it_does() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let redis = Redis::start(&[]);
+    let folder = folder_with_a_key();
+    let url = user(&redis, "-publish -getrange -unlink");
+    let settings = [("MLFLOW_SERVER_URL", &mlflow.url()[..]), ("REDIS_URL", &url)];
+    let _gateway = Process::serve(folder.path(), &settings);
+    assert_eq!(the_line(folder.path(), "Redis can").await["message"], "Redis can be used");
+}
+
+#[actix_web::test]
+async fn mlflow_is_told_once_at_the_start_and_once_at_each_change() {
+    let folder = folder_with_a_key();
+    let started = |folder: &Path, mlflow: &str| {
+        Process::serve(folder, &[("MLFLOW_SERVER_URL", mlflow), ("HOKUSAI__MLFLOW__PROBE_INTERVAL", "50ms")])
+    };
+    {
+        let _gateway = started(folder.path(), "http://127.0.0.1:1");
+        let line = the_line(folder.path(), "MLflow").await;
+        assert_eq!(
+            words(&line, &["message", "cause", "upstream"]),
+            "MLflow cannot be reached | the server is not running, or listens on another port or on its own loopback \
+             address only | mlflow"
+        );
+        assert!(words(&line, &["reason"]).contains("refused"), "{line}");
+        assert!(words(&line, &["fix"]).contains("mlflow.url"), "{line}");
+        actix_rt::time::sleep(Duration::from_millis(500)).await;
+        assert_eq!(lines(folder.path(), "MLflow").len(), 1, "looked at ten times, told once");
+    }
+    let status = Arc::new(AtomicU16::new(401));
+    let answer = Arc::clone(&status);
+    let mlflow = Server::start_asked(move |request| match request.is_api_look() {
+        true => Answer::json(answer.load(Ordering::Relaxed), "{}"),
+        false => Answer::ok("OK"),
+    })
+    .await;
+    let _gateway = started(folder.path(), &mlflow.url());
+    let mut expected = Vec::new();
+    for (answers, message, cause) in [
+        (401, "MLflow refuses the gateway", "mlflow.auth has none"),
+        (200, "MLflow answers the gateway", ""),
+        (500, "MLflow fails", "database"),
+        (307, "MLflow refuses the gateway", "load balancer"),
+        (200, "MLflow answers the gateway", ""),
+    ] {
+        status.store(answers, Ordering::Relaxed);
+        expected.push(message);
+        eventually(message, async || lines(folder.path(), "MLflow").len() == expected.len()).await;
+        let told = lines(folder.path(), "MLflow");
+        let told_messages: Vec<_> = told.iter().map(|line| line["message"].as_str().unwrap()).collect();
+        assert_eq!(told_messages, expected);
+        assert!(words(told.last().unwrap(), &["cause"]).contains(cause), "{told:?}");
+    }
+    mlflow.kill();
+    eventually("it is gone", async || lines(folder.path(), "MLflow cannot be reached").len() == 1).await;
+}
+
+#[test]
+fn a_key_file_in_force_is_told_at_the_start() {
+    let folder = folder_with_a_key();
+    let _gateway = Process::serve(folder.path(), &[("MLFLOW_SERVER_URL", "http://127.0.0.1:1")]);
+    while lines(folder.path(), "key file in force").is_empty() {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    assert_eq!(lines(folder.path(), "key file in force")[0]["count"], 1);
+}

@@ -1,0 +1,216 @@
+"""An MLflow that refuses the gateway, though its /health is good: real ones, and what stands before them."""
+
+import json
+import ssl
+import subprocess
+import sys
+
+import pytest
+import requests
+from commands import check
+from front import Authority, start_nginx
+from test_tls import eventually
+
+QUICK = {"HOKUSAI__MLFLOW__PROBE_INTERVAL": "500ms"}
+PASSWORD = "obviously-a-password"
+
+
+def start(stack, **settings: str) -> None:
+    """A gateway that may never be ready."""
+    environment = {
+        "MLFLOW_SERVER_URL": stack.mlflow_url,
+        "HOKUSAI__SERVER__BIND": stack.url.removeprefix("http://"),
+        "HOKUSAI__METRICS__BIND": stack.metrics_url.split("/")[2],
+        "HOKUSAI__AUTH__KEY_FILE__PATH": str(stack.key_file),
+        "HOKUSAI__SERVER__SETTLE_TIME": "0s",
+        **QUICK,
+        **settings,
+    }
+    stack.key = stack.create_key("--user", "ada", "--test")
+    process = stack.start("gateway", [str(stack.binary), "serve"], environment)
+    stack.wait(process, "gateway", f"{stack.url}/live")
+    eventually(lambda: "hokusai_gateway_upstream_accepts" in metrics(stack))
+
+
+def metrics(stack) -> dict[str, float]:
+    lines = requests.get(stack.metrics_url, timeout=10).text.splitlines()
+    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if not line.startswith("#"))}
+
+
+def lines(stack, message: str) -> list[dict]:
+    log = [json.loads(line) for line in stack.log("gateway").read_text().splitlines() if line.startswith("{")]
+    return [line for line in log if line.get("message", "").startswith(message)]
+
+
+def refused(stack, code: str, says: str) -> dict:
+    """All that the process says of an MLflow that can be reached and refuses it; its line."""
+    eventually(lambda: metrics(stack)["hokusai_gateway_upstream_accepts"] == 0)
+    assert metrics(stack)["hokusai_gateway_upstream_up"] == 1
+    ready = requests.get(f"{stack.url}/ready", timeout=10)
+    assert (ready.status_code, ready.json()["codes"]) == (503, [code]), ready.text
+    assert ready.json()["reasons"][0].startswith(f"{code} MLflow: refuses the gateway: ")
+    health = requests.get(f"{stack.url}/health/mlflow", timeout=10)
+    assert (health.status_code, health.json()["status"], health.json()["codes"]) == (503, "unhealthy", [code])
+    told = lines(stack, "MLflow")
+    assert len(told) == 1, told
+    assert (told[0]["message"], told[0]["code"]) == ("MLflow refuses the gateway", code)
+    assert says in f"{told[0]['reason']} | {told[0]['cause']} | {told[0]['fix']}"
+    return told[0]
+
+
+def serves(stack) -> None:
+    eventually(lambda: metrics(stack)["hokusai_gateway_upstream_accepts"] == 1)
+    assert requests.get(f"{stack.url}/ready", timeout=10).json() == {"status": "ready"}
+    assert requests.get(f"{stack.url}/health/mlflow", timeout=10).json()["status"] == "healthy"
+
+
+def test_a_host_that_mlflow_does_not_allow(second_gateway):
+    start(second_gateway, HOKUSAI__MLFLOW__HOST_HEADER="mlflow.example.com")
+    line = refused(second_gateway, "HG-M05", "--allowed-hosts mlflow.example.com")
+    assert "`mlflow.example.com`" in line["reason"]
+
+
+PAGE = "default_type text/html; return 200 '<h1>Maintenance</h1>';"
+
+
+@pytest.mark.parametrize(
+    ("inside", "code", "says"),
+    [
+        (PAGE, "HG-M07", "/api answered 200 with text/html"),
+        ("return 301 https://secret.example.com$request_uri;", "HG-M08", "redirects (301 with text/html)"),
+        ("return 403;", "HG-M06", "mlflow.auth has none"),
+        ("return 404;", "HG-M07", "mlflow.static_prefix"),
+    ],
+)
+@pytest.mark.parametrize("health", ["its own", "MLflow's"])
+def test_what_stands_before_mlflow_and_answers_in_its_place(second_gateway, inside, code, says, health):
+    through = f"location = /health {{ proxy_pass {second_gateway.mlflow_url}; }}" if health == "MLflow's" else ""
+    port = start_nginx(second_gateway, f"{through} location / {{ {inside} }}")
+    start(second_gateway, MLFLOW_SERVER_URL=f"http://127.0.0.1:{port}")
+    refused(second_gateway, code, says)
+    # It is open to all, and names nobody.
+    assert "secret.example.com" not in requests.get(f"{second_gateway.url}/ready", timeout=10).text
+
+
+def test_a_database_that_fails_takes_no_instance_away(second_gateway):
+    inside = f"location = /health {{ proxy_pass {second_gateway.mlflow_url}; }} location / {{ return 500; }}"
+    start(second_gateway, MLFLOW_SERVER_URL=f"http://127.0.0.1:{start_nginx(second_gateway, inside)}")
+    assert metrics(second_gateway)["hokusai_gateway_upstream_accepts"] == 0
+    ready = requests.get(f"{second_gateway.url}/ready", timeout=10)
+    assert (ready.status_code, ready.json()["codes"]) == (200, ["HG-M04"])
+    assert requests.get(f"{second_gateway.url}/health/mlflow", timeout=10).status_code == 503
+    assert lines(second_gateway, "MLflow")[0]["message"] == "MLflow fails"
+
+
+@pytest.fixture(scope="module")
+def with_basic_auth(stack, tmp_path_factory):
+    """MLflow's own basic-auth app."""
+    own = type(stack)(tmp_path_factory.mktemp("basic-auth"), stack.binary)
+    config = own.folder / "basic_auth.ini"
+    config.write_text(
+        f"[mlflow]\ndefault_permission = READ\ndatabase_uri = sqlite:///{own.folder}/users.db\n"
+        f"admin_username = admin\nadmin_password = {PASSWORD}\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+    )
+    secrets = {"MLFLOW_AUTH_CONFIG_PATH": str(config), "MLFLOW_FLASK_SERVER_SECRET_KEY": "obviously-a-secret"}
+    own.start_mlflow("--app-name", "basic-auth", **secrets)
+    yield own.mlflow_url
+    own.stop()
+
+
+@pytest.mark.parametrize(
+    ("settings", "cause"),
+    [
+        ({}, "mlflow.auth has none"),
+        ({"HOKUSAI__MLFLOW__PASSWORD": "obviously-another"}, "does not take the credentials of mlflow.auth"),
+        ({"HOKUSAI__MLFLOW__PASSWORD": PASSWORD}, None),
+    ],
+)
+def test_mlflows_own_basic_auth(second_gateway, with_basic_auth, settings, cause):
+    if settings:
+        settings = {"HOKUSAI__MLFLOW__AUTH": "basic", "HOKUSAI__MLFLOW__USERNAME": "admin", **settings}
+    start(second_gateway, MLFLOW_SERVER_URL=with_basic_auth, **settings)
+    if cause:
+        refused(second_gateway, "HG-M06", cause)
+    else:
+        serves(second_gateway)
+    assert PASSWORD not in second_gateway.log("gateway").read_text()
+
+
+def test_a_user_of_mlflows_who_may_see_nothing_is_one_that_it_knows(second_gateway, with_basic_auth):
+    requests.post(
+        f"{with_basic_auth}/api/2.0/mlflow/users/create",
+        json={"username": "gateway", "password": PASSWORD},
+        auth=("admin", PASSWORD),
+        timeout=60,
+    ).raise_for_status()
+    settings = {"AUTH": "basic", "USERNAME": "gateway", "PASSWORD": PASSWORD}
+    settings = {f"HOKUSAI__MLFLOW__{name}": value for name, value in settings.items()}
+    start(second_gateway, MLFLOW_SERVER_URL=with_basic_auth, **settings)
+    serves(second_gateway)
+
+
+def test_servers_that_were_started_for_something_else_are_named(second_gateway, stack, tmp_path):
+    artifacts = type(stack)(tmp_path / "artifacts", stack.binary)
+    try:
+        port = artifacts.mlflow_url.rsplit(":", 1)[1]
+        command = [sys.executable, "-m", "mlflow", "server", "--artifacts-only", "--workers", "1", "--port", port]
+        command += ["--artifacts-destination", f"file://{artifacts.folder}/artifacts"]
+        process = artifacts.start("mlflow", command, {"MLFLOW_DISABLE_TELEMETRY": "true"})
+        artifacts.wait(process, "mlflow", f"{artifacts.mlflow_url}/health")
+        start(second_gateway, MLFLOW_SERVER_URL=artifacts.mlflow_url)
+        refused(second_gateway, "HG-M07", "was started with --artifacts-only")
+        second_gateway.stop()
+        second_gateway.log("gateway").unlink()
+        start(second_gateway, HOKUSAI__MLFLOW__ARTIFACTS_URL=artifacts.mlflow_url)
+        serves(second_gateway)
+    finally:
+        artifacts.stop()
+
+
+# Certificates
+
+
+def test_certificates_that_end_are_told_by_the_process_and_by_check(second_gateway, tmp_path):
+    authority = Authority(tmp_path / "authority")
+    certificate, key = authority.issue("IP:127.0.0.1", days=3)
+    tls = {"HOKUSAI__SERVER__TLS__CERT": str(certificate), "HOKUSAI__SERVER__TLS__KEY": str(key)}
+    second_gateway.key = second_gateway.create_key("--user", "ada", "--test")
+    second_gateway.start_gateway_over_tls(authority.certificate, **tls)
+    name = 'hokusai_gateway_certificate_expiry_timestamp_seconds{certificate="server"}'
+    end = lambda path: ssl.cert_time_to_seconds(not_after(path))  # noqa: E731
+    assert metrics(second_gateway)[name] == end(certificate)
+    assert any(line.get("code") == "HG-T13" for line in lines(second_gateway, "server.tls.cert ends at"))
+    report = check(second_gateway, **tls)
+    assert report.code == 0
+    told = {told["certificate"]: told for told in report.said["certificates"]}
+    assert told["server"]["days_left"] in (2, 3) and told["server"]["key"] == "server.tls.cert"
+    assert "ends at" in str(report.said["warnings"]) and "HG-T13" in str(report.said["warnings"])
+
+    renewed, renewed_key = authority.issue("IP:127.0.0.1", days=40)
+    key.write_text(renewed_key.read_text())
+    certificate.write_text(renewed.read_text())
+    eventually(lambda: metrics(second_gateway)[name] == end(renewed))
+    assert not any(warning["key"] == "server.tls.cert" for warning in check(second_gateway, **tls).said["warnings"])
+
+
+def not_after(certificate) -> str:
+    command = ["openssl", "x509", "-in", str(certificate), "-noout", "-enddate"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip().removeprefix("notAfter=")
+
+
+def test_the_certificates_for_others_are_told_too(stack, tmp_path):
+    authority = Authority(tmp_path / "authority")
+    certificate, key = authority.issue("DNS:gateway", days=-3)
+    report = check(
+        stack,
+        HOKUSAI__MLFLOW__TLS__CA=str(authority.certificate),
+        HOKUSAI__MLFLOW__TLS__CERT=str(certificate),
+        HOKUSAI__MLFLOW__TLS__KEY=str(key),
+        HOKUSAI_AUTH_SERVICE_URL="https://auth.example.com",
+        HOKUSAI__AUTH__SERVICE__TLS__CA=str(authority.certificate),
+    )
+    days = {told["certificate"]: told["days_left"] for told in report.said["certificates"]}
+    assert sorted(days) == ["auth_ca", "mlflow_ca", "mlflow_client"] and days["mlflow_client"] < 0
+    warned = {warning["key"]: warning["code"] for warning in report.said["warnings"]}
+    assert warned["mlflow.tls.cert"] == "HG-T01" and warned["auth.service.tls.ca"] == "HG-T13"
