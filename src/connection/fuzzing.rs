@@ -6,7 +6,9 @@ use percent_encoding::percent_decode_str;
 
 use super::{
     chunks::Chunks,
+    framing::Allowed,
     head::{Excess, HeadReader, MAX_FIELDS, MAX_REQUEST_LINE},
+    no_length::with_length,
     set_aside::{self, STAND_IN},
 };
 
@@ -42,6 +44,9 @@ pub fn fuzz_inbound_head(bytes: &[u8]) {
     }
     let mut headers = [EMPTY_HEADER; 96];
     let parsed = httparse::Request::new(&mut headers).parse(&bytes[..count]);
+    if whole.is_complete() {
+        has_one_length(&bytes[..count]);
+    }
     match parsed {
         Ok(Status::Complete(end)) => {
             assert!(whole.is_complete() && end == count, "{count}, not {end}");
@@ -70,6 +75,23 @@ fn stands_in(head: &[u8]) {
     let raw = raw.split('#').next().unwrap_or_default();
     assert!(percent_decode_str(target.as_str()).eq(percent_decode_str(raw)), "{raw} became {target}");
     assert_eq!(target.path().len(), target.as_str().find('?').unwrap_or(target.as_str().len()));
+}
+
+/// A head that gets a length is the same head, with no other length.
+fn has_one_length(head: &[u8]) {
+    let Some(framed) = with_length(Allowed::Head, head) else { return };
+    let (mut before, mut after) = ([EMPTY_HEADER; 96], [EMPTY_HEADER; 98]);
+    let (mut old, mut new) = (httparse::Request::new(&mut before), httparse::Request::new(&mut after));
+    assert_eq!(old.parse(head), Ok(Status::Complete(head.len())));
+    assert_eq!(new.parse(&framed), Ok(Status::Complete(framed.len())));
+    assert_eq!((old.method, old.path, old.version), (new.method, new.path, new.version));
+    assert_eq!((old.method, old.version), (Some("POST"), Some(0)));
+    let (same, added) = new.headers.split_at(old.headers.len());
+    assert_eq!(same, old.headers);
+    let added: Vec<_> = added.iter().map(|header| (header.name, header.value)).collect();
+    assert_eq!(added, [("content-length", &b"0"[..]), ("connection", b"close")]);
+    let frames = |name: &str| ["content-length", "transfer-encoding"].contains(&&*name.to_ascii_lowercase());
+    assert!(!same.iter().any(|header| frames(header.name)), "{same:?}");
 }
 
 /// What a head has too much of, by a look at the whole of it.
