@@ -1,5 +1,6 @@
 """`doctor` against the real stack: all green, and nothing of it left behind, whatever happens on the way."""
 
+import contextlib
 import json
 import os
 import re
@@ -131,6 +132,24 @@ def test_the_gateway_tells_which_address_it_takes_for_the_clients(stack):
     found = {check["check"]: check["found"] for check in doctor(stack, stack.url).said["checks"]}
     assert found["client address"] == "the gateway sees 127.0.0.1, this machine's own"
     assert re.fullmatch(r"[\d.]+m?s, [\d.]+ MB/s", found["64 MB up"]) and "MB/s" in found["64 MB down"]
+
+
+def test_a_terminal_is_shown_how_far_the_64_mb_are(stack):
+    slow = f"location ~ large.bin$ {{ {to(stack.url)} proxy_buffering on; proxy_max_temp_file_size 0; limit_rate 30m; }}"
+    url = f"http://127.0.0.1:{start_nginx(stack, f'location / {{ {to(stack.url)} }} {slow}')}"
+    ours, theirs = os.openpty()
+    environment = os.environ | {"HOKUSAI_API_KEY": stack.key}
+    command = [str(stack.binary), "doctor", "--url", url]
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=theirs)
+    os.close(theirs)
+    shown = b""
+    # A terminal that is closed is an error to whoever reads it.
+    with contextlib.suppress(OSError):
+        while piece := os.read(ours, 65536):
+            shown += piece
+    os.close(ours)
+    assert process.wait() == 0
+    assert re.search(r"64 MB down +[\d.]+ of 67 MB, [\d.]+ MB/s", shown.decode()), shown
 
 
 def test_a_slow_line_is_given_up_unless_it_may_be_slow(stack):
