@@ -70,7 +70,7 @@ impl Risks {
     fn of_server(&mut self, server: &Server) {
         let bind = server.bind;
         if server.trusted_proxies.iter().any(is_everybody) {
-            let what = "believes the X-Forwarded-For of everybody: each client can choose its address";
+            let what = "believes everybody who the client is: each client can choose its address";
             self.add(
                 Code::Unprotected,
                 "server.trusted_proxies",

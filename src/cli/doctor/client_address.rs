@@ -39,7 +39,8 @@ fn judge(seen: IpAddr, servers: &[SocketAddr]) -> Finding {
             format!("the gateway takes {seen} for this machine's address, and its own is a public one"),
             "that is the load balancer's address: it sends no X-Forwarded-For, or the gateway does not trust it, so that all \
              clients are one, and a few wrong keys of one lock out all",
-            "the networks of the load balancer in server.trusted_proxies; and let it send X-Forwarded-For",
+            "the networks of the load balancer in server.trusted_proxies; and let it send X-Forwarded-For, or name what it sends in \
+             server.forwarded_header",
         ));
     }
     let own = if is_of_this_machine(seen, servers) {
