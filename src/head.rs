@@ -41,7 +41,7 @@ pub enum HeadError {
     Underscore,
     #[error("the Host header is not a host")]
     Host,
-    #[error("a GET or HEAD request has a body, which some servers read and some do not")]
+    #[error("a HEAD request has a body, which some servers read and some do not")]
     Body,
     #[error("the target names another host than the Host header")]
     OtherHost,
@@ -64,8 +64,8 @@ pub fn inspect(head: &RequestHead) -> Result<SoundHead<'_>, HeadError> {
         return Err(HeadError::Underscore);
     }
     host(head)?;
-    // MLflow reads the parameters of a GET from its body where it has no query (mlflow/server/handlers.py).
-    if [Method::GET, Method::HEAD].contains(&head.method) && has_body(&head.headers) {
+    // A GET may have one: MLflow reads its parameters there (policy/body.rs).
+    if head.method == Method::HEAD && has_body(&head.headers) {
         return Err(HeadError::Body);
     }
     // An upgrade to WebSocket would turn the rest of the connection into this request's body. Others are ignored, as

@@ -85,6 +85,7 @@ impl GatewayError {
             Self::Head(HeadError::Upgrade) => Reason::UpgradeRefused,
             Self::Head(HeadError::Expectation) => Reason::ExpectationFailed,
             Self::Route(RouteError::BadPath(_)) => Reason::BadPath,
+            Self::Route(RouteError::BodyOfGet) => Reason::BadRequest,
             Self::Route(RouteError::Unknown | RouteError::UnknownParameter) => Reason::RouteUnknown,
             Self::Credential(CredentialError::Missing) => Reason::CredentialMissing,
             Self::Credential(CredentialError::Ambiguous) => Reason::CredentialAmbiguous,

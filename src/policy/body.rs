@@ -24,6 +24,7 @@ use super::{
 };
 use crate::{
     connection::Connection,
+    head::has_body,
     parse_fault::ParseFault,
     patience::Patience,
     routing::{Body, RouteClass, Rule},
@@ -65,7 +66,8 @@ pub enum BodyError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Guard {
     /// The subject of a deletion, of a change to the registry, of administration; tags; and for a key that is bound to a
-    /// workspace what else could lead out of it.
+    /// workspace what else could lead out of it. Of a GET that has no query MLflow takes the parameters from here, as
+    /// JSON whatever its type says (mlflow/server/handlers.py, `_get_request_message`).
     Json,
     /// The operation.
     GraphQl,
@@ -79,7 +81,9 @@ fn guard(rule: &Rule, is_bound: bool) -> Option<Guard> {
         Body::GraphQl => Some(Guard::GraphQl),
         Body::Spans => is_bound.then_some(Guard::Spans),
         Body::Any => {
-            let may_lead_out = rule.class == RouteClass::TraceWrite || workspace::names_models(rule);
+            let may_lead_out = rule.class == RouteClass::TraceWrite
+                || rule.method == Method::GET
+                || workspace::names_models(rule);
             ((is_bound && may_lead_out) || Upload::named_by(rule).is_some()).then_some(Guard::Json)
         }
     }
@@ -101,8 +105,8 @@ impl Guard {
 
 /// What becomes of the bodies of a route, for a person.
 pub(crate) fn treatment(rule: &Rule) -> &'static str {
-    if rule.method == Method::GET && guard(rule, false) != Some(Guard::GraphQl) {
-        return "none: a GET that has one is refused";
+    if rule.method == Method::GET && !rule.parameters.is_empty() {
+        return "none: a GET that has one is refused, for its parameters are judged in the query";
     }
     match (guard(rule, false), guard(rule, true)) {
         _ if rule.body == Body::Form => {
@@ -145,7 +149,11 @@ pub(crate) async fn check(
 ) -> Result<Checked, BodyError> {
     let mut mentions = Mentions::default();
     let (principal, route) = (grant.principal(), grant.route());
-    let guard = match (guard(route.rule(), principal.workspace.is_some()), &principal.workspace) {
+    let guard = guard(route.rule(), principal.workspace.is_some());
+    let is_get = [Method::GET, Method::HEAD].contains(&head.method);
+    let has_none = is_get && !has_body(&head.headers);
+    let guard = guard.filter(|guard| *guard != Guard::Json || !has_none);
+    let guard = match (guard, &principal.workspace) {
         (Some(_), _) if route.rule().body == Body::Form && is_form(head) => {
             return Ok(Checked { payload, length: None, class: None, value: None, mentions });
         }

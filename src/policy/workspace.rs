@@ -12,7 +12,7 @@ use serde_json::Value;
 use super::collation::{Name, Search};
 use crate::{
     auth::{Principal, Workspace},
-    routing::{ArtifactPath, Reach, Route, Rule, WORKSPACES},
+    routing::{self, ArtifactPath, Reach, Route, Rule, WORKSPACES},
 };
 
 /// The tags of a trace from which MLflow takes where its data is, and opens it with rights of its own
@@ -24,6 +24,8 @@ static TAGS_OF_PLACES: LazyLock<[Name; 3]> = LazyLock::new(|| {
 /// Where a model version's files may be: addresses that MLflow resolves inside the workspace, and the words for versions
 /// without files.
 const SOURCES: [&str; 5] = ["runs:/", "models:/", "mlflow-artifacts:/", "dummy-source", "prompt-template"];
+
+const ELSEWHERE: &str = "this artifact is not in it";
 
 /// A request by which one workspace could reach another.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -81,7 +83,7 @@ pub(super) fn check_route(workspace: &Workspace, route: &Route) -> Result<(), Ou
     // A route of the store that names none could reach all of it.
     let is_elsewhere = artifacts.peek().is_none() && route.is_artifact_stores() && is_default(workspace);
     if is_elsewhere || !artifacts.all(is_inside) {
-        return refuse("this artifact is not in it");
+        return refuse(ELSEWHERE);
     }
     Ok(())
 }
@@ -119,6 +121,11 @@ pub(super) fn check_body(workspace: &Workspace, route: &Route, body: &Value) -> 
     let refuse = |what| Err(outside(workspace, what));
     if has_tag_of_place(body) {
         return refuse("a trace's tags may not say where its data is");
+    }
+    if !routing::artifact_in_body(route.rule(), body)
+        .all(|artifact| artifact.is_ok_and(|path| holds(workspace, &path)))
+    {
+        return refuse(ELSEWHERE);
     }
     let pattern = route.rule().pattern.as_str();
     if pattern.ends_with("/mlflow/model-versions/create") {

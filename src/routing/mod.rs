@@ -21,7 +21,7 @@ use std::{borrow::Cow, sync::Arc};
 use actix_web::http::{Uri, uri::PathAndQuery};
 
 pub use artifact::ArtifactPath;
-pub(crate) use artifact::{Base, WORKSPACES};
+pub(crate) use artifact::{Base, WORKSPACES, in_body as artifact_in_body};
 pub use class::RouteClass;
 pub use methods::Methods;
 pub use parameters::{Becomes, Parameter, Turn};
@@ -31,7 +31,7 @@ pub(crate) use tagging::Subject;
 pub use tagging::{Change, Tagging};
 
 use crate::{
-    head::SoundHead,
+    head::{SoundHead, has_body},
     settings::{Mlflow, RestPrefix},
 };
 
@@ -112,6 +112,8 @@ pub enum RouteError {
     Method(Methods),
     #[error("the gateway does not know a parameter of this query: the table of routes names those that pass")]
     UnknownParameter,
+    #[error("a GET of this route has a body: its parameters are judged in the query, and pass nowhere else")]
+    BodyOfGet,
 }
 
 /// The public mounts and what stands behind them.
@@ -152,6 +154,9 @@ impl Routes {
         }
         let (mount, path) = mounts::path_at_mlflow(uri.path()).ok_or(RouteError::Unknown)?;
         let plain = target::inspect(path, self.table.names()).map_err(RouteError::BadPath)?;
+        if has_body(&head.get().headers) && self.table.judges_query(&head.get().method, &plain) {
+            return Err(RouteError::BodyOfGet);
+        }
         let rule = self.table.find(&head.get().method, &plain, uri.query())?;
         for artifact in artifact::named(rule, &plain, uri.query()) {
             let artifact = artifact.map_err(RouteError::BadPath)?;

@@ -106,6 +106,11 @@ impl RouteTable {
         }
     }
 
+    /// Whether a GET of this path could say by a body what is judged in its query.
+    pub(super) fn judges_query(&self, method: &Method, path: &str) -> bool {
+        *method == Method::GET && self.at(method, path).is_some_and(|rule| !rule.parameters.is_empty())
+    }
+
     /// The methods of a path that was decoded once, if it has any.
     pub(super) fn methods(&self, path: &str) -> Option<Methods> {
         Methods::where_there(|at| self.routers.get(at).is_some_and(|router| router.at(path).is_ok()))

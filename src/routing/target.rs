@@ -22,7 +22,7 @@ pub(super) fn is_artifact_stores(path: &str) -> bool {
 }
 
 /// Splits a path, as it came, before the name in which it ends: of a tag, or behind one of `names`. There alone separators,
-/// control characters and backslashes are data, if they are encoded, and `;` is.
+/// control characters and backslashes are data, if they are encoded, and `;` is, and a `%` that begins nothing.
 fn split_name<'a>(path: &'a str, names: &[String]) -> (&'a str, &'a str) {
     let name = names.iter().find_map(|before| path.strip_prefix(before.as_str())).or_else(|| {
         let tracked = TRACKED.iter().find_map(|prefix| path.strip_prefix(prefix))?;
@@ -50,7 +50,8 @@ pub(super) fn inspect<'a>(path: &'a str, names: &[String]) -> Result<Cow<'a, str
     if before.contains(';') {
         return Err("has parameters");
     }
-    if !escapes_are_hexadecimal(path.as_bytes()) {
+    // In a name it stays as it is, to MLflow's server and to its own decoder alike (Python's `unquote`).
+    if !escapes_are_hexadecimal(before.as_bytes()) {
         return Err("has a `%` that begins no percent-encoded byte");
     }
     if before.contains('%') {

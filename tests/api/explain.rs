@@ -94,12 +94,39 @@ fn the_verdict_is_the_gateways_own_at_every_step() {
         (None, None, "GET", "/api/2.0/mlflow/runs/deleted", "route_unknown".into()),
         (None, None, "GET", "/api/mlflow/../x", "bad_path".into()),
         (None, None, "TRACE", "/mlflow/", "method_not_allowed".into()),
+        (None, None, "GET", "//live", "route_unknown".into()),
+        (None, None, "GET", "/api/2.0//mlflow/runs/get", "bad_path".into()),
+        (None, None, "GET", "/api/2.0/mlflow/runs\\get", "bad_path".into()),
     ] {
         let (code, told) = Keys::with(scopes, workspace).explain(method, path, &[]);
         assert_eq!(told["verdict"]["reason"], expected, "{method} {path}");
         assert_eq!(code, Some(i32::from(!expected.is_null())), "{method} {path}");
         assert_eq!(told["verdict"]["allowed"], expected.is_null());
     }
+}
+
+#[test]
+fn a_target_is_explained_as_a_client_would_send_it() {
+    let keys = Keys::with(None, None);
+    for (path, mount, upstream) in [
+        ("//api/2.0/mlflow/runs/get?run_id=1", "/", "/api/2.0/mlflow/runs/get?run_id=1"),
+        ("///mlflow//get-artifact?path=\"a\"", "/mlflow", "/get-artifact?path=%22a%22"),
+        (
+            "/api/mlflow//api/2.0/mlflow-artifacts/artifacts/1/<a>\\`50%",
+            "/api/mlflow",
+            "/api/2.0/mlflow-artifacts/artifacts/1/%3Ca%3E%5C%6050%",
+        ),
+    ] {
+        let (code, told) = keys.explain("GET", path, &[]);
+        assert_eq!(
+            (code, &told["mount"], &told["upstream"]),
+            (Some(0), &mount.into(), &upstream.into()),
+            "{told}"
+        );
+    }
+    let body = |path| keys.explain("GET", path, &[]).1["body"].as_str().unwrap().to_owned();
+    assert!(body("/get-artifact").starts_with("none"));
+    assert!(body("/api/2.0/mlflow/runs/get").starts_with("passed on as it comes; read first for a key"));
 }
 
 #[test]

@@ -29,6 +29,7 @@ mod errors;
 mod explain;
 mod faults;
 mod forwarding;
+mod get_bodies;
 mod health;
 mod hostile;
 mod http10;

@@ -2,11 +2,13 @@
 
 import contextlib
 import hashlib
+import itertools
 import json
 import sqlite3
 import subprocess
 import time
 from pathlib import Path
+from urllib.parse import quote
 
 import mlflow
 import pytest
@@ -255,6 +257,35 @@ def test_a_key_of_the_default_workspace_does_not_see_the_others_below_its_root(s
     made = default.ask("PUT", "/api/2.0/mlflow-artifacts/artifacts/0/mine.txt", data=b"mine")
     assert made.status_code == 200, made.text
     assert default.ask("GET", "/api/2.0/mlflow-artifacts/artifacts/0/mine.txt").text == "mine"
+
+
+def test_a_body_of_a_get_finds_nothing_of_theirs(ours, theirs, untouched):
+    """Where there is no query MLflow takes the parameters from it, whatever its type."""
+    place = f"workspaces/theirs/{theirs['experiment_id']}"
+    store = "2.0/mlflow-artifacts/artifacts"
+    asked = [
+        ("2.0/mlflow/runs/get", {"run_id": theirs["run_id"]}),
+        ("2.0/mlflow/experiments/get", {"experimentId": theirs["experiment_id"]}),
+        ("2.0/mlflow/artifacts/list", {"run_id": theirs["run_id"], "path": "model"}),
+        ("2.0/mlflow/model-versions/get", {"name": "shared-model", "version": "1"}),
+        ("3.0/mlflow/traces/get", {"trace_id": theirs["trace_id"]}),
+        *[(store, {"path": path}) for path in (place, f"{place}/{theirs['run_id']}", f" {place}", quote(place, safe=""), "workspaces", f"1/../{place}")],
+    ]
+    for path, body in asked:
+        for prefix in ("/api/", "//ajax-api/"):
+            for way, query in itertools.product(("json", "no type", "chunks"), ("", "?&&", "?x=1")):
+                written = json.dumps(body)
+                parts = {"json": {"json": body}, "no type": {"data": written}, "chunks": {"data": iter([written.encode()])}}[way]
+                answer = ours.ask("GET", f"{prefix}{path}{query}", **parts)
+                # Of a run that is not there MLflow says which it is.
+                told = answer.text if answer.status_code == 200 else answer.text.replace(theirs["run_id"], "")
+                assert SECRET not in told and theirs["run_id"] not in told and "secret.txt" not in told, (path, body, query)
+                assert path != store or answer.status_code in (400, 403), (path, body, query, answer.text)
+    mine = ours.ask("GET", "/api/2.0/mlflow/experiments/search", json={"max_results": 5})
+    assert mine.status_code == 200, mine.text
+    for body in ('{"max_results": 5, "maxResults": 6}', '{"max_results": 5, "max_results": 6}', "[]"):
+        refused = ours.ask("GET", "/api/2.0/mlflow/experiments/search", data=body)
+        assert (refused.status_code, refused.json()["reason"]) == (400, "ambiguous_body")
 
 
 def test_graphql_and_batches_find_nothing_of_theirs(ours, theirs, untouched):

@@ -7,6 +7,8 @@ mod reading;
 
 use std::borrow::Cow;
 
+use actix_web::http::Method;
+use serde_json::Value;
 use url::form_urlencoded;
 
 use super::rule::{Artifact, Rule};
@@ -91,6 +93,28 @@ pub(super) fn named<'a>(
     let root = is_root.then(|| ArtifactPath { reading: "".into(), base });
     let in_path = in_path.map(|name| ArtifactPath::read(name, base));
     root.map(Ok).into_iter().chain(in_path).chain(in_query.map(move |name| owned(&name, base)))
+}
+
+/// What a GET names by its body, where MLflow takes from there what a row says of its query: every field that could be the
+/// parameter to it, in any spelling.
+pub(crate) fn in_body<'a>(
+    rule: &Rule,
+    body: &'a Value,
+) -> impl Iterator<Item = Result<ArtifactPath<'a>, &'static str>> {
+    let plain = |name: &str| name.replace('_', "").to_lowercase();
+    let (parameter, base) = match &rule.artifact {
+        Some(Artifact::Parameter(name)) => (Some(plain(name)), Base::Store),
+        Some(Artifact::OfRun(name)) => (Some(plain(name)), Base::Run),
+        Some(Artifact::Path(_)) | None => (None, Base::Store),
+    };
+    let fields = body.as_object().filter(|_| rule.method == Method::GET).into_iter().flatten();
+    let named =
+        fields.filter(move |(name, _)| parameter.as_ref().is_some_and(|wanted| plain(name) == *wanted));
+    named.filter_map(move |(_, value)| match value {
+        Value::Null => None,
+        Value::String(path) => Some(ArtifactPath::read(path, base)),
+        _ => Some(Err("is not a text")),
+    })
 }
 
 /// What follows so many slashes.
