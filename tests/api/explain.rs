@@ -95,7 +95,7 @@ fn the_verdict_is_the_gateways_own_at_every_step() {
         (None, None, "GET", "/api/mlflow/../x", "bad_path".into()),
         (None, None, "TRACE", "/mlflow/", "method_not_allowed".into()),
         (None, None, "GET", "//live", "route_unknown".into()),
-        (None, None, "GET", "/api/2.0//mlflow/runs/get", "bad_path".into()),
+        (None, None, "GET", "/mlflow/api/2.0//mlflow/runs/get", "bad_path".into()),
         (None, None, "GET", "/api/2.0/mlflow/runs\\get", "bad_path".into()),
     ] {
         let (code, told) = Keys::with(scopes, workspace).explain(method, path, &[]);
