@@ -18,7 +18,7 @@ use tokio::{
 use crate::{
     actor,
     audit::{AuditError, AuditTrail},
-    auth::{KeySource, key_file, revocation},
+    auth::{self, KeySource, key_file, revocation},
     code::Code,
     gateway::Shared,
     health,
@@ -28,7 +28,7 @@ use crate::{
     reload::{self, Reload},
     resources::Resources,
     server::{self, Unbound},
-    settings::Settings,
+    settings::{AuthMode, Settings},
     telemetry::{
         Lines,
         emf::{self, LastLines},
@@ -238,6 +238,9 @@ fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Set
         let (policy, metrics) = (shared.settings.policy.clone(), shared.resources.metrics.clone());
         let watch = key_file::watch::run(Arc::clone(keys), policy, metrics);
         actor::spawn("key_file_watcher", deaths, Box::pin(watch));
+    }
+    if let AuthMode::Service(service) = &shared.settings.auth.mode {
+        actix_rt::spawn(auth::tell_at_start(service.clone(), shared.resources.metrics.clone()));
     }
     if let Some(redis) = &shared.resources.redis {
         let listen = revocation::listen(redis.clone(), keys.clone());

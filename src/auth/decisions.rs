@@ -207,6 +207,7 @@ impl Decisions {
         self.metrics.key_validated(outcome, began.elapsed());
         match answer {
             Ok(principal) => {
+                self.warnings.end();
                 call.ended(Ended::Accepted);
                 let principal = Arc::new(principal);
                 self.cache.accept(*fingerprint, *digest, Arc::clone(&principal), began, *epoch);
@@ -216,6 +217,7 @@ impl Decisions {
                 Ok(principal)
             }
             Err(AuthError::Rejected(_)) => {
+                self.warnings.end();
                 call.ended(Ended::Rejected);
                 Err(AuthError::Rejected(Rejection::ByService(self.refused(question).await)))
             }

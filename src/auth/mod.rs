@@ -21,9 +21,9 @@ pub use cache::fuzz as fuzz_redis_value;
 pub use decisions::Decisions;
 pub use key_file::{KeyFile, KeyFileError};
 pub use principal::{NotAWorkspace, Principal, Workspace};
-pub(crate) use service::Answer;
 #[cfg(fuzzing)]
 pub use service::fuzz as fuzz_auth_answer;
+pub(crate) use service::{Answer, tell_at_start};
 pub use service::{Named, ServiceFault, ServiceVerifier};
 
 use jiff::Timestamp;

@@ -205,3 +205,38 @@ fn a_key_file_in_force_is_told_at_the_start() {
     }
     assert_eq!(lines(folder.path(), "key file in force")[0]["count"], 1);
 }
+
+#[actix_web::test]
+async fn an_auth_service_is_told_at_the_start_and_when_it_fails_and_is_well_again() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let status = Arc::new(AtomicU16::new(500));
+    let answer = Arc::clone(&status);
+    let auth = Server::start(move |_| Answer::json(answer.load(Ordering::Relaxed), VALID)).await;
+    let started = |folder: &Path, auth: &str| {
+        Process::serve(folder, &[("MLFLOW_SERVER_URL", &mlflow.url()), ("HOKUSAI_AUTH_SERVICE_URL", auth)])
+    };
+    for (url, code) in [("http://127.0.0.1:1", "HG-A02"), ("http://nobody.invalid", "HG-A01")] {
+        let folder = tempfile::tempdir().unwrap();
+        let _gateway = started(folder.path(), url);
+        let line = the_line(folder.path(), "the auth service").await;
+        assert_eq!(
+            words(&line, &["message", "code"]),
+            format!("the auth service cannot be reached | {code}")
+        );
+        assert!(!words(&line, &["fix"]).is_empty() && !words(&line, &["reason"]).is_empty());
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = started(folder.path(), &auth.url());
+    the_line(folder.path(), "the auth service takes connections").await;
+    assert!(auth.requests().is_empty(), "it is asked nothing");
+    for (answers, key, message) in [
+        (500, "one", "the auth service gave no verdict"),
+        (200, "two", "the auth service gives verdicts again"),
+        (200, "three", "the auth service gives verdicts again"),
+    ] {
+        status.store(answers, Ordering::Relaxed);
+        let get = "GET /api/2.0/mlflow/runs/get HTTP/1.1\r\nhost: a\r\nauthorization: Bearer";
+        ask(gateway.address, format!("{get} {key}\r\n\r\n")).await;
+        the_line(folder.path(), message).await;
+    }
+}

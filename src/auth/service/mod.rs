@@ -3,6 +3,7 @@
 //! A rejection is believed only when the service says so in the agreed way; everything else it does, or does not
 //! do, is an outage.
 
+mod reach;
 mod verdict;
 
 use std::{
@@ -21,6 +22,7 @@ use awc::{ClientResponse, http::Method};
 use serde::Serialize;
 use tokio::time::timeout_at;
 
+pub(crate) use reach::tell_at_start;
 pub(crate) use verdict::Answer;
 #[cfg(fuzzing)]
 pub use verdict::fuzz;
@@ -250,13 +252,28 @@ fn content(response: &ClientResponse) -> &'static str {
 
 /// Says once in a while why the service gives no verdicts: those who are served from before see nothing of it.
 #[derive(Debug, Default)]
-pub(super) struct Warnings(Mutex<Option<Instant>>);
+pub(super) struct Warnings(Mutex<Warned>);
+
+#[derive(Debug, Default)]
+struct Warned {
+    last: Option<Instant>,
+    /// What was warned of, and is not over.
+    of: Option<Code>,
+}
 
 impl Warnings {
+    /// It gave a verdict.
+    pub(super) fn end(&self) {
+        let over = self.0.lock().unwrap_or_else(PoisonError::into_inner).of.take();
+        if let Some(code) = over {
+            tracing::info!(code = code.text(), "the auth service gives verdicts again");
+        }
+    }
+
     pub(super) fn warn(&self, fault: &ServiceFault) {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.is_none_or(|last| last.elapsed() >= BETWEEN_WARNINGS) {
-            *last = Some(Instant::now());
+        let mut warned = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned.last.is_none_or(|last| last.elapsed() >= BETWEEN_WARNINGS) {
+            *warned = Warned { last: Some(Instant::now()), of: Some(fault.code()) };
             tracing::warn!(code = fault.code().text(), error = %fault, "the auth service gave no verdict");
         }
     }

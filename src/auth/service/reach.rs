@@ -1,0 +1,44 @@
+//! At the start: whether the auth service takes connections. It is asked nothing, for a question has somebody's key in it;
+//! what it says to the first is told then.
+
+use std::io;
+
+use tokio::{
+    net::{TcpStream, lookup_host},
+    time::timeout,
+};
+
+use crate::{
+    code::Code,
+    settings::AuthService,
+    telemetry::{Dependency, Metrics},
+};
+
+/// Connects once, and tells.
+pub(crate) async fn tell_at_start(service: AuthService, metrics: Metrics) {
+    let host = service.url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let port = service.url.port_or_known_default().unwrap_or(443);
+    let connecting = async {
+        let addresses: Vec<_> = match lookup_host((&*host, port)).await {
+            Ok(addresses) => addresses.collect(),
+            Err(error) => return Err((Code::AuthNameUnknown, error)),
+        };
+        TcpStream::connect(&*addresses).await.map_err(|error| (Code::AuthUnreachable, error))
+    };
+    let late = |_| Err((Code::AuthUnreachable, io::ErrorKind::TimedOut.into()));
+    let Err((code, error)) = timeout(service.timeout, connecting).await.unwrap_or_else(late) else {
+        return tracing::info!("the auth service takes connections");
+    };
+    metrics.found(Dependency::AuthService, false);
+    let (cause, fix) = match code {
+        Code::AuthNameUnknown => (
+            "the name is misspelt, or the DNS that this machine asks does not know it",
+            "as auth.service.url a name that this machine can resolve",
+        ),
+        _ => (
+            "it is not running, or nothing lets this machine through to it",
+            "start it, or its own address as auth.service.url; `hokusai-gateway check --probe` tells more",
+        ),
+    };
+    tracing::warn!(code = code.text(), reason = %error, cause, fix, "the auth service cannot be reached");
+}
