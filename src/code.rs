@@ -85,6 +85,9 @@ codes! {
     MlflowProtocol "HG-M15" "MLflow breaks off, or answers in no way that can be passed on";
     MlflowBusy "HG-M16" "more requests than MLflow takes";
     MlflowDisagrees "HG-M17" "MLflow does not say again what it was told";
+    StoreTakesNoWrites "HG-M18" "MLflow's artifact store takes no writes";
+    StoreFails "HG-M19" "MLflow's artifact store gives nothing back, or deletes nothing";
+    MlflowFrontLimitsBodies "HG-M20" "a proxy before MLflow limits the size of bodies";
 
     AuthNameUnknown "HG-A01" "the name of the auth service does not resolve";
     AuthUnreachable "HG-A02" "the auth service cannot be connected to";
@@ -131,6 +134,9 @@ codes! {
     NoAuthorities "HG-T11" "this machine has no certificate authorities";
     NoPair "HG-T12" "a certificate and a key that are no pair";
     CertificateEndsSoon "HG-T13" "a certificate of the settings ends soon";
+    ClientCertificateRefused "HG-T14" "a server refuses the certificate that it is shown";
+    OldTls "HG-T15" "a server that speaks only old versions of TLS";
+    NoCommonCipher "HG-T16" "no cipher in common with a server";
 
     GatewayNameUnknown "HG-E01" "the gateway's public name does not resolve";
     GatewayUnreachable "HG-E02" "the gateway's public address cannot be connected to";
@@ -165,6 +171,7 @@ codes! {
     PortForbidden "HG-P09" "a port that this process may not have";
     NotOurAddress "HG-P10" "an address that is not this machine's";
     TransfersCut "HG-P11" "transfers were cut when the gateway stopped";
+    ClocksApart "HG-P12" "two clocks that are apart";
 
     AuditFailing "HG-U01" "audit records cannot be written";
     AuditNotRotated "HG-U02" "the audit file cannot be put aside";

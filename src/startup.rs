@@ -18,7 +18,7 @@ use tokio::{
 use crate::{
     actor,
     audit::{AuditError, AuditTrail},
-    auth::{self, KeySource, key_file, revocation},
+    auth::{self, KeySource, key_file, peppers, revocation},
     code::Code,
     gateway::Shared,
     health,
@@ -245,6 +245,10 @@ fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Set
     if let Some(redis) = &shared.resources.redis {
         let listen = revocation::listen(redis.clone(), keys.clone());
         actor::spawn("revocation_listener", deaths, Box::pin(listen));
+        if let KeySource::Service(source) = keys {
+            let watch = peppers::watch(Arc::clone(&source.decisions));
+            actor::spawn("pepper_watcher", deaths, Box::pin(watch));
+        }
     }
 }
 

@@ -40,6 +40,8 @@ pub struct Decisions {
     guard: Guard,
     warnings: Warnings,
     metrics: Metrics,
+    /// Whether it is the settings', and not one of this process alone.
+    has_fixed_pepper: bool,
     /// Time between two ends of one key that refusals bring about.
     between_ends: Duration,
 }
@@ -73,6 +75,7 @@ impl Decisions {
             warnings: Warnings::default(),
             metrics,
             between_ends: auth.cache.negative_ttl,
+            has_fixed_pepper: auth.pepper.is_some(),
             pepper,
         })
     }
@@ -121,6 +124,11 @@ impl Decisions {
         accepted.is_some_and(|accepted| {
             self.cache.is_revoked_since(&digest.revoked_as(&accepted.principal), epoch)
         })
+    }
+
+    /// What is shared by those that have this pepper, if others can have it.
+    pub(super) fn shared_by_pepper(&self) -> Option<&Shared> {
+        self.shared.as_ref().filter(|_| self.has_fixed_pepper)
     }
 
     /// Forgets what this process accepted.

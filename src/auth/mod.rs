@@ -10,6 +10,7 @@ mod flight;
 mod guard;
 pub mod key;
 pub mod key_file;
+pub(crate) mod peppers;
 mod principal;
 pub(crate) mod revocation;
 mod service;

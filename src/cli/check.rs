@@ -10,7 +10,8 @@ use super::{
     BAD_SETTINGS, Loaded, Refused, addresses,
     diagnosis::Journal,
     format::{Output, print, print_json, tell},
-    key, probe,
+    key,
+    probe::{self, Interrupted, Wanted},
 };
 use crate::{
     settings::{Problem, Problems, UpstreamAuth},
@@ -27,6 +28,9 @@ pub(super) struct Check {
     /// Also reach MLflow, the auth service (with the key in HOKUSAI_API_KEY, if it is set), Redis and the collector
     #[arg(long)]
     probe: bool,
+    /// Also write an artifact of 2 MiB at MLflow, read it back and delete it
+    #[arg(long, requires = "probe")]
+    write: bool,
     #[command(flatten)]
     output: Output,
 }
@@ -65,10 +69,12 @@ impl Check {
         };
         let secrets = key.iter().flat_map(|key| key::forms("", key)).chain(of_mlflow(&settings.mlflow.auth));
         let mut journal = Journal::new(self.output.format, secrets.collect());
+        let mut interrupted = Interrupted(false);
         if self.probe {
-            actix_rt::System::new().block_on(probe::run(&loaded, key, &mut journal));
+            let wanted = Wanted { key, write: self.write };
+            interrupted = actix_rt::System::new().block_on(probe::run(&loaded, wanted, &mut journal));
         }
-        let is_good = journal.failures() == 0;
+        let is_good = journal.failures() == 0 && interrupted == Interrupted(false);
         if self.output.is_json() {
             print_json(&json!({
                 "ok": is_good,

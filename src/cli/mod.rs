@@ -10,6 +10,7 @@ mod doctor;
 mod explain;
 mod format;
 mod healthcheck;
+mod interruption;
 mod key;
 mod keys;
 mod manual;

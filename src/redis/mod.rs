@@ -152,6 +152,20 @@ impl Redis {
             .unwrap_or_else(|_| Err(into_redis_error(format!("no answer within {DEADLINE:?}"))))
     }
 
+    /// What `work` finds out, whatever happened before, and however long it takes within [`DEADLINE`].
+    ///
+    /// # Errors
+    /// What Redis, or the way to it, says.
+    pub(crate) async fn inquire<T, F>(&self, work: impl FnOnce(Connection) -> F) -> Result<T, RedisError>
+    where
+        F: Future<Output = Result<T, RedisError>>,
+    {
+        let inquiring = async { work(self.backend.connection().await?).await };
+        timeout(DEADLINE, inquiring)
+            .await
+            .unwrap_or_else(|_| Err(into_redis_error(format!("no answer within {DEADLINE:?}"))))
+    }
+
     /// Tells whether it answered, for the metrics; one that refuses what is needed is of no use either.
     pub(crate) fn found(&self, answers: bool) {
         self.metrics.found(Dependency::Redis, answers && !self.refuses.load(Ordering::Relaxed));

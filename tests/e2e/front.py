@@ -49,6 +49,17 @@ class Authority:
         self._openssl("ca", "-batch", "-notext", *authority, *dates, "-in", request, "-out", certificate)
         return certificate, key
 
+    def intermediate(self) -> "Authority":
+        """One that this one vouches for."""
+        below = Authority(self.folder / f"below-{len(list(self.folder.glob('below-*')))}")
+        request = below.folder / "ca-request.pem"
+        self._openssl("req", "-new", "-key", below.key, "-subj", "/CN=an intermediate of a test", "-out", request)
+        extensions = below.folder / "ca.cnf"
+        extensions.write_text("basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign\n")
+        signed = ["-CA", self.certificate, "-CAkey", self.key, "-CAcreateserial", "-days", "2", "-extfile", extensions]
+        self._openssl("x509", "-req", "-in", request, *signed, "-out", below.certificate)
+        return below
+
     @staticmethod
     def _openssl(*arguments: object) -> None:
         subprocess.run(["openssl", *map(str, arguments)], check=True, capture_output=True)

@@ -16,7 +16,7 @@ from stack import free_port
 from test_tls import eventually
 
 EVERYTHING = [
-    *("dns", "tcp", "tls", "health", "version", "health/mlflow"),
+    *("dns", "tcp", "tls", "health", "clock", "version", "health/mlflow"),
     *("mount /api/mlflow", "mount /mlflow", "mount /api/2.0/mlflow", "mount /api/3.0/mlflow"),
     *("mount /api/2.0/mlflow-artifacts", "mount /ajax-api", "mount /graphql", "mount /get-artifact"),
     *("mount /model-versions/get-artifact", "mount /v1/traces"),

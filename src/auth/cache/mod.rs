@@ -4,6 +4,7 @@
 //! Remembered is the identity. What it may do, and whether it has expired, is decided on every request.
 
 mod memory;
+mod peppers;
 mod revocations;
 mod shared;
 

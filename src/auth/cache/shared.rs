@@ -10,6 +10,7 @@ use deadpool_redis::redis::{Cmd, RedisError, cmd, pipe};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::peppers;
 use crate::{
     auth::{
         Principal,
@@ -134,6 +135,21 @@ impl Shared {
             let Some(key) = key else { return Ok(()) };
             cmd("UNLINK").arg(known_key(&key)).query_async(&mut redis).await
         });
+    }
+
+    /// How many other peppers than this one instances have that share this Redis; leaves word of this one. `None` if Redis did
+    /// not say.
+    pub(in crate::auth) async fn leave_mark(&self) -> Option<usize> {
+        let pepper = self.pepper.clone();
+        self.redis.ask(move |redis| peppers::others(redis, pepper, true)).await
+    }
+
+    /// The same, and leaves no word.
+    ///
+    /// # Errors
+    /// What Redis says.
+    pub(in crate::auth) async fn other_peppers(&self) -> Result<usize, RedisError> {
+        self.redis.inquire(|redis| peppers::others(redis, self.pepper.clone(), false)).await
     }
 
     /// Tells every instance that listens.

@@ -14,7 +14,7 @@ use std::{
 
 use actix_web::http::{
     StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE},
+    header::{AUTHORIZATION, CONTENT_TYPE, DATE},
     uri::PathAndQuery,
 };
 use actix_web::web::Bytes;
@@ -174,17 +174,17 @@ impl ServiceVerifier {
         client_ip: Option<IpAddr>,
         deadline: Instant,
     ) -> Result<Principal, AuthError> {
-        let answer = self.ask(key, client_ip, self.target.clone(), deadline).await;
+        let answer = self.ask(key, client_ip, self.target.clone(), deadline, false).await;
         let answer = answer.map_err(AuthError::Unavailable)?;
         answer.verdict(&self.service_id, key, self.bare_refusals)
     }
 
-    /// What the service says to a key, as it says it, at its own path or at another.
+    /// What the service says to a key, as it says it, at its own path or at another: all of it, whatever its status.
     ///
     /// # Errors
     /// No answer, or none that can be read.
     pub(crate) async fn says(&self, key: &str, target: Option<PathAndQuery>) -> Result<Answer, ServiceFault> {
-        self.ask(key, None, target.unwrap_or_else(|| self.target.clone()), self.deadline()).await
+        self.ask(key, None, target.unwrap_or_else(|| self.target.clone()), self.deadline(), true).await
     }
 
     async fn ask(
@@ -193,6 +193,7 @@ impl ServiceVerifier {
         client_ip: Option<IpAddr>,
         target: PathAndQuery,
         deadline: Instant,
+        thorough: bool,
     ) -> Result<Answer, ServiceFault> {
         let asking = async {
             let mut response = self.send(key, client_ip, target).await?;
@@ -201,9 +202,11 @@ impl ServiceVerifier {
                 StatusCode::OK => read(&mut response).await?,
                 // What is too long is a page, and no refusal.
                 _ if is_refusal(status) => read(&mut response).await.unwrap_or(TOO_LONG),
+                _ if thorough => read(&mut response).await.unwrap_or_default(),
                 _ => Bytes::new(),
             };
-            Ok(Answer { status, content, body })
+            let date = response.headers().get(DATE).filter(|_| thorough).cloned();
+            Ok(Answer { status, content, body, date })
         };
         timeout_at(deadline.into(), asking).await.unwrap_or(Err(ServiceFault::Timeout))
     }

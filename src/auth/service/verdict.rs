@@ -5,7 +5,10 @@
 
 use std::num::NonZeroU32;
 
-use actix_web::{http::StatusCode, web::Bytes};
+use actix_web::{
+    http::{StatusCode, header::HeaderValue},
+    web::Bytes,
+};
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::Value;
@@ -27,6 +30,8 @@ pub(crate) struct Answer {
     pub(crate) content: &'static str,
     /// Empty where its status says enough.
     pub(crate) body: Bytes,
+    /// Its `Date`, where somebody looks at it.
+    pub(crate) date: Option<HeaderValue>,
 }
 
 /// Whether a status can refuse a key, if the answer says that it does.
@@ -42,7 +47,7 @@ impl Answer {
         key: &str,
         bare_refusals: bool,
     ) -> Result<Principal, AuthError> {
-        let Self { status, content, ref body } = *self;
+        let Self { status, content, ref body, .. } = *self;
         match status {
             StatusCode::OK => self.said_in_a_200(asked, key),
             _ if !is_refusal(status) => Err(AuthError::Unavailable(ServiceFault::Status(status))),
@@ -196,7 +201,8 @@ impl From<Identity> for Principal {
 pub fn fuzz(bytes: &[u8]) {
     // What is ignored may be more than a Value can hold, such as 1e999.
     for status in [StatusCode::OK, StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::NOT_FOUND] {
-        let said = Answer { status, content: "application/json", body: Bytes::copy_from_slice(bytes) };
+        let body = Bytes::copy_from_slice(bytes);
+        let said = Answer { status, content: "application/json", body, date: None };
         let Ok(_) = said.verdict("platform", "a-key", false) else { continue };
         assert_eq!(status, StatusCode::OK);
         let Ok(answer) = serde_json::from_slice::<Value>(bytes) else { continue };

@@ -108,11 +108,20 @@ impl Answer {
     ///
     /// # Errors
     /// As [`Answer::read`].
-    pub(in crate::cli) async fn of(
+    pub(in crate::cli) async fn of(response: Response, began: Instant) -> Result<Self, String> {
+        Self::of_up_to(response, began, MAX_ANSWER).await
+    }
+
+    /// The same where more is expected.
+    ///
+    /// # Errors
+    /// As [`Answer::read`].
+    pub(in crate::cli) async fn of_up_to(
         Response { head, body }: Response,
         began: Instant,
+        most: usize,
     ) -> Result<Self, String> {
-        let body = body.read(MAX_ANSWER).await.map_err(|error| error.to_string())?.to_vec();
+        let body = body.read(most).await.map_err(|error| error.to_string())?.to_vec();
         let headers = head.fields.into_iter().collect();
         Ok(Self { status: head.status, headers, body, took: began.elapsed() })
     }

@@ -1,10 +1,14 @@
 //! How `check --probe` and `doctor` look at servers: one check after the other, each with what was found, and if it
 //! fails, its likely cause and what to do.
 
+pub(super) mod artifact_store;
 mod certificate;
+pub(super) mod clock;
+mod handshake;
 mod http;
 mod journal;
 mod network;
+pub(super) mod nginx_page;
 mod quotation;
 mod scrub;
 

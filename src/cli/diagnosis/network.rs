@@ -11,14 +11,17 @@ use std::{
 use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::{net::TcpStream, sync::oneshot, time::timeout};
-use tokio_rustls::{TlsConnector, client::TlsStream};
+use tokio_rustls::TlsConnector;
 use url::Url;
 
-use super::{Fault, Finding, Journal, certificate};
+use super::{
+    Fault, Finding, Journal, certificate,
+    handshake::{rustls_error, shake_hands},
+};
 use crate::{code::Code, tls::ClientConfig};
 
 /// Time for each step.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Whose server it is: each has its own code for not being found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -174,7 +177,7 @@ impl Place {
         let Some(config) = &self.tls else { return Ok(Vec::new()) };
         let (addresses, _) = self.resolve().await?;
         let (stream, _) = self.connect(&addresses).await?;
-        let stream = self.speak(stream, config).await?;
+        let stream = shake_hands(self, stream, config).await?;
         Ok(stream
             .get_ref()
             .1
@@ -186,44 +189,8 @@ impl Place {
     }
 
     async fn handshake(&self, stream: TcpStream, config: &ClientConfig) -> Finding {
-        let stream = self.speak(stream, config).await?;
+        let stream = shake_hands(self, stream, config).await?;
         Ok(((), certificate::describe(stream.get_ref().1.peer_certificates())))
-    }
-
-    async fn speak(&self, stream: TcpStream, config: &ClientConfig) -> Result<TlsStream<TcpStream>, Fault> {
-        let Self { host, port, written_as, ca_written_as, .. } = self;
-        let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|error| {
-            Fault::new(
-                Code::BadValue,
-                format!("{host} is no name that a certificate can have: {error}"),
-                "the name has characters that host names do not have",
-                format!("a host name or an IP address as {written_as}"),
-            )
-        })?;
-        match timeout(PATIENCE, TlsConnector::from(Arc::clone(config)).connect(name, stream)).await {
-            Ok(Ok(stream)) => Ok(stream),
-            Ok(Err(error)) => Err(match rustls_error(&error) {
-                Some(rustls::Error::InvalidCertificate(wrong)) => {
-                    certificate::fault(wrong, host, ca_written_as)
-                }
-                _ => Fault::new(
-                    Code::NoTls,
-                    format!("no TLS with {host}:{port}: {error}"),
-                    "what listens there speaks no TLS, or another version of it; or it wants a certificate of ours",
-                    format!(
-                        "http:// (redis:// for Redis) in {written_as} if it speaks no TLS, or the port that does"
-                    ),
-                ),
-            }),
-            Err(_) => Err(Fault::new(
-                Code::NoTls,
-                format!("no TLS with {host}:{port} within {PATIENCE:?}"),
-                "what listens there waits for something else than TLS",
-                format!(
-                    "http:// (redis:// for Redis) in {written_as} if it speaks no TLS, or the port that does"
-                ),
-            )),
-        }
     }
 }
 
@@ -266,10 +233,6 @@ pub(in crate::cli) async fn speaks_tls(addresses: &[SocketAddr], config: &Client
         }
         Err(_) => false,
     }
-}
-
-fn rustls_error(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
 }
 
 fn step_of(name: &str, step: &str) -> String {

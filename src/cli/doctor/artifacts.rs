@@ -19,7 +19,11 @@ use super::{
     transfer::Transfer,
 };
 use crate::{
-    cli::diagnosis::{Answer, Fault, Finding, Journal},
+    cli::diagnosis::{
+        Answer, Fault, Finding, Journal,
+        artifact_store::{self, Asked},
+        excerpt,
+    },
     code::Code,
 };
 
@@ -75,7 +79,7 @@ impl Patient {
     }
 
     async fn put(&self, path: &str, text: &'static str) -> Finding {
-        expect(self.store(Method::PUT, path, text).await, 200)?;
+        kept(Asked::Write, self.store(Method::PUT, path, text).await)?;
         Ok(((), format!("{} bytes", text.len())))
     }
 
@@ -97,7 +101,7 @@ impl Patient {
     }
 
     pub(super) async fn down(&self, path: &str, text: &str) -> Finding {
-        let answer = expect(self.store(Method::GET, path, body::None::new()).await, 200)?;
+        let answer = kept(Asked::Read, self.store(Method::GET, path, body::None::new()).await)?;
         let (sent, came) = (Sha256::digest(text), Sha256::digest(&answer.body));
         if sent == came {
             Ok(((), format!("sha256 {}…", &hex::encode(came)[..16])))
@@ -107,7 +111,7 @@ impl Patient {
     }
 
     async fn deleted(&self, run: &Run, path: &str) -> Finding {
-        expect(self.store(Method::DELETE, path, body::None::new()).await, 200)?;
+        kept(Asked::Delete, self.store(Method::DELETE, path, body::None::new()).await)?;
         // What MLflow says of a missing file depends on its store; what it lists does not.
         if self.size_of_note(run).await?.1.is_none() {
             return Ok(((), "and listed no more".to_owned()));
@@ -142,7 +146,11 @@ impl Patient {
             let response = request.send_body(SizedStream::new(LARGE, chunks)).await;
             Answer::read(response.map_err(|error| error.to_string())?, Instant::now()).await
         };
-        expect(transfer.watched(in_time(sending)).await?, 200)?;
+        let answer = match transfer.watched(in_time(sending)).await? {
+            Ok(answer) => Ok(not_broken_off(answer)?),
+            error => error,
+        };
+        kept(Asked::Write, answer)?;
         Ok(((), transfer.told()))
     }
 
@@ -175,6 +183,36 @@ impl Patient {
             hex::encode(chunks().fold(Sha256::new(), |digest, chunk| digest.chain_update(chunk)).finalize());
         if sent == came { Ok(((), told)) } else { Err(changed(&sent, &came)) }
     }
+}
+
+/// The answer of the store, which is MLflow's to have.
+///
+/// # Errors
+/// Another than 200, and what it means.
+fn kept(asked: Asked, answer: Result<Answer, String>) -> Result<Answer, Fault> {
+    if let Ok(answer) = &answer
+        && answer.status.as_u16() != 200
+        && !answer.is_the_gateways()
+        && answer.header("x-request-id").is_some()
+        && let Some(fault) = artifact_store::fault(asked, answer)
+    {
+        return Err(fault);
+    }
+    expect(answer, 200)
+}
+
+/// MLflow has answered all checks before: where the gateway cannot have an answer to an upload, this upload was broken off.
+fn not_broken_off(answer: Answer) -> Result<Answer, Fault> {
+    if answer.status.as_u16() != 502 || !answer.is_the_gateways() {
+        return Ok(answer);
+    }
+    Err(Fault::new(
+        Code::StoreTakesNoWrites,
+        format!("MLflow broke the upload off: {}", excerpt(&answer)),
+        "MLflow, which answered before, closed the connection without reading to the end. In this order: its artifact store is \
+         full or read-only; a proxy before it limits the size or the time of uploads; it was restarted just now",
+        "MLflow's own log for the same moment; `hokusai-gateway check --probe --write` beside the gateway",
+    ))
 }
 
 async fn in_time<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {

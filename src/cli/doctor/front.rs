@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use awc::{body, http::Method};
+use jiff::Timestamp;
 use url::Url;
 
 use super::{
@@ -10,7 +11,7 @@ use super::{
     expectation::{expect, unexpected},
 };
 use crate::{
-    cli::diagnosis::{Answer, Fault, Finding, Journal, Party, Place, Site, excerpt, speaks_tls},
+    cli::diagnosis::{Answer, Fault, Finding, Journal, Party, Place, Site, clock, excerpt, speaks_tls},
     code::Code,
     health::HTTP_VERSION,
 };
@@ -21,11 +22,15 @@ const INSTANCES: usize = 10;
 impl Patient {
     /// `None` where nothing answers at all.
     pub(super) async fn front(&self, journal: &mut Journal, expected_sha: Option<&str>) -> Option<()> {
+        let began = Timestamp::now();
         let answer = self.get("/health").await;
-        let answers = answer.is_ok();
-        journal.check("health", self.health(answer)).await;
-        if !answers {
-            return None;
+        let exchange = clock::Exchange { began, ended: Timestamp::now() };
+        let date = answer.as_ref().ok().map(clock::date_of);
+        let is_the_gateway = journal.check("health", self.health(answer)).await.is_some();
+        let date = date?;
+        if is_the_gateway {
+            let whose = "the gateway, or what stands before it,";
+            journal.check("clock", async { clock::compare(whose, date, exchange, clock::OUTSIDE) }).await;
         }
         journal.check("version", self.version(expected_sha)).await;
         journal.check("health/mlflow", self.mlflow_health()).await;

@@ -19,7 +19,6 @@ mod transfer;
 
 use std::{path::PathBuf, process::ExitCode};
 
-use actix_rt::signal::unix::{SignalKind, signal};
 use clap::Args;
 use serde_json::json;
 use url::Url;
@@ -28,6 +27,7 @@ use super::{
     BAD_SETTINGS,
     diagnosis::{Journal, Site},
     format::{Output, print, print_json, tell},
+    interruption::stopped,
     key,
 };
 use crate::{
@@ -186,20 +186,6 @@ impl Patient {
             self.large(journal, &run).await;
         }
         self.latency(journal).await;
-    }
-}
-
-/// Ctrl-C, SIGTERM, or a terminal that is closed.
-async fn stopped() {
-    let [interrupt, terminate, hangup] =
-        [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
-    let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = (interrupt, terminate, hangup) else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = interrupt.recv() => {}
-        _ = terminate.recv() => {}
-        _ = hangup.recv() => {}
     }
 }
 

@@ -1,18 +1,24 @@
 //! The auth service: whether it answers as agreed, and about the service that is meant.
 
-use actix_web::http::uri::PathAndQuery;
+use std::time::Duration;
 
+use actix_web::http::{header::HeaderMap, uri::PathAndQuery};
+use jiff::Timestamp;
+
+use super::held_key;
 use crate::{
     auth::{Answer, AuthError, Named, ServiceFault, ServiceVerifier},
     cli::{
-        diagnosis::{Fault, Finding, Journal, Party, Place, start_of},
+        diagnosis::{self, Fault, Finding, Journal, Party, Place, clock, nginx_page, start_of},
         key::VARIABLE,
     },
     code::Code,
     http_client::Tls,
-    settings::AuthService,
+    settings::{AuthService, Policy},
 };
 
+/// Where its address, and the authority of its certificate, are written.
+const WRITTEN_AS: [&str; 2] = ["auth.service.url", "auth.service.tls.ca"];
 /// What no auth service can take for a key.
 const NO_KEY: &str = "hokusai-gateway-check-this-is-no-key";
 /// Where an auth service is found.
@@ -24,26 +30,44 @@ pub(super) async fn probe(
     service: &AuthService,
     tls: Option<&Tls>,
     key: Option<String>,
+    policy: &Policy,
     journal: &mut Journal,
 ) {
-    let written_as = ["auth.service.url", "auth.service.tls.ca"];
-    if Place::of(Party::AuthService, &service.url, tls, written_as).reach(journal, "auth").await.is_none() {
+    if Place::of(Party::AuthService, &service.url, tls, WRITTEN_AS).reach(journal, "auth").await.is_none() {
         journal.skip("auth.http", "it cannot be reached");
         return;
     }
-    if journal.check("auth.http", refuses_no_key(service, tls)).await.is_none() {
-        return;
-    }
+    let began = Timestamp::now();
+    let Some(date) = journal.check("auth.http", refuses_no_key(service, tls)).await else { return };
+    let exchange = clock::Exchange { began, ended: Timestamp::now() };
+    let whose = "the auth service";
+    journal.check("auth.clock", async { clock::compare(whose, date, exchange, clock::TOGETHER) }).await;
     match key {
-        Some(key) => drop(journal.check("auth.key", knows(service, tls, &key)).await),
+        Some(key) => drop(journal.check("auth.key", knows(service, tls, &key, policy)).await),
         None => journal.skip("auth.key", &format!("no key: set {VARIABLE}")),
     }
 }
 
 /// Whether it says no to what is no key, as was agreed; a stranger at this address may say no as well.
-async fn refuses_no_key(service: &AuthService, tls: Option<&Tls>) -> Finding {
+/// Tells its `Date`.
+async fn refuses_no_key(service: &AuthService, tls: Option<&Tls>) -> Finding<Option<Timestamp>> {
     let verifier = ServiceVerifier::new(service, tls);
     let answer = verifier.says(NO_KEY, None).await.map_err(|fault| outage(service, &fault))?;
+    let page = diagnosis::Answer {
+        status: answer.status,
+        headers: HeaderMap::new(),
+        body: answer.body.to_vec(),
+        took: Duration::ZERO,
+    };
+    let asked = nginx_page::Asked {
+        url: &service.url,
+        written_as: WRITTEN_AS[0],
+        ca_written_as: WRITTEN_AS[1],
+        has_certificate: service.tls.identity.is_some(),
+    };
+    if let Some(fault) = nginx_page::fault(&page, asked) {
+        return Err(fault);
+    }
     let status = answer.status.as_u16();
     let is_a_strangers = match answer.verdict(&service.service_id, NO_KEY, service.bare_refusals) {
         Ok(_)
@@ -67,7 +91,8 @@ async fn refuses_no_key(service: &AuthService, tls: Option<&Tls>) -> Finding {
             BASE,
         ));
     }
-    Ok(((), format!("refuses what is no key ({status})")))
+    let date = answer.date.as_ref().and_then(|date| clock::date(date.to_str().ok()?));
+    Ok((date, format!("refuses what is no key ({status})")))
 }
 
 /// Whether a path that no auth service has is answered in the same way.
@@ -78,21 +103,16 @@ async fn answers_alike(verifier: &ServiceVerifier, service: &AuthService, answer
     other.is_ok_and(|other| (other.status, other.body) == (answer.status, answer.body.clone()))
 }
 
-async fn knows(service: &AuthService, tls: Option<&Tls>, key: &str) -> Finding {
+async fn knows(service: &AuthService, tls: Option<&Tls>, key: &str, policy: &Policy) -> Finding {
     let verifier = ServiceVerifier::new(service, tls);
     match verifier.verify(key, None, verifier.deadline()).await {
         Ok(principal) => {
-            let word = |word: &Option<String>| word.clone().unwrap_or_else(|| "nobody".to_owned());
-            let scopes = principal.scopes.map_or_else(|| "none named".to_owned(), |scopes| scopes.join(" "));
-            Ok((
-                (),
-                format!(
-                    "the key is good for `{}`: {}, of {}, scopes: {scopes}",
-                    service.service_id,
-                    word(&principal.key_id),
-                    word(&principal.user_id),
-                ),
-            ))
+            let told = held_key::told(
+                &principal,
+                policy,
+                "the auth service says that the key is good, and that it",
+            )?;
+            Ok(((), format!("the key is good for `{}`: {told}", service.service_id)))
         }
         Err(AuthError::Rejected(_)) => {
             let usual = AuthService { service_id: USUAL_ID.to_owned(), ..service.clone() };

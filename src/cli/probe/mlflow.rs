@@ -3,10 +3,14 @@
 use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Instant};
 
 use actix_web::http::{StatusCode, header::LOCATION, uri::PathAndQuery};
+use jiff::Timestamp;
 use tokio::time::timeout;
 
+use super::artifacts::{Interrupted, Store};
 use crate::{
-    cli::diagnosis::{Answer, Fault, Finding, Journal, Party, Place, excerpt, speaks_tls, start_of},
+    cli::diagnosis::{
+        Answer, Fault, Finding, Journal, Party, Place, clock, excerpt, nginx_page, speaks_tls, start_of,
+    },
     code::Code,
     proxy::Proxy,
     resources::Resources,
@@ -18,7 +22,12 @@ use crate::{
 /// What MLflow is often given as `--static-prefix`.
 const USUAL_PREFIX: &str = "/mlflow";
 
-pub(super) async fn probe(settings: &Settings, resources: &Resources, journal: &mut Journal) {
+pub(super) async fn probe(
+    settings: &Settings,
+    resources: &Resources,
+    write: bool,
+    journal: &mut Journal,
+) -> Interrupted {
     let upstreams = Upstreams::new(&settings.mlflow);
     let proxy = Proxy::new(settings, &upstreams, resources.mlflow_tls.as_ref());
     for upstream in upstreams.all() {
@@ -31,8 +40,11 @@ pub(super) async fn probe(settings: &Settings, resources: &Resources, journal: &
             ..Place::of(Party::Mlflow, &upstream.url, resources.mlflow_tls.as_ref(), written_as)
         };
         let server = Server { settings, proxy: &proxy, upstream, place };
-        server.probe(journal, has_api, has_artifacts).await;
+        if server.probe(journal, [has_api, has_artifacts], write).await == Interrupted(true) {
+            return Interrupted(true);
+        }
     }
+    Interrupted(false)
 }
 
 struct Server<'a> {
@@ -43,21 +55,38 @@ struct Server<'a> {
 }
 
 impl Server<'_> {
-    async fn probe(&self, journal: &mut Journal, has_api: bool, has_artifacts: bool) {
+    async fn probe(
+        &self,
+        journal: &mut Journal,
+        [has_api, has_artifacts]: [bool; 2],
+        write: bool,
+    ) -> Interrupted {
+        let on = Interrupted(false);
         let step = |step: &str| format!("{}.{step}", self.upstream.name);
         let Some(addresses) = self.place.reach(journal, &self.upstream.name).await else {
             journal.skip(&step("http"), "it cannot be reached");
-            return;
+            return on;
         };
         if journal.check(&step("http"), self.health(&addresses)).await.is_none() {
-            return;
+            return on;
         }
+        journal.check(&step("clock"), self.clock()).await;
         if has_api && journal.check(&step("api"), self.api()).await.is_none() {
-            return;
+            return on;
         }
-        if has_artifacts {
-            journal.check(&step("artifacts"), self.artifacts()).await;
+        if !has_artifacts || journal.check(&step("artifacts"), self.artifacts()).await.is_none() || !write {
+            return on;
         }
+        let Self { proxy, upstream, .. } = *self;
+        Store { proxy, upstream, root: Asked::api_root(&self.settings.mlflow) }.try_out(journal).await
+    }
+
+    async fn clock(&self) -> Finding {
+        let began = Timestamp::now();
+        let answer = self.ask(&format!("{}/health", self.settings.mlflow.static_prefix)).await;
+        let exchange = clock::Exchange { began, ended: Timestamp::now() };
+        let date = answer.ok().and_then(|answer| clock::date_of(&answer));
+        clock::compare("MLflow, or what stands before it,", date, exchange, clock::TOGETHER)
     }
 
     async fn ask(&self, target: &str) -> Result<Answer, String> {
@@ -99,6 +128,12 @@ impl Server<'_> {
                 "look at MLflow's own log",
             )
         })?;
+        let has_certificate = self.settings.mlflow.tls.identity.is_some();
+        let asked =
+            nginx_page::Asked { url, written_as, ca_written_as: self.place.ca_written_as, has_certificate };
+        if let Some(fault) = nginx_page::fault(&answer, asked) {
+            return Err(fault);
+        }
         match answer.status {
             StatusCode::LOOP_DETECTED => Err(self.asked().refusal(Refusal::LeadsBack, "")),
             status if status.is_redirection() => Err(self.refusal(&answer)),

@@ -1,24 +1,53 @@
 //! `check --probe`: each dependency, from its name to an answer that makes sense, with the gateway's own clients.
 
+mod artifacts;
 mod auth_service;
+mod held_key;
 mod mlflow;
 mod redis;
 
 use super::{
     Loaded,
     diagnosis::{Journal, Party, Place},
+    key::VARIABLE,
 };
-use crate::settings::AuthMode;
+use crate::{auth::KeySource, settings::AuthMode};
+pub(super) use artifacts::Interrupted;
+
+/// What is looked at beside the settings.
+#[derive(Debug)]
+pub(super) struct Wanted {
+    pub(super) key: Option<String>,
+    /// Whether an artifact is written, too.
+    pub(super) write: bool,
+}
 
 /// Looks at everything that the settings name.
-pub(super) async fn run(loaded: &Loaded, key: Option<String>, journal: &mut Journal) {
+pub(super) async fn run(loaded: &Loaded, wanted: Wanted, journal: &mut Journal) -> Interrupted {
     let Loaded { settings, resources, .. } = loaded;
-    mlflow::probe(settings, resources, journal).await;
-    if let AuthMode::Service(service) = &settings.auth.mode {
-        auth_service::probe(service, resources.auth_tls.as_ref(), key, journal).await;
+    let Wanted { key, write } = wanted;
+    if mlflow::probe(settings, resources, write, journal).await == Interrupted(true) {
+        return Interrupted(true);
     }
+    let policy = &settings.policy;
+    let decisions = match (&settings.auth.mode, &resources.keys) {
+        (AuthMode::Service(service), KeySource::Service(source)) => {
+            auth_service::probe(service, resources.auth_tls.as_ref(), key, policy, journal).await;
+            Some(&source.decisions)
+        }
+        (_, KeySource::File(keys)) => {
+            match key {
+                Some(key) => {
+                    journal.check("key", async { held_key::in_file(keys, &key, policy) }).await;
+                }
+                None => journal.skip("key", &format!("no key: set {VARIABLE}")),
+            }
+            None
+        }
+        _ => None,
+    };
     if let (Some(redis), Some(pool)) = (&settings.redis, &resources.redis) {
-        redis::probe(redis, pool, journal).await;
+        redis::probe(redis, pool, decisions.map(|decisions| &**decisions), journal).await;
     }
     if let Some(endpoint) = &settings.telemetry.otlp_endpoint {
         let written_as = ["telemetry.otlp_endpoint", "SSL_CERT_FILE"];
@@ -26,4 +55,5 @@ pub(super) async fn run(loaded: &Loaded, key: Option<String>, journal: &mut Jour
             .reach(journal, "collector")
             .await;
     }
+    Interrupted(false)
 }

@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use deadpool_redis::redis::{RedisError, cmd};
+use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 
-use super::super::diagnosis::{Fault, Finding, Journal, Party, Place, speaks_tls};
+use super::super::diagnosis::{Fault, Finding, Journal, Party, Place, clock, speaks_tls};
 use crate::{
-    auth::revocation,
+    auth::{Decisions, peppers, revocation},
     code::Code,
     redis::{self, Needs, PATIENCE, Redis},
     settings::{ClientTls, RedisSettings, RedisUrl},
@@ -15,7 +17,12 @@ use crate::{
 
 const WRITTEN_AS: &str = "redis.url";
 
-pub(super) async fn probe(settings: &RedisSettings, redis: &Redis, journal: &mut Journal) {
+pub(super) async fn probe(
+    settings: &RedisSettings,
+    redis: &Redis,
+    decisions: Option<&Decisions>,
+    journal: &mut Journal,
+) {
     let Some(url) = RedisUrl::parse(settings.url.expose_secret()) else { return };
     let machines = tls::client_config(&ClientTls::default()).ok();
     let mut reached = false;
@@ -47,7 +54,46 @@ pub(super) async fn probe(settings: &RedisSettings, redis: &Redis, journal: &mut
             _ => false,
         }
     };
-    journal.check("redis.authentication", lets_in(redis, wants_tls)).await;
+    if journal.check("redis.authentication", lets_in(redis, wants_tls)).await.is_none() {
+        return;
+    }
+    journal.check("redis.clock", time(redis)).await;
+    let others = match decisions {
+        Some(decisions) => peppers::others(decisions).await,
+        None => None,
+    };
+    if let Some(others) = others {
+        journal.check("redis.pepper", async { one_pepper(others) }).await;
+    }
+}
+
+async fn time(redis: &Redis) -> Finding {
+    let began = Timestamp::now();
+    let asked =
+        redis.inquire(|mut redis| async move { cmd("TIME").query_async::<(i64, i64)>(&mut redis).await });
+    let theirs = asked.await.ok().and_then(|(seconds, _)| Timestamp::from_second(seconds).ok());
+    let exchange = clock::Exchange { began, ended: Timestamp::now() };
+    clock::compare("Redis", theirs, exchange, clock::TOGETHER)
+}
+
+/// Whether all instances that were here in the last minutes have the pepper of these settings.
+fn one_pepper(others: Result<usize, RedisError>) -> Finding {
+    match others {
+        Ok(0) => Ok(((), "no instance with another pepper was here in the last three minutes".to_owned())),
+        Ok(others) => Err(Fault::new(
+            Code::PepperNotShared,
+            format!("{others} other than auth.pepper of these settings: instances with it share this Redis"),
+            "another instance was given another auth.pepper, or the pepper is being changed; or another deployment uses this \
+             Redis: neither reads the verdicts of the other, nor hears which keys were revoked before it looked",
+            "one auth.pepper (auth.pepper_file) for all instances, and a Redis, or a database of it, for each deployment",
+        )),
+        Err(error) => Err(Fault::new(
+            Code::RedisAcl,
+            format!("it cannot be seen which peppers the instances have: {error}"),
+            "Redis does not let the gateway run a script with TIME and sorted sets, or failed",
+            "ACL SETUSER … ~hokusai:* &hokusai:* +@all -@dangerous -@admin",
+        )),
+    }
 }
 
 /// Whether it takes the password, and the gateway may write what it writes.

@@ -7,9 +7,9 @@ file of its letter, and its name in the document.
 
 import inspect
 
-from . import audit, auth_service, edge, files, keys, logs, mlflow, process, redis, settings, tls
+from . import audit, auth_service, edge, files, keys, logs, mlflow, process, redis, settings, stores, tls
 
-ROOMS = [settings, files, mlflow, auth_service, redis, keys, tls, edge, process, audit, logs]
+ROOMS = [settings, files, mlflow, stores, auth_service, redis, keys, tls, edge, process, audit, logs]
 FAULTS = {
     name: function
     for room in ROOMS

@@ -1,5 +1,8 @@
 """HG-K…: keys."""
 
+import re
+import subprocess
+
 import requests
 from test_tls import eventually
 
@@ -59,3 +62,17 @@ def a_place_for_last_uses_that_is_not_there(place):
     place.serve(HOKUSAI__AUTH__KEY_FILE__PATH=file, HOKUSAI__AUTH__KEY_FILE__LAST_USED=uses)
     place.get(key=key)
     return place.logged
+
+
+def a_key_that_has_expired_and_the_auth_service_says_is_good(place):
+    good = {"is_valid": True, "key_id": "k-1", "user_id": "ada", "expires_at": "2020-01-01T00:00:00Z"}
+    service = place.auth_service(lambda key, _: (200, good if key == "Bearer good-key" else {"is_valid": False}))
+    return place.probe(HOKUSAI_AUTH_SERVICE_URL=service, HOKUSAI_API_KEY="good-key")
+
+
+def a_key_of_the_key_file_that_has_expired(place):
+    file = place.folder / "keys.toml"
+    create = [str(place.stack.binary), "keys", "create", "--file", str(file), "--user", "ada"]
+    key, _ = [subprocess.run([*create, *more], check=True, capture_output=True, text=True).stdout.strip() for more in (["--expires-in", "1h"], [])]
+    file.write_text(re.sub(r'expires_at = ".*"', 'expires_at = "2020-01-01T00:00:00Z"', file.read_text()))
+    return place.probe(HOKUSAI__AUTH__KEY_FILE__PATH=str(file), HOKUSAI_API_KEY=key)

@@ -39,9 +39,9 @@ class Place:
     def check(self, *arguments: str, **variables: str) -> Report:
         return check(self.stack, *arguments, **variables)
 
-    def probe(self, **variables: str) -> Report:
+    def probe(self, *arguments: str, **variables: str) -> Report:
         """`check --probe`, which waits as little as it can."""
-        return check(self.stack, "--probe", **(QUICK | variables))
+        return check(self.stack, "--probe", *arguments, **(QUICK | variables))
 
     def doctor(self, url: str, *arguments: str, key: str | None = None) -> Report:
         return doctor(self.stack, url, *arguments, key=key)
@@ -67,9 +67,9 @@ class Place:
             self.shared["authority"] = Authority(self.stack.folder / "authority")
         return self.shared["authority"]
 
-    def auth_service(self, answer) -> str:
+    def auth_service(self, answer, handler=AuthService) -> str:
         """One that answers with the status and the JSON that a function gives for a key and a question."""
-        server = ThreadingHTTPServer(("127.0.0.1", 0), AuthService)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
         server.answer, server.seen = answer, []
         threading.Thread(target=server.serve_forever, daemon=True).start()
         self.ends += [server.server_close, server.shutdown]

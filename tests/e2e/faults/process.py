@@ -2,8 +2,10 @@
 
 import signal
 import socket
+import time
 
 from commands import run
+from test_what_broke import AuthService, good_for
 
 
 def a_port_that_is_taken(place):
@@ -75,3 +77,12 @@ def an_address_of_nobody(place):
 def a_process_with_few_files(place):
     few = ["-c", 'ulimit -n 64 && exec "$0" "$@"', str(place.stack.binary), "check"]
     return run("sh", few, place.stack.folder, {"MLFLOW_SERVER_URL": "http://127.0.0.1:5000"})
+
+
+def an_auth_service_whose_clock_is_slow(place):
+    class Slow(AuthService):
+        def date_time_string(self, timestamp=None):
+            return super().date_time_string(time.time() - 3600)
+
+    service = place.auth_service(good_for("platform"), Slow)
+    return place.probe(HOKUSAI_AUTH_SERVICE_URL=service)

@@ -125,3 +125,17 @@ def a_redis_without_gateways(place):
     revoked = place.run("keys", "revoke", "k-1", HOKUSAI_AUTH_SERVICE_URL=place.closed(), REDIS_URL=url)
     assert revoked.code == 1 and not revoked.said["told"]
     return revoked.printed.split
+
+
+def two_peppers_on_one_redis(place):
+    service, url = place.auth_service(good_for("platform")), f"redis://127.0.0.1:{place.redis()}"
+    shared = {"HOKUSAI_AUTH_SERVICE_URL": service, "REDIS_URL": url}
+    place.serve(HOKUSAI__AUTH__PEPPER="the first pepper", **shared)
+    named = lambda pepper: place.probe(HOKUSAI__AUTH__PEPPER=pepper, **shared).codes()  # noqa: E731
+    eventually(lambda: "HG-S11" in named("the second pepper"))
+    assert "HG-S11" not in named("the first pepper")
+    # The one that starts later hears of it in its log.
+    second = type(place)(place.stack, place.folder / "second", place.shared)
+    place.ends.append(second.own.stop)
+    second.serve(HOKUSAI__AUTH__PEPPER="the second pepper", **shared)
+    return second.logged

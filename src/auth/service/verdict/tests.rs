@@ -2,7 +2,8 @@ use super::*;
 
 fn verdict(status: StatusCode, body: &str, bare_refusals: bool) -> Result<Principal, AuthError> {
     let body = Bytes::copy_from_slice(body.as_bytes());
-    Answer { status, content: "application/json", body }.verdict("platform", "the-key-S3CR3T", bare_refusals)
+    let answer = Answer { status, content: "application/json", body, date: None };
+    answer.verdict("platform", "the-key-S3CR3T", bare_refusals)
 }
 
 fn word<T>(verdict: Result<T, AuthError>) -> &'static str {

@@ -1,0 +1,56 @@
+//! Which peppers the instances that share a Redis have: with two of them, none reads the verdicts and revocations of the
+//! other half.
+//!
+//! Each instance leaves a mark of its pepper, a MAC over nothing but a purpose, from which no fingerprint and no key can be
+//! told. It is forgotten three minutes after the last instance with this pepper has gone, so that a rotation ends.
+
+use deadpool_redis::redis::{RedisError, Script};
+
+use crate::{auth::fingerprint::Pepper, redis::Connection};
+
+/// Under what name the marks are kept, by the time when each was last left.
+const KEY: &str = "hokusai:peppers";
+/// How long a mark counts, in seconds.
+const LIFETIME: u64 = 180;
+/// The most marks that are read: whoever can write to Redis can leave any.
+const MOST: usize = 16;
+
+/// By Redis's own clock, for those of instances may be apart.
+const LEAVE: &str = "
+local now = tonumber(redis.call('TIME')[1])
+redis.call('ZADD', KEYS[1], now, ARGV[1])
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[2]))
+redis.call('EXPIRE', KEYS[1], ARGV[2])
+return redis.call('ZRANGE', KEYS[1], 0, ARGV[3])";
+const LOOK: &str = "
+local now = tonumber(redis.call('TIME')[1])
+return redis.call('ZRANGEBYSCORE', KEYS[1], now - tonumber(ARGV[2]), '+inf', 'LIMIT', 0, ARGV[3])";
+
+/// How many other peppers than this one there are; leaves its mark, too, if `leave`.
+pub(super) async fn others(mut redis: Connection, pepper: Pepper, leave: bool) -> Result<usize, RedisError> {
+    let mark = mark(&pepper);
+    let script = Script::new(if leave { LEAVE } else { LOOK });
+    let mut call = script.key(KEY);
+    call.arg(&mark).arg(LIFETIME).arg(MOST);
+    let marks: Vec<Vec<u8>> = call.invoke_async(&mut redis).await?;
+    Ok(marks.iter().filter(|other| **other != mark.as_bytes()).count())
+}
+
+fn mark(pepper: &Pepper) -> String {
+    hex::encode(&pepper.mac("mark", &[])[..16])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mark_is_the_same_for_one_pepper_only_and_nothing_else_that_it_makes() {
+        let pepper = |secret: &str| Pepper::new(&secret.to_owned().into());
+        assert_eq!(mark(&pepper("one")), mark(&pepper("one")));
+        assert_ne!(mark(&pepper("one")), mark(&pepper("two")));
+        let (whole, mark) = (pepper("one"), mark(&pepper("one")));
+        assert_eq!(mark.len(), 32);
+        assert!(!hex::encode(whole.fingerprint("", "", None).as_bytes()).starts_with(&mark));
+    }
+}
