@@ -59,6 +59,8 @@ def a_store_that_is_read_only(place):
 def a_store_that_deletes_nothing(place):
     fails = "if ($request_method = DELETE) { return 500; }"
     inside = f"location /api/2.0/mlflow-artifacts {{ {fails} {to(place.stack.mlflow_url)} }} location / {{ {to(place.stack.mlflow_url)} }}"
+    # What could not be deleted.
+    place.ends.append(lambda: [file.unlink() for file in (place.stack.folder / "artifacts").glob("hokusai-check-*")])
     return _write(place, place.nginx(inside))
 
 
