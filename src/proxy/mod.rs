@@ -11,30 +11,25 @@ mod error;
 mod headers;
 mod http10;
 mod lookup;
+mod own;
 mod pool;
 mod upload;
 mod withheld;
 
 use std::{cell::Cell, num::NonZeroU64, pin::pin, rc::Rc, sync::Arc, time::Instant};
 
-use actix_web::{
-    HttpRequest, HttpResponse, HttpResponseBuilder,
-    error::PayloadError,
-    http::{Method, uri::PathAndQuery},
-    web::{Bytes, Payload},
-};
-use futures_util::stream;
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::Method, web::Payload};
 use tokio::time::timeout;
 
 use crate::{
     connection::Connection,
-    http_client::{Body, Request, Response, Tls},
+    http_client::{Body, Response, Tls},
     limits::Meter,
     patience::Patience,
     policy::Grant,
     settings::{DirectArtifacts, Settings},
     telemetry::{Call, Exchange},
-    upstream::{Upstream, Upstreams},
+    upstream::Upstreams,
 };
 pub(crate) use caching::VARYING;
 use deadlines::{Limits, Overdue, Progress, within};
@@ -42,7 +37,7 @@ pub(crate) use direct::answer as direct_answer;
 use download::Download;
 pub use error::ProxyError;
 use error::{failed, overdue};
-use pool::{Lease, Member, Pool};
+use pool::{Lease, Pool};
 use upload::{Framing, Upload};
 use withheld::Withheld;
 
@@ -146,52 +141,6 @@ impl Proxy {
             return Box::pin(http10::attach(head, body, Connection::of(request))).await;
         }
         Ok(download::attach(framing, head, body))
-    }
-
-    /// Asks a server for `target` on the gateway's own account, as requests go.
-    ///
-    /// # Errors
-    /// As [`Proxy::forward`].
-    pub(crate) async fn ask(
-        &self,
-        upstream: &Arc<Upstream>,
-        target: &PathAndQuery,
-    ) -> Result<Response, ProxyError> {
-        let (member, mut request) = self.own(upstream, &Method::GET, target)?;
-        self.headers.of_gateway(&mut request);
-        member.origin.send(request, Body::none()).await.map_err(failed)
-    }
-
-    /// The same with a body, which is sent whole.
-    ///
-    /// # Errors
-    /// As [`Proxy::forward`].
-    pub(crate) async fn send_whole(
-        &self,
-        upstream: &Arc<Upstream>,
-        method: &Method,
-        target: &PathAndQuery,
-        body: Bytes,
-    ) -> Result<Response, ProxyError> {
-        let (member, mut request) = self.own(upstream, method, target)?;
-        self.headers.of_gateway(&mut request);
-        let pieces = stream::iter([Ok::<_, PayloadError>(body.clone())]);
-        let body = if body.is_empty() { Body::None } else { Body::Length(body.len() as u64, pieces) };
-        member.origin.send(request, body).await.map_err(failed)
-    }
-
-    /// A request of the gateway's own to a server, without its credentials.
-    fn own(
-        &self,
-        upstream: &Arc<Upstream>,
-        method: &Method,
-        target: &PathAndQuery,
-    ) -> Result<(&Member, Request), ProxyError> {
-        let members = self.mlflow.members().iter().chain(self.artifacts.iter().flat_map(Pool::members));
-        let member = { members }.find(|member| Arc::ptr_eq(&member.upstream, upstream));
-        let member = member.ok_or(ProxyError::Ejected)?;
-        let host = self.headers.host(&member.host, None);
-        Ok((member, member.request(method, target, host)))
     }
 
     /// Sends the request and its body, and waits for the response's head.

@@ -49,6 +49,34 @@ pub(super) struct Store<'a> {
 pub(in crate::cli) struct Interrupted(pub(in crate::cli) bool);
 
 impl Store<'_> {
+    /// Whether artifacts go through this server.
+    pub(super) async fn listed(&self) -> Finding {
+        let target = format!("{}/2.0/mlflow-artifacts/artifacts?path=", self.root);
+        let fix = "mlflow server --serve-artifacts --artifacts-destination s3://… (or a path)";
+        let answer = self.ask(&Method::GET, &target, Bytes::new()).await.map_err(|error| {
+            let cause = "its artifact store does not answer: no network, or no credentials for it";
+            Fault::new(
+                Code::ArtifactsUnavailable,
+                format!("artifacts cannot be listed: {error}"),
+                cause,
+                "look at MLflow's own log",
+            )
+        })?;
+        match answer.status {
+            status if status.is_success() => {
+                Ok(((), format!("its artifacts can be listed ({:?})", answer.took)))
+            }
+            _ => Err(Fault::new(
+                Code::ArtifactsUnavailable,
+                format!("artifacts cannot be listed: {}", excerpt(&answer)),
+                "MLflow was started with --no-serve-artifacts, so that clients would go to the store themselves; or it \
+                 may not read the store",
+                fix,
+            )),
+        }
+    }
+
+    /// An artifact of its own, there and back.
     pub(super) async fn try_out(&self, journal: &mut Journal) -> Interrupted {
         let unique = Alphanumeric.sample_string(&mut rand::rng(), 16).to_lowercase();
         let path = format!("{}/2.0/mlflow-artifacts/artifacts/hokusai-check-{unique}", self.root);

@@ -74,11 +74,12 @@ impl Server<'_> {
         if has_api && journal.check(&step("api"), self.api()).await.is_none() {
             return on;
         }
-        if !has_artifacts || journal.check(&step("artifacts"), self.artifacts()).await.is_none() || !write {
+        let Self { proxy, upstream, .. } = *self;
+        let store = Store { proxy, upstream, root: Asked::api_root(&self.settings.mlflow) };
+        if !has_artifacts || journal.check(&step("artifacts"), store.listed()).await.is_none() || !write {
             return on;
         }
-        let Self { proxy, upstream, .. } = *self;
-        Store { proxy, upstream, root: Asked::api_root(&self.settings.mlflow) }.try_out(journal).await
+        store.try_out(journal).await
     }
 
     async fn clock(&self) -> Finding {
@@ -230,32 +231,6 @@ impl Server<'_> {
         match said(answer).verdict() {
             Verdict::Refuses(refusal) => self.asked().refusal(refusal, &shown),
             Verdict::Serves | Verdict::Fails | Verdict::Busy => self.asked().failure(&shown),
-        }
-    }
-
-    /// Whether artifacts go through this server.
-    async fn artifacts(&self) -> Finding {
-        let target =
-            format!("{}/2.0/mlflow-artifacts/artifacts?path=", Asked::api_root(&self.settings.mlflow));
-        let fix = "mlflow server --serve-artifacts --artifacts-destination s3://… (or a path)";
-        let answer = self.ask(&target).await.map_err(|error| {
-            let cause = "its artifact store does not answer: no network, or no credentials for it";
-            Fault::new(
-                Code::ArtifactsUnavailable,
-                format!("artifacts cannot be listed: {error}"),
-                cause,
-                "look at MLflow's own log",
-            )
-        })?;
-        match answer.status {
-            StatusCode::OK => Ok(((), format!("its artifacts can be listed ({:?})", answer.took))),
-            _ => Err(Fault::new(
-                Code::ArtifactsUnavailable,
-                format!("artifacts cannot be listed: {}", excerpt(&answer)),
-                "MLflow was started with --no-serve-artifacts, so that clients would go to the store themselves; or it \
-                 may not read the store",
-                fix,
-            )),
         }
     }
 }
