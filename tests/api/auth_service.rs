@@ -237,7 +237,7 @@ async fn what_cannot_be_a_key_is_never_asked_about() {
     let auth = Server::start(|_| Answer::ok(VALID)).await;
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
     let gateway = gateway_asking(&auth, &mlflow).await;
-    for key in ["", " two-spaces", &"a".repeat(8 * 1024), "with space"] {
+    for key in ["", &"a".repeat(8 * 1024 + 1), "with space"] {
         let response = ask(gateway.address, get_with(key)).await;
         assert_eq!((response.status, response.reason().as_str()), (401, "credential_rejected"), "{key:?}");
     }
