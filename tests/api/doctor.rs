@@ -40,7 +40,7 @@ async fn nothing_that_a_server_says_brings_out_the_key_or_gives_orders_to_the_te
             body.len()
         ))
     };
-    let server = Server::start(echo).await;
+    let server = Server::start_asked(echo).await;
     for arguments in [&[][..], &["--format", "json"]] {
         let output = doctor(server.url(), arguments).await;
         assert_eq!(output.status.code(), Some(1));
@@ -54,7 +54,7 @@ async fn nothing_that_a_server_says_brings_out_the_key_or_gives_orders_to_the_te
 #[actix_web::test]
 async fn a_server_that_says_yes_to_everything_passes_nothing_that_it_must_know() {
     // As a load balancer's default page, or a mock, would.
-    let server = Server::start(|_| Answer::ok(r#"{"status": "ok"}"#)).await;
+    let server = Server::start_asked(|_| Answer::ok(r#"{"status": "ok"}"#)).await;
     let output = doctor(server.url(), &["--format", "json"]).await;
     let said: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
     let passed = said["checks"].as_array().unwrap().iter().filter(|check| check["outcome"] == "ok");
@@ -65,7 +65,7 @@ async fn a_server_that_says_yes_to_everything_passes_nothing_that_it_must_know()
 
 #[actix_web::test]
 async fn a_401_of_somebody_else_is_not_the_gateways() {
-    let server = Server::start(|_| {
+    let server = Server::start_asked(|_| {
         Answer::bytes("HTTP/1.1 401 X\r\nwww-authenticate: Basic\r\ncontent-length: 2\r\n\r\n{}")
     })
     .await;
