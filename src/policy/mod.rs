@@ -25,6 +25,7 @@ use crate::{
 pub use body::BodyError;
 pub use room::NoRoom;
 pub(crate) use room::Room;
+use scopes::Classes;
 pub(crate) use workspace::Mentions;
 pub use workspace::Outside;
 /// The permission to forward one request along one route. Only [`authorize`] makes one.
@@ -131,21 +132,26 @@ fn authorize_at(
     if let Some(workspace) = &principal.workspace {
         workspace::check_route(workspace, &route)?;
     }
-    allow(policy, &principal, route.rule(), route.class(), None)?;
-    let may_administer = policy.mode != Mode::Enforce || may(policy, &principal, RouteClass::Admin);
+    let allowed = allow(policy, &principal, route.rule(), route.class(), None)?;
+    let may_administer = policy.mode != Mode::Enforce || allowed.contains(RouteClass::Admin);
     Ok(Grant { principal, route, may_administer })
 }
 
-/// Whether the principal has a scope for a class of routes, as the mode wants it.
+/// What the principal has scopes for, if a class of routes is among it or the mode lets it pass.
 fn allow(
     policy: &Policy,
     principal: &Principal,
     rule: &Rule,
     class: RouteClass,
     tag: Option<&'static str>,
-) -> Result<(), Box<MissingScope>> {
-    if policy.mode == Mode::Off || may(policy, principal, class) {
-        return Ok(());
+) -> Result<Classes, Box<MissingScope>> {
+    let allowed = if principal.is_admin {
+        scopes::allowed_by(Scope::Admin)
+    } else {
+        scopes::allowed_to(principal.scopes.as_deref(), policy)
+    };
+    if policy.mode == Mode::Off || allowed.contains(class) {
+        return Ok(allowed);
     }
     let missing = MissingScope { rule: rule.clone(), class, tag, held: principal.scopes.clone() };
     if policy.mode == Mode::Enforce {
@@ -157,11 +163,7 @@ fn allow(
         denied = %missing,
         "the policy would have denied this"
     );
-    Ok(())
-}
-
-fn may(policy: &Policy, principal: &Principal, class: RouteClass) -> bool {
-    principal.is_admin || scopes::allowed_to(principal.scopes.as_deref(), policy).contains(class)
+    Ok(allowed)
 }
 
 #[cfg(test)]

@@ -23,7 +23,7 @@ impl Classes {
     }
 }
 
-fn allowed_by(scope: Scope) -> Classes {
+pub(super) fn allowed_by(scope: Scope) -> Classes {
     use RouteClass as Class;
     Classes::of(match scope {
         Scope::Read => &[Class::Read, Class::ArtifactRead, Class::Ui],
