@@ -3,6 +3,7 @@
 //! [`admit`] is the only middleware that decides, [`forward`] the only handler behind it. A step that is left out
 //! does not compile, for the next one has nothing to work on.
 
+mod admit;
 mod no_request;
 mod observe;
 mod own_address;
@@ -11,25 +12,19 @@ mod shared;
 mod sound;
 
 use std::{
-    future::{Ready, ready},
     net::IpAddr,
-    panic::AssertUnwindSafe,
     rc::Rc,
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use actix_web::{
-    Error, FromRequest, HttpMessage as _, HttpRequest, HttpResponse,
-    body::{BoxBody, MessageBody},
-    dev::{Payload as RawPayload, RequestHead, ServiceRequest, ServiceResponse},
-    error::InternalError,
+    HttpMessage as _, HttpRequest,
+    dev::{RequestHead, ServiceRequest, ServiceResponse},
     http::header::{CONTENT_LENGTH, TRANSFER_ENCODING},
-    middleware::Next,
-    web::{Data, Payload},
 };
-use futures_util::{FutureExt as _, TryFutureExt as _};
 
+pub use admit::{Admitted, admit, forward};
 pub use observe::observe;
 pub use shared::Shared;
 pub(crate) use sound::inspect;
@@ -40,25 +35,17 @@ use crate::{
     code::Code,
     connection::Connection,
     credentials::{self, CredentialError},
-    error::{self, GatewayError},
+    error::GatewayError,
     health::Health,
-    limits::{Admission, Allowance, Meter},
+    limits::{Admission, Allowance},
     patience::Patience,
     policy::{self, Grant, body::Checked},
     proxy::Proxy,
     routing::{Reach, RouteError},
-    telemetry::{self, Caller, Channels, Exchange, Metrics, Series},
+    telemetry::{Caller, Channels, Exchange, Metrics, Series},
     upstream::{Unwell, Upstreams},
     usage::Usage,
 };
-
-/// What the walk ends with, for [`forward`] to use once.
-#[derive(Debug)]
-pub struct Admitted {
-    grant: Grant,
-    meter: Meter,
-    exchange: Exchange,
-}
 
 /// What a worker has: the shared state, and clients of its own. The only application data.
 #[derive(Debug)]
@@ -219,93 +206,6 @@ impl Gateway {
     }
 }
 
-/// The middleware around everything that is MLflow's: hands what is [`Admitted`] to [`forward`], or answers itself.
-///
-/// # Errors
-/// Those of the handler; a refusal is a response.
-pub async fn admit(
-    gateway: Data<Gateway>,
-    exchange: Exchange,
-    mut request: ServiceRequest,
-    next: Next<impl MessageBody + 'static>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
-    exchange.unrouted();
-    match contained(gateway.metrics(), gateway.decide(&mut request, &exchange)).await {
-        Ok((admitted, allowance)) => {
-            let principal = Arc::clone(admitted.grant.principal());
-            let own = own_address::asked_for(request.headers(), exchange.client().ip);
-            request.extensions_mut().insert(admitted);
-            let mut response = next.call(request).await?.map_into_boxed_body();
-            if let Some(allowance) = allowance {
-                error::tell_allowance(allowance, response.headers_mut());
-            }
-            own_address::tell(own, response.headers_mut());
-            gateway.report_usage(&principal, &response, exchange.started().elapsed());
-            Ok(response)
-        }
-        Err(refusal) => {
-            let response = refuse(&gateway, &refusal, request.request(), &exchange);
-            Ok(request.into_response(response))
-        }
-    }
-}
-
-/// The handler behind [`admit`]: forwards, and answers with what MLflow answers.
-pub async fn forward(
-    Admitted { grant, meter, exchange }: Admitted,
-    gateway: Data<Gateway>,
-    request: HttpRequest,
-    payload: Payload,
-) -> HttpResponse {
-    let forwarding = gateway.proxy.forward(&grant, meter, &exchange, &request, payload);
-    match contained(gateway.metrics(), forwarding.map_err(GatewayError::from)).await {
-        Ok(response) => response,
-        Err(error) => refuse(&gateway, &error, &request, &exchange),
-    }
-}
-
-fn refuse(
-    gateway: &Gateway,
-    error: &GatewayError,
-    request: &HttpRequest,
-    exchange: &Exchange,
-) -> HttpResponse {
-    exchange.ended_for(error.word());
-    exchange.key_was(error.key_state());
-    // An outage in which nothing was to be changed is no refusal, and there can be many.
-    if !exchange.has_record() && !telemetry::is_failure(error.word()) {
-        records::refusal(&gateway.shared.audit, request, exchange, &gateway.shared.resources.routes);
-    }
-    error::respond(error, request)
-}
-
-/// A panic is an error like others, and a count: without this the client would get no response at all.
-fn contained<T>(
-    metrics: &Metrics,
-    work: impl Future<Output = Result<T, GatewayError>>,
-) -> impl Future<Output = Result<T, GatewayError>> {
-    AssertUnwindSafe(work).catch_unwind().map(|outcome| {
-        outcome.unwrap_or_else(|_| {
-            metrics.panicked();
-            Err(GatewayError::Panicked)
-        })
-    })
-}
-
-/// What [`admit`] left for this request, taken away.
-impl FromRequest for Admitted {
-    type Error = Error;
-    type Future = Ready<Result<Self, Error>>;
-
-    fn from_request(request: &HttpRequest, _: &mut RawPayload) -> Self::Future {
-        let admitted = request.extensions_mut().remove::<Self>();
-        ready(admitted.ok_or_else(|| {
-            let response = error::respond(&GatewayError::Ungranted, request);
-            InternalError::from_response(GatewayError::Ungranted, response).into()
-        }))
-    }
-}
-
 /// What is told of a caller.
 fn named(principal: &Principal) -> Caller {
     Caller {
@@ -313,18 +213,5 @@ fn named(principal: &Principal) -> Caller {
         user_id: principal.user_id.clone(),
         workspace: principal.workspace.as_ref().map(|workspace| workspace.as_str().to_owned()),
         answered: None,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[actix_rt::test]
-    async fn a_panic_is_an_error_and_a_count() {
-        let metrics = Metrics::new().unwrap();
-        let outcome = contained::<()>(&metrics, async { panic!("on purpose") }).await;
-        assert!(matches!(outcome, Err(GatewayError::Panicked)));
-        assert!(metrics.encode().unwrap().contains("hokusai_gateway_panics_total 1"));
     }
 }

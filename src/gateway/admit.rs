@@ -1,0 +1,133 @@
+//! What stands around the walk: the middleware that takes it, the handler behind that, and refusals.
+
+use std::{
+    future::{Ready, ready},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+};
+
+use actix_web::{
+    Error, FromRequest, HttpMessage as _, HttpRequest, HttpResponse,
+    body::{BoxBody, MessageBody},
+    dev::{Payload as RawPayload, ServiceRequest, ServiceResponse},
+    error::InternalError,
+    middleware::Next,
+    web::{Data, Payload},
+};
+use futures_util::{FutureExt as _, TryFutureExt as _};
+
+use super::{Gateway, own_address, records};
+use crate::{
+    error::{self, GatewayError},
+    limits::Meter,
+    policy::Grant,
+    telemetry::{self, Exchange, Metrics},
+};
+
+/// What the walk ends with, for [`forward`] to use once.
+#[derive(Debug)]
+pub struct Admitted {
+    pub(super) grant: Grant,
+    pub(super) meter: Meter,
+    pub(super) exchange: Exchange,
+}
+
+/// The middleware around everything that is MLflow's: hands what is [`Admitted`] to [`forward`], or answers itself.
+///
+/// # Errors
+/// Those of the handler; a refusal is a response.
+pub async fn admit(
+    gateway: Data<Gateway>,
+    exchange: Exchange,
+    mut request: ServiceRequest,
+    next: Next<impl MessageBody + 'static>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
+    exchange.unrouted();
+    match contained(gateway.metrics(), gateway.decide(&mut request, &exchange)).await {
+        Ok((admitted, allowance)) => {
+            let principal = Arc::clone(admitted.grant.principal());
+            let own = own_address::asked_for(request.headers(), exchange.client().ip);
+            request.extensions_mut().insert(admitted);
+            let mut response = next.call(request).await?.map_into_boxed_body();
+            if let Some(allowance) = allowance {
+                error::tell_allowance(allowance, response.headers_mut());
+            }
+            own_address::tell(own, response.headers_mut());
+            gateway.report_usage(&principal, &response, exchange.started().elapsed());
+            Ok(response)
+        }
+        Err(refusal) => {
+            let response = refuse(&gateway, &refusal, request.request(), &exchange);
+            Ok(request.into_response(response))
+        }
+    }
+}
+
+/// The handler behind [`admit`]: forwards, and answers with what MLflow answers.
+pub async fn forward(
+    Admitted { grant, meter, exchange }: Admitted,
+    gateway: Data<Gateway>,
+    request: HttpRequest,
+    payload: Payload,
+) -> HttpResponse {
+    let forwarding = gateway.proxy.forward(&grant, meter, &exchange, &request, payload);
+    match contained(gateway.metrics(), forwarding.map_err(GatewayError::from)).await {
+        Ok(response) => response,
+        Err(error) => refuse(&gateway, &error, &request, &exchange),
+    }
+}
+
+fn refuse(
+    gateway: &Gateway,
+    error: &GatewayError,
+    request: &HttpRequest,
+    exchange: &Exchange,
+) -> HttpResponse {
+    exchange.ended_for(error.word());
+    exchange.key_was(error.key_state());
+    // An outage in which nothing was to be changed is no refusal, and there can be many.
+    if !exchange.has_record() && !telemetry::is_failure(error.word()) {
+        records::refusal(&gateway.shared.audit, request, exchange, &gateway.shared.resources.routes);
+    }
+    error::respond(error, request)
+}
+
+/// A panic is an error like others, and a count: without this the client would get no response at all.
+fn contained<T>(
+    metrics: &Metrics,
+    work: impl Future<Output = Result<T, GatewayError>>,
+) -> impl Future<Output = Result<T, GatewayError>> {
+    AssertUnwindSafe(work).catch_unwind().map(|outcome| {
+        outcome.unwrap_or_else(|_| {
+            metrics.panicked();
+            Err(GatewayError::Panicked)
+        })
+    })
+}
+
+/// What [`admit`] left for this request, taken away.
+impl FromRequest for Admitted {
+    type Error = Error;
+    type Future = Ready<Result<Self, Error>>;
+
+    fn from_request(request: &HttpRequest, _: &mut RawPayload) -> Self::Future {
+        let admitted = request.extensions_mut().remove::<Self>();
+        ready(admitted.ok_or_else(|| {
+            let response = error::respond(&GatewayError::Ungranted, request);
+            InternalError::from_response(GatewayError::Ungranted, response).into()
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[actix_rt::test]
+    async fn a_panic_is_an_error_and_a_count() {
+        let metrics = Metrics::new().unwrap();
+        let outcome = contained::<()>(&metrics, async { panic!("on purpose") }).await;
+        assert!(matches!(outcome, Err(GatewayError::Panicked)));
+        assert!(metrics.encode().unwrap().contains("hokusai_gateway_panics_total 1"));
+    }
+}
