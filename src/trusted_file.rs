@@ -6,22 +6,24 @@
 use std::{
     fs::{self, File, Metadata},
     io::{self, Read as _},
-    os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _},
+    os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _},
     path::{self, Path, PathBuf},
 };
 
 use crate::code::Code;
 use rustix::{
-    fs::{StatVfsMountFlags, statvfs},
+    fs::{OFlags, StatVfsMountFlags, statvfs},
     process::geteuid,
 };
+
+mod place;
+
+pub(crate) use place::{Place, kind};
 
 const OTHERS_READ: u32 = 0o004;
 const OTHERS_WRITE: u32 = 0o002;
 /// In a folder that has this, nobody removes or replaces somebody else's file.
 const STICKY: u32 = 0o1000;
-/// As many as Linux follows (path_resolution(7)).
-const MOST_LINKS: usize = 40;
 
 /// Why a file is not read.
 #[derive(Debug, thiserror::Error)]
@@ -34,6 +36,10 @@ pub enum FileError {
     Replaceable(PathBuf),
     #[error("may be somebody else's: {path}, in a folder in which everybody may make files, is of the user {owner}", path = .path.display())]
     Foreign { path: PathBuf, owner: u32 },
+    #[error("is not reached: the link {path} is of the user {owner}, and what it leads to is not", path = .path.display())]
+    Link { path: PathBuf, owner: u32 },
+    #[error("is no regular file")]
+    Irregular,
     #[error("may be read by everybody on this machine (mode {0:04o})")]
     Readable(u32),
 }
@@ -42,8 +48,10 @@ impl FileError {
     /// The cause that an operator is told of.
     pub fn code(&self) -> Code {
         match self {
-            Self::Io(_) => Code::UnreadableFile,
-            Self::Writable(_) | Self::Replaceable(_) | Self::Foreign { .. } => Code::UntrustedFile,
+            Self::Io(_) | Self::Irregular => Code::UnreadableFile,
+            Self::Writable(_) | Self::Replaceable(_) | Self::Foreign { .. } | Self::Link { .. } => {
+                Code::UntrustedFile
+            }
             Self::Readable(_) => Code::ExposedSecret,
         }
     }
@@ -53,6 +61,11 @@ impl FileError {
         let path = path.display();
         match self {
             Self::Io(_) => None,
+            Self::Irregular => Some("a regular file, and no pipe or device".to_owned()),
+            Self::Link { path, .. } => Some(format!(
+                "the file's own name, or a link of your own or of root's in place of {}",
+                path.display()
+            )),
             Self::Writable(_) => Some(format!("chmod o-w {path}")),
             Self::Replaceable(folder) => Some(format!("chmod o-w {}", folder.display())),
             Self::Foreign { path, .. } => {
@@ -77,6 +90,20 @@ pub(crate) fn read_text(path: &Path) -> Result<String, FileError> {
         // Not what it said before: at a reload that would be the defaults.
         return Err(io::Error::other("is a pipe with nothing in it: it can be read once").into());
     }
+    Ok(text)
+}
+
+/// The same for a file that is read again and again, or changed: a regular one. Whoever makes a pipe of it would have
+/// its reader wait for ever.
+///
+/// # Errors
+/// As [`read_text`]; and what is no regular file.
+pub(crate) fn read_file(path: &Path) -> Result<String, FileError> {
+    let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
+    let mut file = fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    believe_regular(&file, path)?;
+    let mut text = String::new();
+    file.read_to_string(&mut text)?;
     Ok(text)
 }
 
@@ -132,33 +159,26 @@ fn open(path: &Path) -> Result<(File, Metadata), FileError> {
     let metadata = file.metadata()?;
     // A pipe is whoever's has it open.
     if metadata.is_file() {
-        if mode(&metadata) & OTHERS_WRITE != 0 {
-            return Err(FileError::Writable(mode(&metadata)));
-        }
-        // Where its name is, and what its name links to.
-        hold(&path::absolute(path)?)?;
-        hold(&fs::canonicalize(path)?)?;
+        believe(&metadata, path)?;
     }
     Ok((file, metadata))
 }
 
-/// The file that a name leads to through symbolic links, whether it is there or not: whoever writes it in their place
-/// keeps them. Every link on the way is held as a file is.
-///
-/// # Errors
-/// A link that somebody else may have laid, or that leads back to itself.
-pub(crate) fn target(path: &Path) -> Result<PathBuf, FileError> {
-    let mut target = path::absolute(path)?;
-    for _ in 0..MOST_LINKS {
-        let is_link = fs::symlink_metadata(&target).is_ok_and(|file| file.is_symlink());
-        if !is_link {
-            return Ok(target);
-        }
-        hold(&target)?;
-        let leads_to = fs::read_link(&target)?;
-        target = target.parent().unwrap_or(Path::new("/")).join(leads_to);
+fn believe_regular(file: &File, path: &Path) -> Result<(), FileError> {
+    let metadata = file.metadata()?;
+    if !metadata.is_file() {
+        return Err(FileError::Irregular);
     }
-    Err(io::Error::other("is a link that leads back to itself").into())
+    believe(&metadata, path)
+}
+
+fn believe(metadata: &Metadata, path: &Path) -> Result<(), FileError> {
+    if mode(metadata) & OTHERS_WRITE != 0 {
+        return Err(FileError::Writable(mode(metadata)));
+    }
+    // Where its name is, and what its name links to.
+    hold(&path::absolute(path)?)?;
+    hold(&fs::canonicalize(path)?)
 }
 
 /// Nobody else may put another thing in the place of this one, nor of a folder that it is in.

@@ -136,13 +136,21 @@ impl Decisions {
         self.cache.clear();
     }
 
-    /// Ends a key by its name, or all: for this process, and by word left in Redis for those that have yet to look.
-    pub(super) fn revoke(&self, name: &str) {
-        self.cache.revoke(name);
+    /// A message ends a key by its name, or all. Logged is a name that something remembered here has: any other may be a key
+    /// that somebody took for its id.
+    pub(super) fn heard(&self, name: &str) {
+        if self.revoke(name) || name == EVERYTHING {
+            tracing::info!(key_id = name, "revoked");
+        }
+    }
+
+    /// For this process, and by word left in Redis for those that have yet to look. Whether anything was remembered of it.
+    fn revoke(&self, name: &str) -> bool {
+        let was_remembered = self.cache.revoke(name);
         if let Some(shared) = &self.shared {
             shared.revoke(name);
         }
-        tracing::info!(key_id = name, "revoked");
+        was_remembered
     }
 
     /// Believes nothing from before now, for what was revoked meanwhile is not known.
@@ -281,6 +289,7 @@ impl Decisions {
 
     fn revoke_everywhere(&self, name: String) {
         self.revoke(&name);
+        tracing::info!(key_id = name, "revoked");
         if let Some(shared) = &self.shared {
             shared.publish(name);
         }

@@ -56,6 +56,15 @@ pub fn is_in(text: &str) -> bool {
     [Environment::Live, Environment::Test].iter().any(|environment| text.contains(environment.prefix()))
 }
 
+/// Whether there is a JWT (RFC 7519, section 3), or what is left of its form, anywhere in a text: parts in base64url, three of
+/// them or, encrypted, five, the first a JSON object.
+pub fn has_jwt(text: &str) -> bool {
+    let is_of_jwt = |char: char| char.is_ascii_alphanumeric() || "-_.=".contains(char);
+    text.split(|char| !is_of_jwt(char))
+        .filter_map(|word| word.find("eyJ").map(|at| &word[at..]))
+        .any(|word| word.matches('.').count() >= 2)
+}
+
 /// CRC-32 of all that precedes it, in base62 with leading zeros.
 fn checksum(text: &str) -> String {
     let mut rest = crc32fast::hash(text.as_bytes()) as usize;
@@ -129,6 +138,23 @@ mod tests {
         assert!(!is_well_formed(&key[..key.len() - 1]));
         assert!(!is_well_formed(&format!("{key}0")));
         assert!(!is_well_formed(""));
+    }
+
+    #[test]
+    fn a_jwt_is_seen_wherever_it_stands() {
+        for (text, is_one) in [
+            ("eyJhbGciOiJSUzI1NiJ9.eyJzdWIiOiJhIn0.c2ln-_Q", true),
+            ("Bearer eyJhbGciOiJub25lIn0.e30.", true),
+            ("'eyJhbGciOiJkaXIifQ..aXY.Y2lwaGVy.dGFn'\n", true),
+            ("token=eyJhbGciOiJub25lIn0.e30.c2ln", true),
+            ("eyJhbGciOiJub25lIn0", false),
+            ("k-1", false),
+            ("team.prod.eyJ", false),
+            ("0e4a5c1e-8d50-4b1f-9c0e-0c5d1c0f3b52", false),
+            ("", false),
+        ] {
+            assert_eq!(has_jwt(text), is_one, "{text}");
+        }
     }
 
     #[test]

@@ -61,7 +61,7 @@ async fn until_lost(subscription: PubSub, redis: &Redis, keys: &KeySource) {
             Ok(Some(message)) => {
                 if let Ok(key_id) = message.get_payload::<String>() {
                     match keys {
-                        KeySource::Service(source) => source.decisions.revoke(&key_id),
+                        KeySource::Service(source) => source.decisions.heard(&key_id),
                         KeySource::File(keys) => keys.revoke(&key_id),
                     }
                 }

@@ -164,6 +164,63 @@ fn what_somebody_else_put_where_everybody_may_make_files_decides_nothing() {
 }
 
 #[test]
+fn root_changes_nothing_through_a_link_of_somebody_elses() {
+    let deployed = Deployed::new();
+    let (bob, victim) = (deployed.path("bob"), deployed.path("victim"));
+    for folder in [&bob, &victim] {
+        fs::create_dir(folder).unwrap();
+    }
+    create_key(&victim.join("keys.toml"), "ada", None);
+    let before = fs::read(victim.join("keys.toml")).unwrap();
+    symlink(victim.join("keys.toml"), bob.join("link.toml")).unwrap();
+    symlink(victim.join("new.toml"), bob.join("new.toml")).unwrap();
+    symlink(&victim, bob.join("folder")).unwrap();
+    // To give files away takes root's rights.
+    if chown(&bob, Some(12_345), None).is_err() {
+        return;
+    }
+    for name in ["link.toml", "new.toml", "folder"] {
+        lchown(bob.join(name), Some(12_345), None).unwrap();
+    }
+    for name in ["link.toml", "new.toml", "folder/keys.toml", "folder/more.toml"] {
+        let path = bob.join(name);
+        for arguments in [&["create", "--user", "eve"][..], &["revoke", "x"], &["prune", "--apply"]] {
+            let mut keys = command(deployed.0.path());
+            let output = keys.arg("keys").args(arguments).arg("--file").arg(&path).output().unwrap();
+            let told = String::from_utf8(output.stderr).unwrap();
+            assert!(!output.status.success() && output.stdout.is_empty(), "{name} {arguments:?}: {told}");
+            assert!(told.contains("is of the user 12345, and what it leads to is not"), "{name}: {told}");
+        }
+    }
+    assert_eq!(fs::read(victim.join("keys.toml")).unwrap(), before);
+    assert_eq!(fs::read_dir(&victim).unwrap().count(), 1, "no file was made there");
+}
+
+#[test]
+fn a_key_file_that_is_no_file_is_refused_and_not_waited_for() {
+    let deployed = Deployed::new();
+    let fifo = deployed.path("fifo.toml");
+    assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+    symlink("/dev/zero", deployed.path("device.toml")).unwrap();
+    for name in ["fifo.toml", "device.toml", "bundle"] {
+        let _ = fs::create_dir(deployed.path("bundle"));
+        for arguments in [&["list"][..], &["create", "--user", "eve"], &["revoke", "x"]] {
+            let mut keys = command(deployed.0.path());
+            let output = keys.arg("keys").args(arguments).args(["--file", name]).output().unwrap();
+            let told = String::from_utf8(output.stderr).unwrap();
+            assert!(!output.status.success() && told.contains("is no regular file"), "{name}: {told}");
+        }
+    }
+    let output = command(deployed.0.path())
+        .args(["check"])
+        .env("HOKUSAI__AUTH__KEY_FILE__PATH", &fifo)
+        .env("MLFLOW_SERVER_URL", "http://127.0.0.1:1")
+        .output()
+        .unwrap();
+    assert!(String::from_utf8_lossy(&output.stderr).contains("is no regular file"), "{output:?}");
+}
+
+#[test]
 fn a_secret_in_a_file_that_everybody_may_read_is_a_warning() {
     let deployed = Deployed::new();
     assert_eq!(deployed.check().2, "[]");

@@ -9,7 +9,10 @@ use std::{
 use tempfile::TempDir;
 
 use crate::support::{
-    Gateway, GatewayBuilder, Server, ask, eventually, gateway::create_key, process::command, redis::Redis,
+    Gateway, GatewayBuilder, Server, ask, eventually,
+    gateway::create_key,
+    process::{Process, command},
+    redis::Redis,
     server::Answer,
 };
 
@@ -167,9 +170,15 @@ async fn what_gateways_remember_of_an_auth_services_key_is_forgotten_at_once() {
         .await;
     }
 
-    let key = "hk_live_".to_owned() + &"a".repeat(33);
-    let (code, told) = revoke(&key, &redis.url());
-    assert!(code == Some(1) && !told.contains("aaaa") && told.contains("and not a key"), "{told}");
+    for key in [
+        "hk_live_".to_owned() + &"a".repeat(33),
+        "a".repeat(129),
+        "eyJhbGciOiJub25lIn0.e30.aaaa".to_owned(),
+        "Bearer eyJhbGciOiJub25lIn0.e30.aaaa".to_owned(),
+    ] {
+        let (code, told) = revoke(&key, &redis.url());
+        assert!(code == Some(1) && !told.contains("aaaa") && told.contains("and not a key"), "{told}");
+    }
     let nobodys = Redis::start(&[]);
     let (code, told) = revoke("k-1", &nobodys.url());
     assert!(code == Some(1) && told.contains("no gateway listens at this Redis"), "{told}");
@@ -180,4 +189,33 @@ async fn what_gateways_remember_of_an_auth_services_key_is_forgotten_at_once() {
         .unwrap();
     let told = String::from_utf8(output.stderr).unwrap();
     assert!(output.status.code() == Some(1) && told.contains("redis.url is not set"), "{told}");
+}
+
+#[actix_web::test]
+async fn what_somebody_took_for_an_id_is_in_no_log() {
+    let redis = Redis::start(&[]);
+    let (auth, mlflow) =
+        (Server::start(|_| Answer::ok(VALID)).await, Server::start(|_| Answer::ok("{}")).await);
+    let folder = tempfile::tempdir().unwrap();
+    let gateway = Process::serve(
+        folder.path(),
+        &[
+            ("MLFLOW_SERVER_URL", &mlflow.url()),
+            ("HOKUSAI_AUTH_SERVICE_URL", &auth.url()),
+            ("HOKUSAI__AUTH__PEPPER", "a pepper of the fleet's"),
+            ("REDIS_URL", &redis.url()),
+        ],
+    );
+    until_listening(&redis, 1).await;
+    let get = "GET /api/2.0/mlflow/runs/get HTTP/1.1\r\nhost: a\r\nx-api-key: the-key\r\n\r\n";
+    assert_eq!(ask(gateway.address, get).await.status, 200);
+    for message in ["another-services-key", &"junk".repeat(20_000), "k-1"] {
+        redis.cli(&["publish", "hokusai:revoked", message]);
+    }
+    let log = || fs::read_to_string(folder.path().join("log")).unwrap_or_default();
+    eventually("the one that is remembered is named", async || {
+        log().lines().any(|line| line.contains("revoked") && line.contains("k-1"))
+    })
+    .await;
+    assert!(!log().contains("another-services-key") && !log().contains("junk"), "{:.2000}", log());
 }

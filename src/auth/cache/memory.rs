@@ -1,6 +1,7 @@
 //! Verdicts in this process's memory: the first place to look, and the only one where there is no Redis.
 
 use std::{
+    cell::Cell,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -114,16 +115,20 @@ impl VerdictCache {
         self.revocations.note_clearing(|| self.accepted.clear());
     }
 
-    /// Forgets what was accepted under a name, or everything, and believes nothing from before of it again.
-    pub(in crate::auth) fn revoke(&self, name: &str) {
-        let digest = KeyDigest::in_name(name);
+    /// Forgets what was accepted under a name, or everything, and believes nothing from before of it again. Whether
+    /// there was any of it.
+    pub(in crate::auth) fn revoke(&self, name: &str) -> bool {
+        let (digest, was_there) = (KeyDigest::in_name(name), Cell::new(false));
         self.revocations.note(name, || {
             self.accepted.retain(|_, accepted| {
-                name != EVERYTHING
-                    && accepted.principal.key_id.as_deref() != Some(name)
-                    && Some(accepted.key) != digest
+                let is_of_it = name == EVERYTHING
+                    || accepted.principal.key_id.as_deref() == Some(name)
+                    || Some(accepted.key) == digest;
+                was_there.set(was_there.get() || is_of_it);
+                !is_of_it
             });
         });
+        was_there.get()
     }
 
     /// Whose `key` was, wherever it was used from; asked once, for its end.

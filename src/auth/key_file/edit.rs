@@ -86,7 +86,7 @@ pub enum EditError {
 /// # Errors
 /// A file that cannot be read.
 pub fn list(path: &Path) -> Result<Vec<Record>, EditError> {
-    let text = trusted_file::read_text(path).map_err(|source| unusable(path, source))?;
+    let text = trusted_file::read_file(path).map_err(|source| unusable(path, source))?;
     Ok(parse(path, &text)?.1)
 }
 

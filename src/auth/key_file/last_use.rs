@@ -46,7 +46,7 @@ pub enum LastUseError {
 /// # Errors
 /// A file that cannot be read.
 pub fn read(path: &Path) -> Result<LastUses, LastUseError> {
-    match trusted_file::read_text(path) {
+    match trusted_file::read_file(path) {
         Ok(text) => parse(&text),
         Err(FileError::Io(error)) if error.kind() == std::io::ErrorKind::NotFound => Ok(LastUses::new()),
         Err(error) => Err(error.into()),

@@ -68,6 +68,8 @@ struct Keys {
 
 /// Ids that are remembered as revoked though the file does not have them: those that a later copy may bring.
 const UNKNOWN_REVOKED: usize = 10_000;
+/// The longest of them, in bytes: who may publish may publish long texts.
+const LONGEST_UNKNOWN: usize = 1024;
 
 impl KeyFile {
     /// # Errors
@@ -120,7 +122,7 @@ impl KeyFile {
         let keys = self.keys.load();
         let ended = keys.by_digest.values().filter(|key| key.end_if(|of_key| (of_key == id).then_some(now)));
         let is_known = ended.count() > 0;
-        if is_known || revoked.len() < UNKNOWN_REVOKED {
+        if is_known || (revoked.len() < UNKNOWN_REVOKED && id.len() <= LONGEST_UNKNOWN) {
             revoked.insert(id.to_owned(), now);
         }
         if is_known {
@@ -238,7 +240,7 @@ impl From<Record> for Key {
 
 fn read(path: &Path) -> Result<Keys, KeyFileError> {
     let error = |fault| KeyFileError { path: path.to_owned(), fault };
-    let text = trusted_file::read_text(path).map_err(|source| error(source.into()))?;
+    let text = trusted_file::read_file(path).map_err(|source| error(source.into()))?;
     let document = Document::parse(&text).map_err(|fault| error(KeyFileFault::Wrong(vec![fault])))?;
     if document.keys.is_empty() {
         return Err(error(KeyFileFault::Empty));

@@ -24,7 +24,7 @@ pub struct Pruned {
 /// # Errors
 /// A file that cannot be read.
 pub fn would_prune(path: &Path, before: Timestamp) -> Result<Pruned, EditError> {
-    Ok(ended(&list(path)?, before))
+    Ok(ended(&list(path)?, before).1)
 }
 
 /// Removes the keys that ended (expired, or were revoked) before `before`, with the comments above them.
@@ -33,13 +33,12 @@ pub fn would_prune(path: &Path, before: Timestamp) -> Result<Pruned, EditError> 
 /// A file that cannot be read or written.
 pub fn prune(path: &Path, before: Timestamp) -> Result<Pruned, EditError> {
     change(path, |document, records| {
-        let pruned = ended(records, before);
-        let ids: HashSet<&str> = pruned.removed.iter().map(|record| &*record.id).collect();
+        // Not by id: another key may have the same, by mistake, and be in force.
+        let (gone, pruned) = ended(records, before);
         if let Some(tables) = document.get_mut("keys").and_then(Item::as_array_of_tables_mut) {
-            let is_gone =
-                |table: &Table| table.get("id").and_then(Item::as_str).is_some_and(|id| ids.contains(id));
             let had_header = tables.get(0).is_some_and(|first| prefix(first).starts_with(HEADER));
-            tables.retain(|table| !is_gone(table));
+            let mut at = 0..;
+            tables.retain(|_| at.next().is_none_or(|at| !gone.contains(&at)));
             if let Some(first) =
                 tables.get_mut(0).filter(|first| had_header && !prefix(first).starts_with(HEADER))
             {
@@ -51,16 +50,17 @@ pub fn prune(path: &Path, before: Timestamp) -> Result<Pruned, EditError> {
     })
 }
 
-fn ended(records: &[Record], before: Timestamp) -> Pruned {
+/// With the places of those that are removed.
+fn ended(records: &[Record], before: Timestamp) -> (HashSet<usize>, Pruned) {
     let ended_at = |record: &Record| record.ended_at(Timestamp::now()).filter(|at| *at <= before);
-    let mut removed: Vec<Record> =
-        records.iter().filter(|record| ended_at(record).is_some()).cloned().collect();
+    let mut gone: Vec<usize> = (0..records.len()).filter(|at| ended_at(&records[*at]).is_some()).collect();
     let mut kept = None;
-    if removed.len() == records.len() {
-        let last = removed.iter().enumerate().max_by_key(|(_, record)| ended_at(record)).map(|(at, _)| at);
-        kept = last.map(|at| removed.remove(at));
+    if gone.len() == records.len() {
+        let last = (0..gone.len()).max_by_key(|at| ended_at(&records[*at]));
+        kept = last.map(|at| records[gone.remove(at)].clone());
     }
-    Pruned { removed, kept }
+    let removed = gone.iter().map(|at| records[*at].clone()).collect();
+    (gone.into_iter().collect(), Pruned { removed, kept })
 }
 
 /// The comments and empty lines above a key.

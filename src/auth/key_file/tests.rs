@@ -7,6 +7,7 @@ use tempfile::TempDir;
 use super::{
     KeyFile,
     edit::{self, CreatedKey, EditError, NewKey},
+    prune,
 };
 use crate::auth::{Rejection, key::Environment};
 
@@ -247,4 +248,16 @@ fn a_scope_that_allows_nothing_is_told_with_its_line_and_the_nearest() {
         assert!(said.starts_with(expected) && fix.starts_with(near), "{expected}: {said} {fix}");
     }
     assert_eq!(told.len(), 4, "{told:?}");
+}
+
+#[test]
+fn of_two_keys_with_one_id_only_the_one_that_ended_is_pruned() {
+    let fixture = Fixture::new();
+    let (ended, live) = (fixture.create("ada"), fixture.create("grace"));
+    edit::revoke(&fixture.path, &ended.id).unwrap();
+    let text = fs::read_to_string(&fixture.path).unwrap().replace(&live.id, &ended.id);
+    fs::write(&fixture.path, text).unwrap();
+    let pruned = prune::prune(&fixture.path, Timestamp::now()).unwrap();
+    assert_eq!(pruned.removed.len(), 1);
+    assert_eq!(fixture.open().verify(live.key.expose_secret()).unwrap().user_id.as_deref(), Some("grace"));
 }

@@ -16,6 +16,9 @@ use crate::{
     telemetry::Metrics,
 };
 
+/// The longest id of an auth service's key that is sent, in bytes; keys are often longer.
+const LONGEST_ID: usize = 128;
+
 pub(super) struct Fleet(Redis);
 
 /// That a message was sent.
@@ -55,9 +58,9 @@ impl Fleet {
 
     /// Has every gateway forget what the auth service said of a key.
     pub(super) fn forget(&self, id: &str, url: &str, format: Format) -> ExitCode {
-        // It would be in the log of every gateway.
-        if id.is_empty() || key::is_in(id) {
-            tell("the id of a key is wanted, and not a key");
+        // It would go through Redis to every gateway.
+        if id.is_empty() || id.len() > LONGEST_ID || key::is_in(id) || key::has_jwt(id) {
+            tell("the id of a key is wanted, and not a key: an id has at most 128 bytes");
             return ExitCode::FAILURE;
         }
         let heard = self.tell(id);

@@ -69,7 +69,8 @@ fn a_revocation_forgets_the_key_and_leaves_the_others() {
     for id in ["a", "b"] {
         accept(&cache, id, with_id(id));
     }
-    cache.revoke("a");
+    assert!(!cache.revoke("c"), "nothing is remembered of it");
+    assert!(cache.revoke("a"));
     assert_eq!(cache.get(&fingerprint("a")), Remembered::Nothing);
     assert_eq!(cache.get(&fingerprint("b")), Remembered::Accepted(with_id("b")));
     cache.revoke(EVERYTHING);
