@@ -12,13 +12,17 @@ use super::{
 impl<T> Inbound<T> {
     /// Makes the head that may be handed over one that actix-http can read.
     pub(super) fn mend_head(&mut self, allowed: Allowed) {
+        // First, for whether there is a length is read behind it.
+        if self.framing.has_odd_target(allowed) {
+            self.set_target_aside();
+        }
+        if self.last_words.is_some() {
+            return;
+        }
         if let Some(head) = with_length(allowed, &self.ahead[..self.ready]) {
             let rest = self.ahead.split_off(self.ready);
             self.ahead = BytesMut::from(&[&head[..], &rest].concat()[..]);
             self.ready = head.len();
-        }
-        if self.framing.has_odd_target(allowed) {
-            self.set_target_aside();
         }
     }
 

@@ -13,7 +13,7 @@ use std::{
 use actix_rt::time::{Sleep, sleep};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{LINGER, head::Excess};
+use super::{LINGER, head::Excess, set_aside};
 
 /// Bytes that are thrown away while a refused client still sends: closed under them, the connection would be reset, and
 /// the refusal with it.
@@ -50,8 +50,12 @@ impl From<Excess> for NoRequest {
 impl NoRequest {
     /// Whether the beginning of a head can have no good end.
     pub(super) fn already(begin: &[u8]) -> Option<Self> {
+        let readable = match set_aside::readable(begin) {
+            Ok(readable) => readable,
+            Err(excess) => return Some(excess.into()),
+        };
         let mut headers = [httparse::EMPTY_HEADER; 96];
-        match httparse::Request::new(&mut headers).parse(begin) {
+        match httparse::Request::new(&mut headers).parse(readable.as_deref().unwrap_or(begin)) {
             Ok(_) => None,
             Err(httparse::Error::TooManyHeaders) => Some(Self::TooManyFields),
             Err(_) => Some(Self::Malformed),

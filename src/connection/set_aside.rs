@@ -44,6 +44,19 @@ pub(super) fn target_of(head: &[u8]) -> Result<Option<(PathAndQuery, Range<usize
     Ok(encoded(&head[place.clone()])?.map(|target| (target, place)))
 }
 
+/// The beginning of a head, with a stand-in for a target that is set aside later and that httparse does not read: one that is
+/// no UTF-8. `None` for any other.
+///
+/// # Errors
+/// It is too long.
+pub(super) fn readable(begin: &[u8]) -> Result<Option<Vec<u8>>, Excess> {
+    let Some(place) = place(begin).filter(|place| str::from_utf8(&begin[place.clone()]).is_err()) else {
+        return Ok(None);
+    };
+    let target = encoded(&begin[place.clone()])?;
+    Ok(target.map(|_| [&begin[..place.start], STAND_IN, &begin[place.end..]].concat()))
+}
+
 /// A target, encoded where it must be; `None` for one that is no path, or has a control character: actix-http refuses it.
 ///
 /// # Errors
@@ -71,9 +84,9 @@ pub(super) fn encoded(raw: &[u8]) -> Result<Option<PathAndQuery>, Excess> {
     Ok(PathAndQuery::from_maybe_shared(Bytes::from(target)).ok())
 }
 
-/// Between the first two spaces of the request line.
+/// Between the first two spaces of the request line, which may be still to end.
 fn place(head: &[u8]) -> Option<Range<usize>> {
-    let line = &head[..memchr(b'\n', head)?];
+    let line = &head[..memchr(b'\n', head).unwrap_or(head.len())];
     let begin = memchr(b' ', line)? + 1;
     let end = begin + memchr(b' ', &line[begin..])?;
     Some(begin..end)

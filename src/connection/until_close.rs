@@ -23,7 +23,7 @@ pub(super) enum UntilClose {
     /// Bytes of it may have been sent.
     Begun,
     /// All of it was handed over, and is sent or about to be.
-    Over,
+    Over { is_armed: bool },
 }
 
 /// A stream whose connection can be reset instead of closed.
@@ -67,17 +67,22 @@ impl Connection {
 
     /// That body is over.
     pub(crate) fn body_is_over(&self) {
-        self.until_close.set(UntilClose::Over);
+        let is_armed = self.until_close.get() != UntilClose::Wanted;
+        self.until_close.set(UntilClose::Over { is_armed });
     }
 }
 
 impl<T: Resettable> Inbound<T> {
     /// Something is to be written.
     pub(super) fn before_write(&self) -> io::Result<()> {
-        if self.connection.until_close.get() == UntilClose::Wanted {
-            self.stream.reset_on_close(true)?;
-            self.connection.until_close.set(UntilClose::Begun);
-        }
+        let armed = match self.connection.until_close.get() {
+            UntilClose::Wanted => UntilClose::Begun,
+            // All of it was there before its first byte was sent.
+            UntilClose::Over { is_armed: false } => UntilClose::Over { is_armed: true },
+            _ => return Ok(()),
+        };
+        self.stream.reset_on_close(true)?;
+        self.connection.until_close.set(armed);
         Ok(())
     }
 
@@ -88,7 +93,7 @@ impl<T: Resettable> Inbound<T> {
     pub(super) fn before_shutdown(&self) -> io::Result<()> {
         match self.connection.until_close.get() {
             UntilClose::No => Ok(()),
-            UntilClose::Over => {
+            UntilClose::Over { .. } => {
                 self.connection.until_close.set(UntilClose::No);
                 self.stream.reset_on_close(false)
             }
@@ -104,7 +109,7 @@ impl<T: Resettable> Inbound<T> {
 mod tests {
     use std::rc::Rc;
 
-    use tokio::io::duplex;
+    use tokio::{io::duplex, net::TcpListener};
 
     use super::*;
     use crate::{
@@ -113,15 +118,41 @@ mod tests {
         telemetry::Metrics,
     };
 
-    #[actix_rt::test]
-    async fn a_connection_is_shut_only_behind_the_last_byte_of_such_a_body() {
+    fn terms() -> Rc<Terms> {
         let second = Duration::from_secs(1);
-        let terms = Rc::new(Terms {
+        Rc::new(Terms {
             deadlines: Deadlines { head: second, write: Patience::new(second, 1) },
             crowd: Crowd::new(1, 1000, Metrics::new().unwrap()),
             refuse: Box::new(|_, _| Vec::new()),
-        });
-        let inbound = Inbound::new(duplex(1).1, None, false, &terms).unwrap();
+        })
+    }
+
+    #[actix_rt::test]
+    async fn such_a_body_can_be_reset_from_its_first_byte_to_its_last_also_where_it_is_over_before_the_first()
+    {
+        for is_over_first in [false, true] {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+            let inbound = Inbound::new(stream, None, false, &terms()).unwrap();
+            let lingers = || SockRef::from(&inbound.stream).linger().unwrap();
+            assert!(inbound.connection.end_with_body());
+            if is_over_first {
+                inbound.connection.body_is_over();
+            }
+            assert_eq!(lingers(), None);
+            inbound.before_write().unwrap();
+            assert_eq!(lingers(), Some(Duration::ZERO), "{is_over_first}");
+            inbound.connection.body_is_over();
+            inbound.before_write().unwrap();
+            assert_eq!(lingers(), Some(Duration::ZERO), "{is_over_first}");
+            inbound.before_shutdown().unwrap();
+            assert_eq!(lingers(), None);
+        }
+    }
+
+    #[actix_rt::test]
+    async fn a_connection_is_shut_only_behind_the_last_byte_of_such_a_body() {
+        let inbound = Inbound::new(duplex(1).1, None, false, &terms()).unwrap();
         let connection = &inbound.connection;
         assert!(inbound.before_shutdown().is_ok());
         assert!(connection.end_with_body());

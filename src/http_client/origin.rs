@@ -106,7 +106,7 @@ impl Origin {
             wire.acknowledge();
         }
         if let Some(timeout) = head.keep_alive {
-            self.0.idle.patience.announced(timeout);
+            self.0.idle.patience.announced(timeout, Instant::now());
         }
         let kept = (is_sent && head.keeps_alive && !alone).then(|| self.clone());
         let body = ResponseBody::new(head.framing, wire, kept);

@@ -24,7 +24,6 @@ pub(super) struct ServerPatience {
     since: Cell<Option<Instant>>,
     /// In this period, and in the one before.
     seen: Cell<[Seen; 2]>,
-    announced: Cell<Option<Duration>>,
 }
 
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,6 +32,8 @@ struct Seen {
     closed: Option<Duration>,
     /// The longest time after which one was open.
     open: Duration,
+    /// What the server said last.
+    announced: Option<Duration>,
 }
 
 impl ServerPatience {
@@ -47,15 +48,16 @@ impl ServerPatience {
     }
 
     /// The server says for how long it keeps them (`Keep-Alive: timeout=5`).
-    pub(super) fn announced(&self, timeout: Duration) {
-        self.announced.set(Some(timeout));
+    pub(super) fn announced(&self, timeout: Duration, now: Instant) {
+        self.see(now, |seen| seen.announced = Some(timeout));
     }
 
     /// For how long one may have been idle that is used for what cannot be repeated.
     pub(super) fn trusted(&self, now: Instant) -> Duration {
         self.turn(now);
         let [this, before] = self.seen.get();
-        let closed = [this.closed, before.closed, self.announced.get()].into_iter().flatten().min();
+        let closed =
+            [this.closed, before.closed, this.announced.or(before.announced)].into_iter().flatten().min();
         closed.unwrap_or_else(|| this.open.max(before.open).max(UNKNOWN)) / 2
     }
 
@@ -123,6 +125,21 @@ mod tests {
     }
 
     #[test]
+    fn what_the_server_said_is_forgotten_too() {
+        // One page of a load balancer's, among answers that say nothing.
+        let (patience, start) = (ServerPatience::default(), Instant::now());
+        patience.announced(Duration::ZERO, start);
+        for (later, trusted) in
+            [(0, Duration::ZERO), (60, Duration::ZERO), (119, Duration::ZERO), (121, SECOND / 2)]
+        {
+            assert_eq!(patience.trusted(start + later * SECOND), trusted, "after {later} s");
+        }
+        patience.announced(4 * SECOND, start + 130 * SECOND);
+        patience.announced(6 * SECOND, start + 200 * SECOND);
+        assert_eq!(patience.trusted(start + 200 * SECOND), 3 * SECOND);
+    }
+
+    #[test]
     fn what_the_server_says_counts_where_it_is_shorter() {
         let (patience, now) = (ServerPatience::default(), Instant::now());
         for (value, timeout) in [
@@ -136,9 +153,9 @@ mod tests {
             assert_eq!(timeout_in(value.as_bytes()), timeout.map(Duration::from_secs), "{value}");
         }
         patience.saw_closed(4 * SECOND, now);
-        patience.announced(3 * SECOND);
+        patience.announced(3 * SECOND, now);
         assert_eq!(patience.trusted(now), 3 * SECOND / 2);
-        patience.announced(5 * SECOND);
+        patience.announced(5 * SECOND, now);
         assert_eq!(patience.trusted(now), 2 * SECOND);
     }
 }

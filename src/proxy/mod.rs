@@ -114,14 +114,15 @@ impl Proxy {
         let lease = pool.lease(None).await;
         exchange.waited(began.elapsed());
         let lease = lease?;
-        let (lease, response) = match self.exchange(&lease, forwarded, &body, false).await {
+        let (lease, response) = match self.exchange(&lease, forwarded, &body, Try::First).await {
             Ok(response) => (lease, response),
             Err(error) if may_retry(&error, pool, &lease, forwarded, &body) => {
                 tracing::debug!(%error, "trying once more");
                 let tried = Arc::clone(&lease.member.upstream);
                 drop(lease);
                 let lease = pool.lease(Some(&tried)).await?;
-                let response = self.exchange(&lease, forwarded, &body, true).await?;
+                let is_counted = error.is_upstreams() && Arc::ptr_eq(&tried, &lease.member.upstream);
+                let response = self.exchange(&lease, forwarded, &body, Try::Again { is_counted }).await?;
                 (lease, response)
             }
             Err(error) => return Err(error),
@@ -149,7 +150,7 @@ impl Proxy {
         lease: &Lease<'_>,
         forwarded: Forwarded<'_>,
         body: &Rc<Cell<Option<Payload>>>,
-        fresh: bool,
+        which: Try,
     ) -> Result<Response, ProxyError> {
         let Forwarded { grant, request, framing, meter, exchange } = forwarded;
         let (member, started) = (lease.member, Instant::now());
@@ -160,10 +161,10 @@ impl Proxy {
         // What is rewritten is read here.
         let plain = Withheld::of(grant, self.denies_direct).is_some();
         self.headers.to_upstream(request, grant, exchange, plain, &mut upstream);
-        upstream = match fresh {
-            true => upstream.alone(),
-            false if is_repeatable(forwarded) => upstream.repeated(),
-            false => upstream,
+        upstream = match which {
+            Try::Again { .. } => upstream.alone(),
+            Try::First if is_repeatable(forwarded) => upstream.repeated(),
+            Try::First => upstream,
         };
 
         let progress = Rc::new(Progress::new(Overdue::Response, self.client_patience));
@@ -193,7 +194,9 @@ impl Proxy {
         drop(call);
         match &outcome {
             Ok(_) => member.upstream.answered(),
-            Err(error) if error.is_upstreams() => member.upstream.failed(),
+            Err(error) if error.is_upstreams() && which != (Try::Again { is_counted: true }) => {
+                member.upstream.failed();
+            }
             Err(_) => {}
         }
         outcome
@@ -220,6 +223,16 @@ impl Proxy {
         );
         (response, body)
     }
+}
+
+/// Which try of a request it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Try {
+    First,
+    /// On a connection of its own. `is_counted`: the first one counts as this server's failure already.
+    Again {
+        is_counted: bool,
+    },
 }
 
 /// A call that is told however it ends: where it is dropped, the client was gone.

@@ -18,7 +18,7 @@ mod target;
 
 use std::{borrow::Cow, sync::Arc};
 
-use actix_web::http::{Uri, uri::PathAndQuery};
+use actix_web::http::{Method, Uri, uri::PathAndQuery};
 
 pub use artifact::ArtifactPath;
 pub(crate) use artifact::{Base, WORKSPACES, in_body as artifact_in_body};
@@ -43,6 +43,7 @@ pub struct Route {
     mount: &'static str,
     static_prefix: Arc<str>,
     is_artifact_stores: bool,
+    is_head: bool,
     rule: Arc<Rule>,
     /// The path at MLflow decoded once, where that is another one than it came as.
     decoded: Option<Box<str>>,
@@ -67,7 +68,7 @@ impl Route {
 
     /// The artifact paths that it names, as MLflow reads them. None is an error, or there would be no route.
     pub fn artifacts(&self) -> impl Iterator<Item = Result<ArtifactPath<'_>, &'static str>> {
-        artifact::named(&self.rule, self.path(), self.target.query())
+        artifact::named(&self.rule, self.is_head, self.path(), self.target.query())
     }
 
     /// The public path of a path at MLflow, by the mount that this request came by.
@@ -158,7 +159,8 @@ impl Routes {
             return Err(RouteError::BodyOfGet);
         }
         let rule = self.table.find(&head.get().method, &plain, uri.query())?;
-        for artifact in artifact::named(rule, &plain, uri.query()) {
+        let is_head = head.get().method == Method::HEAD;
+        for artifact in artifact::named(rule, is_head, &plain, uri.query()) {
             let artifact = artifact.map_err(RouteError::BadPath)?;
             if artifact.is_root() && !rule.class.is_read() {
                 return Err(RouteError::BadPath("names a whole root, which no request may change"));
@@ -188,6 +190,7 @@ impl Routes {
             mount,
             static_prefix: Arc::clone(&self.static_prefix),
             is_artifact_stores: target::is_artifact_stores(&plain),
+            is_head,
             rule: Arc::clone(rule),
             decoded: matches!(plain, Cow::Owned(_)).then(|| plain.into()),
         })

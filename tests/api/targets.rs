@@ -56,6 +56,26 @@ async fn what_may_not_be_sent_raw_reaches_mlflow_encoded_and_all_else_as_it_came
 }
 
 #[actix_web::test]
+async fn bytes_that_are_no_utf_8_pass_in_a_query_also_without_a_length_and_in_pieces() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = Gateway::start(&mlflow).await;
+    for (raw, sent_on) in [(&b"\xe9"[..], "%E9"), (b"<\"", "%3C%22"), (b"a\xff\xc3b", "a%FF%C3b")] {
+        let target = [SEARCH.as_bytes(), b"?a=", raw].concat();
+        let get = request(&gateway, "GET", &target, "");
+        let post = request(&gateway, "POST", &target, "");
+        let version = post.windows(8).position(|bytes| bytes == b"HTTP/1.1").unwrap();
+        let post = [&post[..version], b"HTTP/1.0", &post[version + 8..]].concat();
+        for request in [get, post] {
+            for piece in [request.len(), target.len() + 8, 1] {
+                assert_eq!(status(&gateway, &request, piece).await, 200, "{sent_on} by {piece}");
+                let seen = mlflow.requests().pop().unwrap();
+                assert!(seen.target().ends_with(&format!("?a={sent_on}")), "{}", seen.target());
+            }
+        }
+    }
+}
+
+#[actix_web::test]
 async fn a_raw_byte_hides_nothing_from_the_judgement() {
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
     let gateway = Gateway::start(&mlflow).await;

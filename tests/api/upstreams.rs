@@ -305,6 +305,31 @@ async fn a_few_requests_that_take_too_long_take_the_server_from_nobody() {
 }
 
 #[actix_web::test]
+async fn a_request_that_is_tried_again_is_one_failure() {
+    let mlflow =
+        Server::start(
+            |request| {
+                if request.target().contains("close") { Answer::Close } else { Answer::ok("{}") }
+            },
+        )
+        .await;
+    let gateway = GatewayBuilder::default().set("MLFLOW__PROBE_INTERVAL", "1h").start(&mlflow).await;
+    let closed = format!("{TARGET}?close");
+    for _ in 0..3 {
+        for _ in 0..2 {
+            let before = mlflow.requests().len();
+            assert_eq!(gateway.get(&closed).await.reason(), "upstream_unavailable");
+            assert_eq!(mlflow.requests().len() - before, 2);
+        }
+        assert_eq!(gateway.get(TARGET).await.status, 200);
+    }
+    for _ in 0..3 {
+        gateway.get(&closed).await;
+    }
+    assert_eq!(gateway.get(TARGET).await.status, 503);
+}
+
+#[actix_web::test]
 async fn cookies_and_the_servers_name_pass_by_setting() {
     let mlflow = Server::start(|_| {
         Answer::bytes("HTTP/1.1 200 X\r\nserver: uvicorn\r\nset-cookie: a=b\r\ncontent-length: 0\r\n\r\n")

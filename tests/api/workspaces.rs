@@ -163,6 +163,9 @@ async fn a_key_of_the_default_workspace_has_what_is_its_own() {
         assert_eq!((response.status, response.reason().as_str()), (403, "scope_missing"), "{rest}");
         assert!(response.text().contains("bound to the workspace `default`"), "{rest}");
     }
+    // MLflow reads no query of a HEAD.
+    let head = gateway.request("HEAD", &format!("{store}/artifacts?path=1/x"), "");
+    assert_eq!(ask(gateway.address, head).await.status, 403);
     for rest in ["artifacts/%20./workspaces/team-b/1/a", "artifacts?path=%09.", "artifacts?path=file:"] {
         let response = gateway.get(&format!("{store}/{rest}")).await;
         assert_eq!((response.status, response.reason().as_str()), (400, "bad_path"), "{rest}");
@@ -176,6 +179,11 @@ async fn a_key_of_the_default_workspace_has_what_is_its_own() {
     ] {
         assert_eq!(gateway.get(&format!("{store}/{rest}")).await.status, 200, "{rest}");
     }
+    let head = gateway.request("HEAD", &format!("{store}/artifacts/1/a?path=b"), "");
+    assert_eq!(ask(gateway.address, head).await.status, 200);
+    let gateway = bound_gateway(&mlflow, "team-a").await;
+    let head = gateway.request("HEAD", &format!("{store}/artifacts?path=1/x"), "");
+    assert_eq!(ask(gateway.address, head).await.status, 200);
 }
 
 #[actix_web::test]

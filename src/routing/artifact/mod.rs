@@ -75,9 +75,11 @@ impl<'a> ArtifactPath<'a> {
 }
 
 /// What a request names by its path, decoded once, or by its query, as its row says. A listing of the store without a path
-/// is one of the root.
+/// is one of the root, and so may be one by HEAD: MLflow reads a query of GET alone (mlflow/server/handlers.py,
+/// `_get_request_message`).
 pub(super) fn named<'a>(
     rule: &'a Rule,
+    is_head: bool,
     path: &'a str,
     query: Option<&'a str>,
 ) -> impl Iterator<Item = Result<ArtifactPath<'a>, &'static str>> {
@@ -89,7 +91,7 @@ pub(super) fn named<'a>(
     };
     let in_path = slashes.map(|slashes| behind(path, slashes));
     let mut in_query = in_query(query.unwrap_or_default(), parameter).peekable();
-    let is_root = parameter.is_some() && base == Base::Store && in_query.peek().is_none();
+    let is_root = parameter.is_some() && base == Base::Store && (is_head || in_query.peek().is_none());
     let root = is_root.then(|| ArtifactPath { reading: "".into(), base });
     let in_path = in_path.map(|name| ArtifactPath::read(name, base));
     root.map(Ok).into_iter().chain(in_path).chain(in_query.map(move |name| owned(&name, base)))

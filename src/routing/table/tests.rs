@@ -133,8 +133,8 @@ fn a_narrower_row_below_the_store_names_the_same_artifacts() {
     let named = |row: &str, path: &str| {
         let table = open(row).unwrap();
         let rule = table.find(&Method::DELETE, path, None).unwrap();
-        let named =
-            crate::routing::artifact::named(rule, path, None).map(|path| path.unwrap().as_str().to_owned());
+        let named = crate::routing::artifact::named(rule, false, path, None)
+            .map(|path| path.unwrap().as_str().to_owned());
         named.collect::<Vec<_>>()
     };
     let store = "/api/2.0/mlflow-artifacts";

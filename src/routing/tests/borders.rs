@@ -1,8 +1,8 @@
-//! Where a path begins, and where parameters end.
+//! Where a path begins, where parameters end, and where they are not read.
 
-use actix_web::test::TestRequest;
+use actix_web::{http::Method, test::TestRequest};
 
-use super::{resolve, route, routes};
+use super::{resolve, route, route_of, routes};
 use crate::{head, routing::RouteError, settings::RestPrefix};
 
 #[test]
@@ -60,5 +60,21 @@ fn a_row_that_names_parameters_takes_them_from_no_body() {
             let refusal = (!passes).then_some(RouteError::BodyOfGet);
             assert_eq!(outcome.err(), refusal, "{target} {framing:?}");
         }
+    }
+}
+
+#[test]
+fn a_head_of_a_listing_names_the_root_too() {
+    let routes = routes(RestPrefix::Api, "");
+    for (target, named) in [
+        ("/api/2.0/mlflow-artifacts/artifacts", &[""][..]),
+        ("/api/2.0/mlflow-artifacts/artifacts?path=1/x", &["", "1/x"]),
+        ("/mlflow/ajax-api/2.0/mlflow-artifacts/artifacts?a=b&path=1", &["", "1"]),
+        ("/api/2.0/mlflow-artifacts/artifacts/1/a?path=c", &["1/a"]),
+        ("/get-artifact?path=a", &[]),
+    ] {
+        let route = route_of(&routes, Method::HEAD, target).unwrap();
+        let found: Vec<_> = route.artifacts().map(|path| path.unwrap().as_str().to_owned()).collect();
+        assert_eq!(found, named, "{target}");
     }
 }
