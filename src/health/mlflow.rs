@@ -16,11 +16,11 @@ use super::{all_serve, are_reachable};
 use crate::{
     code::Code,
     fault::Fault,
-    http_client::Response,
+    http_client::{End, Response},
     proxy::{Proxy, ProxyError},
     settings::Mlflow,
     telemetry::{Dependency, Metrics},
-    upstream::{Asked, LIST, Look, Refusal, SEARCH, Said, State, Unwell, Upstream, Upstreams, Verdict},
+    upstream::{Asked, Look, Refusal, Said, State, Unwell, Upstream, Upstreams, Verdict, list, search},
 };
 
 /// Looks from an API call that was answered well to the next: it costs more than `/health`, and in MLflow's basic-auth app
@@ -28,8 +28,8 @@ use crate::{
 const BETWEEN_CALLS: u32 = 5;
 /// Time for an API call, or that of a request if it is shorter: one that is slow is none that fails.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// The most that is read of an answer, in bytes: an experiment has its tags with it.
-const MAX_ANSWER: usize = 1024 * 1024;
+/// The most that is read of an answer, in bytes: what it is shows at its beginning.
+const MAX_ANSWER: usize = 64 * 1024;
 
 /// Looks once every `mlflow.probe_interval`, and calls beside it. Never returns.
 pub(crate) async fn probe(upstreams: Arc<Upstreams>, proxy: Proxy, mlflow: Mlflow, metrics: Metrics) {
@@ -76,7 +76,7 @@ impl<'a> Watched<'a> {
     ) -> Self {
         let has_no_api = !upstreams.mlflow.iter().any(|mlflow| Arc::ptr_eq(mlflow, upstream));
         let (written_as, call) =
-            if has_no_api { ("mlflow.artifacts_url", LIST) } else { ("mlflow.url", SEARCH) };
+            if has_no_api { ("mlflow.artifacts_url", list()) } else { ("mlflow.url", search()) };
         let target = |text: String| PathAndQuery::try_from(text).unwrap_or(PathAndQuery::from_static("/"));
         Self {
             upstream,
@@ -251,16 +251,17 @@ fn unreachable(code: Code, what: String, cause: &str, fix: &str) -> Trouble {
     (State::Unreachable(Unwell { code, what }), fault)
 }
 
-/// An answer that was read whole.
+/// An answer, or its beginning.
 struct Answer {
     status: StatusCode,
     headers: HeaderMap,
     body: actix_web::web::Bytes,
+    end: End,
 }
 
 impl Answer {
     fn said(&self) -> Said<'_> {
-        Said { status: self.status, headers: &self.headers, body: &self.body }
+        Said { status: self.status, headers: &self.headers, body: &self.body, end: self.end }
     }
 }
 
@@ -282,9 +283,9 @@ async fn ask(
             answer => answer,
         };
         let Response { head, body } = answer.map_err(Unreached::Proxy)?;
-        // Read to its end, so that the connection can be used again; what is too long is no answer of MLflow's.
-        let body = body.read(MAX_ANSWER).await.unwrap_or_default();
-        Ok(Answer { status: head.status, headers: head.fields.into_iter().collect(), body })
+        // Read to its end, if that is near, so that the connection can be used again.
+        let (body, end) = body.beginning(MAX_ANSWER).await;
+        Ok(Answer { status: head.status, headers: head.fields.into_iter().collect(), body, end })
     };
     timeout(patience, asking).await.unwrap_or(Err(Unreached::Late))
 }

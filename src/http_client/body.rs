@@ -23,6 +23,17 @@ pub(crate) struct ResponseBody {
     kept: Option<Origin>,
 }
 
+/// How a body goes on behind what was read of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It was read whole, and may be empty.
+    Whole,
+    /// There is more, which nobody reads.
+    Longer,
+    /// The connection ended before it, or its framing makes no sense.
+    BrokeOff,
+}
+
 enum Left {
     Bytes(u64),
     Chunks(Chunks),
@@ -56,14 +67,33 @@ impl ResponseBody {
     /// # Errors
     /// One that breaks off, or is larger.
     pub(crate) async fn read(mut self, limit: usize) -> io::Result<Bytes> {
-        let mut whole = BytesMut::new();
-        while let Some(piece) = poll_fn(|cx| Pin::new(&mut self).poll_next(cx)).await {
-            whole.extend_from_slice(&piece?);
-            if whole.len() > limit {
-                return Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is too large"));
+        let mut read = BytesMut::new();
+        if self.gather(&mut read, limit).await? {
+            return Ok(read.freeze());
+        }
+        Err(io::Error::new(io::ErrorKind::FileTooLarge, "it is too large"))
+    }
+
+    /// Its first `limit` bytes, or a few more, and how it goes on. The connection of a longer one is closed.
+    pub(crate) async fn beginning(mut self, limit: usize) -> (Bytes, End) {
+        let mut read = BytesMut::new();
+        let end = match self.gather(&mut read, limit).await {
+            Ok(true) => End::Whole,
+            Ok(false) => End::Longer,
+            Err(_) => End::BrokeOff,
+        };
+        (read.freeze(), end)
+    }
+
+    /// Whether it has no more than `limit` bytes.
+    async fn gather(&mut self, into: &mut BytesMut, limit: usize) -> io::Result<bool> {
+        while let Some(piece) = poll_fn(|cx| Pin::new(&mut *self).poll_next(cx)).await {
+            into.extend_from_slice(&piece?);
+            if into.len() > limit {
+                return Ok(false);
             }
         }
-        Ok(whole.freeze())
+        Ok(true)
     }
 
     /// Lets go of the connection behind the last byte, for the next request.

@@ -27,7 +27,7 @@ use actix_web::http::uri::{Authority, PathAndQuery, Scheme, Uri};
 use awc::{Client, Connector, error::SendRequestError, http::Method};
 use url::{Position, Url};
 
-pub(crate) use body::ResponseBody;
+pub(crate) use body::{End, ResponseBody};
 pub(crate) use connect_fault::ConnectFault;
 pub(crate) use fault::TransportFault;
 #[cfg(fuzzing)]

@@ -1,6 +1,7 @@
 //! The MLflow servers behind the gateway, as all workers see them: who answers, and how much each has to do.
 
 mod asked;
+mod call;
 mod verdict;
 
 use std::{
@@ -15,8 +16,9 @@ use arc_swap::ArcSwap;
 use url::Url;
 
 pub(crate) use asked::Asked;
+pub(crate) use call::{list, search};
 pub use verdict::ERROR_SOURCE;
-pub(crate) use verdict::{LIST, Refusal, SEARCH, Said, Verdict};
+pub(crate) use verdict::{Refusal, Said, Verdict};
 
 use crate::{code::Code, settings::Mlflow};
 
@@ -107,6 +109,7 @@ impl State {
                 (refusal.code(), format!("refuses the gateway: {refusal} ({status})"))
             }
             Self::Fails(0) => (Code::MlflowSlow, "gives no answer to an API call".to_owned()),
+            Self::Fails(200..=299) => (Code::MlflowUnwell, "broke off its answer to an API call".to_owned()),
             Self::Fails(status) => (Code::MlflowUnwell, format!("answered an API call with {status}")),
         };
         Some(Unwell { code, what })

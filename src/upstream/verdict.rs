@@ -9,25 +9,24 @@ use actix_web::http::{
     StatusCode,
     header::{CONTENT_TYPE, HeaderMap, HeaderName},
 };
+use serde::de::IgnoredAny;
 use serde_json::Value;
 
-use crate::code::Code;
+use crate::{code::Code, http_client::End};
 
-/// An API call that changes nothing and that every MLflow knows, below its REST prefix.
-pub(crate) const SEARCH: &str = "/2.0/mlflow/experiments/search?max_results=1";
-/// The same of a server of artifacts alone: what is below a path that nobody has.
-pub(crate) const LIST: &str = "/2.0/mlflow-artifacts/artifacts?path=hokusai-gateway-look";
 /// Only on what a gateway made itself.
 pub const ERROR_SOURCE: HeaderName = HeaderName::from_static("x-hokusai-error-source");
 /// MLflow's words for somebody that it knows, and who may not see this one thing (mlflow/server/auth).
 const NO_PERMISSION: &str = "Permission denied";
 
-/// An answer that was read whole.
+/// An answer, or its beginning.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Said<'a> {
     pub(crate) status: StatusCode,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: &'a [u8],
+    /// Whether `body` is all of it.
+    pub(crate) end: End,
 }
 
 /// What it means.
@@ -105,8 +104,13 @@ impl Said<'_> {
         let text = String::from_utf8_lossy(self.body).to_lowercase();
         match self.status {
             StatusCode::TOO_MANY_REQUESTS => Verdict::Busy,
-            status if status.is_success() && self.json().is_object() => Verdict::Serves,
             status if status.is_redirection() => Verdict::Refuses(Refusal::Redirect),
+            StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
+                Verdict::Refuses(Refusal::Credentials)
+            }
+            // What it would have said is not known.
+            _ if self.end == End::BrokeOff => Verdict::Fails,
+            status if status.is_success() && self.is_an_object() => Verdict::Serves,
             StatusCode::BAD_REQUEST if text.contains("ssl certificate") => {
                 Verdict::Refuses(Refusal::ClientCertificate)
             }
@@ -114,9 +118,7 @@ impl Said<'_> {
                 Verdict::Refuses(Refusal::Host)
             }
             StatusCode::FORBIDDEN if self.body == NO_PERMISSION.as_bytes() => Verdict::Serves,
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-                Verdict::Refuses(Refusal::Credentials)
-            }
+            StatusCode::FORBIDDEN => Verdict::Refuses(Refusal::Credentials),
             StatusCode::SERVICE_UNAVAILABLE if text.contains("disabled due to the mlflow server") => {
                 let is_api = text.contains("--artifacts-only");
                 Verdict::Refuses(Refusal::Off(if is_api { Part::Api } else { Part::Artifacts }))
@@ -133,19 +135,34 @@ impl Said<'_> {
         self.status.is_client_error() && code.as_str().is_some_and(|code| code != "ENDPOINT_NOT_FOUND")
     }
 
+    /// Whether its body is a JSON object, or begins as one: how much of it there is says nothing against MLflow, because
+    /// clients have made what it tells.
+    fn is_an_object(&self) -> bool {
+        if self.end == End::Whole {
+            return self.json().is_object();
+        }
+        let is_cut = serde_json::from_slice::<IgnoredAny>(self.body).is_err_and(|error| error.is_eof());
+        self.content() == "application/json" && self.body.trim_ascii_start().starts_with(b"{") && is_cut
+    }
+
     fn json(&self) -> Value {
         serde_json::from_slice(self.body).unwrap_or_default()
     }
 
     /// Its status and what it is made of, in words of ours: nothing of what was said.
     pub(crate) fn outline(&self) -> String {
+        let more = if self.end == End::BrokeOff { " that broke off" } else { "" };
+        format!("{} with {}{more}", self.status.as_u16(), self.content())
+    }
+
+    /// Its content type, if it is one of the usual ones.
+    fn content(&self) -> &'static str {
         let value = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let essence = value.split(';').next().unwrap_or_default().trim();
-        let content = ["text/html", "application/json", "text/plain"]
+        ["text/html", "application/json", "text/plain"]
             .into_iter()
             .find(|known| known.eq_ignore_ascii_case(essence))
-            .unwrap_or(if essence.is_empty() { "no content type" } else { "another content type" });
-        format!("{} with {content}", self.status.as_u16())
+            .unwrap_or(if essence.is_empty() { "no content type" } else { "another content type" })
     }
 }
 
@@ -156,10 +173,14 @@ mod tests {
     use super::*;
 
     fn verdict(status: u16, content: &'static str, body: &str) -> Verdict {
+        verdict_of(status, content, body, End::Whole)
+    }
+
+    fn verdict_of(status: u16, content: &'static str, body: &str, end: End) -> Verdict {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content));
         let status = StatusCode::from_u16(status).unwrap();
-        Said { status, headers: &headers, body: body.as_bytes() }.verdict()
+        Said { status, headers: &headers, body: body.as_bytes(), end }.verdict()
     }
 
     #[test]
@@ -204,10 +225,40 @@ mod tests {
     }
 
     #[test]
+    fn an_answer_that_is_too_long_is_judged_by_its_beginning_and_one_that_broke_off_fails() {
+        let (json, html) = ("application/json; charset=utf-8", "text/html");
+        let refused = Verdict::Refuses;
+        let object = "\n{\"experiments\": [{\"tags\": [{\"value\": \"\u{e9}";
+        for (status, content, body, end, expected) in [
+            (200, json, object, End::Longer, Verdict::Serves),
+            (200, json, "{", End::Longer, Verdict::Serves),
+            (200, json, "[{\"experiments\": 1", End::Longer, refused(Refusal::NotMlflow)),
+            (200, json, "{ is no JSON", End::Longer, refused(Refusal::NotMlflow)),
+            (200, json, "", End::Longer, refused(Refusal::NotMlflow)),
+            (200, html, object, End::Longer, refused(Refusal::NotMlflow)),
+            (200, html, "<html>", End::Longer, refused(Refusal::NotMlflow)),
+            (404, html, "<html>", End::Longer, refused(Refusal::NotMlflow)),
+            (403, html, "<html>", End::Longer, refused(Refusal::Credentials)),
+            (500, json, object, End::Longer, Verdict::Fails),
+            (200, json, object, End::Whole, refused(Refusal::NotMlflow)),
+            (200, json, "", End::Whole, refused(Refusal::NotMlflow)),
+            (200, json, object, End::BrokeOff, Verdict::Fails),
+            (200, json, "", End::BrokeOff, Verdict::Fails),
+            (403, html, "", End::BrokeOff, Verdict::Fails),
+            (404, html, "<html>", End::BrokeOff, Verdict::Fails),
+            (401, json, "", End::BrokeOff, refused(Refusal::Credentials)),
+            (302, html, "", End::BrokeOff, refused(Refusal::Redirect)),
+            (429, html, "", End::BrokeOff, Verdict::Busy),
+        ] {
+            assert_eq!(verdict_of(status, content, body, end), expected, "{status} {content} {body} {end:?}");
+        }
+    }
+
+    #[test]
     fn a_gateways_own_answer_is_no_mlflows() {
         let mut headers = HeaderMap::new();
         headers.insert(ERROR_SOURCE, HeaderValue::from_static("gateway"));
-        let said = Said { status: StatusCode::UNAUTHORIZED, headers: &headers, body: b"{}" };
+        let said = Said { status: StatusCode::UNAUTHORIZED, headers: &headers, body: b"{}", end: End::Whole };
         assert_eq!(said.verdict(), Verdict::Refuses(Refusal::LeadsBack));
     }
 }

@@ -40,6 +40,7 @@ mod last_use;
 mod layout;
 mod limits;
 mod logs;
+mod long_answers;
 mod memory;
 mod metrics;
 mod operations;

@@ -168,6 +168,29 @@ def test_servers_that_were_started_for_something_else_are_named(second_gateway, 
         artifacts.stop()
 
 
+def test_an_experiment_that_is_long_takes_nothing_away(second_gateway):
+    """Whoever may write chooses how long MLflow's answers are."""
+    start(second_gateway)
+    experiments = "api/2.0/mlflow/experiments"
+    tags = [{"key": f"k{number}", "value": "é" * 19_000} for number in range(12)]
+    body = json.dumps({"name": "long", "tags": tags}, ensure_ascii=False).encode()
+    headers = {"Authorization": f"Bearer {second_gateway.key}", "Content-Type": "application/json"}
+    created = requests.post(f"{second_gateway.tracking_uri}/{experiments}/create", data=body, headers=headers, timeout=60)
+    assert created.status_code == 200, created.text
+    try:
+        search = requests.get(f"{second_gateway.mlflow_url}/{experiments}/search?max_results=1", timeout=60)
+        assert len(search.content) > 1024 * 1024
+        second_gateway.stop()
+        second_gateway.log("gateway").unlink()
+        start(second_gateway)
+        serves(second_gateway)
+        probed = check(second_gateway, "--probe")
+        assert (probed.code, probed.failed()) == (0, {})
+    finally:
+        url = f"{second_gateway.mlflow_url}/{experiments}/delete"
+        requests.post(url, json=created.json(), timeout=60).raise_for_status()
+
+
 # Certificates
 
 

@@ -8,6 +8,7 @@ use actix_web::http::{
     uri::PathAndQuery,
 };
 use awc::{ClientResponse, body::MessageBody, http::Method};
+use futures_util::StreamExt as _;
 use serde_json::Value;
 use tokio::time::timeout;
 use url::Url;
@@ -15,12 +16,12 @@ use url::Url;
 use super::quotation::quoted;
 use crate::{
     error::ERROR_SOURCE,
-    http_client::{Connections, HttpClient, Response, Tls, host_of},
+    http_client::{Connections, End, HttpClient, Response, Tls, TransportFault, host_of},
 };
 
 /// Time for a whole exchange with a small body.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// The most that is read of an answer, in bytes.
+/// The most that is read of an answer, in bytes. Clients have made what MLflow tells: a longer one is no fault.
 const MAX_ANSWER: usize = 1024 * 1024;
 
 /// A server that is asked.
@@ -30,12 +31,14 @@ pub(in crate::cli) struct Site {
     host: HeaderValue,
 }
 
-/// What came back.
+/// What came back, or its beginning.
 #[derive(Debug)]
 pub(in crate::cli) struct Answer {
     pub(in crate::cli) status: StatusCode,
     pub(in crate::cli) headers: HeaderMap,
     pub(in crate::cli) body: Vec<u8>,
+    /// There is more than was read.
+    pub(in crate::cli) is_cut: bool,
     pub(in crate::cli) took: Duration,
 }
 
@@ -91,17 +94,23 @@ impl Site {
 
 impl Answer {
     /// # Errors
-    /// A body that breaks off, or is too long.
+    /// A body that breaks off.
     pub(in crate::cli) async fn read<S>(
         mut response: ClientResponse<S>,
         began: Instant,
     ) -> Result<Self, String>
     where
-        S: futures_core::Stream<Item = Result<actix_web::web::Bytes, actix_web::error::PayloadError>>,
+        S: futures_core::Stream<Item = Result<actix_web::web::Bytes, actix_web::error::PayloadError>> + Unpin,
     {
-        let body = response.body().limit(MAX_ANSWER).await.map_err(|error| error.to_string())?;
         let (status, headers) = (response.status(), response.headers().clone());
-        Ok(Self { status, headers, body: body.to_vec(), took: began.elapsed() })
+        let mut body = Vec::new();
+        while body.len() <= MAX_ANSWER
+            && let Some(piece) = response.next().await
+        {
+            body.extend_from_slice(&piece.map_err(|error| error.to_string())?);
+        }
+        let is_cut = body.len() > MAX_ANSWER;
+        Ok(Self { status, headers, body, is_cut, took: began.elapsed() })
     }
 
     /// The same of the way that requests go.
@@ -121,9 +130,13 @@ impl Answer {
         began: Instant,
         most: usize,
     ) -> Result<Self, String> {
-        let body = body.read(most).await.map_err(|error| error.to_string())?.to_vec();
+        let (body, end) = body.beginning(most).await;
+        if end == End::BrokeOff {
+            return Err(TransportFault::ClosedInResponse.to_string());
+        }
         let headers = head.fields.into_iter().collect();
-        Ok(Self { status: head.status, headers, body, took: began.elapsed() })
+        let (body, is_cut) = (body.to_vec(), end == End::Longer);
+        Ok(Self { status: head.status, headers, body, is_cut, took: began.elapsed() })
     }
 
     /// Whether the gateway answered by itself; MLflow's answers never say so.

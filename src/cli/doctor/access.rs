@@ -11,6 +11,7 @@ use super::{
 use crate::{
     cli::diagnosis::{Answer, Fault, Finding, Journal},
     code::Code,
+    upstream::search,
 };
 
 /// What nobody has.
@@ -52,8 +53,9 @@ impl Patient {
         }
     }
 
-    async fn search(&self, authorization: Option<&str>) -> Result<Answer, String> {
-        let target = format!("{}/api/2.0/mlflow/experiments/search?max_results=1", self.mount);
+    /// For what nobody has: an answer that clients cannot make long.
+    pub(super) async fn search(&self, authorization: Option<&str>) -> Result<Answer, String> {
+        let target = format!("{}/api{}", self.mount, search());
         let headers: Vec<_> = authorization.iter().map(|value| ("authorization", *value)).collect();
         self.site.ask(Method::GET, &target, &headers, body::None::new()).await
     }

@@ -8,6 +8,7 @@ use super::{Patient, edge::is_private};
 use crate::{
     cli::diagnosis::{Fault, Finding, Journal},
     code::Code,
+    upstream::search,
 };
 
 /// Asked of the gateway, which answers whoever has a good key (gateway/own_address.rs).
@@ -16,7 +17,7 @@ const ANSWER: &str = "x-hokusai-client-ip";
 
 impl Patient {
     pub(super) async fn client_address(&self, journal: &mut Journal) {
-        let target = format!("{}/api/2.0/mlflow/experiments/search?max_results=1", self.mount);
+        let target = format!("{}/api{}", self.mount, search());
         let headers = [("authorization", &*self.authorization), ASKED];
         let answer = self.site.ask(Method::GET, &target, &headers, body::None::new()).await;
         let told = answer.ok().and_then(|answer| answer.header(ANSWER)?.parse::<IpAddr>().ok());

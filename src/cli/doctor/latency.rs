@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Patient, expectation::are_experiments};
+use super::{
+    Patient,
+    expectation::{are_experiments, expect},
+};
 use crate::cli::diagnosis::{Finding, Journal};
 
 const REQUESTS: usize = 50;
@@ -15,7 +18,7 @@ impl Patient {
     async fn measured(&self) -> Finding {
         let mut times = Vec::with_capacity(REQUESTS);
         for _ in 0..REQUESTS {
-            let answer = self.read("experiments/search?max_results=1").await?;
+            let answer = expect(self.search(Some(&self.authorization)).await, 200)?;
             are_experiments(&answer)?;
             times.push(answer.took);
         }

@@ -57,6 +57,7 @@ async fn refuses_no_key(service: &AuthService, tls: Option<&Tls>) -> Finding<Opt
         status: answer.status,
         headers: HeaderMap::new(),
         body: answer.body.to_vec(),
+        is_cut: false,
         took: Duration::ZERO,
     };
     let asked = nginx_page::Asked {

@@ -12,11 +12,12 @@ use crate::{
         Answer, Fault, Finding, Journal, Party, Place, clock, excerpt, nginx_page, speaks_tls, start_of,
     },
     code::Code,
+    http_client::End,
     proxy::Proxy,
     resources::Resources,
     settings::{ClientTls, Settings, UpstreamAuth},
     tls,
-    upstream::{Asked, Refusal, SEARCH, Said, Upstream, Upstreams, Verdict},
+    upstream::{Asked, Refusal, Said, Upstream, Upstreams, Verdict, search},
 };
 
 /// What MLflow is often given as `--static-prefix`.
@@ -168,12 +169,13 @@ impl Server<'_> {
         let mlflow = &self.settings.mlflow;
         let prefixes = BTreeSet::from([mlflow.static_prefix.as_str(), "", USUAL_PREFIX]);
         let configured = Asked::api_root(mlflow);
+        let search = search();
         let mut answering = Vec::new();
         let mut answers = Vec::new();
         for prefix in prefixes {
             for rest in ["/api", "/ajax-api"] {
                 let root = format!("{prefix}{rest}");
-                let answer = self.ask(&format!("{root}{SEARCH}")).await;
+                let answer = self.ask(&format!("{root}{search}")).await;
                 if answer.as_ref().is_ok_and(|answer| said(answer).verdict() == Verdict::Serves) {
                     answering.push((prefix, rest, root.clone()));
                 }
@@ -236,7 +238,8 @@ impl Server<'_> {
 }
 
 fn said(answer: &Answer) -> Said<'_> {
-    Said { status: answer.status, headers: &answer.headers, body: &answer.body }
+    let end = if answer.is_cut { End::Longer } else { End::Whole };
+    Said { status: answer.status, headers: &answer.headers, body: &answer.body, end }
 }
 
 /// As MLflow writes its own: 3.17.2.

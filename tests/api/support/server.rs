@@ -51,10 +51,12 @@ impl Recorded {
 
     /// Whether it is the API call of such a look.
     pub fn is_api_look(&self) -> bool {
-        let targets =
-            ["/experiments/search?max_results=1", "/mlflow-artifacts/artifacts?path=hokusai-gateway-look"];
+        let targets = [
+            "/experiments/search?max_results=1&filter=name%3D%27hokusai-gateway-look-",
+            "/mlflow-artifacts/artifacts?path=hokusai-gateway-look-",
+        ];
         let is_ours = self.header("x-request-id").is_none() && self.line.starts_with("GET ");
-        is_ours && targets.iter().any(|target| self.target().ends_with(target))
+        is_ours && targets.iter().any(|target| self.target().contains(target))
     }
 
     pub fn text(&self) -> String {
