@@ -181,7 +181,9 @@ impl Application {
                 let _ = timeout(FLUSH, told).await;
             }
         }
-        self.shared.resources.keys.flush();
+        if timeout(FLUSH, self.shared.resources.keys.flush()).await.is_err() {
+            tracing::warn!(code = Code::LastUsesNotKept.text(), "not all last uses of keys were written");
+        }
         if timeout(FLUSH, self.shared.audit.stop()).await.is_err() {
             tracing::warn!(code = Code::AuditCutShort.text(), "not all audit records were written");
         }

@@ -150,9 +150,9 @@ impl KeySource {
     }
 
     /// Writes down what is kept in memory of the use of keys.
-    pub(crate) fn flush(&self) {
+    pub(crate) async fn flush(&self) {
         if let Self::File(keys) = self {
-            keys.record_uses(true);
+            keys.record_last_uses().await;
         }
     }
 

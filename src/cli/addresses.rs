@@ -14,30 +14,28 @@ const MOST: u64 = 256 * 1024;
 /// What only a gateway's metrics have.
 const OF_METRICS: &str = "hokusai_gateway_build_info";
 
-/// What is wrong with the addresses, and what may be: one that is taken is so by the gateway itself where `check` is run
-/// beside it.
-pub(super) fn examine(settings: &Settings) -> (Vec<Problem>, Vec<Problem>) {
+/// What would be wrong with the addresses if the gateway were started here. All of it are warnings: `check` is run on other
+/// machines, as other users, and beside the gateway itself, which has taken them.
+pub(super) fn examine(settings: &Settings) -> Vec<Problem> {
     let over_tls = settings.server.tls.is_some();
     let main = [("server.bind", settings.server.bind, over_tls, "/version", "\"config_hash\"")];
     let metrics = settings.metrics.bind.map(|bind| ("metrics.bind", bind, false, "/metrics", OF_METRICS));
-    let (mut problems, mut warnings) = (Vec::new(), Vec::new());
+    let mut warnings = Vec::new();
     for (key, address, over_tls, path, sign) in main.into_iter().chain(metrics) {
         let Err(error) = server::try_out(address) else { continue };
         let Unbound { code, what, fix } = server::meaning(address, &error);
         let mut problem =
             Problem { code, key: key.to_owned(), found: Some(format!("{address} ({error})")), what, fix };
         if error.kind() != ErrorKind::AddrInUse {
-            problems.push(problem);
-            continue;
-        }
-        if is_a_gateway(address, over_tls, path, sign) {
+            problem.fix = format!("nothing, if the gateway is to run elsewhere; or else {}", problem.fix);
+        } else if is_a_gateway(address, over_tls, path, sign) {
             "is taken by a gateway that runs already".clone_into(&mut problem.what);
             problem.fix =
                 format!("nothing, if this is the one that `check` is run beside; or else {}", problem.fix);
         }
         warnings.push(problem);
     }
-    (problems, warnings)
+    warnings
 }
 
 fn is_a_gateway(address: SocketAddr, over_tls: bool, path: &str, sign: &str) -> bool {

@@ -28,7 +28,7 @@ pub(super) struct Check {
     /// Also reach MLflow, the auth service (with the key in HOKUSAI_API_KEY, if it is set), Redis and the collector
     #[arg(long)]
     probe: bool,
-    /// Also write an artifact of 2 MiB at MLflow, read it back and delete it
+    /// Also write an artifact of 2 MiB at MLflow, read it back and delete it; a bucket with versions keeps it as an old one
     #[arg(long, requires = "probe")]
     write: bool,
     #[command(flatten)]
@@ -36,18 +36,14 @@ pub(super) struct Check {
 }
 
 impl Check {
-    /// 0; 64 for settings that are wrong; 69 for a dependency that is.
+    /// 0; 64 for settings that are wrong; 69 for a dependency that is. Where it is run is no matter of either.
     pub(super) fn run(self) -> ExitCode {
         let loaded = match super::load(self.config.config.as_deref()) {
             Ok(loaded) => loaded,
             Err(Refused { problems, warnings }) => return self.wrong(&problems, &warnings),
         };
         let Loaded { settings, resources, warnings } = &loaded;
-        let (problems, taken) = addresses::examine(settings);
-        let warnings = [&warnings[..], &taken].concat();
-        if !problems.is_empty() {
-            return self.wrong(&problems.into_iter().collect(), &warnings);
-        }
+        let warnings = [&warnings[..], &addresses::examine(settings)].concat();
         let config_hash = settings.fingerprint();
         if !self.output.is_json() {
             for warning in &warnings {

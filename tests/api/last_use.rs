@@ -1,6 +1,6 @@
 //! When a key was last used.
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, process::Command};
 
 use jiff::{SignedDuration, Timestamp};
 use secrecy::ExposeSecret as _;
@@ -91,4 +91,43 @@ async fn it_is_kept_where_the_settings_say_and_where_it_cannot_be_kept_nobody_is
         assert_eq!(warnings, usize::from(is_told), "{place}: {log}");
         assert_eq!(fs::read_to_string(folder.path().join("keys.toml")).unwrap(), file, "{place}");
     }
+}
+
+/// As on a network file system whose server is gone: nothing gets to the disk, and nobody is told so.
+const HANGS: &str = "#include <unistd.h>\nint fsync(int file) { (void)file; for (;;) pause(); }\n";
+
+#[actix_web::test]
+async fn a_disk_that_hangs_holds_nothing_up_but_the_last_uses() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.toml");
+    let first = create_key(&path, "first", None).key;
+    fs::write(folder.path().join("hangs.c"), HANGS).unwrap();
+    let hangs = folder.path().join("hangs.so");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "hangs.c", "-o", "hangs.so"]).current_dir(folder.path());
+    assert!(compiler.status().unwrap().success());
+    // In a folder of its own: the writer that hangs has its lock, for which `keys` would wait.
+    fs::create_dir(folder.path().join("state")).unwrap();
+    let settings = [
+        ("MLFLOW_SERVER_URL", &*mlflow.url()),
+        ("HOKUSAI__AUTH__KEY_FILE__LAST_USED", "state/uses.toml"),
+        ("LD_PRELOAD", hangs.to_str().unwrap()),
+    ];
+    let mut gateway = Process::serve(folder.path(), &settings);
+    assert_eq!(read_with(&gateway, first.expose_secret()).await, 200);
+    eventually("the write hangs", async || gateway.threads("last_uses") == 1).await;
+
+    // The watcher goes on, and with it what else has this thread; no second write waits behind the first.
+    for user in ["second", "third"] {
+        let key = create_key(&path, user, None).key;
+        eventually("the file is taken over", async || read_with(&gateway, key.expose_secret()).await == 200)
+            .await;
+    }
+    assert_eq!(gateway.threads("last_uses"), 1);
+
+    gateway.terminate();
+    assert!(gateway.wait().success());
+    let log = || fs::read_to_string(folder.path().join("log")).unwrap();
+    eventually("it is told", async || log().contains("not all last uses of keys were written")).await;
 }

@@ -86,24 +86,26 @@ class World:
             requests.get(f"{self.stack.tracking_uri}/version", headers=headers, timeout=60)
             time.sleep(0.01)
 
-    def periods(self) -> list[dict]:
-        """The data points of each period: by metric, and of errors by class."""
-        periods: list[dict] = []
-        for line in self.stack.log("gateway").read_text().splitlines():
-            told = points(line)
-            # A period's own line comes before those of its errors.
-            if any(name == "Heartbeat" for name, _, _ in told):
-                periods.append({"Errors": {}} | {name: value for name, _, value in told})
-            else:
-                for _, dimensions, value in told:
-                    periods[-1]["Errors"][dimensions["ErrorClass"]] = value
-        return periods
-
     def off(self) -> set[str]:
         """The alarms that go off in a period which lies wholly in what was set up before the call."""
-        before = len(self.periods())
+        before = len(periods(self.stack))
         self.ask(2.6 * PERIOD_SECONDS)
-        return goes_off(self.periods()[before + 1])
+        return goes_off(periods(self.stack)[before + 1])
+
+
+def periods(stack) -> list[dict]:
+    """The data points of each period: by metric, and of errors by class."""
+    found: list[dict] = []
+    # The last line may be half written.
+    for line in stack.log("gateway").read_text().rpartition("\n")[0].splitlines():
+        told = points(line)
+        # A period's own line comes before those of its errors.
+        if any(name == "Heartbeat" for name, _, _ in told):
+            found.append({"Errors": {}} | {name: value for name, _, value in told})
+        else:
+            for _, dimensions, value in told:
+                found[-1]["Errors"][dimensions["ErrorClass"]] = value
+    return found
 
 
 def statistic(point, stat: str):
@@ -185,6 +187,33 @@ def test_cache_cold(world):
     world.new_keys = True
     world.ask(1)
     assert world.off() == {"cache"}
+
+
+def test_key_file_refused(second_gateway):
+    stack = second_gateway
+    mlflow = answering({})
+    stack.mlflow_url = f"http://127.0.0.1:{mlflow.server_port}"
+    stack.create_key("--user", "ada")
+    stack.start_gateway(
+        HOKUSAI__MLFLOW__PROBE_INTERVAL="200ms",
+        HOKUSAI__TELEMETRY__EMF="true",
+        HOKUSAI__TELEMETRY__EMF_INTERVAL=f"{PERIOD_SECONDS}s",
+    )
+
+    def off() -> set[str]:
+        """Of the second period from here: the first one began before."""
+        before, until = len(periods(stack)), time.monotonic() + 30
+        while len(periods(stack)) < before + 2 and time.monotonic() < until:
+            time.sleep(0.1)
+        return goes_off(periods(stack)[before + 1])
+
+    good = stack.key_file.read_text()
+    assert off() == set(), "with nothing wrong"
+    stack.key_file.write_text("[[keys")
+    assert off() == {"key-file-refused"}
+    stack.key_file.write_text(good)
+    assert off() == set(), "mended"
+    mlflow.shutdown()
 
 
 def test_a_gateway_that_tells_nothing():

@@ -92,5 +92,5 @@ def test_whoever_ends_it_in_the_middle_finds_nothing_left(stack):
     front.shutdown()
     front.server_close()
     assert process.returncode == 69
-    assert "interrupted: nothing is left behind" in said, said
+    assert "interrupted: no artifact is there now" in said, said
     assert left(stack) == []

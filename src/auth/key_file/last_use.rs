@@ -1,16 +1,20 @@
 //! When each key was last used, in a small file that `keys list` reads.
 //!
-//! A request sets a flag of its key and no more; the watcher of the key file collects the flags, and writes at most once a
-//! minute. Nobody waits for it, and where it cannot be written nothing else is the matter. Several gateways may share it: each
-//! adds what it knows to what is there.
+//! A request sets a flag of its key and no more; the watcher of the key file collects the flags, and has them written at most
+//! once a minute, by a thread of its own: a network file system may hang. Nobody waits for it, and where it cannot be written
+//! nothing else is the matter. Several gateways may share it: each adds what it knows to what is there.
 
 use std::{
     collections::{BTreeMap, HashSet},
+    mem,
     path::{Path, PathBuf},
+    sync::{Arc, Mutex, PoisonError},
+    thread,
     time::{Duration, Instant},
 };
 
 use jiff::{SignedDuration, Timestamp};
+use tokio::sync::{self, OwnedMutexGuard, oneshot};
 use toml_edit::{DocumentMut, value};
 
 use super::replace::Locked;
@@ -53,42 +57,92 @@ pub fn read(path: &Path) -> Result<LastUses, LastUseError> {
     }
 }
 
-/// What is yet to be written, and where.
+/// What is yet to be written, and who writes it.
 #[derive(Debug)]
 pub(super) struct Recorder {
-    path: PathBuf,
-    /// Whether somebody has named this place: then it is a fault that it cannot be written.
-    is_named: bool,
-    pending: LastUses,
-    tried_at: Option<Instant>,
-    has_failed: bool,
+    pending: Arc<Mutex<LastUses>>,
+    /// Held while it writes: there is one write at a time, and whoever comes meanwhile starts none.
+    writer: Arc<sync::Mutex<Writer>>,
 }
 
 impl Recorder {
     pub(super) fn new(path: PathBuf, is_named: bool) -> Self {
-        Self { path, is_named, pending: LastUses::new(), tried_at: None, has_failed: false }
+        let writer = Writer { path, is_named, tried_at: None, has_failed: false };
+        Self { pending: Arc::default(), writer: Arc::new(writer.into()) }
     }
 
-    pub(super) fn note(&mut self, id: &str, at: Timestamp) {
-        self.pending.insert(id.to_owned(), at);
+    pub(super) fn note(&self, id: &str, at: Timestamp) {
+        lock(&self.pending).insert(id.to_owned(), at);
     }
 
-    /// Writes what was noted, if it is time; `at_once` at the end. `ours` are the ids of the keys that this gateway has.
-    pub(super) fn write(&mut self, at_once: bool, ours: impl FnOnce() -> HashSet<String>) {
-        let is_soon = self.tried_at.is_some_and(|tried| tried.elapsed() < INTERVAL);
-        if self.pending.is_empty() || (is_soon && !at_once) {
-            return;
+    /// Begins to write what was noted, if it is time. `ours` are the ids of the keys that this gateway has. What is returned
+    /// tells when it has been tried.
+    pub(super) fn begin(&self, ours: impl FnOnce() -> HashSet<String>) -> Option<oneshot::Receiver<()>> {
+        let writer = Arc::clone(&self.writer).try_lock_owned().ok()?;
+        let is_time = !lock(&self.pending).is_empty() && !writer.is_soon();
+        is_time.then(|| self.start(writer, ours()))
+    }
+
+    /// The same at the end, whenever that is; returns when it has been tried.
+    pub(super) async fn finish(&self, ours: impl FnOnce() -> HashSet<String>) {
+        let writer = Arc::clone(&self.writer).lock_owned().await;
+        if !lock(&self.pending).is_empty() {
+            let _ = self.start(writer, ours()).await;
         }
-        match add(&self.path, &self.pending, &ours()) {
-            // Somebody changes a file of this folder at this moment.
-            Ok(false) => return,
-            Ok(true) => {
-                self.pending.clear();
-                self.has_failed = false;
+    }
+
+    /// On a thread that nobody has to wait for: a runtime would, when the process ends.
+    fn start(&self, mut writer: OwnedMutexGuard<Writer>, ours: HashSet<String>) -> oneshot::Receiver<()> {
+        let (done, is_done) = oneshot::channel();
+        let pending = Arc::clone(&self.pending);
+        let write = move || {
+            let uses = mem::take(&mut *lock(&pending));
+            if !writer.write(&uses, &ours) {
+                // For the next time; a use that was noted meanwhile is the later one.
+                let mut pending = lock(&pending);
+                uses.into_iter().for_each(|(id, at)| _ = pending.entry(id).or_insert(at));
             }
-            Err(error) => self.failed(&error),
+            drop(writer);
+            let _ = done.send(());
+        };
+        // Without a thread nothing was taken, and the next second tries again.
+        let _ = thread::Builder::new().name("last_uses".to_owned()).spawn(write);
+        is_done
+    }
+}
+
+fn lock(pending: &Mutex<LastUses>) -> std::sync::MutexGuard<'_, LastUses> {
+    pending.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Where it is written, and how that went.
+#[derive(Debug)]
+struct Writer {
+    path: PathBuf,
+    /// Whether somebody has named this place: then it is a fault that it cannot be written.
+    is_named: bool,
+    tried_at: Option<Instant>,
+    has_failed: bool,
+}
+
+impl Writer {
+    fn is_soon(&self) -> bool {
+        self.tried_at.is_some_and(|tried| tried.elapsed() < INTERVAL)
+    }
+
+    /// Whether they are written.
+    fn write(&mut self, uses: &LastUses, ours: &HashSet<String>) -> bool {
+        let added = add(&self.path, uses, ours);
+        // Somebody changes a file of this folder at this moment.
+        if matches!(added, Ok(false)) {
+            return false;
         }
         self.tried_at = Some(Instant::now());
+        match &added {
+            Ok(_) => self.has_failed = false,
+            Err(error) => self.failed(error),
+        }
+        added.is_ok()
     }
 
     fn failed(&mut self, error: &LastUseError) {
@@ -166,15 +220,32 @@ mod tests {
         }
     }
 
-    #[test]
-    fn it_is_written_at_most_once_a_minute_and_at_the_end() {
+    #[actix_rt::test]
+    async fn it_is_written_at_most_once_a_minute_and_at_the_end() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("uses.toml");
-        let mut recorder = Recorder::new(path.clone(), true);
-        for (id, at_once, written) in [("a", false, 1), ("b", false, 1), ("c", true, 3)] {
+        let recorder = Recorder::new(path.clone(), true);
+        for (id, is_the_end, written) in [("a", false, 1), ("b", false, 1), ("c", true, 3)] {
             recorder.note(id, Timestamp::now());
-            recorder.write(at_once, HashSet::new);
+            if is_the_end {
+                recorder.finish(HashSet::new).await;
+            } else if let Some(done) = recorder.begin(HashSet::new) {
+                done.await.unwrap();
+            }
             assert_eq!(read(&path).unwrap().len(), written, "{id}");
         }
+    }
+
+    #[actix_rt::test]
+    async fn what_could_not_be_written_is_written_the_next_time() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("not/yet/uses.toml");
+        let recorder = Recorder::new(path.clone(), false);
+        recorder.note("a", Timestamp::now());
+        recorder.begin(HashSet::new).unwrap().await.unwrap();
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        recorder.note("b", Timestamp::now());
+        recorder.finish(HashSet::new).await;
+        assert_eq!(read(&path).unwrap().into_keys().collect::<Vec<_>>(), ["a", "b"]);
     }
 }

@@ -56,7 +56,7 @@ pub struct KeyFile {
     /// Ids that this process was told are revoked, and when: a copy of the file that does not say so yet makes none of them good.
     revoked: Mutex<HashMap<String, Timestamp>>,
     /// Only where last uses are kept.
-    recorder: Option<Mutex<Recorder>>,
+    recorder: Option<Recorder>,
 }
 
 /// What one reading of the file gave.
@@ -91,7 +91,7 @@ impl KeyFile {
     #[must_use]
     pub(super) fn recording(self, last_used: &LastUsed) -> Self {
         let is_named = matches!(last_used, LastUsed::File(_));
-        let recorder = last_used.file(&self.path).map(|path| Mutex::new(Recorder::new(path, is_named)));
+        let recorder = last_used.file(&self.path).map(|path| Recorder::new(path, is_named));
         Self { recorder, ..self }
     }
 
@@ -127,25 +127,6 @@ impl KeyFile {
         }
         if is_known {
             tracing::info!(key_id = id, "revoked by a message");
-        }
-    }
-
-    /// Writes down which keys were used since the last time: now and then, or `at_once`.
-    pub(crate) fn record_uses(&self, at_once: bool) {
-        let Some(recorder) = &self.recorder else { return };
-        let keys = self.keys.load();
-        self.collect_uses(&keys);
-        let ours = || keys.by_digest.values().filter_map(|key| key.principal.key_id.clone()).collect();
-        recorder.lock().unwrap_or_else(PoisonError::into_inner).write(at_once, ours);
-    }
-
-    fn collect_uses(&self, keys: &Keys) {
-        let Some(recorder) = &self.recorder else { return };
-        let now = Timestamp::now();
-        let mut recorder = recorder.lock().unwrap_or_else(PoisonError::into_inner);
-        for key in keys.by_digest.values().filter(|key| key.used.load(Ordering::Relaxed)) {
-            key.used.store(false, Ordering::Relaxed);
-            key.principal.key_id.iter().for_each(|id| recorder.note(id, now));
         }
     }
 

@@ -1,6 +1,7 @@
 //! The actor that takes a changed key file over, and collects which keys were used.
 
 use std::{
+    collections::HashSet,
     sync::{Arc, atomic::Ordering},
     time::Duration,
 };
@@ -8,7 +9,7 @@ use std::{
 use jiff::Timestamp;
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::KeyFile;
+use super::{KeyFile, Keys};
 use crate::{code::Code, file_state::file_state, settings::Policy, telemetry::Metrics};
 
 /// Often enough that a revoked key ends within a second.
@@ -27,7 +28,7 @@ pub async fn run(keys: Arc<KeyFile>, policy: Policy, metrics: Metrics) {
     for tick in 1_usize.. {
         ticks.tick().await;
         if tick.is_multiple_of(COLLECTION) {
-            keys.record_uses(false);
+            keys.record_uses();
         }
         let now = file_state(&keys.path);
         if now == taken_over && refused.is_none() {
@@ -62,5 +63,35 @@ impl KeyFile {
         let since = || Timestamp::from_second(self.read_at.load(Ordering::Relaxed)).unwrap_or_default();
         let is_refused = self.is_refused.load(Ordering::Relaxed);
         is_refused.then(|| format!("key file: reload failed; the keys of {} stay in force", since()))
+    }
+    /// Has it written down which keys were used since the last time, now and then. Waits for nothing.
+    fn record_uses(&self) {
+        let Some(recorder) = &self.recorder else { return };
+        let keys = self.keys.load();
+        self.collect_uses(&keys);
+        recorder.begin(|| keys.ids());
+    }
+
+    /// The same at the end; returns when it has been tried.
+    pub(crate) async fn record_last_uses(&self) {
+        let Some(recorder) = &self.recorder else { return };
+        let keys = self.keys.load_full();
+        self.collect_uses(&keys);
+        recorder.finish(|| keys.ids()).await;
+    }
+
+    pub(super) fn collect_uses(&self, keys: &Keys) {
+        let Some(recorder) = &self.recorder else { return };
+        let now = Timestamp::now();
+        for key in keys.by_digest.values().filter(|key| key.used.load(Ordering::Relaxed)) {
+            key.used.store(false, Ordering::Relaxed);
+            key.principal.key_id.iter().for_each(|id| recorder.note(id, now));
+        }
+    }
+}
+
+impl Keys {
+    fn ids(&self) -> HashSet<String> {
+        self.by_digest.values().filter_map(|key| key.principal.key_id.clone()).collect()
     }
 }

@@ -1,5 +1,6 @@
 //! An artifact that `check --probe --write` writes, reads back and deletes at MLflow, with the gateway's own client and
-//! credentials. It stands at the root of the store and in no folder, so that nothing of it is left behind.
+//! credentials. It stands at the root of the store and in no folder, so that nothing of it is left behind, but for what the
+//! store itself keeps of deleted files: MLflow has no call that removes the old version in a versioned bucket.
 
 use std::{
     sync::Arc,
@@ -93,7 +94,8 @@ impl Store<'_> {
             let is_gone =
                 matches!(gone, Ok(Ok(answer)) if answer.status.is_success() || answer.status.as_u16() == 404);
             if is_done.is_none() {
-                let left = if is_gone { "nothing is left behind" } else { "an artifact may be left behind" };
+                let left =
+                    if is_gone { "no artifact is there now" } else { "an artifact may be left behind" };
                 journal.skip(&self.step("delete"), &format!("interrupted: {left} (hokusai-check-{unique})"));
             }
         }
@@ -162,7 +164,7 @@ impl Store<'_> {
                 "the store keeps what it is told to delete (an object lock, say); or something before MLflow answers by itself",
                 "the store's own settings; the artifact's name begins with hokusai-check-",
             )),
-            _ => Ok(((), "and is gone".to_owned())),
+            _ => Ok(((), "and is gone (a bucket with versions keeps it as an old one)".to_owned())),
         }
     }
 

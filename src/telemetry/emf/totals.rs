@@ -1,0 +1,113 @@
+//! Which of Prometheus's metrics CloudWatch is told, under which name.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use prometheus::proto::{Metric, MetricFamily};
+
+use super::distribution::Distribution;
+
+/// Routes whose time is that of artifacts, and says nothing of metadata.
+const ARTIFACTS: [&str; 2] = ["artifact_read", "artifact_write"];
+/// How calls of MLflow fail; a client that goes away is none of its failures.
+const FAILURES: [&str; 5] = ["error_status", "connect", "timeout", "reset", "protocol"];
+
+/// Counters and distributions since the start of the process, and gauges as they are.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Totals {
+    pub(super) counts: BTreeMap<&'static str, f64>,
+    pub(super) distributions: BTreeMap<&'static str, Distribution>,
+    pub(super) errors: BTreeMap<String, f64>,
+    pub(super) gauges: BTreeMap<&'static str, f64>,
+}
+
+impl Totals {
+    pub(super) fn of(families: &[MetricFamily]) -> Self {
+        let mut totals = Self::default();
+        for name in [
+            "Requests",
+            "AuthCacheHit",
+            "AuthCacheMiss",
+            "AuthServiceErrors",
+            "ProxyAttempts",
+            "ProxyFailures",
+            "AuditLost",
+        ] {
+            totals.counts.insert(name, 0.0);
+        }
+        for family in families {
+            let name = family.name().strip_prefix("hokusai_gateway_").unwrap_or_default();
+            for metric in family.get_metric() {
+                totals.take(name, metric);
+            }
+        }
+        totals
+    }
+
+    fn take(&mut self, name: &str, metric: &Metric) {
+        let label = |wanted: &str| {
+            metric.get_label().iter().find(|label| label.name() == wanted).map_or("", |label| label.value())
+        };
+        let count = metric.get_counter().get_value();
+        match name {
+            "http_requests_total" if label("route") != "open" => self.count("Requests", count),
+            "http_requests_duration_seconds"
+                if label("route") != "open" && !ARTIFACTS.contains(&label("route")) =>
+            {
+                self.distribution("LatencyMs").add(metric);
+            }
+            "overhead_seconds" if label("route") != "open" => self.distribution("OverheadMs").add(metric),
+            "upstream_duration_seconds" => self.distribution("UpstreamLatencyMs").add(metric),
+            "auth_cache_requests_total" => match (label("tier"), label("result")) {
+                ("memory", "hit" | "negative" | "stale") => self.count("AuthCacheHit", count),
+                ("memory", _) => self.count("AuthCacheMiss", count),
+                // What memory missed and Redis had is a hit after all.
+                (_, "hit" | "negative" | "stale") => {
+                    self.count("AuthCacheHit", count);
+                    self.count("AuthCacheMiss", -count);
+                }
+                _ => {}
+            },
+            "auth_validations_total" if label("outcome") == "unavailable" => {
+                self.count("AuthServiceErrors", count)
+            }
+            "upstream_requests_total" if label("outcome") != "client_aborted" => {
+                self.count("ProxyAttempts", count);
+                if FAILURES.contains(&label("outcome")) {
+                    self.count("ProxyFailures", count);
+                }
+                if label("outcome") == "error_status" {
+                    *self.errors.entry("mlflow_error_status".to_owned()).or_default() += count;
+                }
+            }
+            "audit_records_total" if label("outcome") != "ok" => self.count("AuditLost", count),
+            "denied_total" => *self.errors.entry(label("reason").to_owned()).or_default() += count,
+            "upstream_up" => self.gauge("UpstreamUp", metric),
+            "upstream_accepts" => self.gauge("UpstreamAccepts", metric),
+            "key_file_last_reload_successful" => self.gauge("KeyFileInForce", metric),
+            "certificate_expiry_timestamp_seconds" => self.certificate(metric.get_gauge().get_value()),
+            "auth_service_up" => self.gauge("AuthUp", metric),
+            "redis_up" => self.gauge("RedisUp", metric),
+            _ => {}
+        }
+    }
+
+    fn count(&mut self, name: &'static str, more: f64) {
+        *self.counts.entry(name).or_default() += more;
+    }
+
+    fn gauge(&mut self, name: &'static str, metric: &Metric) {
+        self.gauges.insert(name, metric.get_gauge().get_value());
+    }
+
+    /// Days that are left to the first one to end, as the time is now.
+    fn certificate(&mut self, ends: f64) {
+        let days = (ends - Timestamp::now().as_second() as f64) / 86_400.0;
+        let first = self.gauges.entry("CertificateDays").or_insert(days);
+        *first = first.min(days);
+    }
+
+    fn distribution(&mut self, name: &'static str) -> &mut Distribution {
+        self.distributions.entry(name).or_default()
+    }
+}
