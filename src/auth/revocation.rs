@@ -8,7 +8,10 @@ use futures_util::StreamExt as _;
 use tokio::time::{sleep, timeout};
 
 use super::KeySource;
-use crate::{code::Code, redis::Redis};
+use crate::{
+    code::Code,
+    redis::{self, Redis},
+};
 
 /// The channel, the same for every gateway of a fleet.
 pub(crate) const CHANNEL: &str = "hokusai:revoked";
@@ -16,12 +19,14 @@ pub(crate) const CHANNEL: &str = "hokusai:revoked";
 pub(super) const EVERYTHING: &str = "*";
 /// Time between two tries to subscribe, and between two signs of life that are asked of a subscription.
 const PAUSE: Duration = Duration::from_millis(500);
+/// Time until the next try where the ACL of Redis says no, which somebody has to mend.
+const PAUSE_AFTER_A_NO: Duration = Duration::from_secs(5);
 /// How long a sign of life may take.
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Never returns.
 pub(crate) async fn listen(redis: Redis, keys: KeySource) {
-    let mut lost = false;
+    let (mut lost, mut refused) = (false, false);
     loop {
         match redis.subscribe(CHANNEL).await {
             Ok(subscription) => {
@@ -33,30 +38,34 @@ pub(crate) async fn listen(redis: Redis, keys: KeySource) {
                     KeySource::File(_) => {}
                 }
                 tracing::info!(code = Code::RevocationsUnheard.text(), lost, "listening for revocations");
-                until_lost(subscription, &redis, &keys).await;
-                redis.found(false);
+                until_lost(subscription, &keys).await;
+                redis.is_of_no_use();
+                refused = false;
                 tracing::warn!(
                     code = Code::RevocationsUnheard.text(),
                     "the subscription to revocations was lost"
                 );
             }
             Err(error) => {
-                redis.found(false);
-                if !lost {
-                    tracing::warn!(code = Code::RevocationsUnheard.text(), %error, "cannot listen for revocations");
+                // Whether Redis is of use without it, its own trials tell.
+                let refusal = redis::refusal(&error);
+                let is_refused = refusal.as_ref().is_some_and(|refusal| refusal.code == Code::RedisAcl);
+                if !lost || (is_refused && !refused) {
+                    let fix = refusal.as_ref().map(|refusal| &refusal.fix[..]);
+                    tracing::warn!(code = Code::RevocationsUnheard.text(), %error, fix, "cannot listen for revocations");
                 }
+                refused = is_refused;
             }
         }
         lost = true;
-        sleep(PAUSE).await;
+        sleep(if refused { PAUSE_AFTER_A_NO } else { PAUSE }).await;
     }
 }
 
 /// Takes messages until the connection ends, or is silent when it is asked for a sign of life.
-async fn until_lost(subscription: PubSub, redis: &Redis, keys: &KeySource) {
+async fn until_lost(subscription: PubSub, keys: &KeySource) {
     let (mut sink, mut messages) = subscription.split();
     loop {
-        redis.found(true);
         match timeout(PAUSE, messages.next()).await {
             Ok(Some(message)) => {
                 if let Ok(key_id) = message.get_payload::<String>() {

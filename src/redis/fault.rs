@@ -1,8 +1,10 @@
 //! What Redis, or the way to it, says when it does not do what the gateway needs, in words for whoever has to mend it.
 
+use std::time::Duration;
+
 use deadpool_redis::redis::{ErrorKind, RedisError};
 
-use super::told;
+use super::{PATIENCE, told};
 use crate::{code::Code, fault::Fault};
 
 /// What is wrong, as far as Redis has said so itself; `None` where nothing that makes sense came back.
@@ -108,4 +110,13 @@ pub(crate) fn fault(error: &RedisError) -> Fault {
         Fault::new(code, format!("Redis gives no answer that makes sense: {}", told(error)), cause, fix)
     };
     refusal(error).unwrap_or_else(silence)
+}
+
+/// What is wrong where a round trip took longer than a request waits.
+pub(crate) fn too_slow(took: Duration) -> Option<Fault> {
+    let cause = format!(
+        "it is far away, or busy: no request waits longer than {PATIENCE:?} for it, so it is of no use"
+    );
+    let what = format!("it answers after {:.1} ms", took.as_secs_f64() * 1e3);
+    (took > PATIENCE).then(|| Fault::new(Code::RedisSlow, what, cause, "a Redis in the same network"))
 }

@@ -2,18 +2,12 @@
 
 mod backend;
 mod fault;
+mod trial;
 mod watch;
 
-use std::{
-    future::Future,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{future::Future, sync::Arc, time::Duration};
 
-use deadpool_redis::redis::{Cmd, ErrorKind, RedisError, Script, aio::PubSub, cmd};
+use deadpool_redis::redis::{Cmd, ErrorKind, RedisError, aio::PubSub, cmd};
 use secrecy::ExposeSecret as _;
 use tokio::{
     sync::Semaphore,
@@ -28,7 +22,8 @@ use crate::{
 };
 use backend::Backend;
 pub(crate) use backend::Connection;
-pub(crate) use fault::{fault, refusal};
+pub(crate) use fault::{fault, refusal, too_slow};
+pub(crate) use trial::Needs;
 pub(crate) use watch::watch;
 
 /// The most that a request waits for Redis.
@@ -36,12 +31,6 @@ pub(crate) const PATIENCE: Duration = Duration::from_millis(50);
 /// The most that a call takes behind the back of a request that did not wait for it: long enough for a first
 /// connection, which a later call then finds.
 const DEADLINE: Duration = Duration::from_secs(2);
-/// Keys for trying out, and a channel.
-const TRIAL: &str = "hokusai:check";
-const TRIAL_OF_SCRIPTS: &str = "hokusai:check:script";
-/// The commands of our scripts.
-const SCRIPT: &str = "redis.call('TIME') redis.call('HMGET', KEYS[1], 'at') redis.call('HSET', KEYS[1], 'at', 1) \
-                      return redis.call('PEXPIRE', KEYS[1], 1000)";
 /// Calls under way at once, those that nobody waits for included.
 const CALLS: usize = 256;
 /// Commands under way that must not be lost, and when each is tried, after the try before.
@@ -57,15 +46,6 @@ const PAUSE: Duration = Duration::from_secs(1);
 #[error("{0}")]
 pub(crate) struct RedisUrlError(String);
 
-/// What the gateway does with Redis, beside limits.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Needs {
-    /// What is listened to: the channel of revocations.
-    pub(crate) channel: &'static str,
-    /// Whether verdicts of an auth service are shared, and revocations told.
-    pub(crate) shares_verdicts: bool,
-}
-
 /// A pool of connections to Redis.
 #[derive(Clone)]
 pub(crate) struct Redis {
@@ -73,8 +53,6 @@ pub(crate) struct Redis {
     calls: Arc<Semaphore>,
     insisted: Arc<Semaphore>,
     breaker: Arc<Breaker>,
-    /// It refuses something that is needed, until the next trial finds that it does not.
-    refuses: Arc<AtomicBool>,
     metrics: Metrics,
 }
 
@@ -87,7 +65,7 @@ impl Redis {
         let backend = backend(settings)?;
         let (calls, breaker) = (Arc::new(Semaphore::new(CALLS)), Breaker::new(FAILURES, PAUSE));
         let insisted = Arc::new(Semaphore::new(INSISTED));
-        Ok(Self { backend, calls, insisted, breaker, refuses: Arc::default(), metrics })
+        Ok(Self { backend, calls, insisted, breaker, metrics })
     }
 
     /// # Errors
@@ -118,38 +96,9 @@ impl Redis {
         let answers = outcome.as_ref().map_or_else(is_a_refusal, |_| true);
         attempt.ended(answers);
         if outcome.as_ref().is_err_and(is_a_refusal_of_all) {
-            self.refuses.store(true, Ordering::Relaxed);
+            self.is_of_no_use();
         }
-        self.found(answers);
         outcome.inspect_err(|error| tracing::debug!(error = told(error), "Redis did not help")).ok()
-    }
-
-    /// Does once each thing that the gateway does, whatever happened before: writes, reads, a script, a subscription.
-    /// Tells how long a round trip took.
-    ///
-    /// # Errors
-    /// What Redis, or the way to it, says.
-    pub(crate) async fn try_out(&self, needs: Needs) -> Result<Duration, RedisError> {
-        let trying = async {
-            let mut redis = self.backend.connection().await?;
-            cmd("PING").query_async::<()>(&mut redis).await?;
-            let began = Instant::now();
-            cmd("SET").arg(TRIAL).arg(1).arg("PX").arg(1000).query_async::<()>(&mut redis).await?;
-            let took = began.elapsed();
-            Script::new(SCRIPT).key(TRIAL_OF_SCRIPTS).invoke_async::<()>(&mut redis).await?;
-            self.subscribe(needs.channel).await?;
-            if !needs.shares_verdicts {
-                return Ok(took);
-            }
-            cmd("GET").arg(TRIAL).query_async::<()>(&mut redis).await?;
-            cmd("GETRANGE").arg(TRIAL).arg(0).arg(1).query_async::<()>(&mut redis).await?;
-            cmd("UNLINK").arg(TRIAL).query_async::<()>(&mut redis).await?;
-            cmd("PUBLISH").arg(TRIAL).arg(1).query_async::<()>(&mut redis).await?;
-            Ok(took)
-        };
-        timeout(DEADLINE, trying)
-            .await
-            .unwrap_or_else(|_| Err(into_redis_error(format!("no answer within {DEADLINE:?}"))))
     }
 
     /// What `work` finds out, whatever happened before, and however long it takes within [`DEADLINE`].
@@ -160,22 +109,12 @@ impl Redis {
     where
         F: Future<Output = Result<T, RedisError>>,
     {
-        let inquiring = async { work(self.backend.connection().await?).await };
-        timeout(DEADLINE, inquiring)
-            .await
-            .unwrap_or_else(|_| Err(into_redis_error(format!("no answer within {DEADLINE:?}"))))
+        in_time(async { work(self.backend.connection().await?).await }).await
     }
 
-    /// Tells whether it answered, for the metrics; one that refuses what is needed is of no use either.
-    pub(crate) fn found(&self, answers: bool) {
-        self.metrics.found(Dependency::Redis, answers && !self.refuses.load(Ordering::Relaxed));
-    }
-
-    /// Tells what came of a trial.
-    fn tried(&self, outcome: &Result<Duration, RedisError>) {
-        let refuses = outcome.as_ref().is_err_and(|error| refusal(error).is_some());
-        self.refuses.store(refuses, Ordering::Relaxed);
-        self.found(outcome.is_ok());
+    /// Tells it for the metrics. That it is of use again only a trial tells, which sees all that is needed.
+    pub(crate) fn is_of_no_use(&self) {
+        self.metrics.found(Dependency::Redis, false);
     }
 
     /// Does `work`, and lets nobody wait for it.
@@ -204,8 +143,7 @@ impl Redis {
             for pause in TRIES {
                 sleep(pause).await;
                 let sending = async { command().query_async(&mut backend.connection().await?).await };
-                let late = |_| Err(into_redis_error(format!("no answer within {DEADLINE:?}")));
-                outcome = timeout(DEADLINE, sending).await.unwrap_or_else(late);
+                outcome = in_time(sending).await;
                 if outcome.is_ok() {
                     return;
                 }
@@ -226,12 +164,11 @@ impl Redis {
     /// # Errors
     /// What Redis, or the way to it, says.
     pub(crate) async fn publish(&self, channel: &str, message: &str) -> Result<Option<u64>, RedisError> {
-        let publishing = async {
+        let heard = in_time(async {
             let mut redis = self.backend.connection().await?;
             cmd("PUBLISH").arg(channel).arg(message).query_async::<u64>(&mut redis).await
-        };
-        let late = |_| Err(into_redis_error(format!("no answer within {DEADLINE:?}")));
-        let heard = timeout(DEADLINE, publishing).await.unwrap_or_else(late)?;
+        });
+        let heard = heard.await?;
         Ok((!self.backend.is_cluster()).then_some(heard))
     }
 
@@ -240,12 +177,12 @@ impl Redis {
     /// # Errors
     /// A Redis that does not answer, or refuses.
     pub(crate) async fn subscribe(&self, channel: &str) -> Result<PubSub, RedisError> {
-        let subscribe = async {
+        in_time(async {
             let mut subscription = self.backend.pubsub().await?;
             subscription.subscribe(channel).await?;
             Ok(subscription)
-        };
-        timeout(DEADLINE, subscribe).await.unwrap_or_else(|late| Err(into_redis_error(late)))
+        })
+        .await
     }
 }
 
@@ -259,6 +196,12 @@ impl std::fmt::Debug for Redis {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Redis(…)")
     }
+}
+
+/// What `work` comes to, if it does within [`DEADLINE`].
+async fn in_time<T>(work: impl Future<Output = Result<T, RedisError>>) -> Result<T, RedisError> {
+    let late = |_| Err(into_redis_error(format!("no answer within {DEADLINE:?}")));
+    timeout(DEADLINE, work).await.unwrap_or_else(late)
 }
 
 fn into_redis_error(error: impl std::fmt::Display) -> RedisError {

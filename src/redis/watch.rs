@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
-use super::{Needs, Redis, fault};
+use super::{Needs, Redis, fault, too_slow};
 use crate::fault::Fault;
 
 /// A trial is a dozen commands and a connection: seldom enough for a fleet, often enough for an alert.
@@ -19,8 +19,8 @@ pub(crate) async fn watch(redis: Redis, needs: Needs) {
     loop {
         ticks.tick().await;
         let outcome = redis.try_out(needs).await;
-        redis.tried(&outcome);
-        let fault = outcome.as_ref().err().map(fault);
+        let fault = outcome.as_ref().map_or_else(|error| Some(fault(error)), |took| too_slow(*took));
+        redis.tried(fault.is_none());
         let kind = |fault: &Option<Fault>| fault.as_ref().map(|fault| (fault.code, fault.cause.clone()));
         if told.as_ref().is_some_and(|told| kind(told) == kind(&fault)) {
             continue;

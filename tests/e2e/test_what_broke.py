@@ -357,19 +357,23 @@ def test_7_a_redis_that_wants_a_password_is_named_and_the_password_never(second_
 
 
 @pytest.mark.parametrize(
-    ("rules", "named"),
+    ("rules", "by_service", "named"),
     [
-        ("~hokusai:* &hokusai:* +@all -@dangerous -@admin", None),
-        ("~hokusai:* resetchannels +@all", "ACL is too narrow"),
-        ("~hokusai:* &hokusai:* +ping +set", "ACL is too narrow"),
-        ("~other:* &* +@all", "ACL is too narrow"),
+        ("~hokusai:* &hokusai:* +@all -@dangerous -@admin", True, None),
+        ("~hokusai:* resetchannels +@all -@dangerous -@admin", True, "ACL is too narrow"),
+        ("~hokusai:* resetchannels +@all -@dangerous -@admin", False, None),
+        ("~hokusai:* &hokusai:* +@all -@sortedset", True, "ACL is too narrow"),
+        ("~hokusai:* &hokusai:* +@all -@sortedset -publish", False, None),
+        ("~hokusai:* &hokusai:* +ping +set", False, "ACL is too narrow"),
+        ("~other:* &* +@all", False, "ACL is too narrow"),
     ],
 )
-def test_7_a_user_of_redis_who_may_not_do_what_the_gateway_does_is_named(second_gateway, stack, rules, named):
+def test_7_a_user_of_redis_who_may_not_do_what_the_gateway_does_is_named(second_gateway, stack, auth, rules, by_service, named):
     port = redis(second_gateway)
     allow = ["redis-cli", "-p", str(port), "acl", "setuser", "gateway", "on", ">obviously", *rules.split()]
     subprocess.run(allow, check=True, capture_output=True)
-    failed = check(stack, "--probe", REDIS_URL=f"redis://gateway:obviously@127.0.0.1:{port}").failed()
+    service = {"HOKUSAI_AUTH_SERVICE_URL": auth(good_for("platform")).url} if by_service else {}
+    failed = check(stack, "--probe", REDIS_URL=f"redis://gateway:obviously@127.0.0.1:{port}", **service).failed()
     assert named in failed["redis.authentication"] if named else failed == {}
 
 

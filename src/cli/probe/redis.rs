@@ -10,7 +10,7 @@ use super::super::diagnosis::{Fault, Finding, Journal, Party, Place, clock, spea
 use crate::{
     auth::{Decisions, peppers, revocation},
     code::Code,
-    redis::{self, Needs, PATIENCE, Redis},
+    redis::{self, Needs, Redis},
     settings::{ClientTls, RedisSettings, RedisUrl},
     tls,
 };
@@ -54,7 +54,7 @@ pub(super) async fn probe(
             _ => false,
         }
     };
-    if journal.check("redis.authentication", lets_in(redis, wants_tls)).await.is_none() {
+    if journal.check("redis.authentication", lets_in(redis, decisions.is_some(), wants_tls)).await.is_none() {
         return;
     }
     journal.check("redis.clock", time(redis)).await;
@@ -85,7 +85,8 @@ fn one_pepper(others: Result<usize, RedisError>) -> Finding {
             format!("{others} other than auth.pepper of these settings: instances with it share this Redis"),
             "another instance was given another auth.pepper, or the pepper is being changed; or another deployment uses this \
              Redis: neither reads the verdicts of the other, nor hears which keys were revoked before it looked",
-            "one auth.pepper (auth.pepper_file) for all instances, and a Redis, or a database of it, for each deployment",
+            "one auth.pepper (auth.pepper_file) for all instances, and a Redis of its own for each deployment: to another database of \
+             it the ids of revoked keys go as well",
         )),
         Err(error) => Err(Fault::new(
             Code::RedisAcl,
@@ -96,24 +97,16 @@ fn one_pepper(others: Result<usize, RedisError>) -> Finding {
     }
 }
 
-/// Whether it takes the password, and the gateway may write what it writes.
-async fn lets_in(redis: &Redis, wants_tls: impl Future<Output = bool>) -> Finding {
-    let error = match redis.try_out(Needs { channel: revocation::CHANNEL, shares_verdicts: true }).await {
-        Ok(took) if took > PATIENCE => {
-            return Err(Fault::new(
-                Code::RedisSlow,
-                format!("it answers after {took:?}"),
-                format!(
-                    "it is far away, or busy: no request waits longer than {PATIENCE:?} for it, so it is of no use"
-                ),
-                "a Redis in the same network",
-            ));
-        }
+/// Whether it takes the password, and the gateway may do what it does with these settings.
+async fn lets_in(redis: &Redis, shares_verdicts: bool, wants_tls: impl Future<Output = bool>) -> Finding {
+    let error = match redis.try_out(Needs { channel: revocation::CHANNEL, shares_verdicts }).await {
         Ok(took) => {
-            return Ok((
-                (),
-                format!("lets the gateway in, write and listen; a round trip takes {}", short(took)),
-            ));
+            if let Some(slow) = redis::too_slow(took) {
+                return Err(slow);
+            }
+            let unheard = if shares_verdicts { None } else { unheard(redis).await };
+            let may = unheard.as_deref().unwrap_or("in, write and listen");
+            return Ok(((), format!("lets the gateway {may}; a round trip takes {}", short(took))));
         }
         Err(error) => error,
     };
@@ -125,6 +118,14 @@ async fn lets_in(redis: &Redis, wants_tls: impl Future<Output = bool>) -> Findin
         told => told.unwrap_or_else(|| redis::fault(&error)),
     };
     Err(fault)
+}
+
+/// What it may where it may not hear and tell of revocations; a gateway with a key file goes on without.
+async fn unheard(redis: &Redis) -> Option<String> {
+    let error = redis.try_out_revocations(revocation::CHANNEL).await.err()?;
+    let Fault { what, fix, .. } = redis::fault(&error);
+    let code = Code::RevocationsUnheard;
+    Some(format!("in and write, but not hear or tell which keys are revoked ({code} {what}; {fix})"))
 }
 
 fn short(took: Duration) -> String {

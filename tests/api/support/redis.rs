@@ -1,7 +1,8 @@
 //! A real redis-server, on a free port, in a folder of its own.
 
 use std::{
-    net::TcpListener,
+    io::{Read as _, Write as _},
+    net::{Shutdown, TcpListener, TcpStream},
     process::{Child, Command, Stdio},
     time::{Duration, Instant},
 };
@@ -69,6 +70,32 @@ impl Redis {
 
     pub fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// The URL of a way to it on which each piece takes so long, in each direction.
+    pub fn far_away(&self, delay: Duration) -> String {
+        let far = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("redis://{}", far.local_addr().unwrap());
+        let port = self.port;
+        std::thread::spawn(move || {
+            for near in far.incoming().map_while(Result::ok) {
+                let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else { return };
+                let ways = [(near.try_clone().unwrap(), server.try_clone().unwrap()), (server, near)];
+                for (mut from, mut to) in ways {
+                    std::thread::spawn(move || {
+                        let mut piece = [0; 4096];
+                        while let Ok(bytes @ 1..) = from.read(&mut piece) {
+                            std::thread::sleep(delay);
+                            if to.write_all(&piece[..bytes]).is_err() {
+                                break;
+                            }
+                        }
+                        let _ = to.shutdown(Shutdown::Both);
+                    });
+                }
+            }
+        });
+        url
     }
 
     /// What redis-cli prints.

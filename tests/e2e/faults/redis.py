@@ -55,6 +55,11 @@ def a_redis_that_is_far_away(place):
     return _at(place, _late(place, place.redis(), 0.06))
 
 
+def a_redis_far_from_a_running_gateway(place):
+    place.serve(REDIS_URL=f"redis://127.0.0.1:{_late(place, place.redis(), 0.036)}")
+    return place.logged
+
+
 def a_redis_that_wants_a_password(place):
     return _at(place, place.redis("--requirepass", "obviously-a-password"))
 
@@ -67,7 +72,7 @@ def _user_of_a_redis(place, *rules: str) -> int:
 
 
 def a_redis_that_lets_the_user_do_too_little(place):
-    return _at(place, _user_of_a_redis(place, "~hokusai:*", "resetchannels", "+@all"), "gateway:obviously@")
+    return _at(place, _user_of_a_redis(place, "~hokusai:*", "+@all", "-evalsha"), "gateway:obviously@")
 
 
 def a_redis_that_lets_a_running_gateway_do_too_little(place):
@@ -105,6 +110,16 @@ def something_else_in_the_place_of_redis(place):
 def revocations_that_nobody_tells(place):
     service = place.auth_service(good_for("platform"))
     place.serve(HOKUSAI_AUTH_SERVICE_URL=service, REDIS_URL=f"redis://127.0.0.1:{free_port()}")
+    return place.logged
+
+
+def revocations_that_the_user_may_not_hear(place):
+    port = _user_of_a_redis(place, "~hokusai:*", "resetchannels", "+@all", "-@dangerous", "-@admin")
+    url = f"redis://gateway:obviously@127.0.0.1:{port}"
+    probed = place.probe(REDIS_URL=url)
+    assert probed.failed() == {}
+    assert any("HG-R10" in check["found"] and "&hokusai:*" in check["found"] for check in probed.said["checks"])
+    place.serve(REDIS_URL=url)
     return place.logged
 
 
