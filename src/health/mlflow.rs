@@ -8,28 +8,33 @@ use std::{
     time::{Duration, Instant},
 };
 
-use actix_web::http::{StatusCode, header::HeaderMap, uri::PathAndQuery};
+use actix_web::http::{StatusCode, uri::PathAndQuery};
 use futures_util::future::{join, join_all};
-use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 
-use super::{all_serve, are_reachable};
+use super::{
+    all_serve, are_reachable,
+    asking::{Answer, Unreached, ask},
+};
 use crate::{
     code::Code,
     fault::Fault,
-    http_client::{End, Response},
     proxy::{Proxy, ProxyError},
     settings::Mlflow,
     telemetry::{Dependency, Metrics},
-    upstream::{Asked, Look, Refusal, Said, State, Unwell, Upstream, Upstreams, Verdict, list, search},
+    upstream::{Asked, Failing, Look, Refusal, State, Unwell, Upstream, Upstreams, Verdict, list, search},
 };
 
 /// Looks from an API call that was answered well to the next: it costs more than `/health`, and in MLflow's basic-auth app
 /// a tenth of a second of CPU.
 const BETWEEN_CALLS: u32 = 5;
+/// Calls in a row that went otherwise, after which a server that served does not: one page of a balancer's, or one call that
+/// was late, must not take every instance out of the rotation.
+const CALLS: u32 = 3;
+/// From one of these to the next, at most.
+const SOON: Duration = Duration::from_millis(500);
 /// Time for an API call, or that of a request if it is shorter: one that is slow is none that fails.
 const PATIENCE: Duration = Duration::from_secs(15);
-/// The most that is read of an answer, in bytes: what it is shows at its beginning.
-const MAX_ANSWER: usize = 64 * 1024;
 
 /// Looks once every `mlflow.probe_interval`, and calls beside it. Never returns.
 pub(crate) async fn probe(upstreams: Arc<Upstreams>, proxy: Proxy, mlflow: Mlflow, metrics: Metrics) {
@@ -48,6 +53,16 @@ pub(crate) async fn probe(upstreams: Arc<Upstreams>, proxy: Proxy, mlflow: Mlflo
 
 /// What is wrong with a server, for `/ready` and for the log.
 type Trouble = (State, Fault);
+
+/// What an API call says of a server.
+enum Called {
+    Well,
+    Badly(Trouble),
+    /// It took the call and gave no answer.
+    Broken(Trouble),
+    /// Nothing that is not known, or that the looks do not find.
+    Unsaid,
+}
 
 /// A server, and what is known of it.
 struct Watched<'a> {
@@ -108,18 +123,37 @@ impl<'a> Watched<'a> {
 
     async fn call_seldom(&self, found: &impl Fn()) {
         let every = self.asked.mlflow.probe_interval;
+        let soon = SOON.min(every / 4);
+        let mut otherwise = 0;
         loop {
             while !matches!(*self.reached.borrow(), Some(Ok(()))) {
-                sleep(every / 4).await;
+                sleep(soon).await;
             }
-            if let Some(outcome) = self.call().await {
-                self.served.replace(Some(outcome));
+            let (outcome, wanted) = match self.call().await {
+                Called::Well => (Some(Ok(())), 1),
+                Called::Badly(trouble) if self.serves() => (Some(Err(trouble)), CALLS),
+                Called::Badly(trouble) => (Some(Err(trouble)), 1),
+                Called::Broken(trouble) => (Some(Err(trouble)), CALLS),
+                Called::Unsaid => (None, 1),
+            };
+            otherwise = if matches!(outcome, Some(Err(_))) { otherwise + 1 } else { 0 };
+            let is_believed = outcome.is_some() && (otherwise == 0 || otherwise >= wanted);
+            if is_believed {
+                self.served.replace(outcome);
                 self.settle();
                 found();
             }
-            let is_well = matches!(*self.served.borrow(), Some(Ok(())));
-            sleep(if is_well { every * BETWEEN_CALLS } else { every }).await;
+            sleep(match () {
+                () if otherwise > 0 && !is_believed => soon,
+                () if self.serves() => every * BETWEEN_CALLS,
+                () => every,
+            })
+            .await;
         }
+    }
+
+    fn serves(&self) -> bool {
+        matches!(*self.served.borrow(), Some(Ok(())))
     }
 
     /// Whether it can be spoken to.
@@ -163,27 +197,37 @@ impl<'a> Watched<'a> {
         }
     }
 
-    /// Whether it serves the gateway; `None` where the call said nothing of that, and something is known from before.
-    async fn call(&self) -> Option<Result<(), Trouble>> {
+    /// Whether it serves the gateway.
+    async fn call(&self) -> Called {
         let patience = PATIENCE.min(self.asked.mlflow.connect_timeout + self.asked.mlflow.response_timeout);
         let answer = match ask(self.upstream, self.proxy, &self.api, patience).await {
             Ok(answer) => answer,
             Err(Unreached::Late) => {
                 let shown = format!("no answer to an API call within {patience:?}");
                 let fault = Fault { code: Code::MlflowSlow, ..self.asked.failure(&shown) };
-                return Some(Err((State::Fails(0), fault)));
+                return Called::Badly((State::Fails(Failing::Late), fault));
             }
             // For the looks to find.
-            Err(Unreached::Proxy(_)) => return None,
+            Err(Unreached::Proxy(ProxyError::Connect(_))) => return Called::Unsaid,
+            Err(Unreached::Proxy(error)) => {
+                let fault = Fault::new(
+                    Code::MlflowProtocol,
+                    format!("{} ends API calls without an answer ({error})", self.asked.url),
+                    "MLflow, or what stands before it, answers /health and breaks other requests off",
+                    "look at the logs of both",
+                );
+                return Called::Broken((State::Fails(Failing::Unanswered), fault));
+            }
         };
         match self.asked.verdict(&answer.said()) {
-            Verdict::Serves => Some(Ok(())),
-            Verdict::Refuses(refusal) => Some(Err(self.refused(refusal, &answer))),
+            Verdict::Serves => Called::Well,
+            Verdict::Refuses(refusal) => Called::Badly(self.refused(refusal, &answer)),
             Verdict::Fails if !self.has_no_api => {
                 let fault = self.asked.failure(&answer.said().outline());
-                Some(Err((State::Fails(answer.status.as_u16()), fault)))
+                Called::Badly((State::Fails(Failing::Status(answer.status.as_u16())), fault))
             }
-            Verdict::Fails | Verdict::Busy => self.served.borrow().is_none().then_some(Ok(())),
+            Verdict::Fails | Verdict::Busy if self.served.borrow().is_none() => Called::Well,
+            Verdict::Fails | Verdict::Busy => Called::Unsaid,
         }
     }
 
@@ -249,43 +293,4 @@ impl<'a> Watched<'a> {
 fn unreachable(code: Code, what: String, cause: &str, fix: &str) -> Trouble {
     let fault = Fault::new(code, what.clone(), cause, fix);
     (State::Unreachable(Unwell { code, what }), fault)
-}
-
-/// An answer, or its beginning.
-struct Answer {
-    status: StatusCode,
-    headers: HeaderMap,
-    body: actix_web::web::Bytes,
-    end: End,
-}
-
-impl Answer {
-    fn said(&self) -> Said<'_> {
-        Said { status: self.status, headers: &self.headers, body: &self.body, end: self.end }
-    }
-}
-
-enum Unreached {
-    Late,
-    Proxy(ProxyError),
-}
-
-async fn ask(
-    upstream: &Arc<Upstream>,
-    proxy: &Proxy,
-    target: &PathAndQuery,
-    patience: Duration,
-) -> Result<Answer, Unreached> {
-    let asking = async {
-        let answer = match proxy.ask(upstream, target).await {
-            // Nothing is wrong with a server that closes what is idle.
-            Err(ProxyError::ClosedIdle(_)) => proxy.ask(upstream, target).await,
-            answer => answer,
-        };
-        let Response { head, body } = answer.map_err(Unreached::Proxy)?;
-        // Read to its end, if that is near, so that the connection can be used again.
-        let (body, end) = body.beginning(MAX_ANSWER).await;
-        Ok(Answer { status: head.status, headers: head.fields.into_iter().collect(), body, end })
-    };
-    timeout(patience, asking).await.unwrap_or(Err(Unreached::Late))
 }

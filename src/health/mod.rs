@@ -2,6 +2,7 @@
 //!
 //! Nothing here waits: MLflow is looked at by an actor ([`mlflow`]), and the last look is what is told.
 
+mod asking;
 pub(crate) mod mlflow;
 
 use std::sync::{

@@ -74,8 +74,18 @@ pub(crate) enum State {
     Unreachable(Unwell),
     /// Every request will be refused; the status that said so.
     Refuses(Refusal, u16),
-    /// It can be spoken to, and fails; or says nothing to API calls (0).
-    Fails(u16),
+    /// It can be spoken to, and fails.
+    Fails(Failing),
+}
+
+/// How an API call fails.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Failing {
+    Late,
+    /// The connection ends without an answer.
+    Unanswered,
+    /// Of 2xx the rest is missing.
+    Status(u16),
 }
 
 impl State {
@@ -108,9 +118,16 @@ impl State {
             Self::Refuses(refusal, status) => {
                 (refusal.code(), format!("refuses the gateway: {refusal} ({status})"))
             }
-            Self::Fails(0) => (Code::MlflowSlow, "gives no answer to an API call".to_owned()),
-            Self::Fails(200..=299) => (Code::MlflowUnwell, "broke off its answer to an API call".to_owned()),
-            Self::Fails(status) => (Code::MlflowUnwell, format!("answered an API call with {status}")),
+            Self::Fails(Failing::Late) => (Code::MlflowSlow, "gives no answer to an API call".to_owned()),
+            Self::Fails(Failing::Unanswered) => {
+                (Code::MlflowProtocol, "ends API calls without an answer".to_owned())
+            }
+            Self::Fails(Failing::Status(200..=299)) => {
+                (Code::MlflowUnwell, "broke off its answer to an API call".to_owned())
+            }
+            Self::Fails(Failing::Status(status)) => {
+                (Code::MlflowUnwell, format!("answered an API call with {status}"))
+            }
         };
         Some(Unwell { code, what })
     }

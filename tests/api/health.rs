@@ -251,6 +251,36 @@ async fn an_api_call_that_is_never_answered_is_a_failure_and_one_that_takes_its_
 }
 
 #[actix_web::test]
+async fn two_odd_answers_in_a_row_are_no_verdict_on_an_mlflow_that_served() {
+    let calls = Arc::new(AtomicU16::new(0));
+    let answered = Arc::clone(&calls);
+    let says = move || match calls.fetch_add(1, Ordering::Relaxed) % 3 {
+        0 => Answer::ok("{}"),
+        1 => Answer::json(403, "a page of a balancer's"),
+        _ => Answer::json(500, "{}"),
+    };
+    let (gateway, _mlflow) = before_an_mlflow_that_says(says).await;
+    until_found(&gateway, 1.0, 1.0).await;
+    while answered.load(Ordering::Relaxed) < 12 {
+        let ready = get(&gateway, "/ready").await;
+        assert_eq!((ready.status, ready.text().contains("warnings")), (200, false), "{}", ready.text());
+        actix_rt::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[actix_web::test]
+async fn an_mlflow_that_ends_every_call_without_an_answer_is_told_of() {
+    let (gateway, _mlflow) = before_an_mlflow_that_says(|| Answer::Close).await;
+    until_found(&gateway, 1.0, 0.0).await;
+    let ready = get(&gateway, "/ready").await;
+    let warning = ready.json()["warnings"][0].clone();
+    assert_eq!(
+        (ready.status, warning.as_str()),
+        (200, Some("HG-M15 mlflow: ends API calls without an answer"))
+    );
+}
+
+#[actix_web::test]
 async fn a_host_that_is_the_clients_is_not_judged_by_the_gateways() {
     let mlflow = Server::start_asked(|request| match request.is_api_look() {
         true => Answer::json(403, "Invalid Host header"),

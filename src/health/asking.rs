@@ -1,0 +1,59 @@
+//! One question of the prober's, and its answer.
+
+use std::{sync::Arc, time::Duration};
+
+use actix_web::{
+    http::{StatusCode, header::HeaderMap, uri::PathAndQuery},
+    web::Bytes,
+};
+use tokio::time::timeout;
+
+use crate::{
+    http_client::{End, Response},
+    proxy::{Proxy, ProxyError},
+    upstream::{Said, Upstream},
+};
+
+/// The most that is read of an answer, in bytes: what it is shows at its beginning.
+const MAX_ANSWER: usize = 64 * 1024;
+
+/// An answer, or its beginning.
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+    end: End,
+}
+
+impl Answer {
+    pub(super) fn said(&self) -> Said<'_> {
+        Said { status: self.status, headers: &self.headers, body: &self.body, end: self.end }
+    }
+}
+
+/// Why there is none.
+pub(super) enum Unreached {
+    Late,
+    Proxy(ProxyError),
+}
+
+/// Asks a server of MLflow's, as the gateway.
+pub(super) async fn ask(
+    upstream: &Arc<Upstream>,
+    proxy: &Proxy,
+    target: &PathAndQuery,
+    patience: Duration,
+) -> Result<Answer, Unreached> {
+    let asking = async {
+        let answer = match proxy.ask(upstream, target).await {
+            // Nothing is wrong with a server that closes what is idle.
+            Err(ProxyError::ClosedIdle(_)) => proxy.ask(upstream, target).await,
+            answer => answer,
+        };
+        let Response { head, body } = answer.map_err(Unreached::Proxy)?;
+        // Read to its end, if that is near, so that the connection can be used again.
+        let (body, end) = body.beginning(MAX_ANSWER).await;
+        Ok(Answer { status: head.status, headers: head.fields.into_iter().collect(), body, end })
+    };
+    timeout(patience, asking).await.unwrap_or(Err(Unreached::Late))
+}
