@@ -43,9 +43,10 @@ class Store(socketserver.StreamRequestHandler):
             if name in (b"whole.bin", b"small.bin"):
                 data = LARGE if name == b"whole.bin" else b"small"
                 self.wfile.write(HEAD + chunk(data) + b"0\r\n\r\n")
-            elif name == b"health" or name.startswith(b"artifacts?"):
-                # Nothing is a folder.
-                self.wfile.write(b"HTTP/1.1 200 OK\r\ncontent-length: 13\r\n\r\n{\"files\": []}")
+            elif name == b"health" or name.startswith((b"artifacts?", b"search?")):
+                # Nothing is a folder, and the gateway's own call is answered.
+                head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 13\r\n\r\n"
+                self.wfile.write(head + b"{\"files\": []}")
             else:
                 self.wfile.write(HEAD + chunk(LARGE))
                 if name == b"stalled.bin":
