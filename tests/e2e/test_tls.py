@@ -267,14 +267,19 @@ def test_a_certificate_whose_key_others_may_read_is_not_taken_over(second_gatewa
 
 
 class EndlessMlflow(BaseHTTPRequestHandler):
+    """Endless where it is asked for that; it answers the gateway's own call."""
+
     protocol_version = "HTTP/1.1"
 
     def do_GET(self):
+        is_endless = "endless" in self.path
         self.send_response(200)
-        self.send_header("Content-Length", "1000000000000" if "endless" in self.path else "0")
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", "1000000000000" if is_endless else "2")
         self.end_headers()
         try:
-            while "endless" in self.path:
+            self.wfile.write(b"{}")
+            while is_endless:
                 self.wfile.write(b"x" * 65536)
         except OSError:
             self.close_connection = True
@@ -329,8 +334,10 @@ def test_an_answer_in_the_middle_of_an_upload_comes_through_tls(stack, second_ga
             head = b""
             while b"\r\n\r\n" not in head:
                 head += connection.recv(4096)
-            status = "200 OK" if head.startswith(b"GET") else "413 X"
-            connection.sendall(f"HTTP/1.1 {status}\r\nConnection: close\r\nContent-Length: 8\r\n\r\ntoo much".encode())
+            # The gateway's own looks and calls are answered well.
+            status, body = ("200 OK", "{}") if head.startswith(b"GET") else ("413 X", "too much")
+            of_body = f"Content-Type: application/json\r\nContent-Length: {len(body)}"
+            connection.sendall(f"HTTP/1.1 {status}\r\nConnection: close\r\n{of_body}\r\n\r\n{body}".encode())
             # It reads no more, and does not close either.
             kept.append(connection)
 

@@ -252,7 +252,8 @@ def test_a_key_of_the_default_workspace_does_not_see_the_others_below_its_root(s
     ]:
         for method in ("GET", "DELETE"):
             answer = as_written(default, method, f"/api/2.0/mlflow-artifacts/{path}")
-            assert answer.status_code in (400, 403, 404), (method, path)
+            # A listing has no DELETE.
+            assert answer.status_code in (400, 403, 404, 405), (method, path)
             assert SECRET not in answer.text and theirs["run_id"] not in answer.text, (method, path)
     made = default.ask("PUT", "/api/2.0/mlflow-artifacts/artifacts/0/mine.txt", data=b"mine")
     assert made.status_code == 200, made.text
