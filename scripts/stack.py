@@ -19,6 +19,8 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
+from ports import free_port
+
 ROOT = Path(__file__).resolve().parent.parent
 # MLflow starts in 15 to 22 s on two cores; a machine that does more at once is slower.
 PATIENCE_SECONDS = 180
@@ -26,19 +28,6 @@ PATIENCE_SECONDS = 180
 
 # What `make run` and `make demo` listen on, and the variables that name other ports.
 PORTS = {"MLflow": ("MLFLOW_PORT", 5000), "the gateway": ("GATEWAY_PORT", 8001)}
-
-
-def free_port(wanted: int = 0) -> int:
-    """`wanted` if it is free, else any other."""
-    for port in (wanted, 0):
-        with socket.socket() as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return probe.getsockname()[1]
-    raise RuntimeError("no port is free on 127.0.0.1")
 
 
 def chosen_ports() -> dict[str, int]:

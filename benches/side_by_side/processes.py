@@ -13,6 +13,8 @@ import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from scripts.ports import free_port as free_port
+
 PATIENCE_SECONDS = 180
 
 
@@ -92,12 +94,6 @@ def start(
         server.stop()
         raise
     return server
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def raise_open_files() -> None:

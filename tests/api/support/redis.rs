@@ -3,7 +3,12 @@
 use std::{
     io::{Read as _, Write as _},
     net::{Shutdown, TcpListener, TcpStream},
+    os::{
+        linux::net::SocketAddrExt as _,
+        unix::net::{SocketAddr, UnixListener},
+    },
     process::{Child, Command, Stdio},
+    sync::atomic::{AtomicU16, Ordering},
     time::{Duration, Instant},
 };
 
@@ -157,11 +162,17 @@ impl Drop for Monitor {
     }
 }
 
-/// A port that is free, and whose neighbour for a cluster's own talk (10,000 above) is a port too.
+/// A port that nobody takes before redis-server does: below what the kernel gives to connections and to port 0, and claimed
+/// for as long as the tests run by the name of an abstract socket. A cluster's own talk has the port 10,000 above.
 fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(10_000);
     loop {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        if port < 55_000 {
+        let port = NEXT.fetch_add(1, Ordering::Relaxed);
+        assert!(port < 20_000, "no port is free on 127.0.0.1");
+        let name = SocketAddr::from_abstract_name(format!("hokusai-gateway-port-{port}")).unwrap();
+        let Ok(claim) = UnixListener::bind_addr(&name) else { continue };
+        std::mem::forget(claim);
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
     }
