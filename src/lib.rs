@@ -26,6 +26,7 @@ mod fault;
 mod file_state;
 mod files;
 pub mod health;
+mod http1;
 mod http_client;
 mod parse_fault;
 mod patience;

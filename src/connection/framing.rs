@@ -2,7 +2,8 @@
 
 use std::{io, time::Instant};
 
-use super::{CHUNKED, Connection, chunks::Chunks, head::HeadReader, refusal::NoRequest};
+use super::{CHUNKED, Connection, head::HeadReader, refusal::NoRequest};
+use crate::http1::Chunks;
 
 /// Bytes that a body's framing may have beyond [`FRAMING_RATIO`] for each byte of the body: what actix buffers, and more
 /// than any honest chunking needs.

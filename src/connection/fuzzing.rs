@@ -4,8 +4,9 @@ use actix_web::web::BytesMut;
 use httparse::{EMPTY_HEADER, Status};
 use percent_encoding::percent_decode_str;
 
+use crate::http1::Chunks;
+
 use super::{
-    chunks::Chunks,
     framing::Allowed,
     head::{Excess, HeadReader, MAX_FIELDS, MAX_REQUEST_LINE},
     no_length::with_length,

@@ -6,7 +6,6 @@
 //! and the next one when that is answered. It also keeps 128 KiB of a head that does not end, and of a body that nobody
 //! reads yet: it gets a head when it is whole, and a body when somebody wants it.
 
-mod chunks;
 mod crowd;
 mod framing;
 #[cfg(fuzzing)]
@@ -39,7 +38,6 @@ use actix_web::{
     },
 };
 
-pub(crate) use chunks::Chunks;
 pub(crate) use crowd::Crowd;
 #[cfg(fuzzing)]
 pub use fuzzing::{fuzz_chunked_body, fuzz_inbound_head};

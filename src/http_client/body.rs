@@ -12,7 +12,7 @@ use actix_web::web::{Bytes, BytesMut};
 use futures_core::Stream;
 
 use super::{fault::TransportFault, origin::Origin, response::Framing, wire::Wire};
-use crate::connection::Chunks;
+use crate::http1::Chunks;
 
 /// The body of a response. At its end the connection can be used again.
 pub(crate) struct ResponseBody {

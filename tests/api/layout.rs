@@ -5,12 +5,13 @@ use std::{fs, path::Path};
 /// The walk of a request, in order.
 const STEPS: [&str; 7] = ["head", "routing", "credentials", "auth", "policy", "limits", "proxy"];
 /// What any step may know.
-const GROUND: [&str; 17] = [
+const GROUND: [&str; 18] = [
     "code",
     "audit",
     "client_ip",
     "settings",
     "telemetry",
+    "http1",
     "http_client",
     "breaker",
     "token_bucket",

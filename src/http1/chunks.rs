@@ -32,7 +32,7 @@ pub(crate) struct NoChunk;
 
 impl Chunks {
     /// Reads on. How many of these bytes are the body's, if its end is among them.
-    pub(super) fn end_in(&mut self, bytes: &[u8]) -> Option<usize> {
+    pub(crate) fn end_in(&mut self, bytes: &[u8]) -> Option<usize> {
         let mut at = 0;
         while at < bytes.len() {
             if let Self::Data(left) = *self {
