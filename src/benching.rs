@@ -17,12 +17,12 @@ use crate::{
     client_ip::Client,
     gateway::{Gateway, Shared},
     limits::Limiter,
-    patience::Patience,
     policy::{self, BodyError, Grant},
     proxy::Proxy,
     resources::Resources,
     server,
     settings::Settings,
+    stall_budget::StallBudget,
     telemetry::{self, Channels, Exchange, Log, Metrics, RequestLog, Series},
     upstream::Upstreams,
 };
@@ -56,9 +56,10 @@ pub async fn checked_body(
     payload: Payload,
 ) -> Result<Payload, BodyError> {
     let server = &settings.server;
-    let patience = Patience::new(server.body_idle_timeout, server.min_body_rate.get());
+    let stall_budget = StallBudget::new(server.body_idle_timeout, server.min_body_rate.get());
     let room = policy::Room::new(settings.mlflow.queue_timeout);
-    let checked = policy::body::check(&settings.policy, grant, head, payload, None, patience, &room).await?;
+    let checked =
+        policy::body::check(&settings.policy, grant, head, payload, None, stall_budget, &room).await?;
     Ok(checked.payload)
 }
 

@@ -21,7 +21,7 @@ use super::{
     no_length::with_length,
     refusal::{LastWords, NoRequest, Refuse, Sender},
 };
-use crate::patience::Patience;
+use crate::stall_budget::StallBudget;
 
 /// Bytes of a head behind whose response its connection ends.
 const LARGE_HEAD: usize = 16 * 1024;
@@ -32,7 +32,7 @@ pub(crate) struct Deadlines {
     /// For a request's head, from its first byte.
     pub(crate) head: Duration,
     /// To take a piece of a response.
-    pub(crate) write: Patience,
+    pub(crate) write: StallBudget,
 }
 
 /// What holds for all connections of a worker.
@@ -50,7 +50,7 @@ pub(crate) struct Inbound<T> {
     terms: Rc<Terms>,
     peer: Option<SocketAddr>,
     /// As far as it has not been used up.
-    pub(super) write_patience: Patience,
+    pub(super) write_budget: StallBudget,
     /// What was read, and may not be handed over yet.
     pub(super) ahead: BytesMut,
     /// How much of that is the beginning of a head that is not whole, and how much may be handed over after all.
@@ -79,7 +79,7 @@ impl<T> Inbound<T> {
             connection,
             terms: Rc::clone(terms),
             peer,
-            write_patience: terms.deadlines.write,
+            write_budget: terms.deadlines.write,
             ahead: BytesMut::new(),
             held: 0,
             ready: 0,

@@ -27,11 +27,11 @@ impl<T> Inbound<T> {
         if let Poll::Ready(outcome) = outcome {
             if let Ok(result) = &outcome {
                 let waited = self.stall.take().map_or(Duration::ZERO, |(since, _)| since.elapsed());
-                self.write_patience.rewarded(written(result), waited);
+                self.write_budget.credit(written(result), waited);
             }
             return Poll::Ready(outcome);
         }
-        let left = self.write_patience.left();
+        let left = self.write_budget.left();
         let (_, stall) = self.stall.get_or_insert_with(|| (Instant::now(), Box::pin(sleep(left))));
         ready!(stall.as_mut().poll(cx));
         Poll::Ready(Err(io::Error::new(io::ErrorKind::TimedOut, "the client does not take the response")))
@@ -109,7 +109,7 @@ mod tests {
     use super::*;
     use crate::{
         connection::{Crowd, Deadlines, Terms},
-        patience::Patience,
+        stall_budget::StallBudget,
         telemetry::Metrics,
     };
 
@@ -117,7 +117,7 @@ mod tests {
     async fn one_that_waits_for_its_last_words_to_be_taken_hears_that_it_has_to_go() {
         let second = Duration::from_secs(1);
         let terms = Rc::new(Terms {
-            deadlines: Deadlines { head: second, write: Patience::new(second, 1) },
+            deadlines: Deadlines { head: second, write: StallBudget::new(second, 1) },
             crowd: Crowd::new(1, 1000, Metrics::new().unwrap()),
             refuse: Box::new(|_, _| b"refused".to_vec()),
         });

@@ -114,14 +114,14 @@ mod tests {
     use super::*;
     use crate::{
         connection::{Crowd, Deadlines, Terms},
-        patience::Patience,
+        stall_budget::StallBudget,
         telemetry::Metrics,
     };
 
     fn terms() -> Rc<Terms> {
         let second = Duration::from_secs(1);
         Rc::new(Terms {
-            deadlines: Deadlines { head: second, write: Patience::new(second, 1) },
+            deadlines: Deadlines { head: second, write: StallBudget::new(second, 1) },
             crowd: Crowd::new(1, 1000, Metrics::new().unwrap()),
             refuse: Box::new(|_, _| Vec::new()),
         })

@@ -38,10 +38,10 @@ use crate::{
     error::GatewayError,
     health::Health,
     limits::{Admission, Allowance},
-    patience::Patience,
     policy::{self, Grant, body::Checked},
     proxy::Proxy,
     routing::{Reach, RouteError},
+    stall_budget::StallBudget,
     telemetry::{Caller, Channels, Exchange, Metrics, Series},
     upstream::{Unwell, Upstreams},
     usage::Usage,
@@ -126,7 +126,7 @@ impl Gateway {
         let Admission { allowance, meter } = self.shared.limiter.admit(&grant).await?;
         let began = Instant::now();
         let (live, server) = (self.shared.live.load_full(), &self.shared.settings.server);
-        let patience = Patience::new(server.body_idle_timeout, server.min_body_rate.get());
+        let stall_budget = StallBudget::new(server.body_idle_timeout, server.min_body_rate.get());
         let (payload, connection) = (request.take_payload(), Connection::of(request.request()));
         let connection = connection.map(Rc::as_ref);
         let Checked { payload, length, class, value, mentions } = policy::body::check(
@@ -135,7 +135,7 @@ impl Gateway {
             request.head(),
             payload,
             connection,
-            patience,
+            stall_budget,
             &self.shared.room,
         )
         .await?;

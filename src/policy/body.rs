@@ -26,9 +26,9 @@ use crate::{
     connection::Connection,
     head::has_body,
     parse_fault::ParseFault,
-    patience::Patience,
     routing::{Body, RouteClass, Rule},
     settings::Policy,
+    stall_budget::StallBudget,
 };
 
 /// The largest body that is read, in bytes.
@@ -144,7 +144,7 @@ pub(crate) async fn check(
     head: &RequestHead,
     payload: Payload,
     connection: Option<&Connection>,
-    patience: Patience,
+    stall_budget: StallBudget,
     room: &Room,
 ) -> Result<Checked, BodyError> {
     let mut mentions = Mentions::default();
@@ -172,7 +172,7 @@ pub(crate) async fn check(
     }
     // Before a byte of it is asked for: what waits for room is not in this process.
     let share = room.share(principal, size).await?;
-    let body = read(payload, size, connection, patience).await;
+    let body = read(payload, size, connection, stall_budget).await;
     if let Some(connection) = connection {
         connection.uploaded(None);
     }
@@ -239,7 +239,7 @@ async fn read(
     mut payload: Payload,
     most: usize,
     connection: Option<&Connection>,
-    mut patience: Patience,
+    mut stall_budget: StallBudget,
 ) -> Result<Vec<u8>, BodyError> {
     let mut body = Vec::with_capacity(most);
     loop {
@@ -247,12 +247,12 @@ async fn read(
             connection.uploaded(Some(body.len() as u64));
         }
         let since = Instant::now();
-        let next = timeout(patience.left(), payload.next()).await.map_err(|_| BodyError::Stalled)?;
+        let next = timeout(stall_budget.left(), payload.next()).await.map_err(|_| BodyError::Stalled)?;
         let Some(chunk) = next.transpose().map_err(BodyError::Broken)? else { break };
         if body.len() + chunk.len() > most {
             return Err(BodyError::TooLarge(most));
         }
-        patience.rewarded(chunk.len(), since.elapsed());
+        stall_budget.credit(chunk.len(), since.elapsed());
         body.extend_from_slice(&chunk);
     }
     Ok(body)

@@ -12,7 +12,7 @@ use std::{
 use std::future::poll_fn;
 use tokio::time::sleep_until;
 
-use crate::patience::Patience;
+use crate::stall_budget::StallBudget;
 
 /// How long each silence may last.
 #[derive(Debug, Clone, Copy)]
@@ -38,12 +38,12 @@ pub(super) enum Overdue {
 #[derive(Debug)]
 pub(super) struct Progress {
     awaited: Cell<(Overdue, Instant)>,
-    with_client: Cell<Patience>,
+    with_client: Cell<StallBudget>,
 }
 
 impl Progress {
     /// An exchange whose upload has not begun: MLflow is waited for, to be connected to.
-    pub(super) fn new(awaited: Overdue, with_client: Patience) -> Self {
+    pub(super) fn new(awaited: Overdue, with_client: StallBudget) -> Self {
         Self { awaited: Cell::new((awaited, Instant::now())), with_client: Cell::new(with_client) }
     }
 
@@ -62,9 +62,9 @@ impl Progress {
     /// A piece of the client's body arrived: from now on MLflow is waited for, to take it.
     pub(super) fn client_sent(&self, bytes: usize) {
         if let (Overdue::Client, since) = self.awaited.get() {
-            let mut patience = self.with_client.get();
-            patience.rewarded(bytes, since.elapsed());
-            self.with_client.set(patience);
+            let mut stall_budget = self.with_client.get();
+            stall_budget.credit(bytes, since.elapsed());
+            self.with_client.set(stall_budget);
         }
         self.restart(Overdue::UpstreamWrite);
     }
@@ -126,7 +126,7 @@ mod tests {
         Limits { upstream_idle: Duration::from_millis(400), response: Duration::from_millis(600) };
 
     fn progress(awaited: Overdue) -> Progress {
-        Progress::new(awaited, Patience::new(Duration::from_millis(200), 1000))
+        Progress::new(awaited, StallBudget::new(Duration::from_millis(200), 1000))
     }
 
     #[actix_rt::test]

@@ -25,9 +25,9 @@ use crate::{
     connection::Connection,
     http_client::{Body, Response, Tls},
     limits::Meter,
-    patience::Patience,
     policy::Grant,
     settings::{DirectArtifacts, Settings},
+    stall_budget::StallBudget,
     telemetry::{Call, Exchange},
     upstream::Upstreams,
 };
@@ -50,7 +50,7 @@ pub struct Proxy {
     headers: headers::Rules,
     denies_direct: bool,
     limits: Limits,
-    client_patience: Patience,
+    client_stall_budget: StallBudget,
     max_body: u64,
 }
 
@@ -77,7 +77,7 @@ impl Proxy {
                 upstream_idle: mlflow.idle_timeout,
                 response: mlflow.connect_timeout + mlflow.response_timeout,
             },
-            client_patience: Patience::new(server.body_idle_timeout, server.min_body_rate.get()),
+            client_stall_budget: StallBudget::new(server.body_idle_timeout, server.min_body_rate.get()),
             max_body: server.max_body.map_or(u64::MAX, NonZeroU64::get),
         }
     }
@@ -167,7 +167,7 @@ impl Proxy {
             Try::First => upstream,
         };
 
-        let progress = Rc::new(Progress::new(Overdue::Response, self.client_patience));
+        let progress = Rc::new(Progress::new(Overdue::Response, self.client_stall_budget));
         let connection = Connection::of(request).cloned();
         let upload = Upload::new(
             Rc::clone(body),

@@ -28,7 +28,7 @@ use crate::{
     connection::{Connection, Crowd, Deadlines, Inbound, LINGER, Resettable, Terms},
     files,
     gateway::{Gateway, Shared},
-    patience::Patience,
+    stall_budget::StallBudget,
     tls::ServerIdentity,
 };
 
@@ -102,7 +102,7 @@ fn terms(gateway: &Data<Gateway>, most: usize, room: usize) -> Rc<Terms> {
     let settings = &shared.settings.server;
     let deadlines = Deadlines {
         head: settings.head_timeout,
-        write: Patience::new(settings.body_idle_timeout, settings.min_body_rate.get()),
+        write: StallBudget::new(settings.body_idle_timeout, settings.min_body_rate.get()),
     };
     let crowd = Crowd::new(most, room, shared.resources.metrics.clone());
     Rc::new(Terms { deadlines, crowd, refuse: Box::new(move |fault, sender| gateway.refuse(fault, sender)) })

@@ -18,7 +18,7 @@ const GROUND: [&str; 18] = [
     "redis",
     "connection",
     "fault",
-    "patience",
+    "stall_budget",
     "upstream",
     "tls",
     "file_state",
