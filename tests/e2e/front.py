@@ -1,6 +1,7 @@
 """What stands before servers in real deployments: nginx as a load balancer, and certificates."""
 
 import os
+import socket
 import subprocess
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -108,3 +109,17 @@ def start_nginx(stack, inside: str, listen: str = "127.0.0.1:{port}", around: st
 def to(url: str) -> str:
     """A location's inside that leads to `url`, as load balancers do."""
     return f"proxy_pass {url}; proxy_set_header Host $http_host; proxy_set_header X-Forwarded-For $remote_addr;"
+
+
+# A loopback address whose well-known ports no other program uses.
+WELL_KNOWN = "127.0.0.77"
+
+
+def may_listen() -> bool:
+    """Whether ports 80 and 443 may be used there."""
+    try:
+        for port in (80, 443):
+            socket.create_server((WELL_KNOWN, port)).close()
+    except OSError:
+        return False
+    return True

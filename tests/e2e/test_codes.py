@@ -12,7 +12,7 @@ from faults import FAULTS
 from faults.place import QUICK, Place
 from front import start_nginx
 from stack import ROOT, free_port
-from test_tls import eventually
+from waiting import eventually
 
 DOCUMENT = (ROOT / "docs" / "TROUBLESHOOTING.md").read_text()
 ENTRIES = re.findall(r'^<a id="(hg-\w+)"></a>\n(.*?)(?=^<a id=|^## |\Z)', DOCUMENT, re.MULTILINE | re.DOTALL)

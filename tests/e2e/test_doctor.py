@@ -5,15 +5,14 @@ import json
 import os
 import re
 import signal
-import socket
 import subprocess
 
 import pytest
 import requests
 from commands import doctor
-from front import Authority, start_nginx, to
+from front import WELL_KNOWN, Authority, may_listen, start_nginx, to
 from stack import free_port
-from test_tls import eventually
+from waiting import eventually
 
 EVERYTHING = [
     *("dns", "tcp", "tls", "health", "clock", "version", "health/mlflow"),
@@ -215,19 +214,6 @@ def test_a_key_is_asked_for_before_anything_else(stack):
     command += ["--format", "json", "--expect-sha", "0" * 40]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 1 and '"version"' in done.stdout and stack.key not in done.stdout
-
-
-# An address of this machine's own, on which nobody else has taken the ports that everybody knows.
-WELL_KNOWN = "127.0.0.77"
-
-
-def may_listen() -> bool:
-    try:
-        for port in (80, 443):
-            socket.create_server((WELL_KNOWN, port)).close()
-    except OSError:
-        return False
-    return True
 
 
 @pytest.mark.skipif(not may_listen(), reason="ports 80 and 443 are for root only, here")

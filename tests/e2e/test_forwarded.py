@@ -7,7 +7,7 @@ import json
 import pytest
 from front import start_nginx
 from stack import free_port
-from test_tls import eventually
+from waiting import eventually
 
 FORGED = {
     "X-Forwarded-For": "192.0.2.66",

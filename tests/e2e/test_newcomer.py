@@ -11,7 +11,7 @@ import pytest
 import requests
 from commands import doctor
 from stack import ROOT
-from test_tls import eventually
+from waiting import eventually
 
 MAKE = shutil.which("make")
 # What scripts and recipes call, besides what is to be missing.

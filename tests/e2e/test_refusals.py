@@ -9,7 +9,7 @@ import pytest
 import requests
 from commands import check
 from front import Authority, start_nginx
-from test_tls import eventually
+from waiting import eventually
 
 QUICK = {"HOKUSAI__MLFLOW__PROBE_INTERVAL": "500ms"}
 PASSWORD = "obviously-a-password"

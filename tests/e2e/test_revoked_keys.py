@@ -7,7 +7,7 @@ import pytest
 import requests
 from commands import check
 from front import start_nginx
-from test_tls import eventually
+from waiting import eventually
 from test_what_broke import auth, redis  # noqa: F401 (a fixture)
 
 CREATE, SEARCH = "/api/2.0/mlflow/experiments/create", "/api/2.0/mlflow/experiments/search"

@@ -5,13 +5,13 @@ import socket
 import ssl
 import subprocess
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import requests
 from commands import check, run
 from stack import free_port
+from waiting import eventually
 
 CERTIFICATE = """
 [req]
@@ -85,13 +85,6 @@ def redis(certificate, tmp_path):
     yield f"rediss://127.0.0.1:{port}", cli
     process.kill()
     process.wait()
-
-
-def eventually(done) -> None:
-    deadline = time.monotonic() + 20
-    while not done():
-        assert time.monotonic() < deadline, "it never came about"
-        time.sleep(0.05)
 
 
 def search(second_gateway) -> requests.Response:

@@ -7,7 +7,7 @@ import requests
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from stack import ROOT, free_port
-from test_tls import eventually
+from waiting import eventually
 
 HEADINGS = re.findall(r"^### `(.*)`$", (ROOT / "docs" / "TROUBLESHOOTING.md").read_text(), re.MULTILINE)
 

@@ -5,14 +5,16 @@ import json
 import socket
 import subprocess
 import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import ThreadingHTTPServer
 
 import pytest
 import requests
 from commands import check, doctor
+from fake_auth_service import AuthService, good_for, start_auth_service
 from front import Authority, start_nginx, to
+from redis_server import start_redis
 from stack import free_port
-from test_tls import eventually
+from waiting import eventually
 
 SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
 NOBODY = "http://127.0.0.1:1"
@@ -28,50 +30,17 @@ def authority(tmp_path):
     return Authority(tmp_path / "authority")
 
 
-class AuthService(BaseHTTPRequestHandler):
-    """Keys are good for one service; the key is where it was agreed to be, or there is none."""
-
-    protocol_version = "HTTP/1.1"
-
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"]))
-        self.server.seen.append((self.path, self.headers["Authorization"], body))
-        status, answer = self.server.answer(self.headers["Authorization"], json.loads(body))
-        text = json.dumps(answer).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def log_message(self, *_):
-        pass
-
-
 @pytest.fixture
 def auth(request):
     """Starts an auth service that answers as a function says."""
 
     def start(answer):
-        server = ThreadingHTTPServer(("127.0.0.1", 0), AuthService)
-        server.answer, server.seen = answer, []
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        server = start_auth_service(answer)
         request.addfinalizer(server.server_close)
         request.addfinalizer(server.shutdown)
-        server.url = f"http://127.0.0.1:{server.server_port}"
         return server
 
     return start
-
-
-def good_for(service: str):
-    """As the original auth service answers."""
-
-    def answer(authorization, question):
-        is_valid = authorization == "Bearer good-key" and question["service_id"] == service
-        return 200, {"is_valid": is_valid, "key_id": "k-1", "user_id": "ada", "scopes": ["mlflow:read"]}
-
-    return answer
 
 
 def get(stack, key: str | None, path: str = SEARCH) -> requests.Response:
@@ -330,10 +299,7 @@ def test_6_health_needs_no_key_on_any_mount_and_an_unhealthy_mlflow_is_a_503(sec
 
 
 def redis(stack, *arguments: str) -> int:
-    port = free_port()
-    process = stack.start("redis", ["redis-server", "--port", str(port), "--save", "", "--dir", str(stack.folder), *arguments], {})
-    stack.wait_for_port(process, "redis", "127.0.0.1", port)
-    return port
+    return start_redis(stack, *arguments)[1]
 
 
 def test_7_no_redis_is_looked_for_unless_it_is_set(stack):

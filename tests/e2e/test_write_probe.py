@@ -10,7 +10,7 @@ import pytest
 import requests
 from commands import check
 from front import start_nginx, to
-from test_tls import eventually
+from waiting import eventually
 
 STEPS = {"mlflow.write", "mlflow.read", "mlflow.delete"}
 

@@ -1,7 +1,7 @@
 """HG-U…: audit and usage."""
 
 import requests
-from test_what_broke import good_for
+from fake_auth_service import good_for
 
 
 def an_audit_stream_that_is_no_file(place):

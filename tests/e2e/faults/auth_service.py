@@ -1,6 +1,6 @@
 """HG-A…: the auth service."""
 
-from test_what_broke import good_for
+from fake_auth_service import good_for
 
 from .place import NOBODY
 

@@ -7,8 +7,7 @@ import threading
 import time
 
 import pytest
-from front import start_nginx, to
-from test_doctor import WELL_KNOWN, may_listen
+from front import WELL_KNOWN, may_listen, start_nginx, to
 
 from .place import NOBODY
 

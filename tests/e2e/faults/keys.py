@@ -4,7 +4,7 @@ import re
 import subprocess
 
 import requests
-from test_tls import eventually
+from waiting import eventually
 
 from .place import SEARCH
 

@@ -4,14 +4,13 @@ import json
 import os
 import signal
 import socket
-import threading
-from http.server import ThreadingHTTPServer
 
 import requests
 from commands import Report, check, doctor, run
+from fake_auth_service import AuthService, start_auth_service
 from front import Authority, start_nginx
+from redis_server import start_redis
 from stack import free_port
-from test_what_broke import AuthService
 
 QUICK = {"HOKUSAI__MLFLOW__CONNECT_TIMEOUT": "200ms", "HOKUSAI__MLFLOW__PROBE_INTERVAL": "100ms"}
 SEARCH = "/api/2.0/mlflow/experiments/search?max_results=1"
@@ -69,18 +68,12 @@ class Place:
 
     def auth_service(self, answer, handler=AuthService) -> str:
         """One that answers with the status and the JSON that a function gives for a key and a question."""
-        server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-        server.answer, server.seen = answer, []
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        server = start_auth_service(answer, handler)
         self.ends += [server.server_close, server.shutdown]
-        return f"http://127.0.0.1:{server.server_port}"
+        return server.url
 
     def redis(self, *arguments: str) -> int:
-        port = free_port()
-        self.redis_process = self.own.start(
-            "redis", ["redis-server", "--port", str(port), "--save", "", "--dir", str(self.folder), *arguments], {}
-        )
-        self.own.wait_for_port(self.redis_process, "redis", "127.0.0.1", port)
+        self.redis_process, port = start_redis(self.own, *arguments)
         return port
 
     def hole(self) -> str:

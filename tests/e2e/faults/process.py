@@ -5,7 +5,7 @@ import socket
 import time
 
 from commands import run
-from test_what_broke import AuthService, good_for
+from fake_auth_service import AuthService, good_for
 
 
 def a_port_that_is_taken(place):

@@ -5,9 +5,9 @@ import subprocess
 import threading
 import time
 
+from fake_auth_service import good_for
 from stack import free_port
-from test_tls import eventually
-from test_what_broke import good_for
+from waiting import eventually
 
 from .place import NOBODY
 
