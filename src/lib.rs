@@ -49,6 +49,7 @@ pub mod fuzzing;
 // What starts it.
 mod actor;
 pub mod cli;
+mod doctor;
 pub mod reload;
 pub mod startup;
 

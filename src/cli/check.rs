@@ -3,18 +3,20 @@
 use std::process::ExitCode;
 
 use clap::Args;
-use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use super::{
     BAD_SETTINGS, Loaded, Refused, addresses,
-    diagnosis::Journal,
     format::{Output, print, print_json, tell},
-    key,
-    probe::{self, Interrupted, Wanted},
+    key_from_environment,
 };
 use crate::{
-    settings::{Problem, Problems, UpstreamAuth},
+    doctor::{
+        Journal, describe_problem,
+        probe::{self, Interrupted, Wanted},
+        secrets,
+    },
+    settings::{Problem, Problems},
     tls::Ending,
 };
 
@@ -56,19 +58,23 @@ impl Check {
                 print(&format!("{key} ({file}) is good until {at}\n"));
             }
         }
-        let key = match key::from_environment() {
+        let key = match key_from_environment::read() {
             Ok(key) => key,
             Err(error) => {
                 tell(error);
                 return ExitCode::from(BAD_SETTINGS);
             }
         };
-        let secrets = key.iter().flat_map(|key| key::forms("", key)).chain(of_mlflow(&settings.mlflow.auth));
-        let mut journal = Journal::new(self.output.format, secrets.collect());
+        let secrets = key
+            .iter()
+            .flat_map(|key| secrets::forms("", key))
+            .chain(secrets::of_mlflow(&settings.mlflow.auth));
+        let mut journal = Journal::new((!self.output.is_json()).then_some(print), secrets.collect());
         let mut interrupted = Interrupted(false);
         if self.probe {
             let wanted = Wanted { key, write: self.write };
-            interrupted = actix_rt::System::new().block_on(probe::run(&loaded, wanted, &mut journal));
+            interrupted =
+                actix_rt::System::new().block_on(probe::run(settings, resources, wanted, &mut journal));
         }
         let is_good = journal.failures() == 0 && interrupted == Interrupted(false);
         if self.output.is_json() {
@@ -79,7 +85,7 @@ impl Check {
                 "file_limit": resources.file_limit,
                 "certificates": resources.endings.iter().map(certificate).collect::<Vec<_>>(),
                 "problems": [],
-                "warnings": warnings.iter().map(describe).collect::<Vec<_>>(),
+                "warnings": warnings.iter().map(describe_problem).collect::<Vec<_>>(),
                 "checks": journal.checks(),
             }));
         } else if self.probe {
@@ -95,16 +101,11 @@ impl Check {
             }
             return super::bad_settings(problems);
         }
-        let problems: Vec<Value> = problems.iter().map(describe).collect();
-        let warnings: Vec<Value> = warnings.iter().map(describe).collect();
+        let problems: Vec<Value> = problems.iter().map(describe_problem).collect();
+        let warnings: Vec<Value> = warnings.iter().map(describe_problem).collect();
         print_json(&json!({ "ok": false, "problems": problems, "warnings": warnings, "checks": [] }));
         ExitCode::from(BAD_SETTINGS)
     }
-}
-
-pub(super) fn describe(problem: &Problem) -> Value {
-    let Problem { code, key, found, what, fix } = problem;
-    json!({ "code": code.text(), "key": key, "variables": problem.variables(), "found": found, "what": what, "write": fix })
 }
 
 fn certificate(ending: &Ending) -> Value {
@@ -113,13 +114,4 @@ fn certificate(ending: &Ending) -> Value {
         "certificate": certificate, "key": key, "file": file, "not_after": at.to_string(),
         "days_left": ending.days_left(),
     })
-}
-
-/// What MLflow is sent, and could send back.
-pub(super) fn of_mlflow(auth: &UpstreamAuth) -> Vec<String> {
-    match auth {
-        UpstreamAuth::None => Vec::new(),
-        UpstreamAuth::Bearer(token) => vec![token.expose_secret().to_owned()],
-        UpstreamAuth::Basic { username, password } => key::forms(username, password.expose_secret()),
-    }
 }

@@ -16,7 +16,7 @@ use serde_json::{Map, Value, json};
 
 use super::{
     format::{Output, print, print_json, tell},
-    key,
+    key_from_environment,
 };
 use crate::{
     auth::{AuthError, Authenticated, Authenticator, Principal},
@@ -53,7 +53,7 @@ impl Explain {
             Err(super::Refused { problems, .. }) => return super::bad_settings(&problems),
         };
         let mut told = Map::new();
-        let key = match key::from_environment() {
+        let key = match key_from_environment::read() {
             Ok(key) => key,
             Err(error) => {
                 tell(error);

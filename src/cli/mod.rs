@@ -5,17 +5,14 @@ mod addresses;
 mod arguments;
 mod audit;
 mod check;
-mod diagnosis;
 mod doctor;
 mod explain;
 mod format;
 mod healthcheck;
-mod interruption;
-mod key;
+mod key_from_environment;
 mod keys;
 mod manual;
 mod neighbour;
-mod probe;
 mod routes;
 mod serve;
 

@@ -56,6 +56,19 @@ fn the_ground_imports_no_step() {
     }
 }
 
+#[test]
+fn only_the_command_line_imports_the_doctor() {
+    let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let rooms = fs::read_dir(source).unwrap().map(|entry| entry.unwrap().path());
+    for room in rooms.filter_map(|path| Some(path.file_stem()?.to_str()?.to_owned())) {
+        for (file, import) in imports(&room) {
+            let may = ["cli", "doctor"].contains(&room.as_str());
+            assert!(may || !["cli", "doctor"].contains(&import.as_str()), "{file} imports crate::{import}");
+            assert!(room != "doctor" || import != "cli", "{file} imports crate::cli");
+        }
+    }
+}
+
 /// Every `crate::room` that a room's files name, tests apart.
 fn imports(room: &str) -> Vec<(String, String)> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

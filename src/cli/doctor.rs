@@ -1,0 +1,148 @@
+//! `doctor`: examines a deployment from outside.
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::Args;
+use serde_json::json;
+use url::Url;
+
+use super::{
+    BAD_SETTINGS, environment,
+    format::{Output, print, print_json, tell},
+    key_from_environment,
+};
+use crate::{
+    doctor::{
+        Journal, KEY_VARIABLE,
+        outside::{
+            Deployment, Examination,
+            bundle::{self, Bundle},
+        },
+    },
+    settings::ClientTls,
+    tls,
+};
+
+#[derive(Debug, Args)]
+pub(super) struct Doctor {
+    /// The gateway as its users reach it: https://mlflow.example.com, with or without /api/mlflow
+    #[arg(long, value_parser = http_url)]
+    url: Url,
+    /// MLflow itself, which must not be reachable from here
+    #[arg(long, value_name = "URL", value_parser = http_url)]
+    direct: Option<Url>,
+    /// The commit that must be running, as /version shows it; its first seven characters are enough
+    #[arg(long, value_name = "SHA", value_parser = sha)]
+    expect_sha: Option<String>,
+    /// The only certificate authorities to trust, a PEM file [default: those of this machine]
+    #[arg(long, value_name = "FILE")]
+    ca: Option<PathBuf>,
+    /// The lowest rate for the transfer of 64 MB, in MB a second; a slower one is given up. 0: no limit
+    #[arg(long, value_name = "MB/S", default_value_t = 1.0, value_parser = rate)]
+    min_rate: f64,
+    /// Also write a report for support to this new file: JSON, without secrets; read it before you send it
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
+    /// The gateway's settings file: its settings, with those of the environment, go into the bundle, without secrets
+    #[arg(long, value_name = "FILE", requires = "bundle")]
+    config: Option<PathBuf>,
+    #[command(flatten)]
+    output: Output,
+}
+
+impl Doctor {
+    /// 0 only if no check failed.
+    pub(super) fn run(self) -> ExitCode {
+        match self.examine() {
+            Ok(code) => code,
+            Err(problem) => {
+                tell(problem);
+                ExitCode::from(BAD_SETTINGS)
+            }
+        }
+    }
+
+    /// # Errors
+    /// A mistake on the command line, or in what it names.
+    fn examine(self) -> Result<ExitCode, String> {
+        // Not by clap, which would print the address that it refuses.
+        if [Some(&self.url), self.direct.as_ref()].into_iter().flatten().any(may_have_credentials) {
+            return Err(format!(
+                "an address has credentials, a query or a fragment; the key is read from {KEY_VARIABLE}"
+            ));
+        }
+        let mount = match self.url.path().trim_end_matches('/') {
+            "" => "/api/mlflow",
+            mount @ ("/api/mlflow" | "/mlflow") => mount,
+            _ => {
+                return Err(
+                    "--url has another path than /api/mlflow or /mlflow, where the gateway serves MLflow"
+                        .to_owned(),
+                );
+            }
+        };
+        let key = key_from_environment::read()?
+            .ok_or_else(|| format!("no key: set {KEY_VARIABLE}, or {KEY_VARIABLE}_FILE"))?;
+        let tls = match tls::client_config(&ClientTls { ca: self.ca.clone(), identity: None }) {
+            Ok(config) => Some(config),
+            Err(error) if self.ca.is_some() || self.url.scheme() == "https" => return Err(error.to_string()),
+            Err(_) => None,
+        };
+        let bundle = self.bundle.as_deref().map(Bundle::create).transpose()?;
+        let deployment = Deployment::new(self.url.clone(), mount, tls, &key, self.min_rate * 1e6);
+        let mut secrets = Deployment::secrets(&key);
+        let mut journal = Journal::new((!self.output.is_json()).then_some(print), secrets.clone());
+        let system = actix_rt::System::new();
+        let wanted = Examination { direct: self.direct, expected_sha: self.expect_sha };
+        let interrupted = system.block_on(deployment.examine(&wanted, &mut journal));
+        let is_well = journal.failures() == 0 && !interrupted;
+        let examination = json!({
+            "ok": is_well,
+            "url": self.url.as_str(),
+            "interrupted": interrupted,
+            "checks": journal.checks(),
+        });
+        if let Some(bundle) = bundle {
+            let config = self.config.as_deref();
+            let settings = config.map(|config| bundle::settings(config, environment(), &mut secrets));
+            let written = bundle.write(&deployment, examination.clone(), settings, &secrets);
+            if let Err(error) = system.block_on(written) {
+                tell(format_args!("--bundle: {error}"));
+                return Ok(ExitCode::FAILURE);
+            }
+        }
+        if self.output.is_json() {
+            print_json(&examination);
+        } else {
+            let end = if interrupted { ", interrupted" } else { "" };
+            print(&format!("{}{end}\n", journal.summary()));
+        }
+        Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    }
+}
+
+fn http_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text)
+        .map_err(|error| format!("{error}: write an address such as https://mlflow.example.com"))?;
+    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
+        return Err("is not http:// or https:// and a host".to_owned());
+    }
+    Ok(url)
+}
+
+fn may_have_credentials(url: &Url) -> bool {
+    !url.username().is_empty()
+        || url.password().is_some()
+        || url.query().is_some()
+        || url.fragment().is_some()
+}
+
+fn rate(text: &str) -> Result<f64, &'static str> {
+    let rate = text.parse::<f64>().ok().filter(|rate| rate.is_finite() && *rate >= 0.0);
+    rate.ok_or("is not a number of MB a second, such as 0.5")
+}
+
+fn sha(text: &str) -> Result<String, String> {
+    let is_sha = (7..=40).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+    if is_sha { Ok(text.to_lowercase()) } else { Err("is not 7 to 40 hexadecimal digits".to_owned()) }
+}

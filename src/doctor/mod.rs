@@ -1,0 +1,39 @@
+//! The checks of `check --probe` ([`probe`]: from beside the gateway) and of `doctor` ([`outside`]: as a user reaches it).
+//! One check after the other; a check that fails has a likely cause and a fix. No other room but `cli` may use this one.
+
+mod artifact_store;
+mod certificate;
+mod clock;
+mod handshake;
+mod interruption;
+mod journal;
+mod network;
+mod nginx_page;
+pub(crate) mod outside;
+pub(crate) mod probe;
+mod quotation;
+mod scrub;
+pub(crate) mod secrets;
+mod site;
+
+pub(crate) use journal::Journal;
+
+use serde_json::{Value, json};
+
+use crate::{fault::Fault, settings::Problem};
+use journal::progress;
+use network::{Party, Place, speaks_tls};
+use scrub::Scrubber;
+use site::{Answer, Site, excerpt, start_of};
+
+/// The environment variable that holds the key of a command.
+pub(crate) const KEY_VARIABLE: &str = "HOKUSAI_API_KEY";
+
+/// The result of a check: a value for the next one and a text for a person, or a fault.
+type Finding<T = ()> = Result<(T, String), Fault>;
+
+/// A problem of the settings, for a program.
+pub(crate) fn describe_problem(problem: &Problem) -> Value {
+    let Problem { code, key, found, what, fix } = problem;
+    json!({ "code": code.text(), "key": key, "variables": problem.variables(), "found": found, "what": what, "write": fix })
+}

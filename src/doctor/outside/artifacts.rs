@@ -1,0 +1,239 @@
+//! Artifacts: up, listed, down with the same digest, deleted; a model's files; and 64 MB, streamed.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use actix_web::web::Bytes;
+use awc::{body, body::SizedStream, http::Method};
+use futures_util::{StreamExt as _, stream};
+use rand::{Rng as _, SeedableRng as _, rngs::SmallRng};
+use sha2::{Digest as _, Sha256};
+use tokio::time::timeout;
+
+use super::{
+    Deployment,
+    expectation::{expect, not_mlflows, unexpected},
+    tracking::Run,
+    transfer::Transfer,
+};
+use crate::{
+    code::Code,
+    doctor::{
+        Answer, Fault, Finding, Journal,
+        artifact_store::{self, Asked},
+        excerpt,
+    },
+};
+
+/// The artifacts' own mount: MLflow's client asks for it on the bare host, whatever the path of its tracking URI.
+const STORE: &str = "/api/2.0/mlflow-artifacts/artifacts";
+const NOTE: &str = "doctor/a note.txt";
+const NOTE_ENCODED: &str = "doctor/a%20note.txt";
+const TEXT: &str = "hokusai-gateway doctor was here\n";
+/// The files of a model, in a folder of that name.
+pub(super) const MODEL: &str = "model";
+pub(super) const MODEL_FILE: &str = "\
+flavors:
+  doctor:
+    data: weights.json
+model_size_bytes: 21
+";
+const WEIGHTS: &str = "{\"weights\": [1, 2]}\n\n";
+
+const CHUNK: usize = 64 * 1024;
+const CHUNKS: usize = 1024;
+const LARGE: u64 = (CHUNK * CHUNKS) as u64;
+/// Time for each way of it.
+const PATIENCE: Duration = Duration::from_secs(600);
+
+impl Deployment {
+    /// `None` where there are no files of a model at the end.
+    pub(super) async fn artifacts(&self, journal: &mut Journal, run: &Run) -> Option<()> {
+        let note = format!("{}/{NOTE_ENCODED}", run.artifacts);
+        if journal.check("artifact up", self.put(&note, TEXT)).await.is_none() {
+            journal.skip("artifact down", "nothing was uploaded");
+            return None;
+        }
+        journal.check("artifact listed", self.listed(run)).await;
+        journal.check("artifact down", self.down(&note, TEXT)).await;
+        journal.check("artifact deleted", self.deleted(run, &note)).await;
+        let model = format!("{}/{MODEL}", run.artifacts);
+        let files = async {
+            self.put(&format!("{model}/MLmodel"), MODEL_FILE).await?;
+            self.put(&format!("{model}/weights.json"), WEIGHTS).await
+        };
+        journal.check("model files", files).await
+    }
+
+    pub(super) async fn store(
+        &self,
+        method: Method,
+        path: &str,
+        body: impl body::MessageBody + 'static,
+    ) -> Result<Answer, String> {
+        self.site
+            .ask(method, &format!("{STORE}/{path}"), &[("authorization", &self.authorization)], body)
+            .await
+    }
+
+    async fn put(&self, path: &str, text: &'static str) -> Finding {
+        kept(Asked::Write, self.store(Method::PUT, path, text).await)?;
+        Ok(((), format!("{} bytes", text.len())))
+    }
+
+    async fn listed(&self, run: &Run) -> Finding {
+        let (answer, size) = self.size_of_note(run).await?;
+        if size == Some(TEXT.len() as u64) {
+            Ok(((), format!("`{NOTE}` with its size")))
+        } else {
+            Err(not_mlflows(&answer, &format!("no `{NOTE}`")))
+        }
+    }
+
+    /// The size under which it is listed, if it is.
+    async fn size_of_note(&self, run: &Run) -> Result<(Answer, Option<u64>), Fault> {
+        let answer = self.read(&format!("artifacts/list?run_id={}&path=doctor", run.id)).await?;
+        let files = answer.json();
+        let note = files["files"].as_array().into_iter().flatten().find(|file| file["path"] == NOTE);
+        Ok((answer, note.and_then(|note| note["file_size"].as_u64())))
+    }
+
+    pub(super) async fn down(&self, path: &str, text: &str) -> Finding {
+        let answer = kept(Asked::Read, self.store(Method::GET, path, body::None::new()).await)?;
+        let (sent, came) = (Sha256::digest(text), Sha256::digest(&answer.body));
+        if sent == came {
+            Ok(((), format!("sha256 {}…", &hex::encode(came)[..16])))
+        } else {
+            Err(changed(&hex::encode(sent), &hex::encode(came)))
+        }
+    }
+
+    async fn deleted(&self, run: &Run, path: &str) -> Finding {
+        kept(Asked::Delete, self.store(Method::DELETE, path, body::None::new()).await)?;
+        // What MLflow says of a missing file depends on its store; what it lists does not.
+        if self.size_of_note(run).await?.1.is_none() {
+            return Ok(((), "and listed no more".to_owned()));
+        }
+        Err(Fault::new(
+            Code::BodiesChanged,
+            "it is still there",
+            "something before the gateway answers deletions, or listings, by itself; or the store keeps what it was told \
+             to delete",
+            "no caching of this host; the store's own log",
+        ))
+    }
+
+    /// 64 MB there and back, neither held in memory, here or on the way.
+    pub(super) async fn large(&self, journal: &mut Journal, run: &Run) {
+        let path = format!("{}/doctor/large.bin", run.artifacts);
+        if journal.check("64 MB up", self.large_up(&path)).await.is_none() {
+            journal.skip("64 MB down", "they were not uploaded");
+            return;
+        }
+        journal.check("64 MB down", self.large_down(&path)).await;
+    }
+
+    async fn large_up(&self, path: &str) -> Finding {
+        let transfer = Arc::new(Transfer::new("64 MB up", LARGE, self.min_rate));
+        let sent = Arc::clone(&transfer);
+        let sending = async {
+            let headers = [("authorization", &*self.authorization)];
+            let request = self.site.request(Method::PUT, &format!("{STORE}/{path}"), &headers)?;
+            let chunks = chunks().inspect(move |chunk| sent.moved(chunk.len()));
+            let chunks = stream::iter(chunks.map(Ok::<_, std::io::Error>));
+            let response = request.send_body(SizedStream::new(LARGE, chunks)).await;
+            Answer::read(response.map_err(|error| error.to_string())?, Instant::now()).await
+        };
+        let answer = match transfer.watched(in_time(sending)).await? {
+            Ok(answer) => Ok(not_broken_off(answer)?),
+            error => error,
+        };
+        kept(Asked::Write, answer)?;
+        Ok(((), transfer.told()))
+    }
+
+    async fn large_down(&self, path: &str) -> Finding {
+        let transfer = Transfer::new("64 MB down", LARGE, self.min_rate);
+        let receiving = async {
+            let headers = [("authorization", &*self.authorization)];
+            let request = self.site.request(Method::GET, &format!("{STORE}/{path}"), &headers)?;
+            let mut response =
+                request.send_body(body::None::new()).await.map_err(|error| error.to_string())?;
+            if response.status().as_u16() != 200 {
+                return Answer::read(response, Instant::now()).await.map(Err);
+            }
+            let mut digest = Sha256::new();
+            while let Some(chunk) = response.next().await {
+                let chunk = chunk.map_err(|error| format!("broke off: {error}"))?;
+                transfer.moved(chunk.len());
+                digest.update(chunk);
+            }
+            Ok(Ok(hex::encode(digest.finalize())))
+        };
+        let received = transfer.watched(in_time(receiving)).await?;
+        let told = transfer.told();
+        let came = match received {
+            Ok(Ok(came)) => came,
+            Ok(Err(answer)) => return Err(unexpected(&answer, 200)),
+            Err(error) => return expect(Err(error), 200).map(|_| ((), String::new())),
+        };
+        let sent =
+            hex::encode(chunks().fold(Sha256::new(), |digest, chunk| digest.chain_update(chunk)).finalize());
+        if sent == came { Ok(((), told)) } else { Err(changed(&sent, &came)) }
+    }
+}
+
+/// The answer of the store, which is MLflow's to have.
+///
+/// # Errors
+/// Another than 200, and what it means.
+fn kept(asked: Asked, answer: Result<Answer, String>) -> Result<Answer, Fault> {
+    if let Ok(answer) = &answer
+        && answer.status.as_u16() != 200
+        && !answer.is_the_gateways()
+        && answer.header("x-request-id").is_some()
+        && let Some(fault) = artifact_store::fault(asked, answer)
+    {
+        return Err(fault);
+    }
+    expect(answer, 200)
+}
+
+/// MLflow has answered all checks before: where the gateway cannot have an answer to an upload, this upload was broken off.
+fn not_broken_off(answer: Answer) -> Result<Answer, Fault> {
+    if answer.status.as_u16() != 502 || !answer.is_the_gateways() {
+        return Ok(answer);
+    }
+    Err(Fault::new(
+        Code::StoreTakesNoWrites,
+        format!("MLflow broke the upload off: {}", excerpt(&answer)),
+        "MLflow, which answered before, closed the connection without reading to the end. In this order: its artifact store is \
+         full or read-only; a proxy before it limits the size or the time of uploads; it was restarted just now",
+        "MLflow's own log for the same moment; `hokusai-gateway check --probe --write` beside the gateway",
+    ))
+}
+
+async fn in_time<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
+    timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(format!("not over within {PATIENCE:?}")))
+}
+
+/// Bytes that look like those of a model: nothing on the way can make them smaller.
+fn chunks() -> impl Iterator<Item = Bytes> {
+    let mut random = SmallRng::seed_from_u64(7);
+    (0..CHUNKS).map(move |_| {
+        let mut chunk = vec![0; CHUNK];
+        random.fill_bytes(&mut chunk);
+        chunk.into()
+    })
+}
+
+fn changed(sent: &str, came: &str) -> Fault {
+    Fault::new(
+        Code::BodiesChanged,
+        format!("what came back is not what was sent: sha256 {sent} became {came}"),
+        "something on the way changes bodies: compression, a virus scanner, a cache with another object",
+        "let the load balancer and everything before it pass bodies on as they are",
+    )
+}

@@ -1,0 +1,239 @@
+//! The one right answer, and what another one means.
+
+use serde_json::Value;
+
+use crate::{
+    code::Code,
+    doctor::{Answer, Fault, excerpt},
+};
+
+/// What the gateway's own reasons mean to whoever runs it; docs/TROUBLESHOOTING.md has them at length.
+const REASONS: [(&str, Code, &str, &str); 18] = [
+    (
+        "credential_missing",
+        Code::CredentialsChanged,
+        "something before the gateway takes the Authorization header away",
+        "let the load balancer or CDN pass Authorization on",
+    ),
+    (
+        "credential_rejected",
+        Code::KeyRejected,
+        "the key is unknown, expired or revoked; or the auth service is asked about another service id",
+        "`hokusai-gateway check --probe` beside the gateway, with the same key, tells which",
+    ),
+    (
+        "scope_missing",
+        Code::KeyMayNot,
+        "the key may not do this",
+        "a key with mlflow:read, mlflow:write and mlflow:delete; `hokusai-gateway explain` tells what a key may do",
+    ),
+    (
+        "rate_limited",
+        Code::KeyLimitUsedUp,
+        "the key has used up its limit",
+        "wait as long as Retry-After says, or a key with a higher limit",
+    ),
+    (
+        "auth_unavailable",
+        Code::AuthUnwell,
+        "the auth service does not answer, or not as agreed",
+        "`hokusai-gateway check --probe` beside the gateway tells why",
+    ),
+    (
+        "audit_unavailable",
+        Code::AuditFailing,
+        "the gateway cannot write its audit stream, and refuses changes until it can (audit.on_failure)",
+        "room on the disk of audit.output; the gateway's log tells why",
+    ),
+    (
+        "upstream_unavailable",
+        Code::MlflowUnreachable,
+        "the gateway cannot reach MLflow",
+        "`hokusai-gateway check --probe` beside the gateway tells why",
+    ),
+    (
+        "upstream_timeout",
+        Code::MlflowSlow,
+        "MLflow hangs, or its database does",
+        "MLflow's own log; mlflow.response_timeout",
+    ),
+    (
+        "upstream_protocol",
+        Code::MlflowProtocol,
+        "MLflow, or what stands before it, breaks off or answers in no way that can be passed on",
+        "MLflow's own log; mlflow.url should lead to MLflow itself",
+    ),
+    (
+        "loop_detected",
+        Code::Loop,
+        "mlflow.url leads back to a gateway",
+        "as mlflow.url the address of MLflow itself, which only the gateway knows",
+    ),
+    (
+        "route_unknown",
+        Code::RequestsChanged,
+        "the gateway is older than what asks it, or something before it changes paths",
+        "let the load balancer pass paths on as they are",
+    ),
+    (
+        "bad_request",
+        Code::RequestsChanged,
+        "something before the gateway changes requests",
+        "let the load balancer pass requests on as they are",
+    ),
+    (
+        "body_timeout",
+        Code::BodiesHeldBack,
+        "something on the way sends bodies too slowly, or holds them back",
+        "no buffering of requests before the gateway",
+    ),
+    (
+        "credential_ambiguous",
+        Code::CredentialsChanged,
+        "something before the gateway adds credentials of its own",
+        "let it leave Authorization and X-API-Key alone",
+    ),
+    (
+        "bad_path",
+        Code::RequestsChanged,
+        "something before the gateway changes paths",
+        "let the load balancer pass paths on as they are",
+    ),
+    (
+        "method_not_allowed",
+        Code::RequestsChanged,
+        "something before the gateway changes methods",
+        "let the load balancer pass methods on as they are",
+    ),
+    (
+        "body_too_large",
+        Code::BodyTooLarge,
+        "server.max_body is smaller than this upload",
+        "a larger server.max_body",
+    ),
+    (
+        "internal",
+        Code::Defect,
+        "a defect of the gateway",
+        "report it with the request id and the gateway's log",
+    ),
+];
+
+/// The answer, if its status is `status` and nothing else.
+///
+/// # Errors
+/// What else it was, and what that means.
+pub(super) fn expect(answer: Result<Answer, String>, status: u16) -> Result<Answer, Fault> {
+    let answer = answer.map_err(|error| {
+        Fault::new(
+            Code::GatewaySilent,
+            format!("no answer: {error}"),
+            "the connection broke off, or the gateway, or what stands before it, hangs",
+            "look at the gateway's log; and at the load balancer's idle timeout",
+        )
+    })?;
+    if answer.status.as_u16() == status { Ok(answer) } else { Err(unexpected(&answer, status)) }
+}
+
+/// What an answer other than `wanted` means.
+pub(super) fn unexpected(answer: &Answer, wanted: u16) -> Fault {
+    let what = format!("expected {wanted}, got {}", excerpt(answer));
+    let reason = answer.json()["reason"].as_str().unwrap_or_default().to_owned();
+    if reason == "bad_request" && answer.text().contains("in HTTP/1.0") {
+        return Fault::new(
+            Code::RequestsChanged,
+            what,
+            "what stands before the gateway speaks HTTP/1.0 to it, as nginx does unless it is told otherwise",
+            "nginx: proxy_http_version 1.1",
+        );
+    }
+    if let Some((_, code, cause, fix)) = REASONS.iter().find(|(known, ..)| *known == reason) {
+        return Fault::new(*code, what, *cause, *fix);
+    }
+    let from_behind = answer.header("x-request-id").is_some();
+    let text = answer.text().to_lowercase();
+    match answer.status.as_u16() {
+        403 if text.contains("host header") => Fault::new(
+            Code::HostRefused,
+            what,
+            "MLflow refuses the Host that the gateway sends",
+            "mlflow server --allowed-hosts, or mlflow.host_header",
+        ),
+        _ if answer.is_the_gateways() => Fault::new(
+            Code::RequestsChanged,
+            what,
+            "the gateway refused it",
+            "look for the request id in its log",
+        ),
+        _ if from_behind => Fault::new(
+            Code::MlflowUnwell,
+            what,
+            "MLflow answered so, or what stands between it and the gateway",
+            "MLflow's own log for the same moment; `hokusai-gateway check --probe` beside the gateway",
+        ),
+        301..=308 => Fault::new(
+            Code::FrontRedirects,
+            what,
+            "the address redirects: clients lose the body of their uploads",
+            "as MLFLOW_TRACKING_URI the address that it redirects to",
+        ),
+        413 => Fault::new(
+            Code::FrontLimitsBodies,
+            what,
+            "a proxy before the gateway limits the size of bodies",
+            "nginx: client_max_body_size 0; a CDN or firewall: no limit for this host",
+        ),
+        400 if text.contains("https port") => Fault::new(
+            Code::TlsExpected,
+            what,
+            "the port speaks TLS, and the address says http",
+            "https:// in --url",
+        ),
+        502..=504 => Fault::new(
+            Code::NoHealthyGateway,
+            what,
+            "the load balancer has no healthy gateway behind it",
+            "its target group's health: /health, on the gateway's port, without a key",
+        ),
+        _ => Fault::new(
+            Code::NotTheGateway,
+            what,
+            "something that stands before the gateway answers in its place",
+            "`mount …` above tells whether requests reach the gateway",
+        ),
+    }
+}
+
+/// A text in an answer of MLflow's.
+///
+/// # Errors
+/// There is none: this is not MLflow's answer.
+pub(super) fn text_at(answer: &Answer, pointer: &str) -> Result<String, Fault> {
+    let json = answer.json();
+    let text = json.pointer(pointer).map(|value| match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    });
+    text.ok_or_else(|| not_mlflows(answer, &format!("no {pointer}")))
+}
+
+/// What MLflow says when it is asked for experiments: a list, or nothing where there are none.
+///
+/// # Errors
+/// Somebody else says yes.
+pub(super) fn are_experiments(answer: &Answer) -> Result<(), Fault> {
+    let json = answer.json();
+    let is_mlflows =
+        json.as_object().is_some_and(|fields| fields.is_empty() || json["experiments"].is_array());
+    if is_mlflows { Ok(()) } else { Err(not_mlflows(answer, "no experiments")) }
+}
+
+/// A 200 that does not say what it must.
+pub(super) fn not_mlflows(answer: &Answer, what: &str) -> Fault {
+    Fault::new(
+        Code::MlflowDisagrees,
+        format!("{what} in {}", excerpt(answer)),
+        "something else than MLflow answers, or an MLflow that keeps another state than it says",
+        "`hokusai-gateway check --probe` beside the gateway; several MLflow servers must share one database",
+    )
+}

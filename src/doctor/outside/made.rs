@@ -1,0 +1,121 @@
+//! What the examination made, and its removal, whatever happened in between.
+
+use awc::{body, http::Method};
+use rand::distr::{Alphanumeric, SampleString as _};
+use serde_json::{Value, json};
+
+use super::{Deployment, expectation::unexpected, tracking::Run};
+use crate::{
+    code::Code,
+    doctor::{Answer, Fault, Finding, Journal},
+};
+
+/// Everything has one name, so that it can be found even where the answer to its making was lost.
+#[derive(Debug)]
+pub(super) struct Made {
+    name: String,
+    /// Whether their making was asked for: the answer may have been lost.
+    pub(super) experiment: bool,
+    pub(super) model: bool,
+    run: Option<String>,
+    artifacts: Option<String>,
+}
+
+impl Default for Made {
+    fn default() -> Self {
+        let unique = Alphanumeric.sample_string(&mut rand::rng(), 10);
+        let name = format!("hokusai-doctor-{}", unique.to_lowercase());
+        Self { name, experiment: false, model: false, run: None, artifacts: None }
+    }
+}
+
+impl Made {
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    pub(super) fn run(&mut self, run: &Run) {
+        self.run = Some(run.id.clone());
+        self.artifacts = Some(run.artifacts.clone());
+    }
+}
+
+impl Deployment {
+    pub(super) async fn clean_up(&self, journal: &mut Journal, made: &Made) {
+        if !made.experiment {
+            return;
+        }
+        journal.check("clean-up", self.removed(made)).await;
+    }
+
+    /// The model, the artifacts, the run and the experiment; the last two as MLflow deletes: until `mlflow gc`.
+    async fn removed(&self, made: &Made) -> Finding {
+        let Made { name, model, run, artifacts, .. } = made;
+        let mut left = Vec::new();
+        let mut note = |what: &str, gone: Result<(), Fault>| {
+            if let Err(fault) = gone {
+                left.push(format!("{what} ({})", fault.what));
+            }
+        };
+        if *model {
+            note(&format!("registered model {name}"), self.unregister(name).await);
+        }
+        if let Some(path) = artifacts {
+            let answer = self.store(Method::DELETE, path, body::None::new()).await;
+            note(&format!("artifacts {path}"), gone(answer));
+        }
+        if let Some(run) = run {
+            let answer = self.call(Method::POST, "runs/delete", &json!({ "run_id": run })).await;
+            note(&format!("run {run}"), gone(answer));
+        }
+        note(&format!("experiment {name}"), self.delete_experiment(name).await);
+        if left.is_empty() {
+            return Ok(((), "what was made is gone (experiment and run until `mlflow gc`)".to_owned()));
+        }
+        Err(Fault::new(
+            Code::LeftBehind,
+            format!("left behind: {}", left.join(", ")),
+            "the deployment failed in between, or does not answer any more",
+            "delete them by hand when it answers again: everything is called by this one name",
+        ))
+    }
+
+    async fn unregister(&self, name: &str) -> Result<(), Fault> {
+        gone(self.call(Method::DELETE, "registered-models/delete", &json!({ "name": name })).await)?;
+        let answer =
+            self.call(Method::GET, &format!("registered-models/get?name={name}"), &Value::Null).await;
+        match answer {
+            Ok(answer) if answer.status.as_u16() == 404 && !answer.is_the_gateways() => Ok(()),
+            answer => Err(failure(answer, 404)),
+        }
+    }
+
+    async fn delete_experiment(&self, name: &str) -> Result<(), Fault> {
+        let target = format!("experiments/get-by-name?experiment_name={name}");
+        let answer = self.call(Method::GET, &target, &Value::Null).await;
+        match answer {
+            Ok(answer) if answer.status.as_u16() == 404 && !answer.is_the_gateways() => Ok(()),
+            Ok(answer) if answer.status.as_u16() == 200 => {
+                let id = answer.json()["experiment"]["experiment_id"].clone();
+                gone(self.call(Method::POST, "experiments/delete", &json!({ "experiment_id": id })).await)
+            }
+            answer => Err(failure(answer, 200)),
+        }
+    }
+}
+
+/// Deleted now, or never there.
+fn gone(answer: Result<Answer, String>) -> Result<(), Fault> {
+    match answer {
+        Ok(answer) if answer.status.as_u16() == 200 => Ok(()),
+        Ok(answer) if answer.status.as_u16() == 404 && !answer.is_the_gateways() => Ok(()),
+        answer => Err(failure(answer, 200)),
+    }
+}
+
+fn failure(answer: Result<Answer, String>, wanted: u16) -> Fault {
+    match answer {
+        Ok(answer) => unexpected(&answer, wanted),
+        Err(error) => Fault::new(Code::GatewaySilent, error, "", ""),
+    }
+}

@@ -1,0 +1,71 @@
+//! A model: registered, versioned, found, and its files read back by way of the registry.
+
+use serde_json::json;
+
+use super::{
+    Deployment,
+    artifacts::{MODEL, MODEL_FILE},
+    expectation::{not_mlflows, text_at},
+    made::Made,
+    tracking::{Run, store_path},
+};
+use crate::doctor::{Finding, Journal};
+
+impl Deployment {
+    pub(super) async fn registry(&self, journal: &mut Journal, made: &mut Made, run: &Run) {
+        let name = made.name().to_owned();
+        made.model = true;
+        if journal.check("model registered", self.registered(&name)).await.is_none() {
+            journal.skip("model version", "no model was registered");
+            return;
+        }
+        let Some(version) = journal.check("model version", self.versioned(&name, run)).await else {
+            journal.skip("model read back", "there is no version of it");
+            return;
+        };
+        journal.check("model found", self.found(&name, &version)).await;
+        journal.check("model read back", self.read_back(&name, &version)).await;
+    }
+
+    async fn registered(&self, name: &str) -> Finding {
+        let answer = self.post("registered-models/create", json!({ "name": name })).await?;
+        if text_at(&answer, "/registered_model/name")? == name {
+            Ok(((), name.to_owned()))
+        } else {
+            Err(not_mlflows(&answer, "another name"))
+        }
+    }
+
+    async fn versioned(&self, name: &str, run: &Run) -> Finding<String> {
+        let body = json!({ "name": name, "source": format!("{}/{MODEL}", run.uri), "run_id": run.id });
+        let answer = self.post("model-versions/create", body).await?;
+        let version = text_at(&answer, "/model_version/version")?;
+        if text_at(&answer, "/model_version/status")? == "READY" {
+            Ok((version.clone(), format!("version {version}, ready")))
+        } else {
+            Err(not_mlflows(&answer, "no READY"))
+        }
+    }
+
+    async fn found(&self, name: &str, version: &str) -> Finding {
+        // As MLflow's own client writes it: a filter in the query.
+        let models = self.read(&format!("registered-models/search?filter=name%3D%27{name}%27")).await?;
+        if text_at(&models, "/registered_models/0/name")? != name {
+            return Err(not_mlflows(&models, "another model"));
+        }
+        let versions = self.read(&format!("model-versions/search?filter=name%3D%27{name}%27")).await?;
+        if text_at(&versions, "/model_versions/0/version")? != version {
+            return Err(not_mlflows(&versions, "another version"));
+        }
+        Ok(((), "by its name, with its version".to_owned()))
+    }
+
+    async fn read_back(&self, name: &str, version: &str) -> Finding {
+        let target = format!("model-versions/get-download-uri?name={name}&version={version}");
+        let answer = self.read(&target).await?;
+        let uri = text_at(&answer, "/artifact_uri")?;
+        let path = store_path(&uri).ok_or_else(|| not_mlflows(&answer, "an address past the gateway"))?;
+        let ((), told) = self.down(&format!("{path}/MLmodel"), MODEL_FILE).await?;
+        Ok(((), format!("MLmodel, {told}")))
+    }
+}
