@@ -24,7 +24,7 @@ use crate::{
     settings::Settings,
     stall_budget::StallBudget,
     telemetry::{self, Channels, Exchange, Log, Metrics, RequestLog, Series},
-    upstream::Upstreams,
+    upstream::UpstreamPool,
 };
 
 /// One worker's authenticator, as the settings want it.
@@ -42,7 +42,7 @@ pub fn limiter(settings: &Settings) -> Limiter {
 
 /// One worker's way to MLflow.
 pub fn proxy(settings: &Settings) -> Proxy {
-    Proxy::new(settings, &Upstreams::new(&settings.mlflow), None)
+    Proxy::new(settings, &UpstreamPool::new(&settings.mlflow), None)
 }
 
 /// The body that may be sent on.

@@ -39,7 +39,7 @@ pub(crate) async fn listen(redis: Redis, keys: KeySource) {
                 }
                 tracing::info!(code = Code::RevocationsUnheard.text(), lost, "listening for revocations");
                 until_lost(subscription, &keys).await;
-                redis.is_of_no_use();
+                redis.set_down();
                 refused = false;
                 tracing::warn!(
                     code = Code::RevocationsUnheard.text(),

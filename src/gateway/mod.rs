@@ -43,7 +43,7 @@ use crate::{
     routing::{Reach, RouteError},
     stall_budget::StallBudget,
     telemetry::{Caller, Channels, Exchange, Metrics, Series},
-    upstream::{Unwell, Upstreams},
+    upstream::{HealthIssue, UpstreamPool},
     usage::Usage,
 };
 
@@ -75,15 +75,15 @@ impl Gateway {
         &self.shared.health
     }
 
-    pub(crate) fn upstreams(&self) -> &Upstreams {
+    pub(crate) fn upstreams(&self) -> &UpstreamPool {
         &self.shared.upstreams
     }
 
     /// That the key file as it stands is not in force, where it is not.
-    pub(crate) fn keys_not_reloaded(&self) -> Option<Unwell> {
+    pub(crate) fn keys_not_reloaded(&self) -> Option<HealthIssue> {
         match &self.shared.resources.keys {
             KeySource::File(keys) => {
-                keys.not_reloaded().map(|what| Unwell { code: Code::KeyFileNotReloaded, what })
+                keys.not_reloaded().map(|what| HealthIssue { code: Code::KeyFileNotReloaded, what })
             }
             KeySource::Service(_) => None,
         }

@@ -13,7 +13,7 @@ use crate::{
     resources::Resources,
     settings::{Live, Settings},
     telemetry::{Drain, otlp::Traces},
-    upstream::Upstreams,
+    upstream::UpstreamPool,
     usage::UsageReports,
 };
 
@@ -23,7 +23,7 @@ pub struct Shared {
     pub(crate) settings: Settings,
     pub(crate) health: Arc<Health>,
     pub(crate) resources: Resources,
-    pub(crate) upstreams: Arc<Upstreams>,
+    pub(crate) upstreams: Arc<UpstreamPool>,
     /// Only where there is an auth service that wants it.
     pub(crate) usage: Option<UsageReports>,
     pub(crate) audit: AuditTrail,
@@ -50,7 +50,7 @@ impl Shared {
         Self {
             health: Arc::default(),
             drain: Arc::default(),
-            upstreams: Arc::new(Upstreams::new(&settings.mlflow)),
+            upstreams: Arc::new(UpstreamPool::new(&settings.mlflow)),
             limiter,
             room: Room::new(settings.mlflow.queue_timeout),
             resources,

@@ -11,7 +11,7 @@ use tokio::time::timeout;
 use crate::{
     http_client::{End, Response},
     proxy::{Proxy, ProxyError},
-    upstream::{Said, Upstream},
+    upstream::{ProbeResponse, Upstream},
 };
 
 /// The most that is read of an answer, in bytes: what it is shows at its beginning.
@@ -26,8 +26,8 @@ pub(super) struct Answer {
 }
 
 impl Answer {
-    pub(super) fn said(&self) -> Said<'_> {
-        Said { status: self.status, headers: &self.headers, body: &self.body, end: self.end }
+    pub(super) fn response(&self) -> ProbeResponse<'_> {
+        ProbeResponse { status: self.status, headers: &self.headers, body: &self.body, end: self.end }
     }
 }
 

@@ -1,6 +1,6 @@
-//! The actor that looks at MLflow's servers: whether each can be reached, and whether it serves the gateway.
+//! The actor that probes MLflow's servers: whether each can be reached, and whether it serves the gateway.
 //!
-//! `/health` alone would not tell: MLflow exempts it from its own refusals, and load balancers answer it in its place.
+//! `/health` alone does not show that: MLflow exempts it from its own refusals, and load balancers answer it in its place.
 
 use std::{
     cell::{Cell, RefCell},
@@ -18,134 +18,136 @@ use super::{
 };
 use crate::{
     code::Code,
-    fault::Fault,
+    fault::{DependencyState, Fault},
     proxy::{Proxy, ProxyError},
     settings::Mlflow,
     telemetry::{Dependency, Metrics},
-    upstream::{Asked, Failing, Look, Refusal, State, Unwell, Upstream, Upstreams, Verdict, list, search},
+    upstream::{
+        ApiFailure, HealthIssue, ProbeOutcome, ProbeReport, ProbeTarget, Refusal, Upstream, UpstreamPool,
+        UpstreamState, list, search,
+    },
 };
 
-/// Looks from an API call that was answered well to the next: it costs more than `/health`, and in MLflow's basic-auth app
+/// Probe intervals between two API calls while they succeed: one costs more than `/health`, and in MLflow's basic-auth app
 /// a tenth of a second of CPU.
-const BETWEEN_CALLS: u32 = 5;
-/// Calls in a row that went otherwise, after which a server that served does not: one page of a balancer's, or one call that
-/// was late, must not take every instance out of the rotation.
-const CALLS: u32 = 3;
-/// From one of these to the next, at most.
-const SOON: Duration = Duration::from_millis(500);
-/// Time for an API call, or that of a request if it is shorter: one that is slow is none that fails.
-const PATIENCE: Duration = Duration::from_secs(15);
+const INTERVALS_BETWEEN_CALLS: u32 = 5;
+/// Failed calls in a row after which a server that served counts as failing: a single page of a load balancer, or one slow
+/// call, must not take every instance of the gateway out of rotation.
+const FAILED_CALLS: u32 = 3;
+/// The longest wait between two of these calls.
+const RETRY_INTERVAL: Duration = Duration::from_millis(500);
+/// Time for an API call; the time of a client's request if that is shorter. A slow server is not a failing one.
+const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 
-/// Looks once every `mlflow.probe_interval`, and calls beside it. Never returns.
-pub(crate) async fn probe(upstreams: Arc<Upstreams>, proxy: Proxy, mlflow: Mlflow, metrics: Metrics) {
-    let found = || {
+/// Probes `/health` every `mlflow.probe_interval`, and the API beside it. Never returns.
+pub(crate) async fn probe(upstreams: Arc<UpstreamPool>, proxy: Proxy, mlflow: Mlflow, metrics: Metrics) {
+    let publish = || {
         metrics.found(Dependency::Upstream, are_reachable(&upstreams));
-        if upstreams.all().all(|upstream| upstream.look().state.is_known()) {
+        if upstreams.all().all(|upstream| upstream.last_probe().state.is_determined()) {
             metrics.accepted_upstream(all_serve(&upstreams));
         }
     };
-    let watched = upstreams.all().map(|upstream| Watched::new(upstream, &upstreams, &mlflow, &proxy));
-    let watched: Vec<_> = watched.collect();
-    let looks = join_all(watched.iter().map(|watched| watched.look_often(&found)));
-    let calls = join_all(watched.iter().map(|watched| watched.call_seldom(&found)));
-    join(looks, calls).await;
+    let probes = upstreams.all().map(|upstream| UpstreamProbe::new(upstream, &upstreams, &mlflow, &proxy));
+    let probes: Vec<_> = probes.collect();
+    let health_checks = join_all(probes.iter().map(|probe| probe.check_health_in_a_loop(&publish)));
+    let api_calls = join_all(probes.iter().map(|probe| probe.call_api_in_a_loop(&publish)));
+    join(health_checks, api_calls).await;
 }
 
-/// What is wrong with a server, for `/ready` and for the log.
-type Trouble = (State, Fault);
+/// What is wrong with a server: the state for `/ready`, and the fault for the log.
+type Failure = (UpstreamState, Fault);
 
-/// What an API call says of a server.
-enum Called {
-    Well,
-    Badly(Trouble),
-    /// It took the call and gave no answer.
-    Broken(Trouble),
-    /// Nothing that is not known, or that the looks do not find.
-    Unsaid,
+/// What an API call shows about a server.
+enum CallOutcome {
+    Serves,
+    Failed(Failure),
+    /// The server took the call and ended the connection without an answer.
+    BrokeOff(Failure),
+    /// Nothing new, or nothing that the health checks do not find themselves.
+    Inconclusive,
 }
 
-/// A server, and what is known of it.
-struct Watched<'a> {
+/// The probes of one server, and their latest results.
+struct UpstreamProbe<'a> {
     upstream: &'a Arc<Upstream>,
     proxy: &'a Proxy,
-    asked: Asked<'a>,
-    health: PathAndQuery,
-    api: PathAndQuery,
-    /// A server of artifacts alone, whose store may fail for the path that is asked for and for no other.
+    target: ProbeTarget<'a>,
+    health_path: PathAndQuery,
+    api_path: PathAndQuery,
+    /// A server of artifacts only. Its store may fail for the path that is asked for, and for no other.
     has_no_api: bool,
-    /// By the last look: that it can be spoken to, and how long that took.
-    reached: RefCell<Option<Result<(), Trouble>>>,
+    /// By the last health check: whether it can be reached, and the latency.
+    reached: RefCell<Option<Result<(), Failure>>>,
     latency: Cell<Duration>,
-    /// By the last call that said something.
-    served: RefCell<Option<Result<(), Trouble>>>,
-    /// What was told last; `None` of it: that all is well.
-    told: RefCell<Option<Option<Fault>>>,
+    /// By the last conclusive API call.
+    served: RefCell<Option<Result<(), Failure>>>,
+    logged: RefCell<DependencyState>,
 }
 
-impl<'a> Watched<'a> {
+impl<'a> UpstreamProbe<'a> {
     fn new(
         upstream: &'a Arc<Upstream>,
-        upstreams: &'a Upstreams,
+        upstreams: &'a UpstreamPool,
         mlflow: &'a Mlflow,
         proxy: &'a Proxy,
     ) -> Self {
         let has_no_api = !upstreams.mlflow.iter().any(|mlflow| Arc::ptr_eq(mlflow, upstream));
-        let (written_as, call) =
+        let (setting, api_call) =
             if has_no_api { ("mlflow.artifacts_url", list()) } else { ("mlflow.url", search()) };
-        let target = |text: String| PathAndQuery::try_from(text).unwrap_or(PathAndQuery::from_static("/"));
+        let path = |text: String| PathAndQuery::try_from(text).unwrap_or(PathAndQuery::from_static("/"));
         Self {
             upstream,
             proxy,
-            asked: Asked { url: &upstream.url, written_as, mlflow },
-            health: target(format!("{}/health", mlflow.static_prefix)),
-            api: target(format!("{}{call}", Asked::api_root(mlflow))),
+            target: ProbeTarget { url: &upstream.url, setting, mlflow },
+            health_path: path(format!("{}/health", mlflow.static_prefix)),
+            api_path: path(format!("{}{api_call}", ProbeTarget::api_root(mlflow))),
             has_no_api,
             reached: RefCell::default(),
             latency: Cell::default(),
             served: RefCell::default(),
-            told: RefCell::default(),
+            logged: RefCell::default(),
         }
     }
 
-    async fn look_often(&self, found: &impl Fn()) {
-        let mut ticks = interval(self.asked.mlflow.probe_interval);
+    async fn check_health_in_a_loop(&self, publish: &impl Fn()) {
+        let mut ticks = interval(self.target.mlflow.probe_interval);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
             let began = Instant::now();
-            let outcome = self.look().await;
+            let outcome = self.check_health().await;
             self.latency.set(began.elapsed());
             self.reached.replace(Some(outcome));
-            self.settle();
-            found();
+            self.update();
+            publish();
         }
     }
 
-    async fn call_seldom(&self, found: &impl Fn()) {
-        let every = self.asked.mlflow.probe_interval;
-        let soon = SOON.min(every / 4);
-        let mut otherwise = 0;
+    async fn call_api_in_a_loop(&self, publish: &impl Fn()) {
+        let every = self.target.mlflow.probe_interval;
+        let retry = RETRY_INTERVAL.min(every / 4);
+        let mut failed = 0;
         loop {
             while !matches!(*self.reached.borrow(), Some(Ok(()))) {
-                sleep(soon).await;
+                sleep(retry).await;
             }
-            let (outcome, wanted) = match self.call().await {
-                Called::Well => (Some(Ok(())), 1),
-                Called::Badly(trouble) if self.serves() => (Some(Err(trouble)), CALLS),
-                Called::Badly(trouble) => (Some(Err(trouble)), 1),
-                Called::Broken(trouble) => (Some(Err(trouble)), CALLS),
-                Called::Unsaid => (None, 1),
+            let (outcome, needed) = match self.call_api().await {
+                CallOutcome::Serves => (Some(Ok(())), 1),
+                CallOutcome::Failed(failure) if self.serves() => (Some(Err(failure)), FAILED_CALLS),
+                CallOutcome::Failed(failure) => (Some(Err(failure)), 1),
+                CallOutcome::BrokeOff(failure) => (Some(Err(failure)), FAILED_CALLS),
+                CallOutcome::Inconclusive => (None, 1),
             };
-            otherwise = if matches!(outcome, Some(Err(_))) { otherwise + 1 } else { 0 };
-            let is_believed = outcome.is_some() && (otherwise == 0 || otherwise >= wanted);
+            failed = if matches!(outcome, Some(Err(_))) { failed + 1 } else { 0 };
+            let is_believed = outcome.is_some() && (failed == 0 || failed >= needed);
             if is_believed {
                 self.served.replace(outcome);
-                self.settle();
-                found();
+                self.update();
+                publish();
             }
             sleep(match () {
-                () if otherwise > 0 && !is_believed => soon,
-                () if self.serves() => every * BETWEEN_CALLS,
+                () if failed > 0 && !is_believed => retry,
+                () if self.serves() => every * INTERVALS_BETWEEN_CALLS,
                 () => every,
             })
             .await;
@@ -156,15 +158,14 @@ impl<'a> Watched<'a> {
         matches!(*self.served.borrow(), Some(Ok(())))
     }
 
-    /// Whether it can be spoken to.
-    async fn look(&self) -> Result<(), Trouble> {
-        let patience = self.asked.mlflow.probe_interval;
-        let answer = ask(self.upstream, self.proxy, &self.health, patience).await;
-        // Whatever it answers: it can be spoken to.
+    /// Whether `/health` answers.
+    async fn check_health(&self) -> Result<(), Failure> {
+        let timeout = self.target.mlflow.probe_interval;
+        let answer = ask(self.upstream, self.proxy, &self.health_path, timeout).await;
         if answer.is_ok() {
-            self.upstream.answered();
+            self.upstream.record_success();
         } else {
-            self.upstream.failed();
+            self.upstream.record_failure();
         }
         match answer {
             Ok(answer) if answer.status == StatusCode::LOOP_DETECTED => {
@@ -177,98 +178,93 @@ impl<'a> Watched<'a> {
             }
             Ok(_) => Ok(()),
             Err(Unreached::Late) => {
-                let why = format!("no answer within {patience:?}");
-                let cause = "it hangs, it has too much to do, or it is about to start";
+                let why = format!("no answer within {timeout:?}");
+                let cause = "it hangs, is overloaded, or is starting";
                 Err(unreachable(Code::MlflowSilent, why, cause, "look at its own log"))
             }
             Err(Unreached::Proxy(ProxyError::Connect(fault))) => {
-                let (cause, fix) = fault.remedy(self.asked.written_as, "mlflow.tls.ca");
+                let (cause, fix) = fault.remedy(self.target.setting, "mlflow.tls.ca");
                 Err(unreachable(fault.code(), ProxyError::Connect(fault).to_string(), cause, &fix))
             }
             Err(Unreached::Proxy(error)) => {
                 let cause =
-                    "it takes connections and gives no HTTP answer: it speaks TLS, or is something else";
+                    "it accepts connections and sends no HTTP response: it speaks TLS, or is not MLflow";
                 let fix = format!(
-                    "https:// in {} if it speaks TLS; `hokusai-gateway check --probe` tells more",
-                    self.asked.written_as
+                    "https:// in {} if it speaks TLS; `hokusai-gateway check --probe` shows more",
+                    self.target.setting
                 );
                 Err(unreachable(error.code().unwrap_or(Code::Defect), error.to_string(), cause, &fix))
             }
         }
     }
 
-    /// Whether it serves the gateway.
-    async fn call(&self) -> Called {
-        let patience = PATIENCE.min(self.asked.mlflow.connect_timeout + self.asked.mlflow.response_timeout);
-        let answer = match ask(self.upstream, self.proxy, &self.api, patience).await {
+    /// Whether the API serves the gateway.
+    async fn call_api(&self) -> CallOutcome {
+        let timeout =
+            CALL_TIMEOUT.min(self.target.mlflow.connect_timeout + self.target.mlflow.response_timeout);
+        let answer = match ask(self.upstream, self.proxy, &self.api_path, timeout).await {
             Ok(answer) => answer,
             Err(Unreached::Late) => {
-                let shown = format!("no answer to an API call within {patience:?}");
-                let fault = Fault { code: Code::MlflowSlow, ..self.asked.failure(&shown) };
-                return Called::Badly((State::Fails(Failing::Late), fault));
+                let shown = format!("no answer to an API call within {timeout:?}");
+                let fault = Fault { code: Code::MlflowSlow, ..self.target.failure(&shown) };
+                return CallOutcome::Failed((UpstreamState::Fails(ApiFailure::Timeout), fault));
             }
-            // For the looks to find.
-            Err(Unreached::Proxy(ProxyError::Connect(_))) => return Called::Unsaid,
+            // The health checks find that.
+            Err(Unreached::Proxy(ProxyError::Connect(_))) => return CallOutcome::Inconclusive,
             Err(Unreached::Proxy(error)) => {
                 let fault = Fault::new(
                     Code::MlflowProtocol,
-                    format!("{} ends API calls without an answer ({error})", self.asked.url),
-                    "MLflow, or what stands before it, answers /health and breaks other requests off",
+                    format!("{} ends API calls without an answer ({error})", self.target.url),
+                    "MLflow, or a proxy before it, answers /health and breaks off other requests",
                     "look at the logs of both",
                 );
-                return Called::Broken((State::Fails(Failing::Unanswered), fault));
+                return CallOutcome::BrokeOff((UpstreamState::Fails(ApiFailure::NoResponse), fault));
             }
         };
-        match self.asked.verdict(&answer.said()) {
-            Verdict::Serves => Called::Well,
-            Verdict::Refuses(refusal) => Called::Badly(self.refused(refusal, &answer)),
-            Verdict::Fails if !self.has_no_api => {
-                let fault = self.asked.failure(&answer.said().outline());
-                Called::Badly((State::Fails(Failing::Status(answer.status.as_u16())), fault))
+        match self.target.outcome(&answer.response()) {
+            ProbeOutcome::Serves => CallOutcome::Serves,
+            ProbeOutcome::Refuses(refusal) => CallOutcome::Failed(self.refused(refusal, &answer)),
+            ProbeOutcome::Fails if !self.has_no_api => {
+                let fault = self.target.failure(&answer.response().summary());
+                CallOutcome::Failed((UpstreamState::Fails(ApiFailure::Status(answer.status.as_u16())), fault))
             }
-            Verdict::Fails | Verdict::Busy if self.served.borrow().is_none() => Called::Well,
-            Verdict::Fails | Verdict::Busy => Called::Unsaid,
+            ProbeOutcome::Fails | ProbeOutcome::Busy if self.served.borrow().is_none() => CallOutcome::Serves,
+            ProbeOutcome::Fails | ProbeOutcome::Busy => CallOutcome::Inconclusive,
         }
     }
 
-    fn refused(&self, refusal: Refusal, answer: &Answer) -> Trouble {
-        let fault = self.asked.refusal(refusal, &answer.said().outline());
-        (State::Refuses(refusal, answer.status.as_u16()), fault)
+    fn refused(&self, refusal: Refusal, answer: &Answer) -> Failure {
+        let fault = self.target.refusal(refusal, &answer.response().summary());
+        (UpstreamState::Refuses(refusal, answer.status.as_u16()), fault)
     }
 
-    /// Puts both together, for everybody to read; and tells what is new.
-    fn settle(&self) {
+    /// Combines both results, publishes the state, and logs it if it has changed.
+    fn update(&self) {
         let (reached, served) = (self.reached.borrow(), self.served.borrow());
         let (state, fault) = match (&*reached, &*served) {
-            (None, _) => (State::NotLookedAt, None),
+            (None, _) => (UpstreamState::NotProbed, None),
             (Some(Err((state, fault))), _) | (Some(Ok(())), Some(Err((state, fault)))) => {
                 (state.clone(), Some(fault.clone()))
             }
-            (Some(Ok(())), None) => (State::NotCalled, None),
-            (Some(Ok(())), Some(Ok(()))) => (State::Serves, None),
+            (Some(Ok(())), None) => (UpstreamState::Unconfirmed, None),
+            (Some(Ok(())), Some(Ok(()))) => (UpstreamState::Serves, None),
         };
-        let is_known = state.is_known();
-        self.upstream.looked_at(Look { state: state.clone(), latency: self.latency.get() });
-        if is_known {
-            self.tell(&state, fault);
+        self.upstream.record_probe(ProbeReport { state: state.clone(), latency: self.latency.get() });
+        if state.is_determined() {
+            self.log_change(&state, fault.as_ref());
         }
     }
 
-    /// One line at the start and at every change: of what is wrong, not of how often.
-    fn tell(&self, state: &State, fault: Option<Fault>) {
-        let mut told = self.told.borrow_mut();
-        let kind = |fault: &Option<Fault>| fault.as_ref().map(|fault| (fault.code, fault.cause.clone()));
-        if told.as_ref().is_some_and(|told| kind(told) == kind(&fault)) {
-            return;
-        }
+    /// One line at the start and at every change of state.
+    fn log_change(&self, state: &UpstreamState, fault: Option<&Fault>) {
+        let Some(before) = self.logged.borrow_mut().change(fault) else { return };
         let upstream = &*self.upstream.name;
-        match (&fault, state) {
-            (None, _) => {
-                let over = told.iter().flatten().map(|fault| fault.code.text()).next();
-                tracing::info!(code = over, upstream, "MLflow answers the gateway");
-            }
-            (Some(Fault { code, what, cause, fix }), State::Refuses(..)) => {
-                let code = code.text();
+        let Some(Fault { code, what, cause, fix }) = fault else {
+            return tracing::info!(code = before.code(), upstream, "MLflow answers the gateway");
+        };
+        let code = code.text();
+        match state {
+            UpstreamState::Refuses(..) => {
                 tracing::error!(
                     code = code,
                     upstream,
@@ -278,19 +274,15 @@ impl<'a> Watched<'a> {
                     "MLflow refuses the gateway"
                 );
             }
-            (Some(Fault { code, what, cause, fix }), State::Fails(_)) => {
-                tracing::error!(code = code.text(), upstream, reason = what, cause, fix, "MLflow fails");
+            UpstreamState::Fails(_) => {
+                tracing::error!(code = code, upstream, reason = what, cause, fix, "MLflow fails");
             }
-            (Some(Fault { code, what, cause, fix }), _) => {
-                let code = code.text();
-                tracing::warn!(code = code, upstream, reason = what, cause, fix, "MLflow cannot be reached");
-            }
+            _ => tracing::warn!(code = code, upstream, reason = what, cause, fix, "MLflow cannot be reached"),
         }
-        *told = Some(fault);
     }
 }
 
-fn unreachable(code: Code, what: String, cause: &str, fix: &str) -> Trouble {
+fn unreachable(code: Code, what: String, cause: &str, fix: &str) -> Failure {
     let fault = Fault::new(code, what.clone(), cause, fix);
-    (State::Unreachable(Unwell { code, what }), fault)
+    (UpstreamState::Unreachable(HealthIssue { code, what }), fault)
 }

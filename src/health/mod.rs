@@ -1,6 +1,6 @@
-//! What load balancers, operators and humans ask: is it alive, may it have traffic, and is MLflow there.
+//! The answers for load balancers and operators: is the gateway alive, is it ready for traffic, is MLflow healthy.
 //!
-//! Nothing here waits: MLflow is looked at by an actor ([`mlflow`]), and the last look is what is told.
+//! Nothing here waits: an actor probes MLflow ([`mlflow`]), and these routes report its last probe.
 
 mod asking;
 pub(crate) mod mlflow;
@@ -27,10 +27,10 @@ use crate::{
     error,
     gateway::Gateway,
     head::{self, HeadError},
-    upstream::{State, Unwell, Upstream, Upstreams},
+    upstream::{HealthIssue, Upstream, UpstreamPool, UpstreamState},
 };
 
-/// What is known of the process.
+/// The health of the process.
 #[derive(Debug, Default)]
 pub struct Health {
     draining: AtomicBool,
@@ -43,55 +43,55 @@ impl Health {
         self.draining.store(true, Ordering::Relaxed);
     }
 
-    /// Why the gateway should have no traffic; empty when it should.
-    fn unready(&self, upstreams: &Upstreams) -> Vec<Unwell> {
+    /// Why the gateway should get no traffic; empty if it should.
+    fn unready_reasons(&self, upstreams: &UpstreamPool) -> Vec<HealthIssue> {
         let mut reasons = Vec::new();
         if self.draining.load(Ordering::Relaxed) {
-            reasons.push(Unwell { code: Code::Draining, what: "draining".to_owned() });
+            reasons.push(HealthIssue { code: Code::Draining, what: "draining".to_owned() });
         }
         let groups = [("MLflow", &upstreams.mlflow), ("artifacts", &upstreams.artifacts)];
-        for (name, group) in groups.into_iter().take(if upstreams.are_apart() { 2 } else { 1 }) {
+        for (name, group) in groups.into_iter().take(if upstreams.has_artifact_servers() { 2 } else { 1 }) {
             if let Some(reason) = unusable(group) {
-                reasons.push(Unwell { what: format!("{name}: {reason}"), ..reason });
+                reasons.push(HealthIssue { what: format!("{name}: {reason}"), ..reason });
             }
         }
-        let died = |name: &&str| Unwell { code: Code::ActorDied, what: format!("actor died: {name}") };
+        let died = |name: &&str| HealthIssue { code: Code::ActorDied, what: format!("actor died: {name}") };
         reasons.extend(self.deaths.names().iter().map(died));
         reasons
     }
 }
 
-/// Why no server of a group can answer requests: what is wrong with the first; `None` if one can.
-fn unusable(group: &[Arc<Upstream>]) -> Option<Unwell> {
-    if group.iter().any(|upstream| upstream.look().state.is_usable()) {
+/// The issue of the first server of a group, if no server of it can answer requests.
+fn unusable(group: &[Arc<Upstream>]) -> Option<HealthIssue> {
+    if group.iter().any(|upstream| upstream.last_probe().state.is_usable()) {
         return None;
     }
-    group.first()?.look().state.complaint()
+    group.first()?.last_probe().state.issue()
 }
 
-/// Whether each group has a server of which `is` is true: MLflow, and its artifacts if they are apart.
-fn each_has(upstreams: &Upstreams, is: impl Fn(&State) -> bool) -> bool {
-    let has = |group: &[Arc<Upstream>]| group.iter().any(|upstream| is(&upstream.look().state));
+/// Whether each group, MLflow and artifacts, has a server for which `is` is true.
+fn each_has(upstreams: &UpstreamPool, is: impl Fn(&UpstreamState) -> bool) -> bool {
+    let has = |group: &[Arc<Upstream>]| group.iter().any(|upstream| is(&upstream.last_probe().state));
     has(&upstreams.mlflow) && has(&upstreams.artifacts)
 }
 
-/// Whether MLflow, all that it is made of, can be reached.
-fn are_reachable(upstreams: &Upstreams) -> bool {
-    each_has(upstreams, State::is_reachable)
+/// Whether each group can be reached.
+fn are_reachable(upstreams: &UpstreamPool) -> bool {
+    each_has(upstreams, UpstreamState::is_reachable)
 }
 
-/// Whether it also answers an API call of the gateway's own.
-fn all_serve(upstreams: &Upstreams) -> bool {
-    each_has(upstreams, State::serves)
+/// Whether each group answers the gateway's API calls.
+fn all_serve(upstreams: &UpstreamPool) -> bool {
+    each_has(upstreams, UpstreamState::serves)
 }
 
-/// `GET /live`: the process works.
+/// `GET /live`: the process is alive.
 pub async fn live() -> HttpResponse {
     answer(StatusCode::OK, json!({"status": "ok"}))
 }
 
-/// `GET /health`: the same, with the version, for load balancers. It never depends on anything.
-/// Where a gateway asks, its `mlflow.url` leads here: this must not look like MLflow's own `/health`.
+/// `GET /health`: the same, with the version, for load balancers. It depends on nothing else.
+/// A gateway that asks here has this address as its `mlflow.url`: the answer must not look like MLflow's own `/health`.
 pub async fn health(request: HttpRequest) -> HttpResponse {
     if head::has_been_here(request.headers()) {
         return error::respond(&HeadError::Loop.into(), &request);
@@ -99,13 +99,13 @@ pub async fn health(request: HttpRequest) -> HttpResponse {
     answer(StatusCode::OK, json!({"status": "ok", "version": VERSION}))
 }
 
-/// `GET /ready`: whether the gateway should have traffic, and if not, why; and what is wrong that is no reason to take it
-/// away, for every instance would have it.
+/// `GET /ready`: whether the gateway should get traffic, and the reasons if not. Warnings are faults that every instance would
+/// have, so that they are no reason to send the traffic elsewhere.
 pub async fn ready(gateway: Data<Gateway>) -> HttpResponse {
-    let reasons = gateway.health().unready(gateway.upstreams());
+    let reasons = gateway.health().unready_reasons(gateway.upstreams());
     let mut warnings = Vec::from_iter(gateway.keys_not_reloaded());
     if reasons.is_empty() {
-        warnings.extend(complaints(gateway.upstreams()));
+        warnings.extend(issues(gateway.upstreams()));
     }
     let (status, mut body) = if reasons.is_empty() {
         (StatusCode::OK, json!({"status": "ready"}))
@@ -113,7 +113,7 @@ pub async fn ready(gateway: Data<Gateway>) -> HttpResponse {
         let reasons: Vec<String> = reasons.iter().map(with_code).collect();
         (StatusCode::SERVICE_UNAVAILABLE, json!({"status": "not ready", "reasons": reasons}))
     };
-    let codes: Vec<_> = reasons.iter().chain(&warnings).map(|unwell| unwell.code.text()).collect();
+    let codes: Vec<_> = reasons.iter().chain(&warnings).map(|issue| issue.code.text()).collect();
     if !codes.is_empty() {
         body["codes"] = codes.into();
     }
@@ -123,15 +123,15 @@ pub async fn ready(gateway: Data<Gateway>) -> HttpResponse {
     answer(status, body)
 }
 
-/// What is wrong with servers of MLflow's without which it goes on.
-fn complaints(upstreams: &Upstreams) -> impl Iterator<Item = Unwell> {
+/// The issues of single MLflow servers.
+fn issues(upstreams: &UpstreamPool) -> impl Iterator<Item = HealthIssue> {
     upstreams.all().filter_map(|upstream| {
-        let complaint = upstream.look().state.complaint()?;
-        Some(Unwell { what: format!("{}: {complaint}", upstream.name), ..complaint })
+        let issue = upstream.last_probe().state.issue()?;
+        Some(HealthIssue { what: format!("{}: {issue}", upstream.name), ..issue })
     })
 }
 
-/// `GET /health/mlflow`: the last look at MLflow.
+/// `GET /health/mlflow`: the last probe of MLflow.
 pub async fn health_of_mlflow(gateway: Data<Gateway>) -> HttpResponse {
     let upstreams = gateway.upstreams();
     let (status, word) = if all_serve(upstreams) {
@@ -142,24 +142,24 @@ pub async fn health_of_mlflow(gateway: Data<Gateway>) -> HttpResponse {
     let checks: Map<String, Value> = upstreams
         .all()
         .map(|upstream| {
-            let complaint = upstream.look().state.complaint();
-            let check = complaint.as_ref().map_or_else(|| "ok".to_owned(), with_code);
+            let issue = upstream.last_probe().state.issue();
+            let check = issue.as_ref().map_or_else(|| "ok".to_owned(), with_code);
             (upstream.name.clone(), check.into())
         })
         .collect();
     let failing = upstreams
         .all()
-        .filter_map(|upstream| upstream.look().state.complaint().map(|complaint| complaint.code.text()));
+        .filter_map(|upstream| upstream.last_probe().state.issue().map(|issue| issue.code.text()));
     let codes: Vec<&str> = failing.collect();
-    let latency = upstreams.all().map(|upstream| upstream.look().latency).max().unwrap_or_default();
+    let latency = upstreams.all().map(|upstream| upstream.last_probe().latency).max().unwrap_or_default();
     let latency_ms = (latency.as_secs_f64() * 1e6).round() / 1e3;
     answer(status, json!({"status": word, "checks": checks, "codes": codes, "latency_ms": latency_ms}))
 }
 
-/// Says in which HTTP the gateway was asked: 1.0 or 1.1. A proxy before it may speak another one than its clients.
+/// The HTTP version of the request as the gateway got it: 1.0 or 1.1. A proxy before it may use another one than its clients.
 pub(crate) const HTTP_VERSION: HeaderName = HeaderName::from_static("x-hokusai-http-version");
 
-/// `GET /version`: which code and which settings are running.
+/// `GET /version`: the running code and settings.
 pub async fn version(request: HttpRequest, gateway: Data<Gateway>) -> HttpResponse {
     let asked_in = if request.version() < Version::HTTP_11 { "1.0" } else { "1.1" };
     let body = json!({"version": VERSION, "git_sha": GIT_SHA, "config_hash": gateway.config_hash()});
@@ -168,9 +168,9 @@ pub async fn version(request: HttpRequest, gateway: Data<Gateway>) -> HttpRespon
     answer
 }
 
-/// As a text for people begins.
-fn with_code(unwell: &Unwell) -> String {
-    format!("{} {unwell}", unwell.code)
+/// The issue with its code in front.
+fn with_code(issue: &HealthIssue) -> String {
+    format!("{} {issue}", issue.code)
 }
 
 fn answer(status: StatusCode, body: Value) -> HttpResponse {

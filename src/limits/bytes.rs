@@ -206,7 +206,7 @@ impl Account {
             charge.arg(capacity).arg(capacity / HOUR / 1000.0).arg(owed).arg(&*instance).arg(number);
             charge.invoke_async::<i64>(&mut connection).await
         };
-        let left = fleet.redis.ask(charge).await;
+        let left = fleet.redis.call(charge).await;
         let mut state = self.state();
         state.settled_at = Some(Instant::now());
         if let Some(left) = left {

@@ -120,7 +120,7 @@ impl Lease {
             lease.arg(rate.per_hour).arg(per_millisecond).arg(wanted);
             lease.invoke_async::<(u32, u32)>(&mut connection).await
         };
-        let (taken, left) = redis.ask(lease).await?;
+        let (taken, left) = redis.call(lease).await?;
         let mut held = self.held();
         held.tokens += taken;
         held.left = left;

@@ -23,7 +23,7 @@ use crate::{
     http_client::{ResponseBody, ResponseHead},
     limits::Meter,
     telemetry::{Call, Exchange},
-    upstream::Occupied,
+    upstream::InFlight,
 };
 
 /// Why a response's body broke off. The client's connection is then closed without the end of the body.
@@ -37,7 +37,7 @@ pub(super) enum BodyFault {
 
 /// What is kept until a response's last byte: the permit for a connection to MLflow, the request's place there, and its
 /// place on the client's connection.
-pub(super) type Held = ((OwnedSemaphorePermit, Occupied), Option<UnderWay>);
+pub(super) type Held = ((OwnedSemaphorePermit, InFlight), Option<UnderWay>);
 
 /// A body that is read as fast as the client takes it, with a deadline on MLflow's silence.
 pub(super) struct Download {

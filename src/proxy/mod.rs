@@ -29,7 +29,7 @@ use crate::{
     settings::{DirectArtifacts, Settings},
     stall_budget::StallBudget,
     telemetry::{Call, Exchange},
-    upstream::Upstreams,
+    upstream::UpstreamPool,
 };
 pub(crate) use caching::VARYING;
 use deadlines::{Limits, Overdue, Progress, within};
@@ -65,9 +65,9 @@ struct Forwarded<'a> {
 }
 
 impl Proxy {
-    pub(crate) fn new(settings: &Settings, upstreams: &Upstreams, tls: Option<&Tls>) -> Self {
+    pub(crate) fn new(settings: &Settings, upstreams: &UpstreamPool, tls: Option<&Tls>) -> Self {
         let (mlflow, server) = (&settings.mlflow, &settings.server);
-        let apart = upstreams.are_apart();
+        let apart = upstreams.has_artifact_servers();
         Self {
             mlflow: Pool::new(&upstreams.mlflow, mlflow, tls),
             artifacts: apart.then(|| Pool::new(&upstreams.artifacts, mlflow, tls)),
@@ -193,9 +193,9 @@ impl Proxy {
         };
         drop(call);
         match &outcome {
-            Ok(_) => member.upstream.answered(),
+            Ok(_) => member.upstream.record_success(),
             Err(error) if error.is_upstreams() && which != (Try::Again { is_counted: true }) => {
-                member.upstream.failed();
+                member.upstream.record_failure();
             }
             Err(_) => {}
         }

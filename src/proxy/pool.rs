@@ -12,7 +12,7 @@ use super::ProxyError;
 use crate::{
     http_client::{Connections, Origin, Request, Tls, host_of},
     settings::Mlflow,
-    upstream::{Occupied, Upstream},
+    upstream::{InFlight, Upstream},
 };
 
 /// One worker's way to a group of servers that are alike.
@@ -40,7 +40,7 @@ pub(super) struct Member {
 /// A server to send a request to, and the permission to.
 pub(super) struct Lease<'a> {
     pub(super) member: &'a Member,
-    pub(super) held: (OwnedSemaphorePermit, Occupied),
+    pub(super) held: (OwnedSemaphorePermit, InFlight),
 }
 
 impl Pool {
@@ -66,13 +66,15 @@ impl Pool {
         let is_tried = |member: &Member| tried.is_some_and(|tried| Arc::ptr_eq(tried, &member.upstream));
         let answering = self.members.iter().filter(|member| !member.upstream.is_ejected());
         let member = answering
-            .min_by_key(|member| (is_tried(member), !member.upstream.is_good(), member.upstream.in_flight()))
+            .min_by_key(|member| {
+                (is_tried(member), !member.upstream.is_healthy(), member.upstream.in_flight())
+            })
             .ok_or(ProxyError::Ejected)?;
         let permit = match Arc::clone(&member.connections).try_acquire_owned() {
             Ok(permit) => permit,
             Err(_) => self.wait_for(member).await?,
         };
-        Ok(Lease { member, held: (permit, member.upstream.occupy()) })
+        Ok(Lease { member, held: (permit, member.upstream.track_request()) })
     }
 
     /// Whether there is another server than this one that answers.

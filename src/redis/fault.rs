@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use deadpool_redis::redis::{ErrorKind, RedisError};
 
-use super::{PATIENCE, told};
+use super::{PATIENCE, error_text};
 use crate::{code::Code, fault::Fault};
 
 /// What is wrong, as far as Redis has said so itself; `None` where nothing that makes sense came back.
 pub(crate) fn refusal(error: &RedisError) -> Option<Fault> {
     // Of a command in a script it is told as any other error of a script.
     let in_script = "executing the script can't run this command";
-    let code = if told(error).contains(in_script) { Some("NOPERM") } else { error.code() };
+    let code = if error_text(error).contains(in_script) { Some("NOPERM") } else { error.code() };
     let (code, what, cause, fix) = match (code, error.kind()) {
         (Some("NOAUTH"), _) => (
             Code::RedisPassword,
@@ -87,7 +87,7 @@ pub(crate) fn refusal(error: &RedisError) -> Option<Fault> {
         ),
         (None, _) => return None,
     };
-    Some(Fault::new(code, format!("Redis {what}: {}", told(error)), cause, fix))
+    Some(Fault::new(code, format!("Redis {what}: {}", error_text(error)), cause, fix))
 }
 
 /// What is wrong, whatever was said.
@@ -107,7 +107,7 @@ pub(crate) fn fault(error: &RedisError) -> Fault {
                 "redis-cli -u with the same URL shows what it says",
             )
         };
-        Fault::new(code, format!("Redis gives no answer that makes sense: {}", told(error)), cause, fix)
+        Fault::new(code, format!("Redis gives no answer that makes sense: {}", error_text(error)), cause, fix)
     };
     refusal(error).unwrap_or_else(silence)
 }

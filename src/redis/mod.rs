@@ -2,7 +2,7 @@
 
 mod backend;
 mod fault;
-mod trial;
+mod self_test;
 mod watch;
 
 use std::{future::Future, sync::Arc, time::Duration};
@@ -23,7 +23,7 @@ use crate::{
 use backend::Backend;
 pub(crate) use backend::Connection;
 pub(crate) use fault::{fault, refusal, too_slow};
-pub(crate) use trial::Needs;
+pub(crate) use self_test::Needs;
 pub(crate) use watch::watch;
 
 /// The most that a request waits for Redis.
@@ -34,7 +34,7 @@ const DEADLINE: Duration = Duration::from_secs(2);
 /// Calls under way at once, those that nobody waits for included.
 const CALLS: usize = 256;
 /// Commands under way that must not be lost, and when each is tried, after the try before.
-const INSISTED: usize = 1_000;
+const RETRIED: usize = 1_000;
 const TRIES: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
 /// Failures in a row after which Redis is left alone, and for how long.
@@ -51,7 +51,7 @@ pub(crate) struct RedisUrlError(String);
 pub(crate) struct Redis {
     backend: Backend,
     calls: Arc<Semaphore>,
-    insisted: Arc<Semaphore>,
+    retried: Arc<Semaphore>,
     breaker: Arc<Breaker>,
     metrics: Metrics,
 }
@@ -64,8 +64,8 @@ impl Redis {
     pub(crate) fn new(settings: &RedisSettings, metrics: Metrics) -> Result<Self, RedisUrlError> {
         let backend = backend(settings)?;
         let (calls, breaker) = (Arc::new(Semaphore::new(CALLS)), Breaker::new(FAILURES, PAUSE));
-        let insisted = Arc::new(Semaphore::new(INSISTED));
-        Ok(Self { backend, calls, insisted, breaker, metrics })
+        let retried = Arc::new(Semaphore::new(RETRIED));
+        Ok(Self { backend, calls, retried, breaker, metrics })
     }
 
     /// # Errors
@@ -76,7 +76,7 @@ impl Redis {
 
     /// What `work` finds out, if it does within the time that a request may wait. It runs on behind that, so that a
     /// first connection that takes longer is there for the next.
-    pub(crate) async fn ask<T, F>(&self, work: impl FnOnce(Connection) -> F + 'static) -> Option<T>
+    pub(crate) async fn call<T, F>(&self, work: impl FnOnce(Connection) -> F + 'static) -> Option<T>
     where
         T: 'static,
         F: Future<Output = Result<T, RedisError>> + 'static,
@@ -96,16 +96,19 @@ impl Redis {
         let answers = outcome.as_ref().map_or_else(is_a_refusal, |_| true);
         attempt.ended(answers);
         if outcome.as_ref().is_err_and(is_a_refusal_of_all) {
-            self.is_of_no_use();
+            self.set_down();
         }
-        outcome.inspect_err(|error| tracing::debug!(error = told(error), "Redis did not help")).ok()
+        outcome.inspect_err(|error| tracing::debug!(error = error_text(error), "Redis did not help")).ok()
     }
 
     /// What `work` finds out, whatever happened before, and however long it takes within [`DEADLINE`].
     ///
     /// # Errors
     /// What Redis, or the way to it, says.
-    pub(crate) async fn inquire<T, F>(&self, work: impl FnOnce(Connection) -> F) -> Result<T, RedisError>
+    pub(crate) async fn call_directly<T, F>(
+        &self,
+        work: impl FnOnce(Connection) -> F,
+    ) -> Result<T, RedisError>
     where
         F: Future<Output = Result<T, RedisError>>,
     {
@@ -113,23 +116,23 @@ impl Redis {
     }
 
     /// Tells it for the metrics. That it is of use again only a trial tells, which sees all that is needed.
-    pub(crate) fn is_of_no_use(&self) {
+    pub(crate) fn set_down(&self) {
         self.metrics.found(Dependency::Redis, false);
     }
 
     /// Does `work`, and lets nobody wait for it.
-    pub(crate) fn tell<F>(&self, work: impl FnOnce(Connection) -> F + 'static)
+    pub(crate) fn call_in_background<F>(&self, work: impl FnOnce(Connection) -> F + 'static)
     where
         F: Future<Output = Result<(), RedisError>> + 'static,
     {
         let redis = self.clone();
-        actix_rt::spawn(async move { redis.ask(work).await });
+        actix_rt::spawn(async move { redis.call(work).await });
     }
 
     /// Sends what must not be lost because others have filled the path, or Redis failed a moment ago: a few times, past the
     /// limit on calls and the breaker. Nobody waits for it.
-    pub(crate) fn insist(&self, command: impl Fn() -> Cmd + 'static) {
-        let place = Arc::clone(&self.insisted).try_acquire_owned();
+    pub(crate) fn send_with_retries(&self, command: impl Fn() -> Cmd + 'static) {
+        let place = Arc::clone(&self.retried).try_acquire_owned();
         let Ok(place) = place else {
             return tracing::warn!(
                 code = Code::RevocationUntold.text(),
@@ -151,7 +154,7 @@ impl Redis {
             if let Err(error) = outcome {
                 tracing::warn!(
                     code = Code::RevocationUntold.text(),
-                    error = told(&error),
+                    error = error_text(&error),
                     "a revocation did not reach Redis"
                 );
             }
@@ -209,7 +212,7 @@ fn into_redis_error(error: impl std::fmt::Display) -> RedisError {
 }
 
 /// What is told of an error: those of the client's parser quote the value that they cannot read.
-fn told(error: &RedisError) -> String {
+fn error_text(error: &RedisError) -> String {
     match error.kind() {
         ErrorKind::Parse | ErrorKind::UnexpectedReturnType => error.category().to_owned(),
         _ => error.to_string(),
@@ -236,6 +239,10 @@ mod tests {
     fn no_value_is_told_with_an_error() {
         let value = Value::BulkString(b"S3CR3T".to_vec());
         let error = RedisError::from(from_redis_value::<Vec<u64>>(value).unwrap_err());
-        assert!(error.to_string().contains("S3CR3T") && !told(&error).contains("S3CR3T"), "{}", told(&error));
+        assert!(
+            error.to_string().contains("S3CR3T") && !error_text(&error).contains("S3CR3T"),
+            "{}",
+            error_text(&error)
+        );
     }
 }

@@ -1,40 +1,34 @@
-//! The actor that tries out on Redis what the gateway needs of it, and tells what is wrong once, when it begins.
+//! The actor that tests what the gateway needs of Redis, and logs each change of the outcome.
 
 use std::time::Duration;
 
 use tokio::time::{MissedTickBehavior, interval};
 
 use super::{Needs, Redis, fault, too_slow};
-use crate::fault::Fault;
+use crate::fault::{DependencyState, Fault};
 
-/// A trial is a dozen commands and a connection: seldom enough for a fleet, often enough for an alert.
+/// A self-test is a dozen commands and a connection: seldom enough for a fleet, often enough for an alert.
 const INTERVAL: Duration = Duration::from_secs(5);
 
 /// Never returns.
 pub(crate) async fn watch(redis: Redis, needs: Needs) {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // `None` of it: that all is well.
-    let mut told: Option<Option<Fault>> = None;
+    let mut state = DependencyState::default();
     loop {
         ticks.tick().await;
-        let outcome = redis.try_out(needs).await;
+        let outcome = redis.self_test(needs).await;
         let fault = outcome.as_ref().map_or_else(|error| Some(fault(error)), |took| too_slow(*took));
-        redis.tried(fault.is_none());
-        let kind = |fault: &Option<Fault>| fault.as_ref().map(|fault| (fault.code, fault.cause.clone()));
-        if told.as_ref().is_some_and(|told| kind(told) == kind(&fault)) {
-            continue;
-        }
+        redis.set_up(fault.is_none());
+        let Some(before) = state.change(fault.as_ref()) else { continue };
         match &fault {
             Some(Fault { code, what, cause, fix }) => {
                 tracing::warn!(code = code.text(), reason = what, cause, fix, "Redis cannot be used");
             }
             None => {
-                let over = told.iter().flatten().map(|fault| fault.code.text()).next();
                 let round_trip_ms = outcome.map_or(0.0, |took| took.as_secs_f64() * 1e3);
-                tracing::info!(code = over, round_trip_ms, "Redis can be used");
+                tracing::info!(code = before.code(), round_trip_ms, "Redis can be used");
             }
         }
-        told = Some(fault);
     }
 }

@@ -1,8 +1,8 @@
-//! The MLflow servers behind the gateway, as all workers see them: who answers, and how much each has to do.
+//! The MLflow servers behind the gateway, shared by all workers: the health of each, and its requests in flight.
 
-mod asked;
-mod call;
-mod verdict;
+mod api_call;
+mod probe_response;
+mod probe_target;
 
 use std::{
     sync::{
@@ -15,125 +15,127 @@ use std::{
 use arc_swap::ArcSwap;
 use url::Url;
 
-pub(crate) use asked::Asked;
-pub(crate) use call::{list, search};
-pub use verdict::ERROR_SOURCE;
-pub(crate) use verdict::{Refusal, Said, Verdict};
+pub(crate) use api_call::{list, search};
+pub use probe_response::ERROR_SOURCE;
+pub(crate) use probe_response::{ProbeOutcome, ProbeResponse, Refusal};
+pub(crate) use probe_target::ProbeTarget;
 
 use crate::{code::Code, settings::Mlflow};
 
-/// Failures in a row, of requests and of the prober's looks alike, after which a server gets no requests until a look
-/// is answered.
+/// Failures in a row, of requests and of probes alike, after which a server is ejected: it gets no requests until it answers
+/// a probe.
 const FAILURES: u32 = 3;
 
-/// All of them.
+/// All servers, in two groups.
 #[derive(Debug)]
-pub(crate) struct Upstreams {
+pub(crate) struct UpstreamPool {
     pub(crate) mlflow: Vec<Arc<Upstream>>,
-    /// Those that hold the artifacts; the same ones, if the settings name no others.
+    /// The servers of artifacts; the same as `mlflow` if the settings name no others.
     pub(crate) artifacts: Vec<Arc<Upstream>>,
 }
 
-/// One of them. A circuit breaker whose probe is the prober's, so that no client's request is spent on it.
+/// One server, with a circuit breaker that is closed by the prober, so that no client's request is used to test it.
 #[derive(Debug)]
 pub(crate) struct Upstream {
-    /// What it is called in public: `mlflow`, `mlflow-2`, `artifacts`.
+    /// The name in logs and in `/health/mlflow`: `mlflow`, `mlflow-2`, `artifacts`.
     pub(crate) name: String,
     pub(crate) url: Url,
     failures: AtomicU32,
     in_flight: AtomicUsize,
-    look: ArcSwap<Look>,
-    /// Whether the last look found it good: those that are not get requests only where none is.
-    is_good: AtomicBool,
+    last_probe: ArcSwap<ProbeReport>,
+    /// By the last probe. An unhealthy server gets requests only if no other is healthy.
+    is_healthy: AtomicBool,
 }
 
-/// The last look at a server.
+/// The outcome of the last probe.
 #[derive(Debug, Clone)]
-pub(crate) struct Look {
-    pub(crate) state: State,
+pub(crate) struct ProbeReport {
+    pub(crate) state: UpstreamState,
     pub(crate) latency: Duration,
 }
 
-/// Why a server cannot be used.
+/// Why a server, or the gateway, is unhealthy; for `/ready` and `/health/mlflow`.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{what}")]
-pub(crate) struct Unwell {
+pub(crate) struct HealthIssue {
     pub(crate) code: Code,
     pub(crate) what: String,
 }
 
-/// What a look found.
+/// The state of a server, by its last probes.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum State {
-    NotLookedAt,
-    /// It can be spoken to, and has not said yet whether it serves the gateway: a new instance waits for that.
-    NotCalled,
-    /// It answers an API call of the gateway's own.
+pub(crate) enum UpstreamState {
+    NotProbed,
+    /// It answers `/health`, and no API call yet. A new instance of the gateway is not ready until it does.
+    Unconfirmed,
+    /// It answers the gateway's API calls.
     Serves,
-    /// It cannot be spoken to.
-    Unreachable(Unwell),
-    /// Every request will be refused; the status that said so.
+    /// It does not answer `/health`.
+    Unreachable(HealthIssue),
+    /// It refuses every request of the gateway; with the status of its answer.
     Refuses(Refusal, u16),
-    /// It can be spoken to, and fails.
-    Fails(Failing),
+    /// It answers `/health`, and fails on API calls.
+    Fails(ApiFailure),
 }
 
-/// How an API call fails.
+/// How an API call of the prober failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Failing {
-    Late,
+pub(crate) enum ApiFailure {
+    Timeout,
     /// The connection ends without an answer.
-    Unanswered,
-    /// Of 2xx the rest is missing.
+    NoResponse,
+    /// A 2xx here is an answer that broke off.
     Status(u16),
 }
 
-impl State {
+impl UpstreamState {
     pub(crate) const fn is_reachable(&self) -> bool {
-        matches!(self, Self::NotCalled | Self::Serves | Self::Refuses(..) | Self::Fails(_))
+        matches!(self, Self::Unconfirmed | Self::Serves | Self::Refuses(..) | Self::Fails(_))
     }
 
-    /// Whether there is anything to tell of it.
-    pub(crate) const fn is_known(&self) -> bool {
-        !matches!(self, Self::NotLookedAt | Self::NotCalled)
+    /// Whether enough was seen to log the state.
+    pub(crate) const fn is_determined(&self) -> bool {
+        !matches!(self, Self::NotProbed | Self::Unconfirmed)
     }
 
     pub(crate) const fn serves(&self) -> bool {
         matches!(self, Self::Serves)
     }
 
-    /// Whether a client's request may be answered as it wants. A server that fails does so for some requests only, perhaps.
+    /// Whether it may answer clients' requests. A server that fails may fail for some of them only.
     pub(crate) const fn is_usable(&self) -> bool {
         matches!(self, Self::Serves | Self::Fails(_))
     }
 
-    /// What is wrong, for everybody to read; `None` if nothing is.
-    pub(crate) fn complaint(&self) -> Option<Unwell> {
+    /// What is wrong, in words for the public; `None` if nothing is.
+    pub(crate) fn issue(&self) -> Option<HealthIssue> {
         let (code, what) = match self {
             Self::Serves => return None,
-            Self::Unreachable(unwell) => return Some(unwell.clone()),
-            Self::NotCalled => (Code::NotLookedAtYet, "has not answered an API call yet".to_owned()),
-            Self::NotLookedAt => (Code::NotLookedAtYet, "not looked at yet".to_owned()),
+            Self::Unreachable(issue) => return Some(issue.clone()),
+            Self::Unconfirmed => (Code::NotLookedAtYet, "has not answered an API call yet".to_owned()),
+            Self::NotProbed => (Code::NotLookedAtYet, "not looked at yet".to_owned()),
             Self::Refuses(Refusal::LeadsBack, _) => (Code::Loop, Refusal::LeadsBack.to_string()),
             Self::Refuses(refusal, status) => {
                 (refusal.code(), format!("refuses the gateway: {refusal} ({status})"))
             }
-            Self::Fails(Failing::Late) => (Code::MlflowSlow, "gives no answer to an API call".to_owned()),
-            Self::Fails(Failing::Unanswered) => {
+            Self::Fails(ApiFailure::Timeout) => {
+                (Code::MlflowSlow, "gives no answer to an API call".to_owned())
+            }
+            Self::Fails(ApiFailure::NoResponse) => {
                 (Code::MlflowProtocol, "ends API calls without an answer".to_owned())
             }
-            Self::Fails(Failing::Status(200..=299)) => {
+            Self::Fails(ApiFailure::Status(200..=299)) => {
                 (Code::MlflowUnwell, "broke off its answer to an API call".to_owned())
             }
-            Self::Fails(Failing::Status(status)) => {
+            Self::Fails(ApiFailure::Status(status)) => {
                 (Code::MlflowUnwell, format!("answered an API call with {status}"))
             }
         };
-        Some(Unwell { code, what })
+        Some(HealthIssue { code, what })
     }
 }
 
-impl Upstreams {
+impl UpstreamPool {
     pub(crate) fn new(settings: &Mlflow) -> Self {
         let named = |name: &str, urls: &[Url]| -> Vec<Arc<Upstream>> {
             let upstream = |(number, url): (usize, &Url)| match number {
@@ -150,43 +152,43 @@ impl Upstreams {
         Self { mlflow, artifacts }
     }
 
-    /// Whether the artifacts are on servers of their own.
-    pub(crate) fn are_apart(&self) -> bool {
+    /// Whether the artifacts have servers of their own.
+    pub(crate) fn has_artifact_servers(&self) -> bool {
         !Arc::ptr_eq(&self.mlflow[0], &self.artifacts[0])
     }
 
-    /// Each of them once.
+    /// Each server once.
     pub(crate) fn all(&self) -> impl Iterator<Item = &Arc<Upstream>> {
-        let artifacts = if self.are_apart() { &self.artifacts[..] } else { &[] };
+        let artifacts = if self.has_artifact_servers() { &self.artifacts[..] } else { &[] };
         self.mlflow.iter().chain(artifacts)
     }
 }
 
 impl Upstream {
     fn new(name: String, url: Url) -> Self {
-        let look = Look { state: State::NotLookedAt, latency: Duration::ZERO };
+        let report = ProbeReport { state: UpstreamState::NotProbed, latency: Duration::ZERO };
         Self {
             name,
             url,
             failures: AtomicU32::new(0),
             in_flight: AtomicUsize::new(0),
-            look: ArcSwap::from_pointee(look),
-            is_good: AtomicBool::new(true),
+            last_probe: ArcSwap::from_pointee(report),
+            is_healthy: AtomicBool::new(true),
         }
     }
 
-    /// It answered something, whatever it was.
-    pub(crate) fn answered(&self) {
+    /// It answered, whatever the answer was.
+    pub(crate) fn record_success(&self) {
         self.failures.store(0, Ordering::Relaxed);
     }
 
-    /// It could not be reached, or broke off; or did not answer the prober in time.
-    pub(crate) fn failed(&self) {
+    /// It could not be reached, or broke off; or a probe timed out.
+    pub(crate) fn record_failure(&self) {
         if self.failures.fetch_add(1, Ordering::Relaxed) + 1 == FAILURES {
             tracing::warn!(
                 code = Code::MlflowEjected.text(),
                 upstream = self.name,
-                "ejected: it gets no requests until it answers the prober"
+                "ejected: gets no requests until it answers a health check"
             );
         }
     }
@@ -195,36 +197,36 @@ impl Upstream {
         self.failures.load(Ordering::Relaxed) >= FAILURES
     }
 
-    pub(crate) fn is_good(&self) -> bool {
-        self.is_good.load(Ordering::Relaxed)
+    pub(crate) fn is_healthy(&self) -> bool {
+        self.is_healthy.load(Ordering::Relaxed)
     }
 
     pub(crate) fn in_flight(&self) -> usize {
         self.in_flight.load(Ordering::Relaxed)
     }
 
-    /// Counts a request until the guard is dropped.
-    pub(crate) fn occupy(self: &Arc<Self>) -> Occupied {
+    /// Counts a request as in flight until the returned value is dropped.
+    pub(crate) fn track_request(self: &Arc<Self>) -> InFlight {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        Occupied(Arc::clone(self))
+        InFlight(Arc::clone(self))
     }
 
-    pub(crate) fn look(&self) -> arc_swap::Guard<Arc<Look>> {
-        self.look.load()
+    pub(crate) fn last_probe(&self) -> arc_swap::Guard<Arc<ProbeReport>> {
+        self.last_probe.load()
     }
 
-    /// Remembers a look.
-    pub(crate) fn looked_at(&self, look: Look) {
-        self.is_good.store(!matches!(look.state, State::Refuses(..) | State::Fails(_)), Ordering::Relaxed);
-        self.look.store(Arc::new(look));
+    pub(crate) fn record_probe(&self, report: ProbeReport) {
+        let is_unhealthy = matches!(report.state, UpstreamState::Refuses(..) | UpstreamState::Fails(_));
+        self.is_healthy.store(!is_unhealthy, Ordering::Relaxed);
+        self.last_probe.store(Arc::new(report));
     }
 }
 
-/// A request's place at a server.
+/// A request that is counted at a server.
 #[derive(Debug)]
-pub(crate) struct Occupied(Arc<Upstream>);
+pub(crate) struct InFlight(Arc<Upstream>);
 
-impl Drop for Occupied {
+impl Drop for InFlight {
     fn drop(&mut self) {
         self.0.in_flight.fetch_sub(1, Ordering::Relaxed);
     }

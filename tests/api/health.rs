@@ -167,11 +167,11 @@ async fn an_mlflow_that_refuses_every_call_is_not_ready_though_its_health_is_goo
         (
             "HTTP/1.1 403 X\r\ncontent-type: text/plain\r\ncontent-length: 19\r\n\r\nInvalid Host header"
                 .to_owned(),
-            "HG-M05 MLflow: refuses the gateway: it refuses the Host that it is sent (403)",
+            "HG-M05 MLflow: refuses the gateway: it refuses the Host header (403)",
         ),
         (
             "HTTP/1.1 401 X\r\ncontent-length: 2\r\n\r\nno".to_owned(),
-            "HG-M06 MLflow: refuses the gateway: it refuses the gateway's credentials, or wants some (401)",
+            "HG-M06 MLflow: refuses the gateway: it refuses the gateway's credentials, or requires some (401)",
         ),
         (
             "HTTP/1.1 301 X\r\nlocation: https://secret.internal/\r\ncontent-length: 0\r\n\r\n".to_owned(),
@@ -179,7 +179,7 @@ async fn an_mlflow_that_refuses_every_call_is_not_ready_though_its_health_is_goo
         ),
         (
             "HTTP/1.1 200 X\r\ncontent-type: text/html\r\ncontent-length: 6\r\n\r\n<html>".to_owned(),
-            "HG-M07 MLflow: refuses the gateway: something else than MLflow's API answers (200)",
+            "HG-M07 MLflow: refuses the gateway: the answer is not from MLflow's API (200)",
         ),
         (
             "HTTP/1.1 401 X\r\nx-hokusai-error-source: gateway\r\ncontent-length: 2\r\n\r\n{}".to_owned(),

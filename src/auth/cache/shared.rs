@@ -78,7 +78,7 @@ impl Shared {
             let revoked = marks.into_iter().flatten().any(|mark| is_void(value.asked_at, parse_mark(&mark)));
             Ok((!revoked).then_some(value))
         };
-        let Value { principal, asked_at } = self.redis.ask(find).await??;
+        let Value { principal, asked_at } = self.redis.call(find).await??;
         // A key that was prolonged since is asked about again.
         if principal.expires_at.is_some_and(|at| at <= Timestamp::now()) {
             return None;
@@ -105,7 +105,7 @@ impl Shared {
             let value = read(&mut redis, known_key(&key)).await?;
             Ok(open(&pepper, KNOWN, key.as_bytes(), &value))
         };
-        let found = self.redis.ask(find).await?;
+        let found = self.redis.call(find).await?;
         Some(found.map(|value| Arc::new(value.principal)))
     }
 
@@ -129,7 +129,7 @@ impl Shared {
 
     /// Forgets a verdict; and, where a key is named, whose it was.
     pub(in crate::auth) fn refuse(&self, fingerprint: Fingerprint, key: Option<KeyDigest>) {
-        self.redis.tell(move |mut redis| async move {
+        self.redis.call_in_background(move |mut redis| async move {
             // One by one, for a cluster has them in two places.
             cmd("UNLINK").arg(verdict_key(&fingerprint)).query_async::<()>(&mut redis).await?;
             let Some(key) = key else { return Ok(()) };
@@ -141,7 +141,7 @@ impl Shared {
     /// not say.
     pub(in crate::auth) async fn leave_mark(&self) -> Option<usize> {
         let pepper = self.pepper.clone();
-        self.redis.ask(move |redis| peppers::others(redis, pepper, true)).await
+        self.redis.call(move |redis| peppers::others(redis, pepper, true)).await
     }
 
     /// The same, and leaves no word.
@@ -149,12 +149,12 @@ impl Shared {
     /// # Errors
     /// What Redis says.
     pub(in crate::auth) async fn other_peppers(&self) -> Result<usize, RedisError> {
-        self.redis.inquire(|redis| peppers::others(redis, self.pepper.clone(), false)).await
+        self.redis.call_directly(|redis| peppers::others(redis, self.pepper.clone(), false)).await
     }
 
     /// Tells every instance that listens.
     pub(in crate::auth) fn publish(&self, name: String) {
-        self.redis.insist(move || cmd("PUBLISH").arg(CHANNEL).arg(&name).take());
+        self.redis.send_with_retries(move || cmd("PUBLISH").arg(CHANNEL).arg(&name).take());
     }
 
     /// Leaves word for every instance that has yet to look: verdicts under this name (`*`: all) from before now are
@@ -163,13 +163,15 @@ impl Shared {
         let lifetime = self.settings.ttl + self.settings.stale_ttl + Duration::from_secs(60);
         let key = self.revoked_key(name);
         // The time of the try: a late one must not put an earlier mark in the place of another's.
-        self.redis
-            .insist(move || set(&key, Timestamp::now().as_millisecond().to_string().into_bytes(), lifetime));
+        self.redis.send_with_retries(move || {
+            set(&key, Timestamp::now().as_millisecond().to_string().into_bytes(), lifetime)
+        });
     }
 
     fn set(&self, key: String, value: Vec<u8>, lifetime: Duration) {
-        self.redis
-            .tell(move |mut redis| async move { set(&key, value, lifetime).query_async(&mut redis).await });
+        self.redis.call_in_background(move |mut redis| async move {
+            set(&key, value, lifetime).query_async(&mut redis).await
+        });
     }
 
     fn revoked_key(&self, name: &str) -> String {

@@ -17,7 +17,7 @@ use crate::{
     resources::Resources,
     settings::{ClientTls, Settings, UpstreamAuth},
     tls,
-    upstream::{Asked, Refusal, Said, Upstream, Upstreams, Verdict, search},
+    upstream::{ProbeOutcome, ProbeResponse, ProbeTarget, Refusal, Upstream, UpstreamPool, search},
 };
 
 /// What MLflow is often given as `--static-prefix`.
@@ -29,7 +29,7 @@ pub(super) async fn probe(
     write: bool,
     journal: &mut Journal,
 ) -> Interrupted {
-    let upstreams = Upstreams::new(&settings.mlflow);
+    let upstreams = UpstreamPool::new(&settings.mlflow);
     let proxy = Proxy::new(settings, &upstreams, resources.mlflow_tls.as_ref());
     for upstream in upstreams.all() {
         let has_api = upstreams.mlflow.iter().any(|mlflow| Arc::ptr_eq(mlflow, upstream));
@@ -76,7 +76,7 @@ impl Server<'_> {
             return on;
         }
         let Self { proxy, upstream, .. } = *self;
-        let store = Store { proxy, upstream, root: Asked::api_root(&self.settings.mlflow) };
+        let store = Store { proxy, upstream, root: ProbeTarget::api_root(&self.settings.mlflow) };
         if !has_artifacts || journal.check(&step("artifacts"), store.listed()).await.is_none() || !write {
             return on;
         }
@@ -137,10 +137,10 @@ impl Server<'_> {
             return Err(fault);
         }
         match answer.status {
-            StatusCode::LOOP_DETECTED => Err(self.asked().refusal(Refusal::LeadsBack, "")),
+            StatusCode::LOOP_DETECTED => Err(self.target().refusal(Refusal::LeadsBack, "")),
             status if status.is_redirection() => Err(self.refusal(&answer)),
             StatusCode::BAD_REQUEST
-                if said(&answer).verdict() == Verdict::Refuses(Refusal::ClientCertificate) =>
+                if said(&answer).outcome() == ProbeOutcome::Refuses(Refusal::ClientCertificate) =>
             {
                 Err(self.refusal(&answer))
             }
@@ -149,7 +149,7 @@ impl Server<'_> {
                 let version = self.ask(&format!("{prefix}/version")).await;
                 let version = version.ok().filter(|answer| answer.status == StatusCode::OK);
                 if version.as_ref().is_some_and(|answer| answer.json()["git_sha"].is_string()) {
-                    return Err(self.asked().refusal(Refusal::LeadsBack, ""));
+                    return Err(self.target().refusal(Refusal::LeadsBack, ""));
                 }
                 let version = version.map(|answer| answer.text()).filter(|text| is_version(text));
                 let version = version.unwrap_or_else(|| "of an unknown version".to_owned());
@@ -168,7 +168,7 @@ impl Server<'_> {
     async fn api(&self) -> Finding {
         let mlflow = &self.settings.mlflow;
         let prefixes = BTreeSet::from([mlflow.static_prefix.as_str(), "", USUAL_PREFIX]);
-        let configured = Asked::api_root(mlflow);
+        let configured = ProbeTarget::api_root(mlflow);
         let search = search();
         let mut answering = Vec::new();
         let mut answers = Vec::new();
@@ -176,7 +176,7 @@ impl Server<'_> {
             for rest in ["/api", "/ajax-api"] {
                 let root = format!("{prefix}{rest}");
                 let answer = self.ask(&format!("{root}{search}")).await;
-                if answer.as_ref().is_ok_and(|answer| said(answer).verdict() == Verdict::Serves) {
+                if answer.as_ref().is_ok_and(|answer| said(answer).outcome() == ProbeOutcome::Serves) {
                     answering.push((prefix, rest, root.clone()));
                 }
                 answers.push((root, answer));
@@ -217,9 +217,8 @@ impl Server<'_> {
         })
     }
 
-    fn asked(&self) -> Asked<'_> {
-        let written_as = self.place.written_as;
-        Asked { url: &self.upstream.url, written_as, mlflow: &self.settings.mlflow }
+    fn target(&self) -> ProbeTarget<'_> {
+        ProbeTarget { url: &self.upstream.url, setting: self.place.written_as, mlflow: &self.settings.mlflow }
     }
 
     /// Why an answer is none that MLflow gives to whom it serves.
@@ -230,16 +229,16 @@ impl Server<'_> {
             }
             _ => excerpt(answer),
         };
-        match said(answer).verdict() {
-            Verdict::Refuses(refusal) => self.asked().refusal(refusal, &shown),
-            Verdict::Serves | Verdict::Fails | Verdict::Busy => self.asked().failure(&shown),
+        match said(answer).outcome() {
+            ProbeOutcome::Refuses(refusal) => self.target().refusal(refusal, &shown),
+            ProbeOutcome::Serves | ProbeOutcome::Fails | ProbeOutcome::Busy => self.target().failure(&shown),
         }
     }
 }
 
-fn said(answer: &Answer) -> Said<'_> {
+fn said(answer: &Answer) -> ProbeResponse<'_> {
     let end = if answer.is_cut { End::Longer } else { End::Whole };
-    Said { status: answer.status, headers: &answer.headers, body: &answer.body, end }
+    ProbeResponse { status: answer.status, headers: &answer.headers, body: &answer.body, end }
 }
 
 /// As MLflow writes its own: 3.17.2.

@@ -69,8 +69,8 @@ pub(super) async fn probe(
 
 async fn time(redis: &Redis) -> Finding {
     let began = Timestamp::now();
-    let asked =
-        redis.inquire(|mut redis| async move { cmd("TIME").query_async::<(i64, i64)>(&mut redis).await });
+    let asked = redis
+        .call_directly(|mut redis| async move { cmd("TIME").query_async::<(i64, i64)>(&mut redis).await });
     let theirs = asked.await.ok().and_then(|(seconds, _)| Timestamp::from_second(seconds).ok());
     let exchange = clock::Exchange { began, ended: Timestamp::now() };
     clock::compare("Redis", theirs, exchange, clock::TOGETHER)
@@ -99,7 +99,7 @@ fn one_pepper(others: Result<usize, RedisError>) -> Finding {
 
 /// Whether it takes the password, and the gateway may do what it does with these settings.
 async fn lets_in(redis: &Redis, shares_verdicts: bool, wants_tls: impl Future<Output = bool>) -> Finding {
-    let error = match redis.try_out(Needs { channel: revocation::CHANNEL, shares_verdicts }).await {
+    let error = match redis.self_test(Needs { channel: revocation::CHANNEL, shares_verdicts }).await {
         Ok(took) => {
             if let Some(slow) = redis::too_slow(took) {
                 return Err(slow);
@@ -122,7 +122,7 @@ async fn lets_in(redis: &Redis, shares_verdicts: bool, wants_tls: impl Future<Ou
 
 /// What it may where it may not hear and tell of revocations; a gateway with a key file goes on without.
 async fn unheard(redis: &Redis) -> Option<String> {
-    let error = redis.try_out_revocations(revocation::CHANNEL).await.err()?;
+    let error = redis.test_revocations(revocation::CHANNEL).await.err()?;
     let Fault { what, fix, .. } = redis::fault(&error);
     let code = Code::RevocationsUnheard;
     Some(format!("in and write, but not hear or tell which keys are revoked ({code} {what}; {fix})"))

@@ -33,7 +33,7 @@ impl Redis {
     ///
     /// # Errors
     /// What Redis, or the way to it, says.
-    pub(crate) async fn try_out(&self, needs: Needs) -> Result<Duration, RedisError> {
+    pub(crate) async fn self_test(&self, needs: Needs) -> Result<Duration, RedisError> {
         let took = in_time(self.round_trip()).await?;
         if took > PATIENCE {
             return Ok(took);
@@ -44,7 +44,7 @@ impl Redis {
             if !needs.shares_verdicts {
                 return Ok(());
             }
-            self.try_out_revocations(needs.channel).await?;
+            self.test_revocations(needs.channel).await?;
             cmd("GET").arg(TRIAL).query_async::<()>(&mut redis).await?;
             cmd("GETRANGE").arg(TRIAL).arg(0).arg(1).query_async::<()>(&mut redis).await?;
             cmd("UNLINK").arg(TRIAL).query_async::<()>(&mut redis).await?;
@@ -58,7 +58,7 @@ impl Redis {
     ///
     /// # Errors
     /// What Redis, or the way to it, says.
-    pub(crate) async fn try_out_revocations(&self, channel: &str) -> Result<(), RedisError> {
+    pub(crate) async fn test_revocations(&self, channel: &str) -> Result<(), RedisError> {
         self.subscribe(channel).await?;
         self.publish(TRIAL, "1").await.map(drop)
     }
@@ -77,7 +77,7 @@ impl Redis {
     }
 
     /// Tells for the metrics what came of a trial.
-    pub(super) fn tried(&self, is_of_use: bool) {
+    pub(super) fn set_up(&self, is_of_use: bool) {
         self.metrics.found(Dependency::Redis, is_of_use);
     }
 }

@@ -1,7 +1,7 @@
-//! What MLflow's answer to an API call of the gateway's own means: that it serves the gateway, refuses it, or fails.
+//! What an answer to an API call of the gateway's own means: MLflow serves the gateway, refuses it, or fails.
 //!
-//! Its `/health` says nothing of that: `--allowed-hosts` and the basic-auth app let it through
-//! (mlflow/server/security_utils.py, mlflow/server/auth), and a load balancer answers it by itself.
+//! `/health` does not show that: `--allowed-hosts` and the basic-auth app exempt it (mlflow/server/security_utils.py,
+//! mlflow/server/auth), and a load balancer may answer it by itself.
 
 use std::fmt;
 
@@ -14,14 +14,14 @@ use serde_json::Value;
 
 use crate::{code::Code, http_client::End};
 
-/// Only on what a gateway made itself.
+/// Only on responses that a gateway made itself.
 pub const ERROR_SOURCE: HeaderName = HeaderName::from_static("x-hokusai-error-source");
-/// MLflow's words for somebody that it knows, and who may not see this one thing (mlflow/server/auth).
+/// MLflow's body for a known user without the permission for one thing (mlflow/server/auth).
 const NO_PERMISSION: &str = "Permission denied";
 
-/// An answer, or its beginning.
+/// A response, or its beginning.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Said<'a> {
+pub(crate) struct ProbeResponse<'a> {
     pub(crate) status: StatusCode,
     pub(crate) headers: &'a HeaderMap,
     pub(crate) body: &'a [u8],
@@ -29,19 +29,19 @@ pub(crate) struct Said<'a> {
     pub(crate) end: End,
 }
 
-/// What it means.
+/// What a response means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Verdict {
-    /// MLflow has read the call, and answered it.
+pub(crate) enum ProbeOutcome {
+    /// MLflow read the call and answered it.
     Serves,
     Refuses(Refusal),
-    /// It failed itself: its database, say.
+    /// MLflow failed, for example without its database.
     Fails,
-    /// It said nothing of the call itself: too many at once, say.
+    /// The answer says nothing about the call: there were too many, for example.
     Busy,
 }
 
-/// Why every request of the gateway's is refused.
+/// Why every request of the gateway is refused.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Refusal {
     LeadsBack,
@@ -49,12 +49,12 @@ pub(crate) enum Refusal {
     Credentials,
     Redirect,
     ClientCertificate,
-    /// The part of MLflow that is asked was switched off when it was started.
+    /// MLflow was started without this part.
     Off(Part),
     NotMlflow,
 }
 
-/// What a server of MLflow's may be started without.
+/// What an MLflow server may be started without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Api,
@@ -62,16 +62,16 @@ pub(crate) enum Part {
 }
 
 impl Refusal {
-    /// In a few words that name nobody: `/ready` is open to all.
+    /// The words of `/ready`, which is open to all: no address, no host.
     pub(crate) const fn words(self) -> &'static str {
         match self {
             Self::LeadsBack => "its URL leads back to a gateway",
-            Self::Host => "it refuses the Host that it is sent",
-            Self::Credentials => "it refuses the gateway's credentials, or wants some",
+            Self::Host => "it refuses the Host header",
+            Self::Credentials => "it refuses the gateway's credentials, or requires some",
             Self::Redirect => "it redirects",
-            Self::ClientCertificate => "it wants to be shown a certificate",
-            Self::Off(_) => "it was started without what is asked of it",
-            Self::NotMlflow => "something else than MLflow's API answers",
+            Self::ClientCertificate => "it requires a client certificate",
+            Self::Off(_) => "it was started without the API or the artifacts",
+            Self::NotMlflow => "the answer is not from MLflow's API",
         }
     }
 }
@@ -96,67 +96,66 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl Said<'_> {
-    pub(crate) fn verdict(&self) -> Verdict {
+impl ProbeResponse<'_> {
+    pub(crate) fn outcome(&self) -> ProbeOutcome {
         if self.status == StatusCode::LOOP_DETECTED || self.headers.contains_key(ERROR_SOURCE) {
-            return Verdict::Refuses(Refusal::LeadsBack);
+            return ProbeOutcome::Refuses(Refusal::LeadsBack);
         }
         let text = String::from_utf8_lossy(self.body).to_lowercase();
         match self.status {
-            StatusCode::TOO_MANY_REQUESTS => Verdict::Busy,
-            status if status.is_redirection() => Verdict::Refuses(Refusal::Redirect),
+            StatusCode::TOO_MANY_REQUESTS => ProbeOutcome::Busy,
+            status if status.is_redirection() => ProbeOutcome::Refuses(Refusal::Redirect),
             StatusCode::UNAUTHORIZED | StatusCode::PROXY_AUTHENTICATION_REQUIRED => {
-                Verdict::Refuses(Refusal::Credentials)
+                ProbeOutcome::Refuses(Refusal::Credentials)
             }
-            // What it would have said is not known.
-            _ if self.end == End::BrokeOff => Verdict::Fails,
-            status if status.is_success() && self.is_an_object() => Verdict::Serves,
+            // The rest of the answer is not known.
+            _ if self.end == End::BrokeOff => ProbeOutcome::Fails,
+            status if status.is_success() && self.is_an_object() => ProbeOutcome::Serves,
             StatusCode::BAD_REQUEST if text.contains("ssl certificate") => {
-                Verdict::Refuses(Refusal::ClientCertificate)
+                ProbeOutcome::Refuses(Refusal::ClientCertificate)
             }
             StatusCode::FORBIDDEN if text.contains("host header") || text.contains("rebinding") => {
-                Verdict::Refuses(Refusal::Host)
+                ProbeOutcome::Refuses(Refusal::Host)
             }
-            StatusCode::FORBIDDEN if self.body == NO_PERMISSION.as_bytes() => Verdict::Serves,
-            StatusCode::FORBIDDEN => Verdict::Refuses(Refusal::Credentials),
+            StatusCode::FORBIDDEN if self.body == NO_PERMISSION.as_bytes() => ProbeOutcome::Serves,
+            StatusCode::FORBIDDEN => ProbeOutcome::Refuses(Refusal::Credentials),
             StatusCode::SERVICE_UNAVAILABLE if text.contains("disabled due to the mlflow server") => {
                 let is_api = text.contains("--artifacts-only");
-                Verdict::Refuses(Refusal::Off(if is_api { Part::Api } else { Part::Artifacts }))
+                ProbeOutcome::Refuses(Refusal::Off(if is_api { Part::Api } else { Part::Artifacts }))
             }
-            status if status.is_server_error() => Verdict::Fails,
-            _ if self.is_mlflows_error() => Verdict::Serves,
-            _ => Verdict::Refuses(Refusal::NotMlflow),
+            status if status.is_server_error() => ProbeOutcome::Fails,
+            _ if self.is_mlflows_error() => ProbeOutcome::Serves,
+            _ => ProbeOutcome::Refuses(Refusal::NotMlflow),
         }
     }
 
-    /// MLflow's own way to say that a call was wrong, an unknown workspace say; but for a path that it does not have.
+    /// MLflow's own error about the call, an unknown workspace for example; but not that the path does not exist.
     fn is_mlflows_error(&self) -> bool {
         let code = &self.json()["error_code"];
         self.status.is_client_error() && code.as_str().is_some_and(|code| code != "ENDPOINT_NOT_FOUND")
     }
 
-    /// Whether its body is a JSON object, or begins as one: how much of it there is says nothing against MLflow, because
-    /// clients have made what it tells.
+    /// Whether the body is a JSON object, or begins as one. A long body is no fault of MLflow's: clients made its contents.
     fn is_an_object(&self) -> bool {
         if self.end == End::Whole {
             return self.json().is_object();
         }
         let is_cut = serde_json::from_slice::<IgnoredAny>(self.body).is_err_and(|error| error.is_eof());
-        self.content() == "application/json" && self.body.trim_ascii_start().starts_with(b"{") && is_cut
+        self.content_type() == "application/json" && self.body.trim_ascii_start().starts_with(b"{") && is_cut
     }
 
     fn json(&self) -> Value {
         serde_json::from_slice(self.body).unwrap_or_default()
     }
 
-    /// Its status and what it is made of, in words of ours: nothing of what was said.
-    pub(crate) fn outline(&self) -> String {
+    /// Status and content type, and nothing of the body.
+    pub(crate) fn summary(&self) -> String {
         let more = if self.end == End::BrokeOff { " that broke off" } else { "" };
-        format!("{} with {}{more}", self.status.as_u16(), self.content())
+        format!("{} with {}{more}", self.status.as_u16(), self.content_type())
     }
 
-    /// Its content type, if it is one of the usual ones.
-    fn content(&self) -> &'static str {
+    /// The content type, if it is a usual one: others are not shown.
+    fn content_type(&self) -> &'static str {
         let value = self.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let essence = value.split(';').next().unwrap_or_default().trim();
         ["text/html", "application/json", "text/plain"]
@@ -172,25 +171,25 @@ mod tests {
 
     use super::*;
 
-    fn verdict(status: u16, content: &'static str, body: &str) -> Verdict {
-        verdict_of(status, content, body, End::Whole)
+    fn outcome(status: u16, content: &'static str, body: &str) -> ProbeOutcome {
+        outcome_of(status, content, body, End::Whole)
     }
 
-    fn verdict_of(status: u16, content: &'static str, body: &str, end: End) -> Verdict {
+    fn outcome_of(status: u16, content: &'static str, body: &str, end: End) -> ProbeOutcome {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content));
         let status = StatusCode::from_u16(status).unwrap();
-        Said { status, headers: &headers, body: body.as_bytes(), end }.verdict()
+        ProbeResponse { status, headers: &headers, body: body.as_bytes(), end }.outcome()
     }
 
     #[test]
     fn an_answer_of_mlflows_is_one_and_what_others_say_in_its_place_is_not() {
         let (json, html, text) = ("application/json", "text/html; charset=utf-8", "text/plain");
         let off = "Endpoint: /x disabled due to the mlflow server running in `--artifacts-only` mode.";
-        let refused = Verdict::Refuses;
+        let refused = ProbeOutcome::Refuses;
         for (status, content, body, expected) in [
-            (200, json, r#"{"experiments":[]}"#, Verdict::Serves),
-            (200, json, "{}", Verdict::Serves),
+            (200, json, r#"{"experiments":[]}"#, ProbeOutcome::Serves),
+            (200, json, "{}", ProbeOutcome::Serves),
             (200, html, "<html>", refused(Refusal::NotMlflow)),
             (200, json, "[]", refused(Refusal::NotMlflow)),
             (200, text, "OK", refused(Refusal::NotMlflow)),
@@ -200,7 +199,7 @@ mod tests {
             (401, text, "You are not authenticated.", refused(Refusal::Credentials)),
             (403, html, "<html>", refused(Refusal::Credentials)),
             (407, html, "", refused(Refusal::Credentials)),
-            (403, text, "Permission denied", Verdict::Serves),
+            (403, text, "Permission denied", ProbeOutcome::Serves),
             (
                 403,
                 text,
@@ -210,28 +209,28 @@ mod tests {
             (404, html, "<html>", refused(Refusal::NotMlflow)),
             (404, json, r#"{"detail":"Not Found"}"#, refused(Refusal::NotMlflow)),
             (404, json, r#"{"error_code":"ENDPOINT_NOT_FOUND"}"#, refused(Refusal::NotMlflow)),
-            (404, json, r#"{"error_code":"RESOURCE_DOES_NOT_EXIST"}"#, Verdict::Serves),
-            (400, json, r#"{"error_code":"INVALID_PARAMETER_VALUE"}"#, Verdict::Serves),
+            (404, json, r#"{"error_code":"RESOURCE_DOES_NOT_EXIST"}"#, ProbeOutcome::Serves),
+            (400, json, r#"{"error_code":"INVALID_PARAMETER_VALUE"}"#, ProbeOutcome::Serves),
             (400, html, "No required SSL certificate was sent", refused(Refusal::ClientCertificate)),
             (400, html, "<html>", refused(Refusal::NotMlflow)),
-            (429, html, "", Verdict::Busy),
-            (500, json, r#"{"error_code":"INTERNAL_ERROR"}"#, Verdict::Fails),
-            (502, html, "<html>", Verdict::Fails),
+            (429, html, "", ProbeOutcome::Busy),
+            (500, json, r#"{"error_code":"INTERNAL_ERROR"}"#, ProbeOutcome::Fails),
+            (502, html, "<html>", ProbeOutcome::Fails),
             (503, text, off, refused(Refusal::Off(Part::Api))),
             (508, json, "{}", refused(Refusal::LeadsBack)),
         ] {
-            assert_eq!(verdict(status, content, body), expected, "{status} {content} {body}");
+            assert_eq!(outcome(status, content, body), expected, "{status} {content} {body}");
         }
     }
 
     #[test]
     fn an_answer_that_is_too_long_is_judged_by_its_beginning_and_one_that_broke_off_fails() {
         let (json, html) = ("application/json; charset=utf-8", "text/html");
-        let refused = Verdict::Refuses;
+        let refused = ProbeOutcome::Refuses;
         let object = "\n{\"experiments\": [{\"tags\": [{\"value\": \"\u{e9}";
         for (status, content, body, end, expected) in [
-            (200, json, object, End::Longer, Verdict::Serves),
-            (200, json, "{", End::Longer, Verdict::Serves),
+            (200, json, object, End::Longer, ProbeOutcome::Serves),
+            (200, json, "{", End::Longer, ProbeOutcome::Serves),
             (200, json, "[{\"experiments\": 1", End::Longer, refused(Refusal::NotMlflow)),
             (200, json, "{ is no JSON", End::Longer, refused(Refusal::NotMlflow)),
             (200, json, "", End::Longer, refused(Refusal::NotMlflow)),
@@ -239,18 +238,18 @@ mod tests {
             (200, html, "<html>", End::Longer, refused(Refusal::NotMlflow)),
             (404, html, "<html>", End::Longer, refused(Refusal::NotMlflow)),
             (403, html, "<html>", End::Longer, refused(Refusal::Credentials)),
-            (500, json, object, End::Longer, Verdict::Fails),
+            (500, json, object, End::Longer, ProbeOutcome::Fails),
             (200, json, object, End::Whole, refused(Refusal::NotMlflow)),
             (200, json, "", End::Whole, refused(Refusal::NotMlflow)),
-            (200, json, object, End::BrokeOff, Verdict::Fails),
-            (200, json, "", End::BrokeOff, Verdict::Fails),
-            (403, html, "", End::BrokeOff, Verdict::Fails),
-            (404, html, "<html>", End::BrokeOff, Verdict::Fails),
+            (200, json, object, End::BrokeOff, ProbeOutcome::Fails),
+            (200, json, "", End::BrokeOff, ProbeOutcome::Fails),
+            (403, html, "", End::BrokeOff, ProbeOutcome::Fails),
+            (404, html, "<html>", End::BrokeOff, ProbeOutcome::Fails),
             (401, json, "", End::BrokeOff, refused(Refusal::Credentials)),
             (302, html, "", End::BrokeOff, refused(Refusal::Redirect)),
-            (429, html, "", End::BrokeOff, Verdict::Busy),
+            (429, html, "", End::BrokeOff, ProbeOutcome::Busy),
         ] {
-            assert_eq!(verdict_of(status, content, body, end), expected, "{status} {content} {body} {end:?}");
+            assert_eq!(outcome_of(status, content, body, end), expected, "{status} {content} {body} {end:?}");
         }
     }
 
@@ -258,7 +257,12 @@ mod tests {
     fn a_gateways_own_answer_is_no_mlflows() {
         let mut headers = HeaderMap::new();
         headers.insert(ERROR_SOURCE, HeaderValue::from_static("gateway"));
-        let said = Said { status: StatusCode::UNAUTHORIZED, headers: &headers, body: b"{}", end: End::Whole };
-        assert_eq!(said.verdict(), Verdict::Refuses(Refusal::LeadsBack));
+        let response = ProbeResponse {
+            status: StatusCode::UNAUTHORIZED,
+            headers: &headers,
+            body: b"{}",
+            end: End::Whole,
+        };
+        assert_eq!(response.outcome(), ProbeOutcome::Refuses(Refusal::LeadsBack));
     }
 }
