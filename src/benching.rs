@@ -20,7 +20,7 @@ use crate::{
     policy::{self, BodyError, Grant},
     proxy::Proxy,
     resources::Resources,
-    server,
+    server::{self, Listener},
     settings::Settings,
     stall_budget::StallBudget,
     telemetry::{self, Channels, Exchange, Log, Metrics, RequestLog, Series},
@@ -80,8 +80,9 @@ pub fn application(
     resources.log = Some(log);
     let audit = AuditTrail::open(&settings.audit, &resources.metrics)?;
     let limiter = limiter(&settings);
+    let endpoints = server::endpoint_metrics(&resources.metrics, Listener::Main)?;
     let shared = Shared::new(settings, resources, limiter, None, audit, None);
-    Ok(test::init_service(server::app(Data::new(Gateway::new(Arc::new(shared))))))
+    Ok(test::init_service(server::app(Data::new(Gateway::new(Arc::new(shared))), &endpoints)))
 }
 
 /// The account of a request from `client`, which no log is told.

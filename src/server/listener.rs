@@ -20,10 +20,11 @@ use actix_web::{
     dev::{AppConfig, ServiceResponse},
     web::Data,
 };
+use actix_web_prom::PrometheusMetrics;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{app, expect};
+use super::{Listener, app, endpoint_metrics, expect};
 use crate::{
     connection::{Connection, Crowd, Deadlines, Inbound, LINGER, Resettable, Terms},
     files,
@@ -49,6 +50,7 @@ pub fn start(
     stop: impl Future<Output = ()> + Send + 'static,
 ) -> std::io::Result<Server> {
     let settings = &shared.settings.server;
+    let endpoints = endpoint_metrics(&shared.resources.metrics, Listener::Main)?;
     let workers = settings.worker_count();
     let share = (shared.resources.max_connections / workers).max(1);
     let builder = Server::build()
@@ -68,7 +70,7 @@ pub fn start(
                     accepted(&tcp).and_then(|peer| taken_in(Inbound::new(tcp, peer, false, &terms)));
                 async { inbound }
             });
-            accept.and_then(http(gateway, &draining))
+            accept.and_then(http(gateway, &endpoints, &draining))
         }),
         Some(config) => builder.listen("https", listener, move || {
             let gateway = Data::new(Gateway::new(Arc::clone(&shared)));
@@ -83,7 +85,7 @@ pub fn start(
                     let inbound = peer.and_then(|peer| taken_in(Inbound::new(tls, peer, true, &terms)));
                     async { inbound }
                 }));
-            accept.and_then(http(gateway, &draining))
+            accept.and_then(http(gateway, &endpoints, &draining))
         }),
     };
     Ok(builder?.run())
@@ -118,6 +120,7 @@ fn taken_in<T>(inbound: Option<Inbound<T>>) -> Result<(Inbound<T>, Option<Socket
 /// HTTP/1.1 on a stream, and the application of one worker behind it.
 fn http<T>(
     gateway: Data<Gateway>,
+    endpoints: &PrometheusMetrics,
     draining: &GracefulShutdownSignal,
 ) -> impl ServiceFactory<
     (Inbound<T>, Option<SocketAddr>),
@@ -149,21 +152,22 @@ where
         .on_connect_ext(|stream: &Inbound<T>, data| {
             data.insert(Rc::clone(stream.connection()));
         })
-        .expect(expect::decided_first(gateway.clone(), configured(gateway.clone())))
-        .h1(configured(gateway))
+        .expect(expect::decided_first(gateway.clone(), configured(gateway.clone(), endpoints)))
+        .h1(configured(gateway, endpoints))
 }
 
 /// The application as a service for actix-http.
 fn configured(
     gateway: Data<Gateway>,
+    endpoints: &PrometheusMetrics,
 ) -> impl ServiceFactory<
     Request,
     Config = (),
-    Response = ServiceResponse<impl MessageBody>,
+    Response = ServiceResponse<impl MessageBody + use<>>,
     Error = Response<BoxBody>,
     InitError = (),
-> {
-    let app = apply_fn_factory(app(gateway), |mut request: Request, app| {
+> + use<> {
+    let app = apply_fn_factory(app(gateway, endpoints), |mut request: Request, app| {
         Connection::put_target_back(&mut request);
         app.call(request)
     });

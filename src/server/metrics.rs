@@ -1,32 +1,42 @@
-//! `GET /metrics`: Prometheus's text format, on a listener of its own.
+//! `GET /metrics`: Prometheus's text format, on the management listener, by actix-web-prom.
 
 use std::{io, net::TcpListener, sync::Arc};
 
 use actix_web::{
     App, HttpRequest, HttpResponse, HttpServer,
     dev::Server,
-    guard,
+    guard::{self, GuardContext},
     web::{self, Data},
 };
 
+use super::endpoints::{Listener, METRICS, endpoint_metrics};
 use crate::{
     error, files,
     gateway::Shared,
     routing::{Methods, RouteError},
 };
 
-/// A listener for nothing but the metrics. It ends with the process.
+/// As actix-web-prom says it for GET.
+const TEXT_FORMAT: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// Starts the management listener, which serves nothing but the metrics and ends with the process.
 ///
 /// # Errors
 /// A socket that cannot be listened on.
 pub fn start_metrics(listener: TcpListener, shared: Arc<Shared>) -> io::Result<Server> {
+    let endpoints = endpoint_metrics(&shared.resources.metrics, Listener::Management)?;
     let app = move || {
+        // actix-web-prom answers for its endpoint whatever the route within it answers, so strangers must not come this far.
+        let of_guard = Arc::clone(&shared);
+        let may_read = move |context: &GuardContext<'_>| of_guard.may_read_metrics(context.head());
         App::new()
             .app_data(Data::from(Arc::clone(&shared)))
             .service(
-                web::resource("/metrics")
-                    .route(web::route().guard(guard::Any(guard::Get()).or(guard::Head())).to(tell))
-                    .default_service(web::to(not_so)),
+                web::resource(METRICS)
+                    .guard(guard::fn_guard(may_read))
+                    .route(web::get().to(HttpResponse::Ok).wrap(endpoints.clone()))
+                    .route(web::head().to(head).wrap(endpoints.clone()))
+                    .default_service(web::to(method_not_allowed)),
             )
             .default_service(web::to(unknown))
     };
@@ -34,21 +44,15 @@ pub fn start_metrics(listener: TcpListener, shared: Arc<Shared>) -> io::Result<S
     Ok(server.listen(listener)?.run())
 }
 
-/// Whoever may not read them is not told that they are there.
-async fn tell(request: HttpRequest, shared: Data<Shared>) -> HttpResponse {
-    if !shared.may_read_metrics(request.head()) {
-        return unknown(request).await;
-    }
+/// actix-web-prom answers GET alone.
+async fn head(request: HttpRequest, shared: Data<Shared>) -> HttpResponse {
     match shared.resources.metrics.encode() {
-        Ok(text) => HttpResponse::Ok().content_type(prometheus::TEXT_FORMAT).body(text),
+        Ok(text) => HttpResponse::Ok().content_type(TEXT_FORMAT).body(text),
         Err(error) => error::respond(&error.into(), &request),
     }
 }
 
-async fn not_so(request: HttpRequest, shared: Data<Shared>) -> HttpResponse {
-    if !shared.may_read_metrics(request.head()) {
-        return unknown(request).await;
-    }
+async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
     error::respond(&RouteError::Method(Methods::READS).into(), &request)
 }
 

@@ -1,6 +1,7 @@
 //! The HTTP server: its route table, and what is wrapped around it.
 
 mod address;
+mod endpoints;
 mod expect;
 mod listener;
 mod metrics;
@@ -10,12 +11,15 @@ use actix_web::{
     App, Error, FromRequest, Handler, HttpRequest, HttpResponse,
     body::MessageBody,
     dev::{HttpServiceFactory, ServiceRequest, ServiceResponse},
+    guard,
     middleware::from_fn,
     web::{self, Data, ServiceConfig},
 };
+use actix_web_prom::PrometheusMetrics;
 
 pub use address::bind;
 pub(crate) use address::{Unbound, meaning, try_out};
+pub(crate) use endpoints::{Listener, endpoint_metrics};
 pub use listener::start;
 pub use metrics::start_metrics;
 
@@ -27,26 +31,31 @@ use crate::{
 };
 
 /// Every route, open ones first; whatever is not open is MLflow's, and goes through [`admit`].
-fn routes(app: &mut ServiceConfig) {
-    app.service(open("/live", health::live))
-        .service(open("/health", health::health))
-        .service(open("/ready", health::ready))
-        .service(open("/version", health::version));
+fn routes(app: &mut ServiceConfig, endpoints: &PrometheusMetrics) {
+    app.service(open("/live", health::live, endpoints))
+        .service(open("/health", health::health, endpoints))
+        .service(open("/ready", health::ready, endpoints))
+        .service(open("/version", health::version, endpoints));
     for path in ["/health/mlflow", "/api/mlflow/health/mlflow", "/mlflow/health/mlflow"] {
-        app.service(open(path, health::health_of_mlflow));
+        app.service(open(path, health::health_of_mlflow, endpoints));
     }
     app.default_service(web::to(forward).wrap(from_fn(admit)));
 }
 
-/// A route without a key, for GET and HEAD.
-fn open<F, Args>(path: &str, handler: F) -> impl HttpServiceFactory + use<F, Args>
+/// A route without a key, for GET and HEAD. Only these two are counted by actix-web-prom: its label is the method as the
+/// client wrote it.
+fn open<F, Args>(
+    path: &str,
+    handler: F,
+    endpoints: &PrometheusMetrics,
+) -> impl HttpServiceFactory + use<F, Args>
 where
     F: Handler<Args, Output = HttpResponse>,
     Args: FromRequest + 'static,
 {
+    let reads = guard::Any(guard::Get()).or(guard::Head());
     web::resource(path)
-        .route(web::get().to(handler.clone()))
-        .route(web::head().to(handler))
+        .route(web::route().guard(reads).to(handler).wrap(endpoints.clone()))
         .default_service(web::to(method_not_allowed))
 }
 
@@ -57,14 +66,15 @@ async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
 /// The application of one worker.
 pub(crate) fn app(
     gateway: Data<Gateway>,
+    endpoints: &PrometheusMetrics,
 ) -> App<
     impl ServiceFactory<
         ServiceRequest,
         Config = (),
-        Response = ServiceResponse<impl MessageBody>,
+        Response = ServiceResponse<impl MessageBody + use<>>,
         Error = Error,
         InitError = (),
-    >,
+    > + use<>,
 > {
-    App::new().app_data(gateway).configure(routes).wrap(from_fn(observe))
+    App::new().app_data(gateway).configure(|app| routes(app, endpoints)).wrap(from_fn(observe))
 }

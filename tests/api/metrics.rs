@@ -153,6 +153,67 @@ async fn each_request_is_counted_by_the_class_of_its_route() {
 }
 
 #[actix_web::test]
+async fn the_gateways_own_endpoints_are_counted_by_their_pattern_as_well() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = Gateway::start(&mlflow).await;
+    let own = gateway.metrics_address.unwrap();
+    for method in ["GET", "HEAD"] {
+        ask(gateway.address, format!("{method} /live?a=b HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+        let read = ask(own, format!("{method} /metrics HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+        assert_eq!(
+            (read.status, read.header("content-type")),
+            (200, Some("text/plain; version=0.0.4; charset=utf-8")),
+            "{method}"
+        );
+    }
+    for (name, expected) in [
+        (r#"endpoint_requests_total{endpoint="/live",listener="main",method="GET",status="200"}"#, 1.0),
+        (r#"endpoint_requests_total{endpoint="/live",listener="main",method="HEAD",status="200"}"#, 1.0),
+        (
+            r#"endpoint_requests_total{endpoint="/metrics",listener="management",method="HEAD",status="200"}"#,
+            1.0,
+        ),
+        (
+            r#"endpoint_requests_duration_seconds_count{endpoint="/live",listener="main",method="GET",status="200"}"#,
+            1.0,
+        ),
+        (r#"http_requests_total{method="GET",route="open",status="200"}"#, 1.0),
+    ] {
+        assert_eq!(metric(&gateway, name).await, expected, "{name}");
+    }
+}
+
+/// Their labels are the method and, without a pattern, the path as the client wrote them.
+#[actix_web::test]
+async fn no_client_makes_series_of_endpoints() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = Gateway::start(&mlflow).await;
+    let own = gateway.metrics_address.unwrap();
+    let series = async || {
+        let answer = metrics(&gateway).await;
+        answer
+            .text()
+            .lines()
+            .filter(|line| line.starts_with("hokusai_gateway_endpoint_requests_total{"))
+            .count()
+    };
+    ask(gateway.address, gateway.request("GET", "/live", "")).await;
+    series().await;
+    let before = series().await;
+    for number in 0..20 {
+        for (method, path) in
+            [("GET", format!("/nowhere-{number}")), (&*format!("METHOD{number}"), "/live".into())]
+        {
+            ask(gateway.address, gateway.request(method, &path, "")).await;
+            ask(own, format!("{method} {path} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+            ask(own, format!("{method} /metrics HTTP/1.1\r\nhost: a\r\nvia: 1.1 a\r\n\r\n")).await;
+        }
+        ask(own, format!("METHOD{number} /metrics HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+    }
+    assert_eq!((before, series().await), (2, 2), "{}", metrics(&gateway).await.text());
+}
+
+#[actix_web::test]
 async fn each_call_of_mlflow_is_counted_by_how_it_ended() {
     let mlflow = Server::start(|request| match request.target() {
         "/api/2.0/mlflow/runs/get?error" => Answer::json(500, "{}"),

@@ -286,6 +286,11 @@ impl Metrics {
         self.in_flight_requests.get()
     }
 
+    /// Where [`crate::server`] registers what actix-web-prom counts.
+    pub(crate) fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
     /// All of it as it stands.
     pub(super) fn gather(&self) -> Vec<MetricFamily> {
         self.registry.gather()
