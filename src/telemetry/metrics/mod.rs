@@ -286,7 +286,7 @@ impl Metrics {
         self.in_flight_requests.get()
     }
 
-    /// Where [`crate::server`] registers what actix-web-prom counts.
+    /// Where actix-web-prom registers its families.
     pub(crate) fn registry(&self) -> &Registry {
         &self.registry
     }
