@@ -15,6 +15,7 @@ use crate::{
     audit::AuditTrail,
     auth::{Authenticator, KeySource},
     client_ip::Client,
+    exchange::{Exchange, Sinks},
     gateway::{Gateway, Shared},
     limits::Limiter,
     policy::{self, BodyError, Grant},
@@ -23,7 +24,7 @@ use crate::{
     server::{self, Listener},
     settings::Settings,
     stall_budget::StallBudget,
-    telemetry::{self, Channels, Exchange, Log, Metrics, RequestLog, Series},
+    telemetry::{self, Log, Metrics, RequestLog, WorkerMetrics},
     upstream::UpstreamPool,
 };
 
@@ -90,9 +91,14 @@ pub fn application(
 /// # Errors
 /// None.
 pub fn exchange(request: &ServiceRequest, client: Client) -> Result<Exchange, prometheus::Error> {
-    let series = Series::new(Metrics::new()?);
-    let channels = Channels { series, log: None, traces: None, drain: Arc::default() };
-    Ok(Exchange::begin(request, client, &Rc::new(channels)))
+    let sinks = Sinks {
+        metrics: WorkerMetrics::new(Metrics::new()?),
+        log: None,
+        traces: None,
+        audit: AuditTrail::off(),
+        drain: Arc::default(),
+    };
+    Ok(Exchange::begin(request, client, &Rc::new(sinks)))
 }
 
 /// A gateway's log, which nobody reads.

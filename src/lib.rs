@@ -22,6 +22,7 @@ mod breaker;
 pub mod code;
 mod connection;
 pub mod error;
+pub mod exchange;
 mod fault;
 mod file_state;
 mod files;
@@ -29,6 +30,7 @@ pub mod health;
 mod http1;
 mod http_client;
 mod parse_fault;
+mod redaction;
 mod redis;
 mod resource_risks;
 pub mod resources;
@@ -40,6 +42,7 @@ mod token_bucket;
 mod trusted_file;
 mod upstream;
 mod usage;
+pub mod vocabulary;
 
 #[cfg(feature = "bench")]
 pub mod benching;

@@ -15,7 +15,8 @@ use crate::{
     code::Code,
     http_client::{Connections, HttpClient, SURELY_OPEN},
     resources::Resources,
-    telemetry::{Delivery, Metrics},
+    telemetry::Metrics,
+    vocabulary::DeliveryOutcome,
 };
 
 /// Reports that may wait; what is more is dropped, and counted.
@@ -80,7 +81,7 @@ impl UsageReports {
         usage.endpoint.truncate(usage.endpoint.floor_char_boundary(MAX_ENDPOINT));
         usage.endpoint.shrink_to_fit();
         if self.mailbox.try_send(Mail::Usage(usage)).is_err() {
-            self.metrics.usage_reported(Delivery::Dropped, 1);
+            self.metrics.usage_reported(DeliveryOutcome::Dropped, 1);
         }
     }
 
@@ -127,8 +128,8 @@ impl Reporter {
             let outcomes = stream::iter(reports).map(|usage| self.send(usage)).buffer_unordered(TOGETHER);
             let sent = outcomes.filter(|sent| std::future::ready(*sent)).count().await;
             let failed = count - sent;
-            self.metrics.usage_reported(Delivery::Ok, sent as u64);
-            self.metrics.usage_reported(Delivery::Failed, failed as u64);
+            self.metrics.usage_reported(DeliveryOutcome::Ok, sent as u64);
+            self.metrics.usage_reported(DeliveryOutcome::Failed, failed as u64);
             if failed > 0 {
                 tracing::warn!(code = Code::UsageUnreported.text(), failed, "usage was not reported");
             }

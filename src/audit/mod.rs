@@ -35,7 +35,8 @@ pub use verify::{Fault, Lost, Verification};
 
 use crate::{
     settings::{Audit, OnFailure},
-    telemetry::{Delivery, Metrics},
+    telemetry::Metrics,
+    vocabulary::DeliveryOutcome,
 };
 use begun::Begun;
 use losses::Losses;
@@ -126,7 +127,7 @@ impl AuditTrail {
     pub(crate) fn open(settings: &Audit, metrics: &Metrics) -> Result<Self, AuditError> {
         let ledger = Arc::default();
         let writer = Writer::open(&settings.output, settings.max_size.get(), &ledger, metrics)?;
-        let Some(writer) = writer else { return Ok(Self(None)) };
+        let Some(writer) = writer else { return Ok(Self::off()) };
         let (mailbox, messages) = channel();
         writer.start(messages)?;
         Ok(Self(Some(Arc::new(Open {
@@ -138,6 +139,11 @@ impl AuditTrail {
             must_keep: settings.on_failure == OnFailure::Closed,
             metrics: metrics.clone(),
         }))))
+    }
+
+    /// Keeps no records.
+    pub(crate) const fn off() -> Self {
+        Self(None)
     }
 
     pub(crate) fn is_kept(&self) -> bool {
@@ -174,7 +180,7 @@ impl AuditTrail {
             Ok(begun) => begun.map(Begun::claim).map_err(|_| NotKept),
             // Nothing is lost: nothing is forwarded.
             Err(_) => {
-                open.metrics.audited(Delivery::Dropped, 1);
+                open.metrics.audited(DeliveryOutcome::Dropped, 1);
                 Err(NotKept)
             }
         }
@@ -211,17 +217,17 @@ impl Open {
             Lane::Strangers => &self.strangers,
         };
         let Some(space) = room.take(record.weight()) else {
-            self.lose(Delivery::Dropped, changes);
+            self.lose(DeliveryOutcome::Dropped, changes);
             return None;
         };
         if self.mailbox.send(message(Box::new(record), space)).is_err() {
-            self.lose(Delivery::Failed, changes);
+            self.lose(DeliveryOutcome::Failed, changes);
             return None;
         }
         Some(())
     }
 
-    fn lose(&self, how: Delivery, changes: u64) {
+    fn lose(&self, how: DeliveryOutcome, changes: u64) {
         self.ledger.losses.add(1, changes);
         self.metrics.audited(how, 1);
     }

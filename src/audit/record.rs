@@ -8,7 +8,10 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::subject::subject;
-use crate::telemetry::without_keys;
+use crate::{
+    redaction::without_keys,
+    vocabulary::{EndReason, KeyState, MethodLabel, RequestOutcome, RouteLabel},
+};
 
 /// The longest path that is kept, in characters; and of a stranger's request.
 const LONGEST_PATH: usize = 2048;
@@ -27,22 +30,20 @@ pub(crate) struct Record {
     pub(crate) workspace: Option<String>,
     pub(crate) client_ip: Option<String>,
     /// The class of its route.
-    pub(crate) route: &'static str,
+    pub(crate) route: RouteLabel,
     /// What it is to MLflow: its path, with the names of parameters in it.
     pub(crate) operation: Option<String>,
-    pub(crate) method: &'static str,
+    pub(crate) method: MethodLabel,
     /// As the client sent it, without the query.
     pub(crate) path: String,
     /// What path, query and body name: runs, experiments, models. Of a stranger's request nothing.
     pub(crate) subject: Map<String, Value>,
-    /// `ok`; `denied` by the gateway; `failed` by MLflow or on the way there; `aborted` by the client; `begun` where how it
-    /// ends is told by another record, which has this one's number.
-    pub(crate) outcome: &'static str,
+    pub(crate) outcome: RequestOutcome,
     pub(crate) status: Option<u16>,
-    pub(crate) reason: Option<&'static str>,
-    /// What became of its key, where that was refused: `revoked`, `expired`, `unknown`, `mistyped`, `refused`.
+    pub(crate) reason: Option<EndReason>,
+    /// Only where the key was refused.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) key_state: Option<&'static str>,
+    pub(crate) key_state: Option<KeyState>,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
     /// The number of the record that was written before it was forwarded, where there had to be one.
@@ -97,12 +98,12 @@ impl Record {
             user_id: None,
             workspace: None,
             client_ip: client_ip.map(|ip| ip.to_string()),
-            route: "",
+            route: RouteLabel::Unknown,
             operation: operation.map(|operation| operation.pattern.to_owned()),
-            method: "",
+            method: MethodLabel::from(request.method()),
             path: without_keys(request.path()).chars().take(longest_path).collect(),
             subject: Map::new(),
-            outcome: "",
+            outcome: RequestOutcome::Begun,
             status: None,
             reason: None,
             key_state: None,

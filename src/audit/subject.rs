@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
-use crate::telemetry::without_keys;
+use crate::redaction::without_keys;
 
 /// Parameters that name something, beside those that end in `_id` and `_ids`.
 const NAMES: [&str; 14] = [

@@ -20,12 +20,7 @@ use super::{
     event::{Entry, Event},
     file::{Opened, Rotated},
 };
-use crate::{
-    VERSION,
-    code::Code,
-    settings::AuditOutput,
-    telemetry::{Delivery, Metrics},
-};
+use crate::{VERSION, code::Code, settings::AuditOutput, telemetry::Metrics, vocabulary::DeliveryOutcome};
 
 /// Time between two tries to write what was lost, where no record comes.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -162,7 +157,7 @@ impl Writer {
 
     fn lose(&self, records: u64, changes: u64) {
         self.ledger.losses.add(records, changes);
-        self.metrics.audited(Delivery::Failed, records);
+        self.metrics.audited(DeliveryOutcome::Failed, records);
     }
 
     /// Writes what is owed, if anything is.
@@ -189,7 +184,7 @@ impl Writer {
                 self.lost_told = loss.map(|_| Instant::now()).or(self.lost_told);
                 self.tip = tip;
                 let requests = u64::from(matches!(entry, Some(Entry::Request(_))));
-                self.metrics.audited(Delivery::Ok, requests);
+                self.metrics.audited(DeliveryOutcome::Ok, requests);
                 Ok(self.tip.number)
             }
             Err(error) => {

@@ -13,7 +13,7 @@ use std::{
 use jiff::Timestamp;
 
 use super::{
-    Answered, AuthError, Authenticated, Principal, Rejection, ServiceFault,
+    AuthError, Authenticated, Principal, Rejection, ServiceFault,
     cache::{Remembered, Shared, SharedVerdict, VerdictCache},
     fingerprint::{Fingerprint, KeyDigest, Pepper},
     flight::Flights,
@@ -23,7 +23,8 @@ use super::{
 use crate::{
     redis::Redis,
     settings::{Auth, AuthService},
-    telemetry::{Lookup, Metrics, Tier, Validation},
+    telemetry::Metrics,
+    vocabulary::{CacheResult, CacheTier, ValidationOutcome, VerdictSource},
 };
 
 type Verdict = Result<Authenticated, AuthError>;
@@ -96,11 +97,11 @@ impl Decisions {
             let epoch = self.cache.epoch();
             let known = match self.cache.get(&fingerprint) {
                 Remembered::Accepted(principal) => {
-                    self.metrics.key_looked_up(Tier::Memory, Lookup::Hit);
-                    return Ok(Authenticated { principal, answered: Answered::Memory });
+                    self.metrics.key_looked_up(CacheTier::Memory, CacheResult::Hit);
+                    return Ok(Authenticated { principal, source: VerdictSource::Memory });
                 }
                 Remembered::Refused(known) => {
-                    self.metrics.key_looked_up(Tier::Memory, Lookup::Negative);
+                    self.metrics.key_looked_up(CacheTier::Memory, CacheResult::Negative);
                     return Err(AuthError::Rejected(Rejection::ByService(known)));
                 }
                 Remembered::Stale(principal) => Some(principal),
@@ -112,7 +113,7 @@ impl Decisions {
             let find = || async move { (epoch, decisions.find(&service, question).await) };
             let Some((epoch, verdict)) = self.flights.join(fingerprint, find).await else { continue };
             if !self.is_revoked_since(&verdict, &digest, epoch) {
-                self.metrics.key_looked_up(Tier::Memory, stale_or_miss(remembered, &verdict));
+                self.metrics.key_looked_up(CacheTier::Memory, stale_or_miss(remembered, &verdict));
                 return verdict;
             }
         }
@@ -143,17 +144,17 @@ impl Decisions {
         let found =
             found.filter(|found| !self.cache.is_void(&digest.revoked_as(&found.principal), found.asked_at));
         if let Some(SharedVerdict { principal, age, is_fresh: true, .. }) = found {
-            self.metrics.key_looked_up(Tier::Redis, Lookup::Hit);
+            self.metrics.key_looked_up(CacheTier::Redis, CacheResult::Hit);
             if let Some(asked) = Instant::now().checked_sub(age) {
                 self.cache.accept(fingerprint, digest, Arc::clone(&principal), asked, epoch);
             }
-            return Ok(Authenticated { principal, answered: Answered::Redis });
+            return Ok(Authenticated { principal, source: VerdictSource::Redis });
         }
         let (in_redis, in_memory) = (found.map(|found| found.principal), question.known);
         let only_in_redis = in_redis.is_some() && in_memory.is_none();
         let question = Question { known: in_memory.or(in_redis), ..question };
         let verdict = self.ask_or_recall(service, &question).await;
-        self.metrics.key_looked_up(Tier::Redis, stale_or_miss(only_in_redis, &verdict));
+        self.metrics.key_looked_up(CacheTier::Redis, stale_or_miss(only_in_redis, &verdict));
         verdict
     }
 
@@ -161,9 +162,9 @@ impl Decisions {
     /// reason of ours, nor where it vouches for another service. (Whether the key was revoked since, `verdict` looks.)
     async fn ask_or_recall(self: &Arc<Self>, service: &ServiceVerifier, question: &Question) -> Verdict {
         match (self.ask(service, question).await, &question.known) {
-            (Ok(principal), _) => Ok(Authenticated { principal, answered: Answered::Service }),
+            (Ok(principal), _) => Ok(Authenticated { principal, source: VerdictSource::Service }),
             (Err(AuthError::Unavailable(fault)), Some(principal)) if fault.is_outage() => {
-                let before = Authenticated { principal: Arc::clone(principal), answered: Answered::Stale };
+                let before = Authenticated { principal: Arc::clone(principal), source: VerdictSource::Stale };
                 let is_void = self.is_revoked_since(&Ok(before.clone()), &question.digest, question.epoch);
                 if is_void { Err(AuthError::Unavailable(fault)) } else { Ok(before) }
             }
@@ -189,9 +190,9 @@ impl Decisions {
             return Err(AuthError::Unavailable(ServiceFault::Busy));
         }
         let outcome = match &answer {
-            Ok(_) => Validation::Accepted,
-            Err(AuthError::Rejected(_)) => Validation::Rejected,
-            Err(_) => Validation::Unavailable,
+            Ok(_) => ValidationOutcome::Accepted,
+            Err(AuthError::Rejected(_)) => ValidationOutcome::Rejected,
+            Err(_) => ValidationOutcome::Unavailable,
         };
         self.metrics.key_validated(outcome, began.elapsed());
         match answer {
@@ -237,9 +238,9 @@ impl Decisions {
 }
 
 /// What a tier's lookup comes to whose verdict could not be believed by itself.
-fn stale_or_miss(found: bool, verdict: &Verdict) -> Lookup {
+fn stale_or_miss(found: bool, verdict: &Verdict) -> CacheResult {
     match verdict {
-        Ok(Authenticated { answered: Answered::Stale, .. }) if found => Lookup::Stale,
-        _ => Lookup::Miss,
+        Ok(Authenticated { source: VerdictSource::Stale, .. }) if found => CacheResult::Stale,
+        _ => CacheResult::Miss,
     }
 }

@@ -35,6 +35,7 @@ use crate::{
     redis::Redis,
     settings::{Auth, AuthMode, AuthService},
     telemetry::Metrics,
+    vocabulary::{KeyState, VerdictSource},
 };
 
 /// Why there is no principal.
@@ -66,13 +67,12 @@ pub enum Rejection {
 }
 
 impl Rejection {
-    /// Its word in the log and in the audit stream.
-    pub const fn word(&self) -> &'static str {
+    pub const fn key_state(&self) -> KeyState {
         match self {
-            Self::Mistyped => "mistyped",
-            Self::Unknown => "unknown",
-            Self::Revoked { .. } => "revoked",
-            Self::ByService(_) => "refused",
+            Self::Mistyped => KeyState::Mistyped,
+            Self::Unknown => KeyState::Unknown,
+            Self::Revoked { .. } => KeyState::Revoked,
+            Self::ByService(_) => KeyState::Refused,
         }
     }
 
@@ -90,39 +90,7 @@ impl Rejection {
 #[derive(Debug, Clone)]
 pub struct Authenticated {
     pub principal: Arc<Principal>,
-    pub answered: Answered,
-}
-
-/// Where a verdict came from; the word in the log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Answered {
-    /// Remembered in this process.
-    Memory,
-    /// Remembered by all instances.
-    Redis,
-    /// The auth service, just now.
-    Service,
-    /// Remembered, and too old to be believed if the auth service could be asked.
-    Stale,
-    /// The key file, which needs no cache.
-    KeyFile,
-}
-
-impl Answered {
-    /// Whether nobody had to be asked.
-    pub const fn is_local(self) -> bool {
-        matches!(self, Self::Memory | Self::KeyFile)
-    }
-
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Memory => "memory",
-            Self::Redis => "redis",
-            Self::Service => "service",
-            Self::Stale => "stale",
-            Self::KeyFile => "none",
-        }
-    }
+    pub source: VerdictSource,
 }
 
 /// Who can tell about a key. Built once.
@@ -201,7 +169,7 @@ impl Authenticator {
         match self {
             Self::KeyFile(keys) => {
                 let principal = keys.verify(credential.key()).map_err(AuthError::Rejected)?;
-                Ok(Authenticated { principal, answered: Answered::KeyFile })
+                Ok(Authenticated { principal, source: VerdictSource::KeyFile })
             }
             Self::Service(service, decisions) => {
                 decisions.verdict(service, credential.key(), client_ip).await

@@ -65,9 +65,13 @@ impl Explain {
         let verdict = match &outcome {
             Ok(()) => json!({ "allowed": true }),
             Err(error) => {
-                let (status, reason, message) = error.told();
                 told.extend(refused_key(error));
-                json!({ "allowed": false, "status": status.as_u16(), "reason": reason, "message": message })
+                json!({
+                    "allowed": false,
+                    "status": error.status().as_u16(),
+                    "reason": error.reason(),
+                    "message": error.message(),
+                })
             }
         };
         told.insert("verdict".to_owned(), verdict);
@@ -125,9 +129,9 @@ async fn walk(
     let sent_as = credential.source();
     let authenticator = Authenticator::new(&resources.keys, resources.auth_tls.as_ref());
     let caller = authenticator.authenticate(&credential, None).await;
-    let Authenticated { principal, answered } =
+    let Authenticated { principal, source } =
         caller.map_err(|error| GatewayError::Auth { error, sent_as })?;
-    tell("cache", answered.word().into());
+    tell("cache", source.word().into());
     let expired = principal.expires_at.filter(|at| *at <= Timestamp::now());
     tell(
         "key",

@@ -1,82 +1,84 @@
-//! The words for refusals and failures, each with its status.
+//! The reason for each error.
 
-use actix_web::http::StatusCode;
+use super::GatewayError;
+use crate::{
+    audit::NotKept,
+    auth::AuthError,
+    connection::NoRequest,
+    credentials::CredentialError,
+    head::HeadError,
+    policy::{BodyError, Denied, NoRoom},
+    proxy::ProxyError,
+    routing::RouteError,
+    vocabulary::Reason,
+};
 
-/// The stable word for a kind of refusal or failure.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reason {
-    CredentialMissing,
-    CredentialRejected,
-    CredentialAmbiguous,
-    BadRequest,
-    UpgradeRefused,
-    ExpectationFailed,
-    FieldsTooLarge,
-    LineTooLong,
-    HeadTooSlow,
-    BadPath,
-    AmbiguousBody,
-    ScopeMissing,
-    Loop,
-    RouteUnknown,
-    MethodNotAllowed,
-    BodyTimeout,
-    BodyTooLarge,
-    RateLimited,
-    AuthUnavailable,
-    AuditUnavailable,
-    DirectTransfer,
-    UpstreamUnavailable,
-    UpstreamBusy,
-    UpstreamProtocol,
-    UpstreamTimeout,
-    Internal,
-}
-
-impl Reason {
-    /// Its word, its status, and MLflow's error code (mlflow/protos/databricks.proto).
-    pub(super) const fn parts(self) -> (&'static str, StatusCode, &'static str) {
+impl GatewayError {
+    /// The one reason for this error.
+    pub fn reason(&self) -> Reason {
         match self {
-            Self::CredentialMissing => ("credential_missing", StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
-            Self::CredentialRejected => ("credential_rejected", StatusCode::UNAUTHORIZED, "UNAUTHENTICATED"),
-            Self::CredentialAmbiguous => ("credential_ambiguous", StatusCode::BAD_REQUEST, "BAD_REQUEST"),
-            Self::BadRequest => ("bad_request", StatusCode::BAD_REQUEST, "BAD_REQUEST"),
-            Self::UpgradeRefused => ("bad_request", StatusCode::NOT_IMPLEMENTED, "BAD_REQUEST"),
-            Self::ExpectationFailed => ("bad_request", StatusCode::EXPECTATION_FAILED, "BAD_REQUEST"),
-            Self::FieldsTooLarge => {
-                ("bad_request", StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, "BAD_REQUEST")
+            Self::NoRequest(NoRequest::NoRoom) => Reason::UpstreamUnavailable,
+            Self::NoRequest(
+                NoRequest::LineTooLong
+                | NoRequest::FieldsTooLarge
+                | NoRequest::TooManyFields
+                | NoRequest::TooSlow
+                | NoRequest::Malformed,
+            ) => Reason::BadRequest,
+            Self::Head(
+                HeadError::Underscore
+                | HeadError::Host
+                | HeadError::OtherHost
+                | HeadError::Body
+                | HeadError::Upgrade
+                | HeadError::Expectation,
+            ) => Reason::BadRequest,
+            Self::Head(HeadError::Loop) => Reason::LoopDetected,
+            Self::Head(HeadError::Method) | Self::Route(RouteError::Method(_)) => Reason::MethodNotAllowed,
+            Self::Route(RouteError::BadPath(_)) => Reason::BadPath,
+            Self::Route(RouteError::BodyOfGet) => Reason::BadRequest,
+            Self::Route(RouteError::Unknown | RouteError::UnknownParameter) => Reason::RouteUnknown,
+            Self::Credential(CredentialError::Missing) => Reason::CredentialMissing,
+            Self::Credential(CredentialError::Ambiguous) => Reason::CredentialAmbiguous,
+            Self::Credential(CredentialError::Malformed(..) | CredentialError::UnknownScheme) => {
+                Reason::CredentialRejected
             }
-            Self::LineTooLong => ("bad_request", StatusCode::URI_TOO_LONG, "BAD_REQUEST"),
-            Self::HeadTooSlow => ("bad_request", StatusCode::REQUEST_TIMEOUT, "BAD_REQUEST"),
-            Self::BadPath => ("bad_path", StatusCode::BAD_REQUEST, "BAD_REQUEST"),
-            Self::AmbiguousBody => ("ambiguous_body", StatusCode::BAD_REQUEST, "BAD_REQUEST"),
-            Self::ScopeMissing => ("scope_missing", StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
-            Self::Loop => ("loop_detected", StatusCode::LOOP_DETECTED, "INTERNAL_ERROR"),
-            Self::RouteUnknown => ("route_unknown", StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND"),
-            Self::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "BAD_REQUEST"),
-            Self::BodyTimeout => ("body_timeout", StatusCode::REQUEST_TIMEOUT, "BAD_REQUEST"),
-            Self::BodyTooLarge => ("body_too_large", StatusCode::PAYLOAD_TOO_LARGE, "BAD_REQUEST"),
-            Self::RateLimited => ("rate_limited", StatusCode::TOO_MANY_REQUESTS, "REQUEST_LIMIT_EXCEEDED"),
-            Self::AuthUnavailable => {
-                ("auth_unavailable", StatusCode::SERVICE_UNAVAILABLE, "TEMPORARILY_UNAVAILABLE")
+            Self::Auth { error: AuthError::Rejected(_), .. } => Reason::CredentialRejected,
+            Self::Auth { error: AuthError::TooManyFailures { .. }, .. } | Self::Limited(_) => {
+                Reason::RateLimited
             }
-            Self::AuditUnavailable => {
-                ("audit_unavailable", StatusCode::SERVICE_UNAVAILABLE, "TEMPORARILY_UNAVAILABLE")
+            Self::Auth { error: AuthError::Unavailable(_), .. } => Reason::AuthUnavailable,
+            Self::Audit(NotKept) => Reason::AuditUnavailable,
+            Self::Denied { error: Denied::Expired(_), .. } => Reason::CredentialRejected,
+            Self::Denied { error: Denied::Scope(_) | Denied::Workspace(_), .. }
+            | Self::Body(BodyError::Scope(_) | BodyError::Workspace(_))
+            | Self::Proxy(ProxyError::Outside(_)) => Reason::ScopeMissing,
+            Self::Body(BodyError::Ambiguous(_) | BodyError::GraphQl(_) | BodyError::NotJson(_)) => {
+                Reason::AmbiguousBody
             }
-            Self::UpstreamUnavailable => {
-                ("upstream_unavailable", StatusCode::BAD_GATEWAY, "TEMPORARILY_UNAVAILABLE")
+            Self::Body(BodyError::Path(_)) => Reason::BadPath,
+            Self::Body(BodyError::TooLarge(_)) => Reason::BodyTooLarge,
+            Self::Body(BodyError::NoRoom(NoRoom::ForKey)) => Reason::RateLimited,
+            Self::Body(BodyError::NoRoom(NoRoom::ForAll)) => Reason::UpstreamUnavailable,
+            Self::Body(BodyError::Stalled) => Reason::BodyTimeout,
+            Self::Body(BodyError::Broken(_)) => Reason::BadRequest,
+            Self::Proxy(
+                ProxyError::Busy
+                | ProxyError::Ejected
+                | ProxyError::Connect(_)
+                | ProxyError::Unanswered(_)
+                | ProxyError::ClosedIdle(_)
+                | ProxyError::Closed(_),
+            ) => Reason::UpstreamUnavailable,
+            Self::Proxy(ProxyError::Direct(_)) => Reason::DirectTransferDenied,
+            Self::Proxy(ProxyError::Protocol(_)) => Reason::UpstreamProtocol,
+            Self::Proxy(ProxyError::UpstreamTimeout(_)) => Reason::UpstreamTimeout,
+            Self::Proxy(ProxyError::ClientStalled) => Reason::BodyTimeout,
+            Self::Proxy(ProxyError::BodyTooLarge) => Reason::BodyTooLarge,
+            Self::Proxy(ProxyError::ClientGone(_) | ProxyError::NeedsHttp11) => Reason::BadRequest,
+            Self::Proxy(ProxyError::Internal(_)) | Self::Ungranted | Self::Panicked | Self::Metrics(_) => {
+                Reason::Internal
             }
-            Self::UpstreamBusy => {
-                ("upstream_unavailable", StatusCode::SERVICE_UNAVAILABLE, "TEMPORARILY_UNAVAILABLE")
-            }
-            Self::DirectTransfer => {
-                ("direct_transfer_denied", StatusCode::NOT_IMPLEMENTED, "NOT_IMPLEMENTED")
-            }
-            Self::UpstreamProtocol => ("upstream_protocol", StatusCode::BAD_GATEWAY, "INTERNAL_ERROR"),
-            Self::UpstreamTimeout => {
-                ("upstream_timeout", StatusCode::GATEWAY_TIMEOUT, "TEMPORARILY_UNAVAILABLE")
-            }
-            Self::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "INTERNAL_ERROR"),
         }
     }
 }

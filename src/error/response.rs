@@ -14,13 +14,15 @@ use actix_web::{
 };
 use serde_json::json;
 
-use super::{GatewayError, Reason};
+use super::GatewayError;
 use crate::{
     connection::Connection,
+    exchange::Exchange,
     head,
     limits::{Allowance, TooMany},
     proxy,
-    telemetry::{Exchange, X_REQUEST_ID},
+    telemetry::X_REQUEST_ID,
+    vocabulary::Reason,
 };
 
 pub use crate::upstream::ERROR_SOURCE;
@@ -57,9 +59,8 @@ pub(crate) fn respond_in_bytes(error: &GatewayError, request_id: &HeaderValue) -
 }
 
 fn response(error: &GatewayError, request_id: &str) -> HttpResponse {
-    let (word, status, error_code) = error.reason().parts();
-    log(error, word, request_id);
-    let message = error.message();
+    let (reason, status, message) = (error.reason(), error.status(), error.message());
+    log(error, reason, request_id);
     let mut response = HttpResponse::build(status);
     response.insert_header((CACHE_CONTROL, "no-store")).insert_header((VARY, proxy::VARYING));
     response.insert_header((ERROR_SOURCE, "gateway"));
@@ -74,10 +75,10 @@ fn response(error: &GatewayError, request_id: &str) -> HttpResponse {
         response.insert_header((ALLOW, methods));
     }
     let mut response = response.json(json!({
-        "error_code": error_code,
+        "error_code": error.error_code(),
         "message": message,
         "detail": message,
-        "reason": word,
+        "reason": reason,
         "request_id": request_id,
     }));
     if let GatewayError::Limited(TooMany { allowance, .. }) = error {
@@ -105,18 +106,11 @@ pub fn tell_allowance(Allowance { limit, remaining, reset }: Allowance, headers:
 
 /// Whether the request is not one that a client of MLflow's sends.
 fn is_malformed(reason: Reason) -> bool {
-    matches!(
-        reason,
-        Reason::BadRequest
-            | Reason::BadPath
-            | Reason::CredentialAmbiguous
-            | Reason::ExpectationFailed
-            | Reason::FieldsTooLarge
-            | Reason::UpgradeRefused
-    )
+    matches!(reason, Reason::BadRequest | Reason::BadPath | Reason::CredentialAmbiguous)
 }
 
-fn log(error: &GatewayError, reason: &str, request_id: &str) {
+fn log(error: &GatewayError, reason: Reason, request_id: &str) {
+    let reason = reason.word();
     let mut chain = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {

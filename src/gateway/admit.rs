@@ -19,9 +19,11 @@ use futures_util::{FutureExt as _, TryFutureExt as _};
 use super::{Gateway, own_address, records};
 use crate::{
     error::{self, GatewayError},
+    exchange::Exchange,
     limits::Meter,
     policy::Grant,
-    telemetry::{self, Exchange, Metrics},
+    telemetry::Metrics,
+    vocabulary::RouteLabel,
 };
 
 /// What the walk ends with, for [`forward`] to use once.
@@ -42,7 +44,7 @@ pub async fn admit(
     mut request: ServiceRequest,
     next: Next<impl MessageBody + 'static>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
-    exchange.unrouted();
+    exchange.set_route(RouteLabel::Unknown);
     match contained(gateway.metrics(), gateway.decide(&mut request, &exchange)).await {
         Ok((admitted, allowance)) => {
             let principal = Arc::clone(admitted.grant.principal());
@@ -83,10 +85,10 @@ fn refuse(
     request: &HttpRequest,
     exchange: &Exchange,
 ) -> HttpResponse {
-    exchange.ended_for(error.word());
-    exchange.key_was(error.key_state());
+    exchange.set_reason(error.reason());
+    exchange.set_key_state(error.key_state());
     // An outage in which nothing was to be changed is no refusal, and there can be many.
-    if !exchange.has_record() && !telemetry::is_failure(error.word()) {
+    if !exchange.has_record() && !error.reason().is_failure() {
         records::refusal(&gateway.shared.audit, request, exchange, &gateway.shared.resources.routes);
     }
     error::respond(error, request)

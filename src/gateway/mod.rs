@@ -36,13 +36,14 @@ use crate::{
     connection::Connection,
     credentials::{self, CredentialError},
     error::GatewayError,
+    exchange::{Caller, Exchange, Sinks},
     health::Health,
     limits::{Admission, Allowance},
     policy::{self, Grant, body::Checked},
     proxy::Proxy,
     routing::{Reach, RouteError},
     stall_budget::StallBudget,
-    telemetry::{Caller, Channels, Exchange, Metrics, Series},
+    telemetry::{Metrics, WorkerMetrics},
     upstream::{HealthIssue, UpstreamPool},
     usage::Usage,
 };
@@ -51,7 +52,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Gateway {
     shared: Arc<Shared>,
-    channels: Rc<Channels>,
+    sinks: Rc<Sinks>,
     authenticator: Authenticator,
     proxy: Proxy,
 }
@@ -61,10 +62,14 @@ impl Gateway {
         let resources = &shared.resources;
         let authenticator = Authenticator::new(&resources.keys, resources.auth_tls.as_ref());
         let proxy = Proxy::new(&shared.settings, &shared.upstreams, resources.mlflow_tls.as_ref());
-        let (series, log) = (Series::new(resources.metrics.clone()), resources.log.clone());
-        let (traces, drain) = (shared.traces.clone(), Arc::clone(&shared.drain));
-        let channels = Rc::new(Channels { series, log, traces, drain });
-        Self { shared, channels, authenticator, proxy }
+        let sinks = Rc::new(Sinks {
+            metrics: WorkerMetrics::new(resources.metrics.clone()),
+            log: resources.log.clone(),
+            traces: shared.traces.clone(),
+            audit: shared.audit.clone(),
+            drain: Arc::clone(&shared.drain),
+        });
+        Self { shared, sinks, authenticator, proxy }
     }
 
     pub(crate) fn shared(&self) -> &Shared {
@@ -90,7 +95,7 @@ impl Gateway {
     }
 
     pub(crate) fn metrics(&self) -> &Metrics {
-        self.channels.series.metrics()
+        self.sinks.metrics.shared()
     }
 
     /// Differs between two processes whose settings, secrets apart, differ.
@@ -148,7 +153,7 @@ impl Gateway {
         exchange.waited(began.elapsed());
         let rule = grant.route().rule();
         let class = class.unwrap_or(rule.class);
-        exchange.routed(class.word());
+        exchange.set_route(class);
         if !class.is_read() || rule.reach == Reach::PastGateway {
             records::change(&self.shared.audit, request.request(), exchange, grant.route(), value).await?;
         }
@@ -168,7 +173,7 @@ impl Gateway {
         let sound = inspect(head, routes)?;
         let route = routes.resolve(sound)?;
         if let Some(exchange) = exchange {
-            exchange.routed(route.class().word());
+            exchange.set_route(route.class());
         }
         let credential = credentials::extract(head.headers())?;
         // MLflow passes the query on, too.
@@ -178,17 +183,18 @@ impl Gateway {
         let sent_as = credential.source();
         let began = Instant::now();
         let caller = self.authenticator.authenticate(&credential, client_ip).await;
-        let was_remembered = caller.as_ref().is_ok_and(|caller| caller.answered.is_local());
+        let was_remembered = caller.as_ref().is_ok_and(|caller| caller.source.is_local());
         if let Some(exchange) = exchange.filter(|_| !was_remembered) {
             exchange.waited(began.elapsed());
         }
         if let (Some(exchange), Err(AuthError::Rejected(rejection))) = (exchange, &caller) {
             // Whoever uses a key of ours that has ended is told of by its name.
-            exchange.called_by(rejection.principal().map(named).unwrap_or_default());
+            exchange.set_caller(rejection.principal().map(named).unwrap_or_default());
         }
         let caller = caller.map_err(|error| GatewayError::Auth { error, sent_as })?;
         if let Some(exchange) = exchange {
-            exchange.called_by(Caller { answered: Some(caller.answered.word()), ..named(&caller.principal) });
+            exchange.set_caller(named(&caller.principal));
+            exchange.set_verdict_source(caller.source);
         }
         policy::authorize(&self.shared.live.load().policy, caller.principal, route)
             .map_err(|error| GatewayError::Denied { error, sent_as })
@@ -212,6 +218,5 @@ fn named(principal: &Principal) -> Caller {
         key_id: principal.key_id.clone(),
         user_id: principal.user_id.clone(),
         workspace: principal.workspace.as_ref().map(|workspace| workspace.as_str().to_owned()),
-        answered: None,
     }
 }

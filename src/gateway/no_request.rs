@@ -7,7 +7,7 @@ use crate::{
     client_ip::Client,
     connection::{NoRequest, Sender},
     error::{self, GatewayError},
-    telemetry::Exchange,
+    exchange::Exchange,
 };
 
 impl Gateway {
@@ -16,11 +16,10 @@ impl Gateway {
         let (method, path) = request_line(sender.begin);
         // The headers that could name another are not read.
         let client = Client { ip: sender.peer.map(|peer| peer.ip().to_canonical()), secure: sender.secure };
-        let exchange = Exchange::of_no_request(method, path, client, &self.channels);
+        let exchange = Exchange::of_no_request(method, path, client, &self.sinks);
         let error = GatewayError::from(fault);
-        let (status, reason, _) = error.told();
-        exchange.ended_for(reason);
-        exchange.answered(status);
+        exchange.set_reason(error.reason());
+        exchange.response_began(error.status());
         error::respond_in_bytes(&error, exchange.context().request_id_value())
     }
 }

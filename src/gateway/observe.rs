@@ -11,10 +11,7 @@ use actix_web::{
 };
 
 use super::Gateway;
-use crate::{
-    connection::Connection,
-    telemetry::{Exchange, X_REQUEST_ID},
-};
+use crate::{connection::Connection, exchange::Exchange, telemetry::X_REQUEST_ID};
 
 /// The outermost middleware.
 ///
@@ -31,13 +28,13 @@ pub async fn observe(
         let nothing = HttpResponse::BadRequest().force_close().finish();
         return Ok(request.into_response(nothing));
     }
-    let exchange = Exchange::begin(&request, gateway.client(request.request()), &gateway.channels);
+    let exchange = Exchange::begin(&request, gateway.client(request.request()), &gateway.sinks);
     let mut response = next.call(request).await?;
     let request_id = exchange.context().request_id_value().clone();
     response.headers_mut().insert(X_REQUEST_ID, request_id);
     if Connection::of(response.request()).is_some_and(|connection| connection.is_last()) {
         response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
     }
-    exchange.answered(response.status());
+    exchange.response_began(response.status());
     Ok(response)
 }

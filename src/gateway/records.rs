@@ -5,9 +5,9 @@ use serde_json::Value;
 
 use crate::{
     audit::{AuditTrail, Lane, NotKept, Operation, Record, Source},
+    exchange::Exchange,
     head,
     routing::{Route, Routes},
-    telemetry::Exchange,
 };
 
 /// That of a request that is about to be forwarded, and may change something.
@@ -29,9 +29,9 @@ pub(super) async fn change(
     // What was parsed takes many times as much memory as the body: it is not kept while somebody is waited for.
     drop(body);
     if trail.must_keep() {
-        record.begun = Some(trail.begin(exchange.begun(record.clone())).await?);
+        record.begun = Some(trail.begin(exchange.begun_record(record.clone())).await?);
     }
-    exchange.leave(trail, Lane::Changes, record);
+    exchange.set_record(Lane::Changes, record);
     Ok(())
 }
 
@@ -49,7 +49,7 @@ pub(super) fn refusal(trail: &AuditTrail, request: &HttpRequest, exchange: &Exch
         Source::Key(_) => Record::of(request, request_id, client_ip, operation, None),
         Source::Stranger(_) => Record::of_stranger(request, request_id, client_ip, operation),
     };
-    exchange.leave(trail, lane, record);
+    exchange.set_record(lane, record);
 }
 
 fn operation(route: &Route) -> Operation<'_> {

@@ -7,12 +7,13 @@ use arc_swap::ArcSwap;
 
 use crate::{
     audit::AuditTrail,
+    exchange::Drain,
     health::Health,
     limits::Limiter,
     policy::Room,
     resources::Resources,
     settings::{Live, Settings},
-    telemetry::{Drain, otlp::Traces},
+    telemetry::otlp::Traces,
     upstream::UpstreamPool,
     usage::UsageReports,
 };

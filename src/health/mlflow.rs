@@ -42,7 +42,7 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Probes `/health` every `mlflow.probe_interval`, and the API beside it. Never returns.
 pub(crate) async fn probe(upstreams: Arc<UpstreamPool>, proxy: Proxy, mlflow: Mlflow, metrics: Metrics) {
     let publish = || {
-        metrics.found(Dependency::Upstream, are_reachable(&upstreams));
+        metrics.set_dependency_up(Dependency::Upstream, are_reachable(&upstreams));
         if upstreams.all().all(|upstream| upstream.last_probe().state.is_determined()) {
             metrics.accepted_upstream(all_serve(&upstreams));
         }

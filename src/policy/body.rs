@@ -26,9 +26,10 @@ use crate::{
     connection::Connection,
     head::has_body,
     parse_fault::ParseFault,
-    routing::{Body, RouteClass, Rule},
+    routing::{Body, Rule},
     settings::Policy,
     stall_budget::StallBudget,
+    vocabulary::RouteClass,
 };
 
 /// The largest body that is read, in bytes.

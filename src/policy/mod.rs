@@ -19,8 +19,9 @@ use jiff::Timestamp;
 
 use crate::{
     auth::Principal,
-    routing::{Body, Parameter, Reach, Route, RouteClass, Rule, Tagging},
+    routing::{Body, Parameter, Reach, Route, Rule, Tagging},
     settings::{Mode, Policy, Scope},
+    vocabulary::RouteClass,
 };
 pub use body::BodyError;
 pub use room::NoRoom;

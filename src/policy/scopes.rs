@@ -1,8 +1,8 @@
 //! What each scope allows.
 
 use crate::{
-    routing::RouteClass,
     settings::{Policy, Scope},
+    vocabulary::RouteClass,
 };
 
 /// A set of route classes.

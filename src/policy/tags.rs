@@ -5,7 +5,10 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use super::collation::Name;
-use crate::routing::{Change, RouteClass, Subject, Tagging};
+use crate::{
+    routing::{Change, Subject, Tagging},
+    vocabulary::RouteClass,
+};
 
 /// A tag that is more than a remark.
 #[derive(Debug)]

@@ -6,7 +6,7 @@ use actix_web::{
 };
 
 use super::{Body, Proxy};
-use crate::{http_client::ResponseHead, policy::Grant, routing::Route, telemetry::Exchange};
+use crate::{exchange::Exchange, http_client::ResponseHead, policy::Grant, routing::Route};
 
 impl Proxy {
     /// The head that MLflow is sent, as bytes.

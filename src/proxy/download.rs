@@ -20,10 +20,11 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
     connection::UnderWay,
+    exchange::Exchange,
     http_client::{ResponseBody, ResponseHead},
     limits::Meter,
-    telemetry::{Call, Exchange},
     upstream::InFlight,
+    vocabulary::{Reason, UpstreamOutcome},
 };
 
 /// Why a response's body broke off. The client's connection is then closed without the end of the body.
@@ -78,10 +79,10 @@ impl Download {
     }
 
     /// The status is sent already; the request's line still says what became of the body.
-    fn broke_off(&mut self, reason: &'static str, outcome: Call) {
+    fn broke_off(&mut self, reason: Reason, outcome: UpstreamOutcome) {
         self.ended = true;
-        self.exchange.ended_for(reason);
-        self.exchange.broke_off(outcome);
+        self.exchange.set_reason(reason);
+        self.exchange.upstream_broke_off(outcome);
     }
 
     fn poll_silence(&mut self, cx: &mut Context<'_>) -> Poll<()> {
@@ -107,14 +108,14 @@ impl Stream for Download {
                         self.left = self.left.map(|left| left.saturating_sub(chunk.len() as u64));
                         self.exchange.sent(chunk.len() as u64);
                     }
-                    Some(Err(_)) => self.broke_off("upstream_unavailable", Call::Reset),
+                    Some(Err(_)) => self.broke_off(Reason::UpstreamUnavailable, UpstreamOutcome::Reset),
                     None => self.ended = true,
                 }
                 Poll::Ready(next.map(|chunk| chunk.map_err(BodyFault::from)))
             }
             Poll::Pending => {
                 ready!(self.poll_silence(cx));
-                self.broke_off("upstream_timeout", Call::Timeout);
+                self.broke_off(Reason::UpstreamTimeout, UpstreamOutcome::Timeout);
                 Poll::Ready(Some(Err(BodyFault::Silent(self.idle))))
             }
         }
@@ -124,7 +125,7 @@ impl Stream for Download {
 impl Drop for Download {
     fn drop(&mut self) {
         if !self.ended && self.left != Some(0) {
-            self.exchange.broke_off(Call::ClientAborted);
+            self.exchange.upstream_broke_off(UpstreamOutcome::ClientAborted);
         }
     }
 }

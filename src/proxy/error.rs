@@ -7,7 +7,7 @@ use crate::{
     code::Code,
     http_client::{ConnectFault, SendError, TransportFault},
     policy::Outside,
-    telemetry::Call,
+    vocabulary::UpstreamOutcome,
 };
 
 /// Why MLflow's response could not be had.
@@ -70,15 +70,15 @@ impl ProxyError {
     }
 
     /// How the call ended that ended like this.
-    pub(super) fn call(&self) -> Call {
+    pub(super) fn call(&self) -> UpstreamOutcome {
         match self {
-            Self::Connect(_) => Call::Connect,
-            Self::Unanswered(_) | Self::ClosedIdle(_) | Self::Closed(_) => Call::Reset,
-            Self::UpstreamTimeout(_) => Call::Timeout,
+            Self::Connect(_) => UpstreamOutcome::Connect,
+            Self::Unanswered(_) | Self::ClosedIdle(_) | Self::Closed(_) => UpstreamOutcome::Reset,
+            Self::UpstreamTimeout(_) => UpstreamOutcome::Timeout,
             Self::ClientStalled | Self::ClientGone(_) | Self::BodyTooLarge | Self::Outside(_) => {
-                Call::ClientAborted
+                UpstreamOutcome::ClientAborted
             }
-            _ => Call::Protocol,
+            _ => UpstreamOutcome::Protocol,
         }
     }
 

@@ -18,12 +18,13 @@ use secrecy::ExposeSecret as _;
 
 use super::{caching, egress, pool::Member};
 use crate::{
+    exchange::Exchange,
     head::PSEUDONYM,
     http_client::{Request, ResponseHead},
     policy::Grant,
     routing::Route,
     settings::{HostHeader, Mlflow, Passing, UpstreamAuth},
-    telemetry::{Exchange, X_REQUEST_ID},
+    telemetry::X_REQUEST_ID,
 };
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");

@@ -23,13 +23,14 @@ use tokio::time::timeout;
 
 use crate::{
     connection::Connection,
+    exchange::Exchange,
     http_client::{Body, Response, Tls},
     limits::Meter,
     policy::Grant,
     settings::{DirectArtifacts, Settings},
     stall_budget::StallBudget,
-    telemetry::{Call, Exchange},
     upstream::UpstreamPool,
+    vocabulary::UpstreamOutcome,
 };
 pub(crate) use caching::VARYING;
 use deadlines::{Limits, Overdue, Progress, within};
@@ -183,12 +184,12 @@ impl Proxy {
             Framing::Chunked => Body::Chunked(upload),
         };
         let sending = pin!(member.origin.send(upstream, body));
-        let mut call = Calling { exchange, started, outcome: Call::ClientAborted };
+        let mut call = Calling { exchange, started, outcome: UpstreamOutcome::ClientAborted };
         let outcome = within(self.limits, &progress, sending).await;
         let outcome = outcome.map_err(overdue).and_then(|sent| sent.map_err(failed));
         call.outcome = match &outcome {
-            Ok(response) if response.head.status.is_server_error() => Call::ErrorStatus,
-            Ok(_) => Call::Ok,
+            Ok(response) if response.head.status.is_server_error() => UpstreamOutcome::ErrorStatus,
+            Ok(_) => UpstreamOutcome::Ok,
             Err(error) => error.call(),
         };
         drop(call);
@@ -239,12 +240,12 @@ enum Try {
 struct Calling<'a> {
     exchange: &'a Exchange,
     started: Instant,
-    outcome: Call,
+    outcome: UpstreamOutcome,
 }
 
 impl Drop for Calling<'_> {
     fn drop(&mut self) {
-        self.exchange.called(self.outcome, self.started.elapsed());
+        self.exchange.upstream_called(self.outcome, self.started.elapsed());
     }
 }
 

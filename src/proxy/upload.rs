@@ -19,7 +19,7 @@ use super::{
     deadlines::{Overdue, Progress},
     headers,
 };
-use crate::{connection::Connection, limits::Meter, telemetry::Exchange};
+use crate::{connection::Connection, exchange::Exchange, limits::Meter};
 
 /// How the request's body is framed, and how it is therefore sent on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

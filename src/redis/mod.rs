@@ -117,7 +117,7 @@ impl Redis {
 
     /// Tells it for the metrics. That it is of use again only a trial tells, which sees all that is needed.
     pub(crate) fn set_down(&self) {
-        self.metrics.found(Dependency::Redis, false);
+        self.metrics.set_dependency_up(Dependency::Redis, false);
     }
 
     /// Does `work`, and lets nobody wait for it.

@@ -78,6 +78,6 @@ impl Redis {
 
     /// Tells for the metrics what came of a trial.
     pub(super) fn set_up(&self, is_of_use: bool) {
-        self.metrics.found(Dependency::Redis, is_of_use);
+        self.metrics.set_dependency_up(Dependency::Redis, is_of_use);
     }
 }

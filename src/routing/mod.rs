@@ -5,7 +5,6 @@
 //! that are forwarded.
 
 mod artifact;
-mod class;
 mod methods;
 mod mounts;
 mod parameters;
@@ -22,7 +21,6 @@ use actix_web::http::{Method, Uri, uri::PathAndQuery};
 
 pub use artifact::ArtifactPath;
 pub(crate) use artifact::{Base, WORKSPACES, in_body as artifact_in_body};
-pub use class::RouteClass;
 pub use methods::Methods;
 pub use parameters::{Becomes, Parameter, Turn};
 pub use rule::{Artifact, Body, Reach, Rule};
@@ -33,6 +31,7 @@ pub use tagging::{Change, Tagging};
 use crate::{
     head::{SoundHead, has_body},
     settings::{Mlflow, RestPrefix},
+    vocabulary::RouteClass,
 };
 
 /// Where a request goes at MLflow. Only [`Routes::resolve`] makes one.

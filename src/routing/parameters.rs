@@ -4,7 +4,8 @@ use std::sync::Arc;
 
 use url::form_urlencoded;
 
-use super::{Reach, RouteClass, RouteError, Rule};
+use super::{Reach, RouteError, Rule};
+use crate::vocabulary::RouteClass;
 
 /// A parameter that a row names.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -5,13 +5,13 @@ use std::sync::Arc;
 use actix_web::http::Method;
 
 use super::{
-    class::RouteClass,
     methods,
     parameters::{Becomes, Parameter, Turn},
     pattern,
     rule::{Artifact, Body, Reach, Rule},
     tagging::Tagging,
 };
+use crate::vocabulary::RouteClass;
 
 /// What is wrong with a row, which may hold anything: nothing of it is quoted.
 pub(super) type Fault = &'static str;

@@ -2,7 +2,8 @@
 
 use actix_web::http::Method;
 
-use super::{class::RouteClass, parameters::Parameter, tagging::Tagging};
+use super::{parameters::Parameter, tagging::Tagging};
+use crate::vocabulary::RouteClass;
 
 /// One method and path of MLflow.
 #[derive(Debug, Clone, PartialEq, Eq)]

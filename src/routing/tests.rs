@@ -2,8 +2,8 @@ mod borders;
 
 use actix_web::{http::Method, test::TestRequest};
 
-use super::{Reach, Route, RouteClass, RouteError, RouteTable, Routes};
-use crate::{head, settings::RestPrefix};
+use super::{Reach, Route, RouteError, RouteTable, Routes};
+use crate::{head, settings::RestPrefix, vocabulary::RouteClass};
 
 fn routes(rest: RestPrefix, prefix: &str) -> Routes {
     Routes { rest, static_prefix: prefix.into(), table: RouteTable::open(None).unwrap() }

@@ -14,8 +14,8 @@ pub struct RequestContext {
     request_id: HeaderValue,
     trace: Trace,
     span: SpanId,
-    /// Drawn for this request; the names above a client can choose.
-    lot: u32,
+    /// Random: the names above a client can choose.
+    draw: u32,
 }
 
 /// The trace that a request is a part of (W3C Trace Context, §3.2.2), in lower case hexadecimal digits.
@@ -37,13 +37,13 @@ impl RequestContext {
             request_id: client_request_id(headers).cloned().unwrap_or_else(|| hyphenated(made)),
             trace: client_trace(headers).unwrap_or_else(|| Trace::new(made)),
             span: span_id(made),
-            lot: made.as_u64_pair().1 as u32,
+            draw: made.as_u64_pair().1 as u32,
         }
     }
 
-    /// What decides by chance about this request.
-    pub(super) fn lot(&self) -> u32 {
-        self.lot
+    /// A random number, by which sampling decides.
+    pub(crate) fn draw(&self) -> u32 {
+        self.draw
     }
 
     pub fn request_id(&self) -> &str {

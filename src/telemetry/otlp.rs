@@ -13,10 +13,11 @@ use tokio::{
 };
 use url::Url;
 
-use super::{Delivery, Metrics, RequestContext};
+use super::{Metrics, RequestContext};
 use crate::{
     code::Code,
     http_client::{Connections, HttpClient, SURELY_OPEN, Tls},
+    vocabulary::{DeliveryOutcome, MethodLabel, Reason, RouteLabel},
 };
 
 /// Spans that may wait, and that are sent at once.
@@ -32,13 +33,13 @@ const ERROR: u32 = 2;
 /// What a request leaves of itself for a trace.
 #[derive(Debug, Clone)]
 pub(crate) struct RequestSpan {
-    pub(super) context: RequestContext,
-    pub(super) started: jiff::Timestamp,
-    pub(super) took: Duration,
-    pub(super) method: &'static str,
-    pub(super) route: &'static str,
-    pub(super) status: u16,
-    pub(super) reason: Option<&'static str>,
+    pub(crate) context: RequestContext,
+    pub(crate) started: jiff::Timestamp,
+    pub(crate) took: Duration,
+    pub(crate) method: MethodLabel,
+    pub(crate) route: RouteLabel,
+    pub(crate) status: u16,
+    pub(crate) reason: Option<Reason>,
 }
 
 /// The way to the exporter, for every worker.
@@ -82,9 +83,9 @@ impl Traces {
     }
 
     /// Leaves a span to be sent, if its trace is sampled; drops it if too many wait.
-    pub(super) fn add(&self, span: RequestSpan) {
+    pub(crate) fn add(&self, span: RequestSpan) {
         if span.context.is_sampled() && self.mailbox.try_send(span).is_err() {
-            self.metrics.traced(Delivery::Dropped, 1);
+            self.metrics.traced(DeliveryOutcome::Dropped, 1);
         }
     }
 }
@@ -96,7 +97,7 @@ impl Exporter {
         while self.spans.recv_many(&mut batch, BATCH).await > 0 {
             let count = batch.len() as u64;
             let spans: Vec<Value> = batch.drain(..).map(|span| describe(&span)).collect();
-            let outcome = if self.send(spans).await { Delivery::Ok } else { Delivery::Failed };
+            let outcome = if self.send(spans).await { DeliveryOutcome::Ok } else { DeliveryOutcome::Failed };
             self.metrics.traced(outcome, count);
             if count < BATCH as u64 {
                 sleep(PAUSE).await;
@@ -140,16 +141,16 @@ impl Exporter {
 fn describe(span: &RequestSpan) -> Value {
     let end = span.started.as_nanosecond() + span.took.as_nanos() as i128;
     let mut attributes = vec![
-        text("http.request.method", span.method),
-        text("http.route", span.route),
+        text("http.request.method", span.method.word()),
+        text("http.route", span.route.word()),
         json!({ "key": "http.response.status_code", "value": { "intValue": span.status.to_string() } }),
         text("hokusai.request_id", span.context.request_id()),
     ];
-    attributes.extend(span.reason.map(|reason| text("error.type", reason)));
+    attributes.extend(span.reason.map(|reason| text("error.type", reason.word())));
     let mut described = json!({
         "traceId": span.context.trace_id(),
         "spanId": span.context.span_id(),
-        "name": format!("{} {}", span.method, span.route),
+        "name": format!("{} {}", span.method.word(), span.route.word()),
         "kind": SERVER,
         "startTimeUnixNano": span.started.as_nanosecond().to_string(),
         "endTimeUnixNano": end.to_string(),

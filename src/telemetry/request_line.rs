@@ -8,10 +8,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::lines::Lines;
-use crate::settings::Share;
+use crate::{
+    settings::Share,
+    vocabulary::{EndReason, KeyState, RouteLabel, VerdictSource},
+};
 
 /// The longest path that a line has, in bytes.
-pub(super) const LONGEST_PATH: usize = 2048;
+pub(crate) const LONGEST_PATH: usize = 2048;
 
 /// Where request lines go, and which.
 #[derive(Debug, Clone)]
@@ -25,43 +28,42 @@ pub struct RequestLog {
 /// What a line tells, in this order: no query, no credential, no address that is only claimed. What is not known is left
 /// out. One flat struct: with its beginning in another, flattened, a line took half as long again.
 #[derive(Debug, Serialize)]
-pub(super) struct RequestLine<'a> {
-    pub(super) timestamp: Timestamp,
-    pub(super) level: &'static str,
-    pub(super) message: &'static str,
-    pub(super) request_id: &'a str,
-    pub(super) trace_id: &'a str,
-    pub(super) method: &'a str,
-    pub(super) path: &'a str,
+pub(crate) struct RequestLine<'a> {
+    pub(crate) timestamp: Timestamp,
+    pub(crate) level: &'static str,
+    pub(crate) message: &'static str,
+    pub(crate) request_id: &'a str,
+    pub(crate) trace_id: &'a str,
+    pub(crate) method: &'a str,
+    pub(crate) path: &'a str,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) client_ip: Option<IpAddr>,
-    pub(super) route: &'static str,
+    pub(crate) client_ip: Option<IpAddr>,
+    pub(crate) route: RouteLabel,
     #[serde(serialize_with = "as_number")]
-    pub(super) status: StatusCode,
+    pub(crate) status: StatusCode,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) reason: Option<&'static str>,
-    /// `revoked`, `expired`, `unknown`, `mistyped`, or `refused` by the auth service: what the client is not told.
+    pub(crate) reason: Option<EndReason>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) key_state: Option<&'static str>,
+    pub(crate) key_state: Option<KeyState>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) key_id: Option<&'a str>,
+    pub(crate) key_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) user_id: Option<&'a str>,
+    pub(crate) user_id: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) cache: Option<&'static str>,
+    pub(crate) cache: Option<VerdictSource>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) upstream_ms: Option<f64>,
-    pub(super) bytes_in: u64,
-    pub(super) bytes_out: u64,
-    pub(super) latency_ms: f64,
+    pub(crate) upstream_ms: Option<f64>,
+    pub(crate) bytes_in: u64,
+    pub(crate) bytes_out: u64,
+    pub(crate) latency_ms: f64,
 }
 
 impl RequestLog {
-    /// Writes a line, unless it is one that is left out by `lot`: any number, as likely as every other.
-    pub(super) fn write(&self, line: &RequestLine<'_>, lot: u32) {
+    /// Writes a line, unless sampling leaves it out. `draw` is a random number of this request.
+    pub(crate) fn write(&self, line: &RequestLine<'_>, draw: u32) {
         // The filter of the log, which can change.
         let is_wanted = tracing::event_enabled!(target: "hokusai_gateway::request", tracing::Level::INFO);
-        if !is_wanted || (line.is_successful_read() && !self.reads.includes(lot)) {
+        if !is_wanted || (line.is_successful_read() && !self.reads.includes(draw)) {
             return;
         }
         let written = if self.json { line.json() } else { line.text() };
@@ -75,8 +77,8 @@ impl RequestLog {
 impl RequestLine<'_> {
     /// What sampling may leave out: never an error, and nothing that changed anything.
     fn is_successful_read(&self) -> bool {
-        let (read, status) = (["read", "artifact_read", "ui", "open"].contains(&self.route), self.status);
-        read && (status.is_success() || status.is_redirection()) && self.reason.is_none()
+        let status = self.status;
+        self.route.is_read() && (status.is_success() || status.is_redirection()) && self.reason.is_none()
     }
 
     fn json(&self) -> serde_json::Result<Vec<u8>> {
@@ -98,8 +100,8 @@ impl RequestLine<'_> {
 }
 
 impl Share {
-    fn includes(self, lot: u32) -> bool {
-        f64::from(lot) < self.0 * (f64::from(u32::MAX) + 1.0)
+    fn includes(self, draw: u32) -> bool {
+        f64::from(draw) < self.0 * (f64::from(u32::MAX) + 1.0)
     }
 }
 
@@ -108,6 +110,6 @@ fn as_number<S: serde::Serializer>(status: &StatusCode, serializer: S) -> Result
 }
 
 /// Milliseconds, to three places.
-pub(super) fn milliseconds(time: Duration) -> f64 {
+pub(crate) fn milliseconds(time: Duration) -> f64 {
     (time.as_secs_f64() * 1e6).round() / 1e3
 }

@@ -1,6 +1,9 @@
 //! Who may do what: every route of MLflow, and what its bodies say.
 
-use hokusai_gateway::routing::{RouteClass, RouteTable, Rule};
+use hokusai_gateway::{
+    routing::{RouteTable, Rule},
+    vocabulary::RouteClass,
+};
 
 use crate::support::{Gateway, GatewayBuilder, Server, ask, client::Connection, eventually, server::Answer};
 

@@ -5,16 +5,18 @@ use std::{fs, path::Path};
 /// The walk of a request, in order.
 const STEPS: [&str; 7] = ["head", "routing", "credentials", "auth", "policy", "limits", "proxy"];
 /// What any step may know.
-const GROUND: [&str; 18] = [
+const GROUND: [&str; 21] = [
     "code",
     "audit",
     "client_ip",
+    "exchange",
     "settings",
     "telemetry",
     "http1",
     "http_client",
     "breaker",
     "token_bucket",
+    "redaction",
     "redis",
     "connection",
     "fault",
@@ -24,6 +26,7 @@ const GROUND: [&str; 18] = [
     "file_state",
     "parse_fault",
     "trusted_file",
+    "vocabulary",
 ];
 /// What even settings may know.
 const BELOW_SETTINGS: [&str; 3] = ["code", "parse_fault", "trusted_file"];

@@ -29,7 +29,7 @@ pub(crate) async fn tell_at_start(service: AuthService, metrics: Metrics) {
     let Err((code, error)) = timeout(service.timeout, connecting).await.unwrap_or_else(late) else {
         return tracing::info!("the auth service takes connections");
     };
-    metrics.found(Dependency::AuthService, false);
+    metrics.set_dependency_up(Dependency::AuthService, false);
     let (cause, fix) = match code {
         Code::AuthNameUnknown => (
             "the name is misspelt, or the DNS that this machine asks does not know it",

@@ -15,8 +15,8 @@ use crate::{
         },
     },
     cli::format::{Format, print, print_json, tell},
+    redaction::without_keys,
     settings::AuthKeyFile,
-    telemetry::without_keys,
 };
 
 /// What stands for nothing.

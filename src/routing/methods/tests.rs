@@ -3,8 +3,9 @@ use actix_web::{http::Method, test::TestRequest};
 use super::Methods;
 use crate::{
     head,
-    routing::{Route, RouteClass, RouteError, Routes},
+    routing::{Route, RouteError, Routes},
     settings::Settings,
+    vocabulary::RouteClass,
 };
 
 fn routes() -> Routes {

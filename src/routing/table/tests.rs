@@ -3,7 +3,10 @@ use std::path::Path;
 use actix_web::http::Method;
 
 use super::{RouteError, RouteTable};
-use crate::routing::{Body, Reach, RouteClass, Rule};
+use crate::{
+    routing::{Body, Reach, Rule},
+    vocabulary::RouteClass,
+};
 
 fn open(text: &str) -> Result<RouteTable, String> {
     let file = tempfile::NamedTempFile::new().unwrap();

@@ -1,11 +1,16 @@
 use super::*;
-use crate::telemetry::Series;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+
 use crate::{
     settings::Settings,
-    telemetry::{Call, Dependency, Lookup, Tier, Validation},
+    telemetry::{Dependency, WorkerMetrics},
+    vocabulary::{
+        CacheResult, CacheTier, MethodLabel, Reason, RouteClass, RouteLabel, UpstreamOutcome,
+        ValidationOutcome,
+    },
 };
-use actix_web::http::StatusCode;
-use std::time::Duration;
 
 fn emf(metrics: &Metrics) -> Emf {
     let mlflow = ("HOKUSAI__MLFLOW__URL".to_owned(), "http://mlflow".to_owned());
@@ -22,32 +27,32 @@ fn told(emf: &mut Emf, metrics: &Metrics) -> Vec<Value> {
 #[test]
 fn a_minute_is_the_difference_to_the_minute_before() {
     let metrics = Metrics::new().unwrap();
-    let series = Series::new(metrics.clone());
-    let request = |route: &'static str, milliseconds: u64| {
-        series.request_began();
-        series.request_ended(route, "GET", StatusCode::OK, Duration::from_millis(milliseconds));
+    let worker = WorkerMetrics::new(metrics.clone());
+    let request = |route: RouteLabel, milliseconds: u64| {
+        worker.request_began();
+        worker.request_ended(route, MethodLabel::Get, StatusCode::OK, Duration::from_millis(milliseconds));
     };
-    request("read", 3);
+    request(RouteClass::Read.into(), 3);
     let mut emf = emf(&metrics);
-    request("read", 3);
-    request("write", 3);
-    request("read", 700);
-    request("artifact_read", 90_000);
-    request("open", 1);
-    series.upstream_called(Call::Ok, Duration::from_millis(2));
-    series.upstream_called(Call::Reset, Duration::from_millis(2));
-    series.upstream_called(Call::ClientAborted, Duration::from_millis(2));
-    metrics.key_looked_up(Tier::Memory, Lookup::Hit);
-    metrics.key_looked_up(Tier::Memory, Lookup::Miss);
-    metrics.key_looked_up(Tier::Redis, Lookup::Hit);
-    metrics.key_validated(Validation::Unavailable, Duration::ZERO);
-    metrics.found(Dependency::Upstream, true);
+    request(RouteClass::Read.into(), 3);
+    request(RouteClass::Write.into(), 3);
+    request(RouteClass::Read.into(), 700);
+    request(RouteClass::ArtifactRead.into(), 90_000);
+    request(RouteLabel::Open, 1);
+    worker.upstream_called(UpstreamOutcome::Ok, Duration::from_millis(2));
+    worker.upstream_called(UpstreamOutcome::Reset, Duration::from_millis(2));
+    worker.upstream_called(UpstreamOutcome::ClientAborted, Duration::from_millis(2));
+    metrics.key_looked_up(CacheTier::Memory, CacheResult::Hit);
+    metrics.key_looked_up(CacheTier::Memory, CacheResult::Miss);
+    metrics.key_looked_up(CacheTier::Redis, CacheResult::Hit);
+    metrics.key_validated(ValidationOutcome::Unavailable, Duration::ZERO);
+    metrics.set_dependency_up(Dependency::Upstream, true);
     metrics.accepted_upstream(false);
     metrics.key_file_read(false);
     let in_days = |days: i64| Timestamp::now().as_second() + days * 86_400 + 3600;
     metrics.certificate_ends("server", in_days(30));
     metrics.certificate_ends("mlflow_client", in_days(3));
-    metrics.denied("upstream_unavailable");
+    metrics.denied(Reason::UpstreamUnavailable);
     let lines = told(&mut emf, &metrics);
     for (name, expected) in [
         ("Requests", json!(4)),
@@ -83,8 +88,8 @@ fn a_minute_is_the_difference_to_the_minute_before() {
 #[test]
 fn what_is_above_every_bound_is_told_as_well() {
     let metrics = Metrics::new().unwrap();
-    let series = Series::new(metrics.clone());
+    let worker = WorkerMetrics::new(metrics.clone());
     let mut emf = emf(&metrics);
-    series.answered("read", Duration::from_secs(60));
+    worker.response_began(RouteClass::Read.into(), Duration::from_secs(60));
     assert_eq!(told(&mut emf, &metrics)[0]["OverheadMs"]["Values"], json!([2000]));
 }

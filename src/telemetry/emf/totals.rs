@@ -6,11 +6,9 @@ use jiff::Timestamp;
 use prometheus::proto::{Metric, MetricFamily};
 
 use super::distribution::Distribution;
-
-/// Routes whose time is that of artifacts, and says nothing of metadata.
-const ARTIFACTS: [&str; 2] = ["artifact_read", "artifact_write"];
-/// How calls of MLflow fail; a client that goes away is none of its failures.
-const FAILURES: [&str; 5] = ["error_status", "connect", "timeout", "reset", "protocol"];
+use crate::vocabulary::{
+    CacheResult, CacheTier, DeliveryOutcome, RouteLabel, UpstreamOutcome, ValidationOutcome,
+};
 
 /// Counters and distributions since the start of the process, and gauges as they are.
 #[derive(Debug, Clone, Default)]
@@ -48,39 +46,42 @@ impl Totals {
         let label = |wanted: &str| {
             metric.get_label().iter().find(|label| label.name() == wanted).map_or("", |label| label.value())
         };
+        let route = RouteLabel::from_word(label("route"));
         let count = metric.get_counter().get_value();
         match name {
-            "http_requests_total" if label("route") != "open" => self.count("Requests", count),
-            "http_requests_duration_seconds"
-                if label("route") != "open" && !ARTIFACTS.contains(&label("route")) =>
-            {
+            "http_requests_total" if route != Some(RouteLabel::Open) => self.count("Requests", count),
+            // The time of an artifact's transfer says nothing of the gateway's.
+            "http_requests_duration_seconds" if route.is_some_and(is_metadata) => {
                 self.distribution("LatencyMs").add(metric);
             }
-            "overhead_seconds" if label("route") != "open" => self.distribution("OverheadMs").add(metric),
+            "overhead_seconds" if route != Some(RouteLabel::Open) => {
+                self.distribution("OverheadMs").add(metric);
+            }
             "upstream_duration_seconds" => self.distribution("UpstreamLatencyMs").add(metric),
-            "auth_cache_requests_total" => match (label("tier"), label("result")) {
-                ("memory", "hit" | "negative" | "stale") => self.count("AuthCacheHit", count),
-                ("memory", _) => self.count("AuthCacheMiss", count),
-                // What memory missed and Redis had is a hit after all.
-                (_, "hit" | "negative" | "stale") => {
-                    self.count("AuthCacheHit", count);
-                    self.count("AuthCacheMiss", -count);
-                }
-                _ => {}
-            },
-            "auth_validations_total" if label("outcome") == "unavailable" => {
-                self.count("AuthServiceErrors", count)
-            }
-            "upstream_requests_total" if label("outcome") != "client_aborted" => {
-                self.count("ProxyAttempts", count);
-                if FAILURES.contains(&label("outcome")) {
-                    self.count("ProxyFailures", count);
-                }
-                if label("outcome") == "error_status" {
-                    *self.errors.entry("mlflow_error_status".to_owned()).or_default() += count;
+            "auth_cache_requests_total" => {
+                let found = CacheResult::from_word(label("result")) != Some(CacheResult::Miss);
+                match (CacheTier::from_word(label("tier")), found) {
+                    (Some(CacheTier::Memory), true) => self.count("AuthCacheHit", count),
+                    (Some(CacheTier::Memory), false) => self.count("AuthCacheMiss", count),
+                    // What memory missed and Redis had is a hit after all.
+                    (Some(CacheTier::Redis), true) => {
+                        self.count("AuthCacheHit", count);
+                        self.count("AuthCacheMiss", -count);
+                    }
+                    _ => {}
                 }
             }
-            "audit_records_total" if label("outcome") != "ok" => self.count("AuditLost", count),
+            "auth_validations_total" if label("outcome") == ValidationOutcome::Unavailable.word() => {
+                self.count("AuthServiceErrors", count);
+            }
+            "upstream_requests_total" => {
+                if let Some(outcome) = UpstreamOutcome::from_word(label("outcome")) {
+                    self.upstream_calls(outcome, count);
+                }
+            }
+            "audit_records_total" if label("outcome") != DeliveryOutcome::Ok.word() => {
+                self.count("AuditLost", count);
+            }
             "denied_total" => *self.errors.entry(label("reason").to_owned()).or_default() += count,
             "upstream_up" => self.gauge("UpstreamUp", metric),
             "upstream_accepts" => self.gauge("UpstreamAccepts", metric),
@@ -89,6 +90,18 @@ impl Totals {
             "auth_service_up" => self.gauge("AuthUp", metric),
             "redis_up" => self.gauge("RedisUp", metric),
             _ => {}
+        }
+    }
+
+    fn upstream_calls(&mut self, outcome: UpstreamOutcome, count: f64) {
+        if outcome != UpstreamOutcome::ClientAborted {
+            self.count("ProxyAttempts", count);
+        }
+        if outcome.is_failure() {
+            self.count("ProxyFailures", count);
+        }
+        if outcome == UpstreamOutcome::ErrorStatus {
+            *self.errors.entry("mlflow_error_status".to_owned()).or_default() += count;
         }
     }
 
@@ -109,5 +122,13 @@ impl Totals {
 
     fn distribution(&mut self, name: &'static str) -> &mut Distribution {
         self.distributions.entry(name).or_default()
+    }
+}
+
+fn is_metadata(route: RouteLabel) -> bool {
+    match route {
+        RouteLabel::Class(class) => !class.moves_artifacts(),
+        RouteLabel::Open => false,
+        RouteLabel::Unknown => true,
     }
 }

@@ -1,7 +1,6 @@
 //! What Prometheus is told. Every label's value is a word of ours, never a client's, so that their number is bounded.
 
-mod labels;
-mod series;
+mod worker;
 
 use std::{ops::Deref, sync::Arc, time::Duration};
 
@@ -10,9 +9,19 @@ use prometheus::{
     Registry, TextEncoder, core::Collector, proto::MetricFamily,
 };
 
-use crate::{GIT_SHA, VERSION};
-pub use labels::{Call, Delivery, Dependency, Lookup, Tier, Validation};
-pub use series::Series;
+use crate::{
+    GIT_SHA, VERSION,
+    vocabulary::{CacheResult, CacheTier, DeliveryOutcome, Reason, UpstreamOutcome, ValidationOutcome},
+};
+pub use worker::WorkerMetrics;
+
+/// What the gateway needs, or uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dependency {
+    Upstream,
+    AuthService,
+    Redis,
+}
 
 /// The counters of one gateway; a clone counts into the same ones. Every request has one, so it is one pointer.
 #[derive(Debug, Clone)]
@@ -192,20 +201,13 @@ impl Metrics {
 
     /// What alerts are about is there from the start: of a series that begins with its first failure Prometheus sees none.
     fn begin_at_zero(&self) {
-        for reason in [
-            "auth_unavailable",
-            "audit_unavailable",
-            "upstream_unavailable",
-            "upstream_timeout",
-            "upstream_protocol",
-            "internal",
-        ] {
-            self.denied.with_label_values(&[reason]);
+        for reason in Reason::ALL.into_iter().filter(|reason| reason.is_failure()) {
+            self.denied.with_label_values(&[reason.word()]);
         }
-        for outcome in Call::ALL {
+        for outcome in UpstreamOutcome::ALL {
             self.upstream_requests.with_label_values(&[outcome.word()]);
         }
-        for outcome in [Delivery::Ok, Delivery::Failed, Delivery::Dropped] {
+        for outcome in DeliveryOutcome::ALL {
             self.audit_records.with_label_values(&[outcome.word()]);
         }
     }
@@ -218,12 +220,12 @@ impl Metrics {
         let _ = gauge.map(|gauge| self.registry.register(Box::new(gauge)));
     }
 
-    pub fn denied(&self, reason: &str) {
-        self.denied.with_label_values(&[reason]).inc();
+    pub fn denied(&self, reason: Reason) {
+        self.denied.with_label_values(&[reason.word()]).inc();
     }
 
     /// What was last found out about something that the gateway needs; one that it does not use has no gauge.
-    pub fn found(&self, dependency: Dependency, up: bool) {
+    pub fn set_dependency_up(&self, dependency: Dependency, up: bool) {
         let gauge = match dependency {
             Dependency::Upstream => &self.upstream_up,
             Dependency::AuthService => &self.auth_service_up,
@@ -251,25 +253,25 @@ impl Metrics {
         self.key_file_last_reload.with_label_values::<&str>(&[]).set(is_in_force.into());
     }
 
-    pub fn key_looked_up(&self, tier: Tier, result: Lookup) {
+    pub fn key_looked_up(&self, tier: CacheTier, result: CacheResult) {
         self.auth_cache_requests.with_label_values(&[tier.word(), result.word()]).inc();
     }
 
-    pub fn key_validated(&self, outcome: Validation, took: Duration) {
-        self.found(Dependency::AuthService, outcome != Validation::Unavailable);
+    pub fn key_validated(&self, outcome: ValidationOutcome, took: Duration) {
+        self.set_dependency_up(Dependency::AuthService, outcome != ValidationOutcome::Unavailable);
         self.auth_validations.with_label_values(&[outcome.word()]).inc();
         self.auth_validation_duration.with_label_values(&[outcome.word()]).observe(took.as_secs_f64());
     }
 
-    pub fn usage_reported(&self, outcome: Delivery, count: u64) {
+    pub fn usage_reported(&self, outcome: DeliveryOutcome, count: u64) {
         self.usage_reports.with_label_values(&[outcome.word()]).inc_by(count);
     }
 
-    pub fn audited(&self, outcome: Delivery, count: u64) {
+    pub fn audited(&self, outcome: DeliveryOutcome, count: u64) {
         self.audit_records.with_label_values(&[outcome.word()]).inc_by(count);
     }
 
-    pub fn traced(&self, outcome: Delivery, count: u64) {
+    pub fn traced(&self, outcome: DeliveryOutcome, count: u64) {
         self.trace_spans.with_label_values(&[outcome.word()]).inc_by(count);
     }
 

@@ -1,26 +1,25 @@
-//! Keys of ours in what others wrote: put into a path, or given to something as its name.
+//! Takes the gateway's API keys out of texts that others wrote: a path, or the name of something.
 
 use std::borrow::Cow;
 
-/// What a key of ours begins with.
+/// How a key begins.
 const PREFIXES: [&str; 2] = ["hk_live_", "hk_test_"];
-/// Letters and digits behind it, and how many of them are the better part of a key.
+/// How many letters and digits follow, and how many of them are too many to show.
 const WHOLE: usize = 33;
 const ENOUGH: usize = 16;
 
-/// The text without what is secret of the keys in it. All else stays, for whoever did something to a thing with such a
-/// name is to be found by it.
+/// The text without the secret part of each key. The rest stays, so that a record is found by the name in it.
 pub(crate) fn without_keys(text: &str) -> Cow<'_, str> {
-    let mut told = Cow::Borrowed("");
+    let mut shown = Cow::Borrowed("");
     let mut rest = text;
     while let Some(at) = PREFIXES.iter().filter_map(|prefix| rest.find(prefix)).min() {
         let (before, behind) = rest.split_at(at + PREFIXES[0].len());
         let secret = behind.bytes().take(WHOLE).take_while(u8::is_ascii_alphanumeric).count();
-        told += before;
-        told += if secret < ENOUGH { &behind[..secret] } else { "…" };
+        shown += before;
+        shown += if secret < ENOUGH { &behind[..secret] } else { "…" };
         rest = &behind[secret..];
     }
-    told + rest
+    shown + rest
 }
 
 #[cfg(test)]
@@ -30,7 +29,7 @@ mod tests {
     #[test]
     fn keys_are_taken_out_and_names_stay() {
         let secret = "0".repeat(33);
-        for (text, told) in [
+        for (text, shown) in [
             (String::new(), ""),
             ("runs/search".to_owned(), "runs/search"),
             ("hk_test_".to_owned(), "hk_test_"),
@@ -39,7 +38,7 @@ mod tests {
             (format!("hk_live_{secret}hk_live_{secret}é"), "hk_live_…hk_live_…é"),
             (format!("é hk_test_example hk_live_{}", &secret[..16]), "é hk_test_example hk_live_…"),
         ] {
-            assert_eq!(without_keys(&text), told, "{text}");
+            assert_eq!(without_keys(&text), shown, "{text}");
         }
     }
 }

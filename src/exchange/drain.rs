@@ -1,4 +1,4 @@
-//! When a drain ends that was begun, and how many transfers it cut.
+//! The end of a shutdown's grace, and how many requests it cut.
 
 use std::{
     sync::{
@@ -8,10 +8,10 @@ use std::{
     time::{Duration, Instant},
 };
 
-/// By how much the server may be early.
+/// The server may close connections this much before the end.
 const EARLY: Duration = Duration::from_millis(100);
 
-/// Shared by the process, and by every request that may be cut.
+/// One for the process; every exchange asks it.
 #[derive(Debug, Default)]
 pub struct Drain {
     ends: OnceLock<Instant>,
@@ -19,19 +19,19 @@ pub struct Drain {
 }
 
 impl Drain {
-    /// A drain begins, and transfers may go on for so long.
+    /// The shutdown begins: requests may go on for `grace`.
     pub fn begin(&self, grace: Duration) {
         let _ = self.ends.set(Instant::now() + grace);
     }
 
-    /// Counts a request that ends unfinished now, if that is because the drain is over.
+    /// Whether a request that ends unfinished now was cut; then it is counted.
     pub(super) fn cuts(&self) -> bool {
         let cuts = self.ends.get().is_some_and(|ends| Instant::now() + EARLY >= *ends);
         self.cut.fetch_add(cuts.into(), Ordering::Relaxed);
         cuts
     }
 
-    /// How many it has cut so far.
+    /// How many were cut so far.
     pub fn cut(&self) -> u64 {
         self.cut.load(Ordering::Relaxed)
     }

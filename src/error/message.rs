@@ -1,0 +1,85 @@
+//! The text that the client is sent for each error.
+
+use super::GatewayError;
+use crate::{
+    audit::NotKept,
+    auth::AuthError,
+    credentials::CredentialError,
+    limits::{Of, TooMany},
+    policy::{BodyError, Denied},
+    proxy::ProxyError,
+    routing::RouteError,
+};
+
+impl GatewayError {
+    /// What the client is told. Never a source, and one text for all keys that are refused.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Route(error @ RouteError::BadPath(_)) => {
+                format!("{error}; the gateway does not forward it to MLflow")
+            }
+            Self::NoRequest(error) => error.to_string(),
+            Self::Head(error) => error.to_string(),
+            Self::Route(error) => error.to_string(),
+            Self::Credential(CredentialError::Missing) => {
+                "no API key was sent: set MLFLOW_TRACKING_TOKEN, or send `Authorization: Bearer KEY`".to_owned()
+            }
+            Self::Credential(CredentialError::Ambiguous) => {
+                "more than one credential was sent: send the API key once, in one header".to_owned()
+            }
+            Self::Credential(CredentialError::UnknownScheme) => {
+                "the scheme of the Authorization header is not supported: use `Bearer KEY`, `Basic` with the key as \
+                 the password, or `ApiKey KEY`"
+                    .to_owned()
+            }
+            Self::Credential(error @ CredentialError::Malformed(..)) => error.to_string(),
+            Self::Auth { error: AuthError::Rejected(_), sent_as }
+            | Self::Denied { error: Denied::Expired(_), sent_as } => {
+                format!("the API key, sent as {sent_as}, is not valid: it is unknown, expired or revoked")
+            }
+            Self::Auth { error: AuthError::TooManyFailures { .. }, .. } => {
+                "too many API keys from this address were refused; try again later".to_owned()
+            }
+            Self::Auth { error: AuthError::Unavailable(_), .. } => {
+                "API keys cannot be checked at the moment; the key itself may be fine, try again".to_owned()
+            }
+            Self::Denied { error: Denied::Scope(missing), .. } | Self::Body(BodyError::Scope(missing)) => {
+                missing.to_string()
+            }
+            Self::Denied { error: Denied::Workspace(outside), .. } | Self::Proxy(ProxyError::Outside(outside)) => {
+                outside.to_string()
+            }
+            Self::Audit(NotKept) => {
+                "changes cannot be recorded at the moment, and are refused until they can: nothing was changed, try again"
+                    .to_owned()
+            }
+            Self::Body(error) => error.to_string(),
+            Self::Limited(TooMany { of: Of::Requests(limit), .. }) => {
+                format!("this API key may make {limit} requests an hour and has made them")
+            }
+            Self::Limited(TooMany { of: Of::ArtifactBytes(limit), .. }) => {
+                format!("this API key may move {limit} bytes of artifacts an hour and has moved them")
+            }
+            Self::Proxy(ProxyError::Direct(words)) => (*words).to_owned(),
+            Self::Proxy(ProxyError::Busy) => "too many requests are under way to MLflow; try again".to_owned(),
+            Self::Proxy(
+                ProxyError::Ejected
+                | ProxyError::Connect(_)
+                | ProxyError::Unanswered(_)
+                | ProxyError::ClosedIdle(_)
+                | ProxyError::Closed(_),
+            ) => "MLflow cannot be reached".to_owned(),
+            Self::Proxy(ProxyError::Protocol(_)) => "MLflow answered in a way that cannot be passed on".to_owned(),
+            Self::Proxy(ProxyError::UpstreamTimeout(_)) => "MLflow did not answer in time".to_owned(),
+            Self::Proxy(ProxyError::ClientStalled) => "the request's body did not arrive in time".to_owned(),
+            Self::Proxy(ProxyError::BodyTooLarge) => "the request's body is larger than this gateway takes".to_owned(),
+            Self::Proxy(ProxyError::ClientGone(_)) => "the request's body broke off".to_owned(),
+            Self::Proxy(ProxyError::NeedsHttp11) => {
+                "this response has no length, and in HTTP/1.0 over TLS a truncated one could be taken for whole: use HTTP/1.1 \
+                 (nginx: proxy_http_version 1.1)"
+                    .to_owned()
+            }
+            Self::Proxy(ProxyError::Internal(_)) | Self::Ungranted | Self::Panicked | Self::Metrics(_) => "the gateway failed".to_owned(),
+        }
+    }
+}
