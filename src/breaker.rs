@@ -1,4 +1,4 @@
-//! A circuit breaker: what keeps failing is left alone for a while, then tried by one.
+//! A circuit breaker.
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -26,7 +26,7 @@ impl Breaker {
         Arc::new(Self { threshold, pause, state: Mutex::new(State::Closed { failures: 0 }) })
     }
 
-    /// The permission to try; `None` while it is not to be tried.
+    /// The permission for one try; `None` while the breaker is open.
     pub(crate) fn admit(self: &Arc<Self>) -> Option<Attempt> {
         let mut state = self.state();
         match *state {
@@ -38,7 +38,7 @@ impl Breaker {
         Some(Attempt { breaker: Some(Arc::clone(self)) })
     }
 
-    /// Whether it would let nobody try just now.
+    /// Whether it would refuse a try now.
     pub(crate) fn is_open(&self) -> bool {
         match *self.state() {
             State::Closed { .. } => false,
@@ -51,7 +51,7 @@ impl Breaker {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn record(&self, succeeded: bool) {
+    fn close_or_open(&self, succeeded: bool) {
         let mut state = self.state();
         *state = match *state {
             _ if succeeded => State::Closed { failures: 0 },
@@ -63,16 +63,16 @@ impl Breaker {
     }
 }
 
-/// One try. Dropped without a word, it tells nothing of what was tried, and the next may try.
+/// One try. Dropped without `record`, it has no outcome, and the next one may try.
 #[derive(Debug)]
 pub(crate) struct Attempt {
     breaker: Option<Arc<Breaker>>,
 }
 
 impl Attempt {
-    pub(crate) fn ended(mut self, succeeded: bool) {
+    pub(crate) fn record(mut self, succeeded: bool) {
         if let Some(breaker) = self.breaker.take() {
-            breaker.record(succeeded);
+            breaker.close_or_open(succeeded);
         }
     }
 }
@@ -95,7 +95,7 @@ mod tests {
     const PAUSE: Duration = Duration::from_millis(30);
 
     fn fail(breaker: &Arc<Breaker>) {
-        breaker.admit().unwrap().ended(false);
+        breaker.admit().unwrap().record(false);
     }
 
     fn opened() -> Arc<Breaker> {
@@ -109,7 +109,7 @@ mod tests {
     fn it_opens_after_failures_in_a_row_and_not_before() {
         let breaker = Breaker::new(2, PAUSE);
         fail(&breaker);
-        breaker.admit().unwrap().ended(true);
+        breaker.admit().unwrap().record(true);
         fail(&breaker);
         assert!(breaker.admit().is_some());
         fail(&breaker);
@@ -122,7 +122,7 @@ mod tests {
         std::thread::sleep(PAUSE);
         let probe = breaker.admit().unwrap();
         assert!(breaker.admit().is_none());
-        probe.ended(true);
+        probe.record(true);
         assert!(breaker.admit().is_some());
     }
 

@@ -1,7 +1,7 @@
-//! The third step: which key a request presents, and how.
+//! The third step: the key of a request, and how it was sent.
 //!
-//! Headers only: a key in a query or in a cookie is not a credential. More than one credential is refused, because
-//! two programs could each believe another one.
+//! Only headers count: a key in a query or a cookie is not a credential. More than one credential is refused, because
+//! two programs could each use another one.
 
 mod pasted;
 
@@ -19,7 +19,7 @@ pub use pasted::{NotAKey, key_in};
 
 const X_API_KEY: &str = "x-api-key";
 
-/// A key as a client presented it. Its Debug output does not show it.
+/// A key as a client sent it. Its Debug output does not show it.
 #[derive(Debug, Clone)]
 pub struct Credential {
     key: SecretString,
@@ -32,7 +32,7 @@ impl Credential {
         self.key.expose_secret()
     }
 
-    /// Whether a path and query has the key in it too, as clients of some providers put theirs into a query.
+    /// Whether a path and query contains the key too: clients of some providers put theirs into the query.
     pub fn is_in(&self, target: &PathAndQuery) -> bool {
         let decoded: Vec<u8> = percent_decode_str(target.as_str()).collect();
         memchr::memmem::find(&decoded, self.key().as_bytes()).is_some()
@@ -44,7 +44,7 @@ impl Credential {
     }
 }
 
-/// How a credential was sent; its Display names it for the person who sent it.
+/// How a credential was sent. Its Display explains it to the client.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Source {
     Bearer,
@@ -67,7 +67,7 @@ impl fmt::Display for Source {
     }
 }
 
-/// Why a request presents no usable credential.
+/// Why a request has no usable credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
     #[error("no credential was sent")]
@@ -80,13 +80,11 @@ pub enum CredentialError {
     UnknownScheme,
 }
 
-/// Reads the one credential of a request.
-///
-/// `Authorization: Bearer`, `Basic` with the key as the password, and `ApiKey`, schemes in any case (RFC 9110
-/// §11.1); or `X-API-Key`.
+/// Reads the one credential of a request: `Authorization: Bearer`, `Basic` with the key as the password, or `ApiKey`, schemes
+/// in any case (RFC 9110 §11.1); or `X-API-Key`.
 ///
 /// # Errors
-/// None, more than one, or one that cannot be a key.
+/// No credential, more than one, or one that cannot be a key.
 pub fn extract(headers: &HeaderMap) -> Result<Credential, CredentialError> {
     let mut authorization = headers.get_all(AUTHORIZATION);
     let mut api_key = headers.get_all(X_API_KEY);
@@ -116,8 +114,8 @@ fn from_authorization(value: &HeaderValue) -> Result<Credential, CredentialError
     }
 }
 
-/// The password of `Basic` credentials (RFC 7617): whatever is behind the first colon. The user name is nobody's: MLflow's client
-/// writes one in Latin-1, which is no UTF-8.
+/// The password of `Basic` credentials (RFC 7617): everything after the first colon. The user name is ignored, and need not be
+/// UTF-8: MLflow's client writes it in Latin-1.
 fn basic_password(encoded: &[u8]) -> Option<Vec<u8>> {
     let decoded = BASE64_STANDARD.decode(encoded.trim_ascii()).ok()?;
     let colon = decoded.iter().position(|byte| *byte == b':')?;

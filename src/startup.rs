@@ -242,13 +242,13 @@ fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Set
         actor::spawn("key_file_watcher", deaths, Box::pin(watch));
     }
     if let AuthMode::Service(service) = &shared.settings.auth.mode {
-        actix_rt::spawn(auth::tell_at_start(service.clone(), shared.resources.metrics.clone()));
+        actix_rt::spawn(auth::check_reachability(service.clone(), shared.resources.metrics.clone()));
     }
     if let Some(redis) = &shared.resources.redis {
         let listen = revocation::listen(redis.clone(), keys.clone());
         actor::spawn("revocation_listener", deaths, Box::pin(listen));
         if let KeySource::Service(source) = keys {
-            let watch = peppers::watch(Arc::clone(&source.decisions));
+            let watch = peppers::watch(Arc::clone(&source.verifier));
             actor::spawn("pepper_watcher", deaths, Box::pin(watch));
         }
     }

@@ -1,25 +1,25 @@
-//! A token bucket: so many at once, and so many a second after that.
+//! A token bucket: a burst, and a rate after that.
 
 use std::time::{Duration, Instant};
 
-/// Holds at most `capacity` tokens and gains `per_second`; begins full.
+/// Holds at most `capacity` tokens, gains `per_second`, and begins full.
 #[derive(Debug, Clone)]
 pub(crate) struct TokenBucket {
     capacity: f64,
     per_second: f64,
     tokens: f64,
-    counted_at: Instant,
+    updated_at: Instant,
 }
 
 impl TokenBucket {
     pub(crate) fn new(capacity: f64, per_second: f64, now: Instant) -> Self {
-        Self { capacity, per_second, tokens: capacity, counted_at: now }
+        Self { capacity, per_second, tokens: capacity, updated_at: now }
     }
 
     /// Takes a token.
     ///
     /// # Errors
-    /// How long it takes until there is one.
+    /// The time until there is one.
     pub(crate) fn take(&mut self, now: Instant) -> Result<(), Duration> {
         match self.until_one(now) {
             Duration::ZERO => {
@@ -30,43 +30,43 @@ impl TokenBucket {
         }
     }
 
-    /// How long it takes until there is a token; no time if there is one.
+    /// The time until there is a token; zero if there is one.
     pub(crate) fn until_one(&mut self, now: Instant) -> Duration {
-        self.gain(now);
+        self.refill(now);
         Duration::from_secs_f64(((1.0 - self.tokens) / self.per_second).max(0.0))
     }
 
-    /// Takes as many as were used, into debt if need be.
+    /// Takes tokens that are already used; the balance may become negative.
     pub(crate) fn charge(&mut self, tokens: f64, now: Instant) {
-        self.gain(now);
+        self.refill(now);
         self.tokens -= tokens;
     }
 
-    /// What it holds is known from elsewhere.
+    /// Sets the balance, which another store keeps.
     pub(crate) fn set(&mut self, tokens: f64, now: Instant) {
         self.tokens = tokens;
-        self.counted_at = now;
+        self.updated_at = now;
     }
 
-    fn gain(&mut self, now: Instant) {
-        let gained = now.saturating_duration_since(self.counted_at).as_secs_f64() * self.per_second;
+    fn refill(&mut self, now: Instant) {
+        let gained = now.saturating_duration_since(self.updated_at).as_secs_f64() * self.per_second;
         self.tokens = (self.tokens + gained).min(self.capacity);
-        self.counted_at = now;
+        self.updated_at = now;
     }
 
-    /// Changes its size; what it holds stays, as far as it fits.
+    /// Changes capacity and rate; the balance stays, up to the new capacity.
     pub(crate) fn resize(&mut self, capacity: f64, per_second: f64) {
         self.capacity = capacity;
         self.per_second = per_second;
         self.tokens = self.tokens.min(capacity);
     }
 
-    /// What it held when a token was last asked for.
+    /// The balance at the last call.
     pub(crate) fn tokens(&self) -> f64 {
         self.tokens
     }
 
-    /// Puts a token back that was not used after all.
+    /// Puts back a token that was not used.
     pub(crate) fn give_back(&mut self) {
         self.tokens = (self.tokens + 1.0).min(self.capacity);
     }

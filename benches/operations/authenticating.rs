@@ -16,8 +16,8 @@ use super::{
 const KEYS: usize = 1000;
 
 pub(super) fn fingerprint() -> Run {
-    let Authenticator::Service(_, decisions) = remembering() else { unreachable!() };
-    run(move || decisions.fingerprint(black_box(KEY), Some(CLIENT_IP)))
+    let Authenticator::Service(_, verifier) = remembering() else { unreachable!() };
+    run(move || verifier.fingerprint(black_box(KEY), Some(CLIENT_IP)))
 }
 
 pub(super) fn cache_hit() -> Run {
@@ -37,11 +37,11 @@ fn remembering() -> Authenticator {
     let settings =
         settings(&[("HOKUSAI__AUTH__SERVICE__URL", "http://auth"), ("HOKUSAI__AUTH__CACHE__TTL", "1d")]);
     let authenticator = benching::authenticator(&settings).unwrap();
-    if let Authenticator::Service(_, decisions) = &authenticator {
+    if let Authenticator::Service(_, verifier) = &authenticator {
         for other in 1..KEYS {
-            decisions.remember(&format!("hk_live_{other}"), Some(CLIENT_IP), principal());
+            verifier.remember(&format!("hk_live_{other}"), Some(CLIENT_IP), principal());
         }
-        decisions.remember(KEY, Some(CLIENT_IP), principal());
+        verifier.remember(KEY, Some(CLIENT_IP), principal());
     }
     authenticator
 }

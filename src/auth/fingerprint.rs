@@ -1,4 +1,4 @@
-//! Under what name a verdict is remembered: a keyed digest, from which no key can be told.
+//! The names of cached verdicts: keyed digests that do not reveal the key.
 
 use std::{fmt, net::IpAddr};
 
@@ -14,26 +14,26 @@ use super::Principal;
 pub(super) struct Pepper(Hmac<Sha256>);
 
 impl Pepper {
-    /// The pepper that the settings name, which instances that share a Redis must share too.
+    /// The pepper of the settings. Instances that share a Redis must have the same one.
     pub(super) fn new(secret: &SecretString) -> Self {
-        // The digest makes a key of any secret, whatever its length.
+        // The digest gives an HMAC key for a secret of any length.
         let key: [u8; 64] = Sha512::digest(secret.expose_secret()).into();
         Self(Hmac::new(&key.into()))
     }
 
-    /// A pepper of this process's own.
+    /// A pepper for this process only.
     pub(super) fn random() -> Self {
         let secret: [u8; 64] = rand::rng().random();
         Self(Hmac::new(&secret.into()))
     }
 
-    /// The name of the verdict on `key`, for this service, and for this client where the verdict may depend on it.
+    /// The name of the verdict on `key` for this service and this client address, on which the verdict may depend.
     pub(super) fn fingerprint(&self, key: &str, service_id: &str, client_ip: Option<IpAddr>) -> Fingerprint {
         let client_ip = client_ip.map(|address| address.to_string()).unwrap_or_default();
         Fingerprint(self.mac("verdict", &[key.as_bytes(), service_id.as_bytes(), client_ip.as_bytes()]))
     }
 
-    /// The name of a key alone, wherever it is used from: what ends its verdicts must find all of them.
+    /// The name of a key alone: a revocation must find its verdicts for all client addresses.
     pub(super) fn key_digest(&self, key: &str, service_id: &str) -> KeyDigest {
         KeyDigest(self.mac("key", &[key.as_bytes(), service_id.as_bytes()]))
     }
@@ -48,7 +48,7 @@ impl Pepper {
         self.over(purpose, parts).verify_slice(mac).is_ok()
     }
 
-    /// Each part behind its length, so that no two lists of parts read alike.
+    /// Each part with its length before it, so that two different lists never give the same bytes.
     fn over(&self, purpose: &str, parts: &[&[u8]]) -> Hmac<Sha256> {
         let mut mac = self.0.clone();
         for part in [purpose.as_bytes()].iter().chain(parts) {
@@ -65,7 +65,7 @@ impl fmt::Debug for Pepper {
     }
 }
 
-/// HMAC-SHA256 of a key, its service and its client.
+/// HMAC-SHA256 of a key, its service and its client address.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Fingerprint([u8; 32]);
 
@@ -85,7 +85,7 @@ impl fmt::Debug for Fingerprint {
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct KeyDigest([u8; 32]);
 
-/// What a digest begins with where a key id could stand.
+/// The prefix that tells a digest from a key id.
 const DIGEST: &str = "key-digest:";
 
 impl KeyDigest {
@@ -93,16 +93,16 @@ impl KeyDigest {
         &self.0
     }
 
-    /// Under what name the key is revoked: its id, or where the service gives it none, this digest.
-    pub(super) fn revoked_as(&self, principal: &Principal) -> String {
+    /// The name under which the key is revoked: its id, or this digest if the service gives it no id.
+    pub(super) fn revocation_name(&self, principal: &Principal) -> String {
         match &principal.key_id {
             Some(key_id) => key_id.clone(),
             None => format!("{DIGEST}{}", hex::encode(self.0)),
         }
     }
 
-    /// The digest that a key without an id is revoked by.
-    pub(super) fn in_name(name: &str) -> Option<Self> {
+    /// The digest in the name of a key without an id.
+    pub(super) fn from_revocation_name(name: &str) -> Option<Self> {
         let mut digest = [0; 32];
         hex::decode_to_slice(name.strip_prefix(DIGEST)?, &mut digest).ok()?;
         Some(Self(digest))
@@ -143,11 +143,11 @@ mod tests {
         let pepper = Pepper::random();
         let (digest, other) = (pepper.key_digest("key", "platform"), pepper.key_digest("kez", "platform"));
         let named = Principal { key_id: Some("k-1".to_owned()), ..Principal::default() };
-        assert_eq!(digest.revoked_as(&named), "k-1");
-        let name = digest.revoked_as(&Principal::default());
-        assert!(KeyDigest::in_name(&name) == Some(digest) && digest != other);
+        assert_eq!(digest.revocation_name(&named), "k-1");
+        let name = digest.revocation_name(&Principal::default());
+        assert!(KeyDigest::from_revocation_name(&name) == Some(digest) && digest != other);
         for name in ["k-1", "*", "", "key-digest:", "key-digest:00", &name[1..]] {
-            assert_eq!(KeyDigest::in_name(name), None, "{name}");
+            assert_eq!(KeyDigest::from_revocation_name(name), None, "{name}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Single flight: for each key of a map, one answer is fetched at a time, and all who ask meanwhile get it.
+//! Single flight: concurrent requests for the same key share one fetch.
 
 use std::{
     collections::HashMap,
@@ -9,23 +9,23 @@ use std::{
 
 use tokio::sync::watch;
 
-/// The answers that are being fetched. Bounded by those who wait for them.
+/// The fetches in flight. Bounded by the requests that wait for them.
 #[derive(Debug)]
 pub(super) struct Flights<K, V> {
-    under_way: Mutex<HashMap<K, watch::Receiver<Option<V>>>>,
+    in_flight: Mutex<HashMap<K, watch::Receiver<Option<V>>>>,
 }
 
 impl<K, V> Default for Flights<K, V> {
     fn default() -> Self {
-        Self { under_way: Mutex::default() }
+        Self { in_flight: Mutex::default() }
     }
 }
 
 impl<K: Copy + Eq + Hash + 'static, V: Clone + 'static> Flights<K, V> {
-    /// The answer for `key`: of the flight that is under way, or of `fetch`.
+    /// The answer for `key`: of the fetch in flight, or of `fetch`.
     ///
-    /// `fetch` runs as a task of its own: whoever started it may go away, and those who wait still get their answer.
-    /// `None` if it died.
+    /// `fetch` runs as a task of its own, so that the request that started it may be cancelled while others wait.
+    /// `None` if the task died.
     pub(super) async fn join<F>(self: &Arc<Self>, key: K, fetch: impl FnOnce() -> F) -> Option<V>
     where
         F: Future<Output = V> + 'static,
@@ -39,13 +39,13 @@ impl<K: Copy + Eq + Hash + 'static, V: Clone + 'static> Flights<K, V> {
     where
         F: Future<Output = V> + 'static,
     {
-        let mut under_way = self.under_way();
-        if let Some(answer) = under_way.get(&key) {
+        let mut in_flight = self.in_flight();
+        if let Some(answer) = in_flight.get(&key) {
             return answer.clone();
         }
         let (sender, answer) = watch::channel(None);
-        under_way.insert(key, answer.clone());
-        drop(under_way);
+        in_flight.insert(key, answer.clone());
+        drop(in_flight);
 
         let landing = Landing { flights: Arc::clone(self), key };
         let fetch = fetch();
@@ -57,12 +57,12 @@ impl<K: Copy + Eq + Hash + 'static, V: Clone + 'static> Flights<K, V> {
         answer
     }
 
-    fn under_way(&self) -> MutexGuard<'_, HashMap<K, watch::Receiver<Option<V>>>> {
-        self.under_way.lock().unwrap_or_else(PoisonError::into_inner)
+    fn in_flight(&self) -> MutexGuard<'_, HashMap<K, watch::Receiver<Option<V>>>> {
+        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Ends a flight, also when it dies.
+/// Removes a flight when it ends or dies.
 struct Landing<K: Copy + Eq + Hash + 'static, V: Clone + 'static> {
     flights: Arc<Flights<K, V>>,
     key: K,
@@ -70,7 +70,7 @@ struct Landing<K: Copy + Eq + Hash + 'static, V: Clone + 'static> {
 
 impl<K: Copy + Eq + Hash + 'static, V: Clone + 'static> Drop for Landing<K, V> {
     fn drop(&mut self) {
-        self.flights.under_way().remove(&self.key);
+        self.flights.in_flight().remove(&self.key);
     }
 }
 
@@ -103,7 +103,7 @@ mod tests {
             assert_eq!(asked.await.unwrap(), Some(1));
         }
         assert_eq!(fetched.get(), 1);
-        assert!(flights.under_way().is_empty());
+        assert!(flights.in_flight().is_empty());
     }
 
     #[actix_rt::test]

@@ -1,5 +1,5 @@
 //! The keys that this gateway makes itself: `hk_live_` or `hk_test_`, 27 base62 characters (160 bits), and a
-//! checksum of six, so that a mistyped or truncated key is told from an unknown one without a look-up.
+//! checksum of six, so that a mistyped or truncated key is recognised without a lookup.
 
 use std::fmt;
 
@@ -12,7 +12,7 @@ const RANDOM_LENGTH: usize = 27;
 const CHECKSUM_LENGTH: usize = 6;
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
-/// What a key is for; it is visible in the key, so that a leaked one can be judged at sight.
+/// The environment that a key is for. It is visible in the key, so that a leaked one can be judged at sight.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Environment {
     Live,
@@ -46,18 +46,18 @@ pub fn is_well_formed(key: &str) -> bool {
         && key.ends_with(&checksum(&key[..key.len() - CHECKSUM_LENGTH]))
 }
 
-/// Whether a text is meant to be a key, whole or not.
+/// Whether a text begins like a key, complete or not.
 pub fn looks_like_one(text: &str) -> bool {
     text.starts_with(Environment::Live.prefix()) || text.starts_with(Environment::Test.prefix())
 }
 
-/// Whether there is a key, whole or not, anywhere in a text.
+/// Whether a text contains a key, complete or not.
 pub fn is_in(text: &str) -> bool {
     [Environment::Live, Environment::Test].iter().any(|environment| text.contains(environment.prefix()))
 }
 
-/// Whether there is a JWT (RFC 7519, section 3), or what is left of its form, anywhere in a text: parts in base64url, three of
-/// them or, encrypted, five, the first a JSON object.
+/// Whether a text contains a JWT (RFC 7519, section 3), or the beginning of one: parts in base64url, three of them, or five if
+/// encrypted, the first a JSON object.
 pub fn has_jwt(text: &str) -> bool {
     let is_of_jwt = |char: char| char.is_ascii_alphanumeric() || "-_.=".contains(char);
     text.split(|char| !is_of_jwt(char))
@@ -65,7 +65,7 @@ pub fn has_jwt(text: &str) -> bool {
         .any(|word| word.matches('.').count() >= 2)
 }
 
-/// CRC-32 of all that precedes it, in base62 with leading zeros.
+/// CRC-32 of the text before it, in base62 with leading zeros.
 fn checksum(text: &str) -> String {
     let mut rest = crc32fast::hash(text.as_bytes()) as usize;
     let mut digits = [b'0'; CHECKSUM_LENGTH];
@@ -76,7 +76,7 @@ fn checksum(text: &str) -> String {
     digits.into_iter().map(char::from).collect()
 }
 
-/// SHA-256 of a key: what the key file holds. A key has 160 random bits, so a plain digest cannot be searched.
+/// SHA-256 of a key, as in the key file. A key has 160 random bits, so a plain digest cannot be reversed by search.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyDigest([u8; 32]);
 
@@ -85,7 +85,7 @@ impl KeyDigest {
         Self(Sha256::digest(key).into())
     }
 
-    /// Reads what Display writes.
+    /// The inverse of Display.
     pub fn parse(text: &str) -> Option<Self> {
         let mut digest = [0; 32];
         hex::decode_to_slice(text.strip_prefix("sha256:")?, &mut digest).ok()?;

@@ -1,13 +1,13 @@
-//! The fourth step: whose key it is.
+//! The fourth step: the owner of the key.
 //!
-//! [`Authenticator::authenticate`] turns a [`Credential`] into a [`Principal`], or says whether the key is refused
-//! or nobody can tell at the moment. The two are never mixed up: an outage is not a verdict.
+//! [`Authenticator::authenticate`] turns a [`Credential`] into a [`Principal`]. Its errors tell a rejected key from a verifier that
+//! cannot answer: an outage is not a verdict.
 
 mod cache;
-mod decisions;
+mod caching_verifier;
+mod call_limiter;
 mod fingerprint;
 mod flight;
-mod guard;
 pub mod key;
 pub mod key_file;
 pub(crate) mod peppers;
@@ -19,13 +19,13 @@ use std::{net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
 #[cfg(fuzzing)]
 pub use cache::fuzz as fuzz_redis_value;
-pub use decisions::Decisions;
+pub use caching_verifier::CachingVerifier;
 pub use key_file::{KeyFile, KeyFileError};
 pub use principal::{NotAWorkspace, Principal, Workspace};
 #[cfg(fuzzing)]
 pub use service::fuzz as fuzz_auth_answer;
-pub(crate) use service::{Answer, tell_at_start};
-pub use service::{Named, ServiceFault, ServiceVerifier};
+pub(crate) use service::{Answer, check_reachability};
+pub use service::{OtherServiceId, ServiceFault, ServiceVerifier};
 
 use jiff::Timestamp;
 
@@ -41,18 +41,18 @@ use crate::{
 /// Why there is no principal.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AuthError {
-    /// A definite no.
+    /// The key is not valid.
     #[error("the key was refused: {0}")]
     Rejected(Rejection),
-    /// Nobody was asked: too many keys from this client were refused of late.
+    /// The verifier was not called: too many keys from this client were rejected.
     #[error("too many keys from this client were refused")]
     TooManyFailures { retry_after: Duration },
-    /// Nobody can tell at the moment.
+    /// The verifier gave no answer.
     #[error("the auth service gave no verdict")]
     Unavailable(#[source] ServiceFault),
 }
 
-/// Why a key was refused. For log, audit and operators: the client is told one text for all of them.
+/// Why a key was rejected. For log, audit and operators: the client gets one text for all of them.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Rejection {
     #[error("its checksum does not fit")]
@@ -61,7 +61,7 @@ pub enum Rejection {
     Unknown,
     #[error("revoked at {at}")]
     Revoked { principal: Arc<Principal>, at: Timestamp },
-    /// With whose it was, if the service had vouched for it before.
+    /// With the owner, if the service had accepted the key before.
     #[error("refused by the auth service")]
     ByService(Option<Arc<Principal>>),
 }
@@ -76,24 +76,24 @@ impl Rejection {
         }
     }
 
-    /// Whose key it was, where it was one of ours.
+    /// The owner, if the key was valid once.
     pub fn principal(&self) -> Option<&Principal> {
         match self {
             Self::Revoked { principal, .. } => Some(principal),
-            Self::ByService(known) => known.as_deref(),
+            Self::ByService(owner) => owner.as_deref(),
             Self::Mistyped | Self::Unknown => None,
         }
     }
 }
 
-/// Who was found to call, and who said so.
+/// An authenticated caller, and where the verdict came from.
 #[derive(Debug, Clone)]
 pub struct Authenticated {
     pub principal: Arc<Principal>,
     pub source: VerdictSource,
 }
 
-/// Who can tell about a key. Built once.
+/// What verifies keys. Built once.
 #[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 #[derive(Debug, Clone)]
 pub enum KeySource {
@@ -111,20 +111,20 @@ impl KeySource {
                 Self::File(Arc::new(KeyFile::open(&file.path)?.recording(&file.last_used)))
             }
             AuthMode::Service(service) => {
-                let decisions = Decisions::new(service, auth, redis, metrics.clone());
-                Self::Service(ServiceSource { settings: service.clone(), decisions })
+                let verifier = CachingVerifier::new(service, auth, redis, metrics.clone());
+                Self::Service(ServiceSource { settings: service.clone(), verifier })
             }
         })
     }
 
-    /// Writes down what is kept in memory of the use of keys.
+    /// Writes the last uses of keys that are still in memory.
     pub(crate) async fn flush(&self) {
         if let Self::File(keys) = self {
             keys.record_last_uses().await;
         }
     }
 
-    /// The auth service, if it wants to be told what its keys are used for.
+    /// The auth service, if usage is reported to it.
     pub(crate) fn usage_service(&self) -> Option<&AuthService> {
         match self {
             Self::Service(source) if source.settings.report_usage => Some(&source.settings),
@@ -133,19 +133,19 @@ impl KeySource {
     }
 }
 
-/// The auth service, and what is remembered of its answers.
+/// The auth service and the caches of its verdicts.
 #[derive(Debug, Clone)]
 pub struct ServiceSource {
     settings: AuthService,
-    pub(crate) decisions: Arc<Decisions>,
+    pub(crate) verifier: Arc<CachingVerifier>,
 }
 
-/// Asks whoever can tell about a key; one for each worker.
+/// Authenticates requests; one for each worker.
 #[derive(Debug)]
 pub enum Authenticator {
     KeyFile(Arc<KeyFile>),
-    /// With a client of this worker's own, which a call may outlive.
-    Service(Rc<ServiceVerifier>, Arc<Decisions>),
+    /// With an HTTP client of this worker, shared with its calls in flight.
+    Service(Rc<ServiceVerifier>, Arc<CachingVerifier>),
 }
 
 impl Authenticator {
@@ -154,13 +154,13 @@ impl Authenticator {
             KeySource::File(keys) => Self::KeyFile(Arc::clone(keys)),
             KeySource::Service(source) => {
                 let service = ServiceVerifier::new(&source.settings, tls);
-                Self::Service(Rc::new(service), Arc::clone(&source.decisions))
+                Self::Service(Rc::new(service), Arc::clone(&source.verifier))
             }
         }
     }
 
     /// # Errors
-    /// A refusal, or that nobody can tell.
+    /// A rejected key, or no verdict.
     pub async fn authenticate(
         &self,
         credential: &Credential,
@@ -171,9 +171,7 @@ impl Authenticator {
                 let principal = keys.verify(credential.key()).map_err(AuthError::Rejected)?;
                 Ok(Authenticated { principal, source: VerdictSource::KeyFile })
             }
-            Self::Service(service, decisions) => {
-                decisions.verdict(service, credential.key(), client_ip).await
-            }
+            Self::Service(service, verifier) => verifier.verdict(service, credential.key(), client_ip).await,
         }
     }
 }

@@ -1,18 +1,18 @@
-//! Who a valid key belongs to.
+//! The owner of a valid key.
 
 use std::num::NonZeroU32;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-/// What a verifier vouches for. Whether it is enough for a request is for `policy` to say, on every request.
+/// The identity that a verifier returns. Whether it is enough for a request, `policy` decides on every request.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Principal {
     pub user_id: Option<String>,
     pub key_id: Option<String>,
-    /// `None` when the verifier says nothing of scopes; an empty list is a key that may do nothing.
+    /// `None` if the verifier names no scopes; an empty list is a key that may do nothing.
     pub scopes: Option<Vec<String>>,
-    /// Whoever vouches for it says that it may do everything.
+    /// The verifier says that it may do everything.
     pub is_admin: bool,
     /// The only workspace of MLflow that it may see; `None`: any.
     pub workspace: Option<Workspace>,
@@ -53,7 +53,7 @@ impl From<Workspace> for String {
     }
 }
 
-/// What is no workspace's name.
+/// A text that is not the name of a workspace.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("a workspace's name is 2 to 63 lower-case letters, digits and inner hyphens")]
 pub struct NotAWorkspace;

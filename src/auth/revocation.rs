@@ -1,5 +1,5 @@
-//! The actor that listens for revocations. A message on the channel is a key id, or `*` for every key: what was remembered of
-//! it is forgotten, and a key of the key file ends.
+//! The actor that listens for revocations. A message on the channel is a key id, or `*` for every key: its cached verdicts are
+//! dropped, and a key of the key file is revoked.
 
 use std::time::Duration;
 
@@ -17,12 +17,12 @@ use crate::{
 pub(crate) const CHANNEL: &str = "hokusai:revoked";
 /// The message that revokes every key.
 pub(super) const EVERYTHING: &str = "*";
-/// Time between two tries to subscribe, and between two signs of life that are asked of a subscription.
-const PAUSE: Duration = Duration::from_millis(500);
-/// Time until the next try where the ACL of Redis says no, which somebody has to mend.
-const PAUSE_AFTER_A_NO: Duration = Duration::from_secs(5);
-/// How long a sign of life may take.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// Time between two tries to subscribe, and between two pings of a subscription.
+const INTERVAL: Duration = Duration::from_millis(500);
+/// Time until the next try if the ACL of Redis refuses, which an operator has to fix.
+const INTERVAL_AFTER_REFUSAL: Duration = Duration::from_secs(5);
+/// Time for the answer to a ping.
+const PING_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// Never returns.
 pub(crate) async fn listen(redis: Redis, keys: KeySource) {
@@ -31,10 +31,10 @@ pub(crate) async fn listen(redis: Redis, keys: KeySource) {
         match redis.subscribe(CHANNEL).await {
             Ok(subscription) => {
                 match &keys {
-                    // What was said before is not said again. At the first time the others have heard it, and left word.
-                    KeySource::Service(source) if lost => source.decisions.distrust(),
-                    KeySource::Service(source) => source.decisions.clear(),
-                    // Nothing is remembered.
+                    // Messages may have been missed. At the first subscription, the marks in Redis have them.
+                    KeySource::Service(source) if lost => source.verifier.invalidate_all(),
+                    KeySource::Service(source) => source.verifier.clear(),
+                    // Nothing is cached.
                     KeySource::File(_) => {}
                 }
                 tracing::info!(code = Code::RevocationsUnheard.text(), lost, "listening for revocations");
@@ -43,11 +43,11 @@ pub(crate) async fn listen(redis: Redis, keys: KeySource) {
                 refused = false;
                 tracing::warn!(
                     code = Code::RevocationsUnheard.text(),
-                    "the subscription to revocations was lost"
+                    "the subscription to revocations was lost; subscribing again"
                 );
             }
             Err(error) => {
-                // Whether Redis is of use without it, its own trials tell.
+                // Whether Redis is up without it, its self-test decides.
                 let refusal = redis::refusal(&error);
                 let is_refused = refusal.as_ref().is_some_and(|refusal| refusal.code == Code::RedisAcl);
                 if !lost || (is_refused && !refused) {
@@ -58,25 +58,25 @@ pub(crate) async fn listen(redis: Redis, keys: KeySource) {
             }
         }
         lost = true;
-        sleep(if refused { PAUSE_AFTER_A_NO } else { PAUSE }).await;
+        sleep(if refused { INTERVAL_AFTER_REFUSAL } else { INTERVAL }).await;
     }
 }
 
-/// Takes messages until the connection ends, or is silent when it is asked for a sign of life.
+/// Handles messages until the connection ends, or does not answer a ping.
 async fn until_lost(subscription: PubSub, keys: &KeySource) {
     let (mut sink, mut messages) = subscription.split();
     loop {
-        match timeout(PAUSE, messages.next()).await {
+        match timeout(INTERVAL, messages.next()).await {
             Ok(Some(message)) => {
                 if let Ok(key_id) = message.get_payload::<String>() {
                     match keys {
-                        KeySource::Service(source) => source.decisions.heard(&key_id),
+                        KeySource::Service(source) => source.verifier.revoke_by_message(&key_id),
                         KeySource::File(keys) => keys.revoke(&key_id),
                     }
                 }
             }
             Ok(None) => return,
-            Err(_) => match timeout(PATIENCE, sink.ping::<Value>()).await {
+            Err(_) => match timeout(PING_TIMEOUT, sink.ping::<Value>()).await {
                 Ok(Ok(_)) => {}
                 Ok(Err(_)) | Err(_) => return,
             },

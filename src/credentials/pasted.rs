@@ -1,9 +1,9 @@
-//! A key as somebody pasted it: what stands around it is taken off, what stands in it is not.
+//! A key as somebody pasted it: white space around it is removed, and none inside it.
 
-/// The longest key, in bytes: a JWT that lists somebody's groups has a few KiB.
+/// The longest key, in bytes: a JWT with a list of groups has a few KiB.
 pub(super) const MAX_LENGTH: usize = 8 * 1024;
 
-/// Why a text is no key. Whoever sent it is told: it was compared with nothing.
+/// Why a text cannot be a key. The client is told: no key was compared yet.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NotAKey {
     #[error("the API key is empty")]
@@ -16,11 +16,11 @@ pub enum NotAKey {
     NotBasic,
 }
 
-/// The key in a text: visible ASCII, 1 to [`MAX_LENGTH`] bytes. White space, a line end and a byte order mark around it come from
-/// files and clipboards, and are not the key's.
+/// The key in a text: visible ASCII, 1 to [`MAX_LENGTH`] bytes. White space, line ends and a byte order mark around it come from
+/// files and clipboards, and are removed.
 ///
 /// # Errors
-/// Why there is none.
+/// Why there is no key.
 pub fn key_in(pasted: &[u8]) -> Result<&str, NotAKey> {
     let is_around = |c: char| c.is_whitespace() || c == '\u{feff}';
     let key = str::from_utf8(pasted).map_err(|_| NotAKey::Characters)?.trim_matches(is_around);

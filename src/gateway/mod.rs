@@ -88,7 +88,7 @@ impl Gateway {
     pub(crate) fn keys_not_reloaded(&self) -> Option<HealthIssue> {
         match &self.shared.resources.keys {
             KeySource::File(keys) => {
-                keys.not_reloaded().map(|what| HealthIssue { code: Code::KeyFileNotReloaded, what })
+                keys.reload_failure().map(|what| HealthIssue { code: Code::KeyFileNotReloaded, what })
             }
             KeySource::Service(_) => None,
         }

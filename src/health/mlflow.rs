@@ -58,7 +58,7 @@ pub(crate) async fn probe(upstreams: Arc<UpstreamPool>, proxy: Proxy, mlflow: Ml
 type Failure = (UpstreamState, Fault);
 
 /// What an API call shows about a server.
-enum CallOutcome {
+enum ApiCallOutcome {
     Serves,
     Failed(Failure),
     /// The server took the call and ended the connection without an answer.
@@ -132,11 +132,11 @@ impl<'a> UpstreamProbe<'a> {
                 sleep(retry).await;
             }
             let (outcome, needed) = match self.call_api().await {
-                CallOutcome::Serves => (Some(Ok(())), 1),
-                CallOutcome::Failed(failure) if self.serves() => (Some(Err(failure)), FAILED_CALLS),
-                CallOutcome::Failed(failure) => (Some(Err(failure)), 1),
-                CallOutcome::BrokeOff(failure) => (Some(Err(failure)), FAILED_CALLS),
-                CallOutcome::Inconclusive => (None, 1),
+                ApiCallOutcome::Serves => (Some(Ok(())), 1),
+                ApiCallOutcome::Failed(failure) if self.serves() => (Some(Err(failure)), FAILED_CALLS),
+                ApiCallOutcome::Failed(failure) => (Some(Err(failure)), 1),
+                ApiCallOutcome::BrokeOff(failure) => (Some(Err(failure)), FAILED_CALLS),
+                ApiCallOutcome::Inconclusive => (None, 1),
             };
             failed = if matches!(outcome, Some(Err(_))) { failed + 1 } else { 0 };
             let is_believed = outcome.is_some() && (failed == 0 || failed >= needed);
@@ -199,7 +199,7 @@ impl<'a> UpstreamProbe<'a> {
     }
 
     /// Whether the API serves the gateway.
-    async fn call_api(&self) -> CallOutcome {
+    async fn call_api(&self) -> ApiCallOutcome {
         let timeout =
             CALL_TIMEOUT.min(self.target.mlflow.connect_timeout + self.target.mlflow.response_timeout);
         let answer = match ask(self.upstream, self.proxy, &self.api_path, timeout).await {
@@ -207,10 +207,10 @@ impl<'a> UpstreamProbe<'a> {
             Err(Unreached::Late) => {
                 let shown = format!("no answer to an API call within {timeout:?}");
                 let fault = Fault { code: Code::MlflowSlow, ..self.target.failure(&shown) };
-                return CallOutcome::Failed((UpstreamState::Fails(ApiFailure::Timeout), fault));
+                return ApiCallOutcome::Failed((UpstreamState::Fails(ApiFailure::Timeout), fault));
             }
             // The health checks find that.
-            Err(Unreached::Proxy(ProxyError::Connect(_))) => return CallOutcome::Inconclusive,
+            Err(Unreached::Proxy(ProxyError::Connect(_))) => return ApiCallOutcome::Inconclusive,
             Err(Unreached::Proxy(error)) => {
                 let fault = Fault::new(
                     Code::MlflowProtocol,
@@ -218,18 +218,23 @@ impl<'a> UpstreamProbe<'a> {
                     "MLflow, or a proxy before it, answers /health and breaks off other requests",
                     "look at the logs of both",
                 );
-                return CallOutcome::BrokeOff((UpstreamState::Fails(ApiFailure::NoResponse), fault));
+                return ApiCallOutcome::BrokeOff((UpstreamState::Fails(ApiFailure::NoResponse), fault));
             }
         };
         match self.target.outcome(&answer.response()) {
-            ProbeOutcome::Serves => CallOutcome::Serves,
-            ProbeOutcome::Refuses(refusal) => CallOutcome::Failed(self.refused(refusal, &answer)),
+            ProbeOutcome::Serves => ApiCallOutcome::Serves,
+            ProbeOutcome::Refuses(refusal) => ApiCallOutcome::Failed(self.refused(refusal, &answer)),
             ProbeOutcome::Fails if !self.has_no_api => {
                 let fault = self.target.failure(&answer.response().summary());
-                CallOutcome::Failed((UpstreamState::Fails(ApiFailure::Status(answer.status.as_u16())), fault))
+                ApiCallOutcome::Failed((
+                    UpstreamState::Fails(ApiFailure::Status(answer.status.as_u16())),
+                    fault,
+                ))
             }
-            ProbeOutcome::Fails | ProbeOutcome::Busy if self.served.borrow().is_none() => CallOutcome::Serves,
-            ProbeOutcome::Fails | ProbeOutcome::Busy => CallOutcome::Inconclusive,
+            ProbeOutcome::Fails | ProbeOutcome::Busy if self.served.borrow().is_none() => {
+                ApiCallOutcome::Serves
+            }
+            ProbeOutcome::Fails | ProbeOutcome::Busy => ApiCallOutcome::Inconclusive,
         }
     }
 

@@ -94,7 +94,7 @@ impl Redis {
             _ => Err(into_redis_error(format!("no answer within {PATIENCE:?}"))),
         };
         let answers = outcome.as_ref().map_or_else(is_a_refusal, |_| true);
-        attempt.ended(answers);
+        attempt.record(answers);
         if outcome.as_ref().is_err_and(is_a_refusal_of_all) {
             self.set_down();
         }

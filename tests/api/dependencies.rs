@@ -262,10 +262,10 @@ async fn mlflow_is_told_once_at_the_start_and_once_at_each_change() {
 fn a_key_file_in_force_is_told_at_the_start() {
     let folder = folder_with_a_key();
     let _gateway = Process::serve(folder.path(), &[("MLFLOW_SERVER_URL", "http://127.0.0.1:1")]);
-    while lines(folder.path(), "key file in force").is_empty() {
+    while lines(folder.path(), "key file loaded").is_empty() {
         std::thread::sleep(Duration::from_millis(10));
     }
-    assert_eq!(lines(folder.path(), "key file in force")[0]["count"], 1);
+    assert_eq!(lines(folder.path(), "key file loaded")[0]["count"], 1);
 }
 
 #[actix_web::test]

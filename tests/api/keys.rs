@@ -260,5 +260,5 @@ fn a_key_that_ends_when_it_begins_has_no_successor() {
     let id = create_key(&folder.path().join("keys.toml"), "ada", Some(Timestamp::now())).id;
     let output = run(folder.path(), &["rotate", &id]);
     assert!(!output.status.success() && output.stdout.is_empty(), "{output:?}");
-    assert!(told(&output).contains("ends when it begins"), "{}", told(&output));
+    assert!(told(&output).contains("has no lifetime"), "{}", told(&output));
 }

@@ -49,7 +49,7 @@ async fn a_key_that_only_reads_was_used_and_one_that_is_refused_was_not() {
     assert_eq!(read_with(&gateway, second.expose_secret()).await, 200);
     create_key(&path, "new", None);
     let log = || fs::read_to_string(folder.path().join("log")).unwrap_or_default();
-    eventually("the file is taken over", async || log().contains("key file taken over")).await;
+    eventually("the file is taken over", async || log().contains("key file reloaded")).await;
     gateway.terminate();
     assert!(gateway.wait().success());
 

@@ -227,6 +227,6 @@ async fn a_reload_quotes_nothing() {
         eventually(&line, async || log().matches("settings not taken over").count() > told).await;
     }
     fs::write(folder.path().join("keys.toml"), format!("[[keys]]\nid = {SECRET}\n")).unwrap();
-    eventually("it says why not", async || log().contains("key file not taken over")).await;
+    eventually("it says why not", async || log().contains("key file reload failed")).await;
     assert_untold(&log(), "the log");
 }

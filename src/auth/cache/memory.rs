@@ -20,18 +20,18 @@ use crate::{
     settings::AuthCache,
 };
 
-/// How many refusals are remembered: enough for the mistakes of an hour, too few to be worth a flood.
-const REFUSALS: usize = 10_000;
-/// By how much the lifetime of an entry may be shorter, so that entries made together do not end together.
+/// How many rejections are cached: enough for an hour's mistakes, and bounded in a flood.
+const REJECTIONS: usize = 10_000;
+/// The part of its lifetime by which an entry may end earlier, so that entries made together do not end together.
 const JITTER: f64 = 0.1;
 
 /// Verdicts in this process's memory, bounded in number and in weight.
 #[derive(Debug)]
-pub(in crate::auth) struct VerdictCache {
+pub(in crate::auth) struct MemoryCache {
     accepted: Cache<Fingerprint, Arc<Accepted>, ByWeight>,
-    /// Whose each accepted key is, wherever it was used from.
-    known: Cache<KeyDigest, Arc<Principal>, ByWeight>,
-    refused: Cache<Fingerprint, Refusal>,
+    /// The owner of each accepted key, for all client addresses.
+    owners: Cache<KeyDigest, Arc<Principal>, ByWeight>,
+    rejected: Cache<Fingerprint, Rejected>,
     revocations: Revocations,
     settings: AuthCache,
 }
@@ -45,99 +45,97 @@ struct Accepted {
 }
 
 #[derive(Debug, Clone)]
-struct Refusal {
+struct Rejected {
     until: Instant,
-    /// Whose key it was.
-    known: Option<Arc<Principal>>,
+    /// The owner, if the key was valid before.
+    owner: Option<Arc<Principal>>,
 }
 
-/// What is remembered of a key.
+/// What the cache has for a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(in crate::auth) enum Remembered {
-    Accepted(Arc<Principal>),
-    /// Too old to be believed, unless nobody can be asked.
+pub(in crate::auth) enum CachedVerdict {
+    Fresh(Arc<Principal>),
+    /// Too old to be used, unless the service fails (stale-if-error).
     Stale(Arc<Principal>),
-    /// With whose it was, if it was good before.
-    Refused(Option<Arc<Principal>>),
-    Nothing,
+    /// With the owner, if the key was valid before.
+    Rejected(Option<Arc<Principal>>),
+    Missing,
 }
 
-impl VerdictCache {
+impl MemoryCache {
     pub(in crate::auth) fn new(settings: &AuthCache) -> Self {
         let capacity = settings.capacity.get();
         Self {
             accepted: Cache::with_weighter(capacity, capacity as u64, ByWeight),
-            known: Cache::with_weighter(capacity, capacity as u64, ByWeight),
-            refused: Cache::new(REFUSALS),
+            owners: Cache::with_weighter(capacity, capacity as u64, ByWeight),
+            rejected: Cache::new(REJECTIONS),
             revocations: Revocations::new(),
             settings: settings.clone(),
         }
     }
 
-    pub(in crate::auth) fn get(&self, fingerprint: &Fingerprint) -> Remembered {
+    pub(in crate::auth) fn get(&self, fingerprint: &Fingerprint) -> CachedVerdict {
         let now = Instant::now();
         if let Some(accepted) = self.accepted.get(fingerprint) {
             if now < accepted.fresh_until {
-                return Remembered::Accepted(Arc::clone(&accepted.principal));
+                return CachedVerdict::Fresh(Arc::clone(&accepted.principal));
             }
             if now < accepted.stale_until {
-                return Remembered::Stale(Arc::clone(&accepted.principal));
+                return CachedVerdict::Stale(Arc::clone(&accepted.principal));
             }
         }
-        match self.refused.get(fingerprint) {
-            Some(refusal) if now < refusal.until => Remembered::Refused(refusal.known),
-            _ => Remembered::Nothing,
+        match self.rejected.get(fingerprint) {
+            Some(rejected) if now < rejected.until => CachedVerdict::Rejected(rejected.owner),
+            _ => CachedVerdict::Missing,
         }
     }
 
-    /// To be noted before a verdict is asked for.
+    /// To be read before a verdict is requested.
     pub(in crate::auth) fn epoch(&self) -> u64 {
         self.revocations.epoch()
     }
 
     /// Whether a name was revoked after `epoch`.
     pub(in crate::auth) fn is_revoked_since(&self, name: &str, epoch: u64) -> bool {
-        self.revocations.since(name, epoch)
+        self.revocations.is_revoked_since(name, epoch)
     }
 
     /// When a name was last revoked.
     pub(in crate::auth) fn revoked_at(&self, name: &str) -> Option<Timestamp> {
-        self.revocations.at(name)
+        self.revocations.revoked_at(name)
     }
 
-    /// Whether a verdict from elsewhere was asked for before its key, or every key, was revoked.
+    /// Whether a verdict of another instance was requested before its key, or every key, was revoked.
     pub(in crate::auth) fn is_void(&self, name: &str, asked_at: Timestamp) -> bool {
-        self.revocations.void(name, asked_at)
+        self.revocations.is_void(name, asked_at)
     }
 
-    /// Forgets everything that was accepted, which elsewhere may still be good.
+    /// Forgets all accepted keys; other instances' verdicts on them stay valid.
     pub(in crate::auth) fn clear(&self) {
-        self.revocations.note_clearing(|| self.accepted.clear());
+        self.revocations.clear(|| self.accepted.clear());
     }
 
-    /// Forgets what was accepted under a name, or everything, and believes nothing from before of it again. Whether
-    /// there was any of it.
+    /// Forgets the accepted keys with a name, or all, and takes no earlier verdict on them again. Whether there were any.
     pub(in crate::auth) fn revoke(&self, name: &str) -> bool {
-        let (digest, was_there) = (KeyDigest::in_name(name), Cell::new(false));
-        self.revocations.note(name, || {
+        let (digest, was_there) = (KeyDigest::from_revocation_name(name), Cell::new(false));
+        self.revocations.revoke(name, || {
             self.accepted.retain(|_, accepted| {
-                let is_of_it = name == EVERYTHING
+                let matches = name == EVERYTHING
                     || accepted.principal.key_id.as_deref() == Some(name)
                     || Some(accepted.key) == digest;
-                was_there.set(was_there.get() || is_of_it);
-                !is_of_it
+                was_there.set(was_there.get() || matches);
+                !matches
             });
         });
         was_there.get()
     }
 
-    /// Whose `key` was, wherever it was used from; asked once, for its end.
-    pub(in crate::auth) fn take_known(&self, key: &KeyDigest) -> Option<Arc<Principal>> {
-        self.known.remove(key).map(|(_, principal)| principal)
+    /// Removes and returns the owner of a key that is being rejected.
+    pub(in crate::auth) fn take_owner(&self, key: &KeyDigest) -> Option<Arc<Principal>> {
+        self.owners.remove(key).map(|(_, principal)| principal)
     }
 
-    /// Remembers a verdict that the service was asked for at `asked`, in `epoch`. It is served until `ttl` and `stale_ttl`
-    /// after that, and never longer.
+    /// Caches a verdict that was requested at `asked`, in `epoch`. It is served until `ttl` and `stale_ttl` after that at most.
     pub(in crate::auth) fn accept(
         &self,
         fingerprint: Fingerprint,
@@ -146,9 +144,8 @@ impl VerdictCache {
         asked: Instant,
         epoch: u64,
     ) {
-        let name = key.revoked_as(&principal);
-        self.refused.remove(&fingerprint);
-        // What is void puts nothing back that a refusal took.
+        let name = key.revocation_name(&principal);
+        self.rejected.remove(&fingerprint);
         if self.is_revoked_since(&name, epoch) {
             return;
         }
@@ -158,22 +155,22 @@ impl VerdictCache {
             fresh_until = fresh_until.min(Instant::now() + left);
         }
         let stale_until = fresh_until + self.settings.stale_ttl;
-        self.known.insert(key, Arc::clone(&principal));
+        self.owners.insert(key, Arc::clone(&principal));
         self.accepted.insert(fingerprint, Arc::new(Accepted { principal, key, fresh_until, stale_until }));
-        // Looked at after the fact: a revocation that came before is seen here, one that comes later finds the entry.
+        // Checked again after the insert: an earlier revocation is seen here, a later one finds the entry.
         if self.is_revoked_since(&name, epoch) {
             self.accepted.remove(&fingerprint);
         }
     }
 
-    pub(in crate::auth) fn refuse(&self, fingerprint: Fingerprint, known: Option<Arc<Principal>>) {
+    pub(in crate::auth) fn reject(&self, fingerprint: Fingerprint, owner: Option<Arc<Principal>>) {
         self.accepted.remove(&fingerprint);
         let until = Instant::now() + self.settings.negative_ttl;
-        self.refused.insert(fingerprint, Refusal { until, known });
+        self.rejected.insert(fingerprint, Rejected { until, owner });
     }
 }
 
-/// An entry weighs 1, and 1 more for each 256 bytes that an auth service put into it.
+/// An entry weighs 1, and 1 more for each 256 bytes of its texts.
 #[derive(Debug, Clone)]
 struct ByWeight;
 

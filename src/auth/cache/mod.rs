@@ -1,14 +1,13 @@
-//! What the auth service said a short while ago: remembered in this process ([`memory`]), and for all instances in
-//! Redis ([`shared`]).
+//! Recent verdicts of the auth service: in this process ([`memory`]), and for all instances in Redis ([`redis_cache`]).
 //!
-//! Remembered is the identity. What it may do, and whether it has expired, is decided on every request.
+//! The identity is cached. What it may do, and whether it has expired, is decided on every request.
 
 mod memory;
 mod peppers;
+mod redis_cache;
 mod revocations;
-mod shared;
 
-pub(super) use memory::{Remembered, VerdictCache};
+pub(super) use memory::{CachedVerdict, MemoryCache};
 #[cfg(fuzzing)]
-pub use shared::fuzz;
-pub(super) use shared::{Shared, SharedVerdict};
+pub use redis_cache::fuzz;
+pub(super) use redis_cache::{RedisCache, RedisVerdict};

@@ -1,21 +1,21 @@
-//! Which peppers the instances that share a Redis have: with two of them, none reads the verdicts and revocations of the
-//! other half.
+//! The peppers of the instances that share a Redis. Instances with different peppers cannot read each other's verdicts and
+//! revocations.
 //!
-//! Each instance leaves a mark of its pepper, a MAC over nothing but a purpose, from which no fingerprint and no key can be
-//! told. It is forgotten three minutes after the last instance with this pepper has gone, so that a rotation ends.
+//! Each instance leaves a mark of its pepper: a MAC that reveals no fingerprint and no key. It expires three minutes after the
+//! last instance with this pepper has stopped, so that a rotation ends.
 
 use deadpool_redis::redis::{RedisError, Script};
 
 use crate::{auth::fingerprint::Pepper, redis::Connection};
 
-/// Under what name the marks are kept, by the time when each was last left.
+/// The sorted set of marks, by the time when each was last left.
 const KEY: &str = "hokusai:peppers";
 /// How long a mark counts, in seconds.
 const LIFETIME: u64 = 180;
-/// The most marks that are read: whoever can write to Redis can leave any.
+/// The most marks that are read: anybody who can write to Redis can leave some.
 const MOST: usize = 16;
 
-/// By Redis's own clock, for those of instances may be apart.
+/// Redis's own clock counts: those of the instances may differ.
 const LEAVE: &str = "
 local now = tonumber(redis.call('TIME')[1])
 redis.call('ZADD', KEYS[1], now, ARGV[1])
@@ -26,7 +26,7 @@ const LOOK: &str = "
 local now = tonumber(redis.call('TIME')[1])
 return redis.call('ZRANGEBYSCORE', KEYS[1], now - tonumber(ARGV[2]), '+inf', 'LIMIT', 0, ARGV[3])";
 
-/// How many other peppers than this one there are; leaves its mark, too, if `leave`.
+/// The number of other peppers. Leaves a mark of this one if `leave`.
 pub(super) async fn others(mut redis: Connection, pepper: Pepper, leave: bool) -> Result<usize, RedisError> {
     let mark = mark(&pepper);
     let script = Script::new(if leave { LEAVE } else { LOOK });

@@ -1,4 +1,4 @@
-//! What was revoked, and when: for verdicts that arrive later and were asked for before.
+//! Revocations and their times, for verdicts that were requested before a revocation and arrive after it.
 
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -11,23 +11,23 @@ use std::{
 use jiff::Timestamp;
 use quick_cache::sync::Cache;
 
-use super::shared::is_void;
+use super::redis_cache::is_void;
 use crate::auth::revocation::EVERYTHING;
 
-/// How many revocations are remembered: those of an hour, at one in 36 ms.
+/// How many revocations are remembered: an hour's, at one in 36 ms.
 const REVOCATIONS: usize = 100_000;
 
-/// The revocations that this process has heard of. Each concerns the verdicts on its own key, and no others.
+/// The revocations that this process knows. Each concerns the verdicts on its own key only.
 #[derive(Debug)]
 pub(super) struct Revocations {
-    /// Counts them.
+    /// The number of revocations so far.
     epoch: AtomicU64,
-    /// The epoch since which nothing from before is believed.
+    /// The epoch of the last revocation of everything; earlier verdicts are void.
     everything: AtomicU64,
-    /// By a hash: who may publish may publish long texts.
-    of_one: Cache<u64, Revoked>,
+    /// By a hash: a published name may be long.
+    by_name: Cache<u64, Revoked>,
     hasher: RandomState,
-    noting: Mutex<()>,
+    revoking: Mutex<()>,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -41,54 +41,54 @@ impl Revocations {
         Self {
             epoch: AtomicU64::new(0),
             everything: AtomicU64::new(0),
-            of_one: Cache::new(REVOCATIONS),
+            by_name: Cache::new(REVOCATIONS),
             hasher: RandomState::new(),
-            noting: Mutex::new(()),
+            revoking: Mutex::new(()),
         }
     }
 
-    /// To be noted before a verdict is asked for.
+    /// To be read before a verdict is requested.
     pub(super) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
     }
 
-    /// Notes the end of a name, or of everything, and lets `forget` forget what was remembered. Whoever asks in the new
-    /// epoch finds nothing of the old one.
-    pub(super) fn note(&self, name: &str, forget: impl FnOnce()) {
-        self.in_a_new_epoch(name == EVERYTHING, forget, |epoch| {
-            self.of_one.insert(self.hasher.hash_one(name), Revoked { epoch, at: Timestamp::now() });
+    /// Records the revocation of a name, or of everything, and calls `forget` to clear the cache. In the new epoch, nothing of
+    /// the old one is found.
+    pub(super) fn revoke(&self, name: &str, forget: impl FnOnce()) {
+        self.begin_epoch(name == EVERYTHING, forget, |epoch| {
+            self.by_name.insert(self.hasher.hash_one(name), Revoked { epoch, at: Timestamp::now() });
         });
     }
 
-    /// Notes that what is under way is not to be remembered; what others remember may still be good.
-    pub(super) fn note_clearing(&self, forget: impl FnOnce()) {
-        self.in_a_new_epoch(true, forget, |_| {});
+    /// Voids the verdicts in flight, and calls `forget`. The verdicts of other instances stay valid.
+    pub(super) fn clear(&self, forget: impl FnOnce()) {
+        self.begin_epoch(true, forget, |_| {});
     }
 
-    fn in_a_new_epoch(&self, of_everything: bool, forget: impl FnOnce(), note: impl FnOnce(u64)) {
-        let _one_at_a_time = self.noting.lock().unwrap_or_else(PoisonError::into_inner);
+    fn begin_epoch(&self, is_everything: bool, forget: impl FnOnce(), record: impl FnOnce(u64)) {
+        let _lock = self.revoking.lock().unwrap_or_else(PoisonError::into_inner);
         let epoch = self.epoch() + 1;
-        if of_everything {
+        if is_everything {
             self.everything.store(epoch, Ordering::Release);
         }
-        note(epoch);
+        record(epoch);
         forget();
         self.epoch.store(epoch, Ordering::Release);
     }
 
     /// Whether a name was revoked after `epoch`.
-    pub(super) fn since(&self, name: &str, epoch: u64) -> bool {
+    pub(super) fn is_revoked_since(&self, name: &str, epoch: u64) -> bool {
         self.everything.load(Ordering::Acquire) > epoch
             || self.revoked(name).is_some_and(|revoked| revoked.epoch > epoch)
     }
 
     /// When a name, or everything, was last revoked.
-    pub(super) fn at(&self, name: &str) -> Option<Timestamp> {
+    pub(super) fn revoked_at(&self, name: &str) -> Option<Timestamp> {
         [EVERYTHING, name].into_iter().filter_map(|name| self.revoked(name)).map(|revoked| revoked.at).max()
     }
 
-    /// Whether a verdict that another instance asked for at `asked_at` is void.
-    pub(super) fn void(&self, name: &str, asked_at: Timestamp) -> bool {
+    /// Whether a verdict that another instance requested at `asked_at` is void.
+    pub(super) fn is_void(&self, name: &str, asked_at: Timestamp) -> bool {
         [EVERYTHING, name]
             .into_iter()
             .filter_map(|name| self.revoked(name))
@@ -96,7 +96,7 @@ impl Revocations {
     }
 
     fn revoked(&self, name: &str) -> Option<Revoked> {
-        self.of_one.get(&self.hasher.hash_one(name))
+        self.by_name.get(&self.hasher.hash_one(name))
     }
 }
 
@@ -108,29 +108,29 @@ mod tests {
     fn a_revocation_concerns_its_own_name() {
         let revocations = Revocations::new();
         let before = revocations.epoch();
-        revocations.note("a", || {});
-        assert!(revocations.since("a", before) && !revocations.since("b", before));
-        assert!(!revocations.since("a", revocations.epoch()));
-        revocations.note(EVERYTHING, || {});
-        assert!(revocations.since("b", before));
+        revocations.revoke("a", || {});
+        assert!(revocations.is_revoked_since("a", before) && !revocations.is_revoked_since("b", before));
+        assert!(!revocations.is_revoked_since("a", revocations.epoch()));
+        revocations.revoke(EVERYTHING, || {});
+        assert!(revocations.is_revoked_since("b", before));
     }
 
     #[test]
     fn a_clearing_ends_what_is_under_way_and_not_what_others_know() {
         let revocations = Revocations::new();
         let (before, asked_at) = (revocations.epoch(), Timestamp::now());
-        revocations.note_clearing(|| {});
-        assert!(revocations.since("a", before) && !revocations.void("a", asked_at));
+        revocations.clear(|| {});
+        assert!(revocations.is_revoked_since("a", before) && !revocations.is_void("a", asked_at));
     }
 
     #[test]
     fn what_another_instance_asked_for_before_is_void() {
         let revocations = Revocations::new();
         let before = Timestamp::now();
-        revocations.note("a", || {});
-        assert!(revocations.void("a", before) && !revocations.void("b", before));
-        assert!(!revocations.void("a", before + jiff::SignedDuration::from_secs(60)));
-        revocations.note(EVERYTHING, || {});
-        assert!(revocations.void("b", before));
+        revocations.revoke("a", || {});
+        assert!(revocations.is_void("a", before) && !revocations.is_void("b", before));
+        assert!(!revocations.is_void("a", before + jiff::SignedDuration::from_secs(60)));
+        revocations.revoke(EVERYTHING, || {});
+        assert!(revocations.is_void("b", before));
     }
 }

@@ -17,7 +17,7 @@ use crate::{
     parse_fault::ParseFault,
 };
 
-/// A key file as it is written.
+/// The text of a key file.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Document {
@@ -25,30 +25,30 @@ pub(super) struct Document {
     pub(super) keys: Vec<Spanned<Record>>,
 }
 
-/// One key: everything but the key. Times are RFC 3339 texts.
+/// One key, without the key itself. Times are RFC 3339 texts.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Record {
     /// The key's public name, in logs and for `keys revoke`.
     pub id: String,
-    /// Whom the key belongs to; one user may have several.
+    /// The owner of the key; one user may have several keys.
     pub user: String,
     /// `sha256:` and 64 hexadecimal digits.
     pub digest: String,
-    /// What the key is for, in its maker's words; shown by `keys list` and used for nothing.
+    /// A free text for people; shown by `keys list`, and used for nothing else.
     pub note: Option<String>,
-    /// Left out: the key carries no scopes of its own.
+    /// Left out: the default scopes of the settings.
     pub scopes: Option<Vec<String>>,
     /// Left out: any workspace of MLflow's.
     pub workspace: Option<Workspace>,
-    /// Left out: the settings' number.
+    /// Left out: the limit of the settings.
     pub rate_limit_per_hour: Option<NonZeroU32>,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
     pub revoked_at: Option<Timestamp>,
 }
 
-/// What each field wants. The parser's own words would quote what it found.
+/// The form of each field. The TOML parser's own messages would quote the text.
 const FORMS: [(&str, &str); 11] = [
     ("keys", "the keys are [[keys]] tables"),
     ("id", "the id is a text"),
@@ -71,7 +71,7 @@ const MISSING: [(&str, &str); 4] = [
 
 impl Document {
     /// # Errors
-    /// Where the text is not a key file.
+    /// The position of the first fault.
     pub(super) fn parse(text: &str) -> Result<Self, ParseFault> {
         if let Err(error) = text.parse::<toml::Table>() {
             return Err(not_toml(text, &error));
@@ -80,7 +80,9 @@ impl Document {
             let start = error.span().map_or(0, |span| span.start);
             let missing = MISSING.iter().find(|(begins, _)| error.message().starts_with(begins));
             let form = || FORMS.iter().find(|(field, _)| *field == field_before(text, start));
-            let what = missing.or_else(form).map_or("no key has this, or not in this form", |(_, what)| what);
+            let what = missing
+                .or_else(form)
+                .map_or("this field does not exist, or has another form", |(_, what)| what);
             ParseFault::at(text, start, what)
         })
     }
@@ -88,7 +90,7 @@ impl Document {
     /// The keys by digest.
     ///
     /// # Errors
-    /// Every record that cannot be right.
+    /// Every record with a fault.
     pub(super) fn into_keys(self, text: &str) -> Result<HashMap<KeyDigest, Record>, Vec<ParseFault>> {
         let mut faults = Vec::new();
         let mut ids = HashSet::new();
@@ -104,16 +106,16 @@ impl Document {
                 || record.note.as_deref().is_some_and(key::is_in)
             {
                 fault(
-                    "the id, the user, the note, a scope or the workspace of this key is or has an API key, which belongs nowhere",
+                    "the id, user, note, workspace or a scope of this key contains an API key; keys must not be stored in clear",
                 );
             }
             if !ids.insert(record.id.clone()) {
-                fault("an earlier key has the id of this one");
+                fault("another key before it has the same id");
             }
             match KeyDigest::parse(&record.digest) {
                 None => fault("the digest of this key is not sha256:<64 hex digits>"),
                 Some(digest) if keys.contains_key(&digest) => {
-                    fault("an earlier key has the digest of this one")
+                    fault("another key before it has the same digest")
                 }
                 Some(digest) => {
                     keys.insert(digest, record);
@@ -125,12 +127,12 @@ impl Document {
 }
 
 impl Record {
-    /// When it ended, if it has.
+    /// The time of its expiry or revocation, if that is over.
     pub fn ended_at(&self, now: Timestamp) -> Option<Timestamp> {
         [self.revoked_at, self.expires_at].into_iter().flatten().filter(|at| *at <= now).min()
     }
 
-    /// What is shown of a key, to its user and in logs.
+    /// The texts that are shown to users and in logs.
     fn public_texts(&self) -> impl Iterator<Item = &str> {
         let scopes = self.scopes.iter().flatten().map(String::as_str);
         let workspace = self.workspace.as_ref().map(Workspace::as_str);
@@ -138,11 +140,11 @@ impl Record {
     }
 }
 
-/// Where a text is no TOML at all.
+/// The position where a text is not TOML.
 pub(super) fn not_toml(text: &str, error: &toml::de::Error) -> ParseFault {
     let start = error.span().map_or(0, |span| span.start);
     let is_twice = error.message().starts_with("duplicate key");
-    let what = if is_twice { "this name is there already" } else { "is no TOML; texts stand in quotes" };
+    let what = if is_twice { "this name is there twice" } else { "not TOML; texts must be in quotes" };
     ParseFault::at(text, start, what)
 }
 

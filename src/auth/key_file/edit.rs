@@ -1,4 +1,4 @@
-//! Changes to the key file, one at a time and made to its text, so that comments stay.
+//! Changes to the key file, made to its text, so that comments stay; one at a time.
 
 use std::{
     io,
@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use toml::Spanned;
 use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
 
-use super::{KeyFileError, KeyFileFault, Record, document::Document, replace::Locked};
+use super::{KeyFileError, KeyFileFault, Record, document::Document, replace::LockedFile};
 use crate::{
     auth::{
         Workspace,
@@ -22,27 +22,27 @@ use crate::{
 };
 
 pub(super) const HEADER: &str = "# Keys of hokusai-gateway: digests only. Written by `hokusai-gateway keys`, and safe to edit: the \
-                      gateway takes a\n# change over within a second, as a whole or not at all.\n";
+                      gateway reloads\n# a changed file within a second, as a whole or not at all.\n";
 /// The mode of a new key file.
 const OWNER_ONLY: u32 = 0o600;
 
-/// What a new key is to be.
+/// The properties of a new key.
 #[derive(Debug, Clone)]
 pub struct NewKey {
     pub user: String,
     pub environment: Environment,
     pub note: Option<String>,
-    /// `None`: no scopes of its own.
+    /// `None`: the default scopes of the settings.
     pub scopes: Option<Vec<String>>,
     /// `None`: any workspace.
     pub workspace: Option<Workspace>,
-    /// `None`: the settings' number.
+    /// `None`: the limit of the settings.
     pub rate_limit_per_hour: Option<NonZeroU32>,
     pub expires_at: Option<Timestamp>,
 }
 
 impl NewKey {
-    /// A key that has nothing of its own but its user.
+    /// A key with a user and nothing else.
     pub fn of(user: &str, environment: Environment) -> Self {
         Self {
             user: user.to_owned(),
@@ -56,7 +56,7 @@ impl NewKey {
     }
 }
 
-/// A key that was made just now: the only time it is known.
+/// A new key. It is not stored, so it cannot be shown again.
 #[derive(Debug)]
 pub struct CreatedKey {
     pub id: String,
@@ -70,13 +70,13 @@ pub enum EditError {
     File(#[from] KeyFileError),
     #[error("{path}: {source}", path = path.display())]
     Io { path: PathBuf, source: io::Error },
-    /// What was given may be a key itself.
-    #[error("no key has this id; `hokusai-gateway keys list` shows them")]
+    /// The id is not repeated: it may be a key.
+    #[error("no key has this id; see `hokusai-gateway keys list`")]
     NoSuchKey,
-    #[error("this key is revoked already")]
+    #[error("this key is already revoked")]
     AlreadyRevoked,
     #[error(
-        "this key ends when it begins (expires_at, created_at), and so would its successor: `keys create` makes another"
+        "this key has no lifetime (expires_at is not after created_at), and neither would its successor; use `keys create`"
     )]
     NoLifetime,
 }
@@ -90,7 +90,7 @@ pub fn list(path: &Path) -> Result<Vec<Record>, EditError> {
     Ok(parse(path, &text)?.1)
 }
 
-/// Adds a key; makes the file if there is none.
+/// Adds a key; creates the file if there is none.
 ///
 /// # Errors
 /// A file that cannot be read or written.
@@ -98,10 +98,10 @@ pub fn create(path: &Path, new: &NewKey) -> Result<CreatedKey, EditError> {
     change(path, |document, _| Ok(add(document, new)))
 }
 
-/// Ends a key at once.
+/// Revokes a key at once.
 ///
 /// # Errors
-/// A file that cannot be read or written, a key that is not there or is revoked.
+/// A file that cannot be read or written; an id that is unknown or already revoked.
 pub fn revoke(path: &Path, id: &str) -> Result<(), EditError> {
     change(path, |document, records| {
         if find(records, id)?.revoked_at.is_some() {
@@ -112,7 +112,7 @@ pub fn revoke(path: &Path, id: &str) -> Result<(), EditError> {
     })
 }
 
-/// Adds a key like `id`, which goes on working for `overlap` or until its own end, whichever is first.
+/// Adds a key with the properties of `id`. The old key stays valid for `overlap`, or until its own expiry if that is sooner.
 ///
 /// # Errors
 /// As [`revoke`].
@@ -123,7 +123,7 @@ pub fn rotate(path: &Path, id: &str, overlap: SignedDuration) -> Result<CreatedK
             return Err(EditError::AlreadyRevoked);
         }
         let end = Timestamp::now().saturating_add(overlap).unwrap_or(Timestamp::MAX);
-        // The successor lives as long as its elder was meant to.
+        // The successor has the same lifetime.
         let lifetime = old.expires_at.map(|at| at.duration_since(old.created_at));
         if lifetime.is_some_and(|lifetime| lifetime < SignedDuration::from_secs(1)) {
             return Err(EditError::NoLifetime);
@@ -177,7 +177,7 @@ fn add(document: &mut DocumentMut, new: &NewKey) -> CreatedKey {
     if let Some(at) = new.expires_at {
         table.insert("expires_at", time(at));
     }
-    // What a file without a key says, as a new one does, stands above the first.
+    // The comment of a file without keys belongs above the first key.
     let above = document.trailing().as_str().unwrap_or_default().to_owned();
     if document.is_empty() && !above.is_empty() {
         table.decor_mut().set_prefix(above);
@@ -224,12 +224,12 @@ fn unusable(path: &Path, error: FileError) -> KeyFileError {
     KeyFileError { path: path.to_owned(), fault: error.into() }
 }
 
-/// Changes the file, unless the gateway would refuse what comes of it.
+/// Changes the file, unless the gateway would refuse the result.
 pub(super) fn change<T>(
     path: &Path,
     edit: impl FnOnce(&mut DocumentMut, &[Record]) -> Result<T, EditError>,
 ) -> Result<T, EditError> {
-    let file = Locked::wait(path).map_err(|error| unusable(path, error))?;
+    let file = LockedFile::wait(path).map_err(|error| unusable(path, error))?;
     let text = file.read().map_err(|error| unusable(path, error))?.unwrap_or_else(|| HEADER.to_owned());
     let (mut document, records) = parse(path, &text)?;
     let outcome = edit(&mut document, &records)?;

@@ -1,8 +1,8 @@
-//! When each key was last used, in a small file that `keys list` reads.
+//! The last use of each key, in a small file that `keys list` reads.
 //!
-//! A request sets a flag of its key and no more; the watcher of the key file collects the flags, and has them written at most
-//! once a minute, by a thread of its own: a network file system may hang. Nobody waits for it, and where it cannot be written
-//! nothing else is the matter. Several gateways may share it: each adds what it knows to what is there.
+//! A request only sets a flag of its key. The watcher of the key file collects the flags, and at most once a minute a thread of
+//! its own writes them, because a network file system may hang. Nothing waits for the file or depends on it. Several gateways
+//! may share it: each merges its uses into it.
 
 use std::{
     collections::{BTreeMap, HashSet},
@@ -17,7 +17,7 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::{self, OwnedMutexGuard, oneshot};
 use toml_edit::{DocumentMut, value};
 
-use super::replace::Locked;
+use super::replace::LockedFile;
 use crate::{
     code::Code,
     trusted_file::{self, FileError},
@@ -25,14 +25,14 @@ use crate::{
 
 const HEADER: &str = "# When each key was last used, within a minute. Written by the gateway for `hokusai-gateway keys list`; \
                       may be removed.\n";
-/// The mode of a new file: ids of keys are in logs too, and the operator may be another user than the gateway.
+/// The mode of a new file. Key ids are no secret, and the operator may be another user than the gateway.
 const MODE: u32 = 0o640;
 /// Time between two writes.
 const INTERVAL: Duration = Duration::from_secs(60);
-/// How long a key that this gateway does not have is remembered: it may be another's that shares the file.
-const OF_OTHERS: SignedDuration = SignedDuration::from_hours(90 * 24);
+/// How long a key that this gateway does not have is kept: it may belong to another gateway that shares the file.
+const FOREIGN_LIFETIME: SignedDuration = SignedDuration::from_hours(90 * 24);
 
-/// By the id of the key.
+/// Last uses by key id.
 pub type LastUses = BTreeMap<String, Timestamp>;
 
 /// Why the file is not read or written.
@@ -40,12 +40,12 @@ pub type LastUses = BTreeMap<String, Timestamp>;
 pub enum LastUseError {
     #[error(transparent)]
     File(#[from] FileError),
-    /// Nothing is written over it: it may be anything.
-    #[error("is no file of last uses; remove it, or name another one")]
-    Strange,
+    /// Not overwritten: it may be anything.
+    #[error("is not a file of last uses; remove it, or set another path")]
+    OtherFormat,
 }
 
-/// What the file says; nothing where there is none.
+/// The contents of the file; empty if there is none.
 ///
 /// # Errors
 /// A file that cannot be read.
@@ -57,11 +57,11 @@ pub fn read(path: &Path) -> Result<LastUses, LastUseError> {
     }
 }
 
-/// What is yet to be written, and who writes it.
+/// The uses to be written, and the writer.
 #[derive(Debug)]
 pub(super) struct Recorder {
     pending: Arc<Mutex<LastUses>>,
-    /// Held while it writes: there is one write at a time, and whoever comes meanwhile starts none.
+    /// Locked during a write, so that there is one at a time.
     writer: Arc<sync::Mutex<Writer>>,
 }
 
@@ -75,15 +75,15 @@ impl Recorder {
         lock(&self.pending).insert(id.to_owned(), at);
     }
 
-    /// Begins to write what was noted, if it is time. `ours` are the ids of the keys that this gateway has. What is returned
-    /// tells when it has been tried.
+    /// Starts to write, if it is time. `ours` are the ids of this gateway's keys. The receiver is notified when the write has been
+    /// tried.
     pub(super) fn begin(&self, ours: impl FnOnce() -> HashSet<String>) -> Option<oneshot::Receiver<()>> {
         let writer = Arc::clone(&self.writer).try_lock_owned().ok()?;
         let is_time = !lock(&self.pending).is_empty() && !writer.is_soon();
         is_time.then(|| self.start(writer, ours()))
     }
 
-    /// The same at the end, whenever that is; returns when it has been tried.
+    /// The same at shutdown, without regard to the time; waits until the write has been tried.
     pub(super) async fn finish(&self, ours: impl FnOnce() -> HashSet<String>) {
         let writer = Arc::clone(&self.writer).lock_owned().await;
         if !lock(&self.pending).is_empty() {
@@ -91,21 +91,21 @@ impl Recorder {
         }
     }
 
-    /// On a thread that nobody has to wait for: a runtime would, when the process ends.
+    /// On a thread of its own: a runtime would wait for a blocking task when the process ends.
     fn start(&self, mut writer: OwnedMutexGuard<Writer>, ours: HashSet<String>) -> oneshot::Receiver<()> {
         let (done, is_done) = oneshot::channel();
         let pending = Arc::clone(&self.pending);
         let write = move || {
             let uses = mem::take(&mut *lock(&pending));
             if !writer.write(&uses, &ours) {
-                // For the next time; a use that was noted meanwhile is the later one.
+                // Kept for the next time, unless a later use was noted meanwhile.
                 let mut pending = lock(&pending);
                 uses.into_iter().for_each(|(id, at)| _ = pending.entry(id).or_insert(at));
             }
             drop(writer);
             let _ = done.send(());
         };
-        // Without a thread nothing was taken, and the next second tries again.
+        // If no thread can be started, nothing was taken, and the next tick tries again.
         let _ = thread::Builder::new().name("last_uses".to_owned()).spawn(write);
         is_done
     }
@@ -115,11 +115,11 @@ fn lock(pending: &Mutex<LastUses>) -> std::sync::MutexGuard<'_, LastUses> {
     pending.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Where it is written, and how that went.
+/// Writes the file, and remembers how that went.
 #[derive(Debug)]
 struct Writer {
     path: PathBuf,
-    /// Whether somebody has named this place: then it is a fault that it cannot be written.
+    /// Whether the settings name this path: then a failure is a warning.
     is_named: bool,
     tried_at: Option<Instant>,
     has_failed: bool,
@@ -130,10 +130,10 @@ impl Writer {
         self.tried_at.is_some_and(|tried| tried.elapsed() < INTERVAL)
     }
 
-    /// Whether they are written.
+    /// Returns whether the uses were written.
     fn write(&mut self, uses: &LastUses, ours: &HashSet<String>) -> bool {
         let added = add(&self.path, uses, ours);
-        // Somebody changes a file of this folder at this moment.
+        // Another process has the lock on the folder.
         if matches!(added, Ok(false)) {
             return false;
         }
@@ -154,21 +154,21 @@ impl Writer {
         if self.is_named {
             tracing::warn!(code = code, %path, %error, "last uses of keys cannot be written (auth.key_file.last_used)");
         } else {
-            tracing::info!(code, %path, %error, "last uses of keys are not kept; auth.key_file.last_used names a place for them");
+            tracing::info!(code, %path, %error, "last uses of keys are not recorded; auth.key_file.last_used sets a path for them");
         }
     }
 }
 
-/// Whether it was written, and not put off.
+/// Merges uses into the file. `false` if another process has the lock.
 fn add(path: &Path, uses: &LastUses, ours: &HashSet<String>) -> Result<bool, LastUseError> {
-    let Some(file) = Locked::now(path)? else { return Ok(false) };
+    let Some(file) = LockedFile::try_now(path)? else { return Ok(false) };
     let mut all = file.read()?.map_or_else(|| Ok(LastUses::new()), |text| parse(&text))?;
     for (id, at) in uses {
-        let known = all.entry(id.clone()).or_insert(*at);
-        *known = (*known).max(*at);
+        let last = all.entry(id.clone()).or_insert(*at);
+        *last = (*last).max(*at);
     }
     let now = Timestamp::now();
-    all.retain(|id, at| ours.contains(id) || now.duration_since(*at) < OF_OTHERS);
+    all.retain(|id, at| ours.contains(id) || now.duration_since(*at) < FOREIGN_LIFETIME);
     let mut document = DocumentMut::new();
     for (id, at) in &all {
         document.insert(id, value(at.strftime("%Y-%m-%dT%H:%MZ").to_string()));
@@ -178,9 +178,9 @@ fn add(path: &Path, uses: &LastUses, ours: &HashSet<String>) -> Result<bool, Las
 }
 
 fn parse(text: &str) -> Result<LastUses, LastUseError> {
-    let table: toml::Table = text.parse().map_err(|_| LastUseError::Strange)?;
+    let table: toml::Table = text.parse().map_err(|_| LastUseError::OtherFormat)?;
     let uses = table.into_iter().map(|(id, at)| Some((id, at.as_str()?.parse().ok()?)));
-    uses.collect::<Option<_>>().ok_or(LastUseError::Strange)
+    uses.collect::<Option<_>>().ok_or(LastUseError::OtherFormat)
 }
 
 #[cfg(test)]
@@ -215,7 +215,7 @@ mod tests {
         for text in ["[[keys]]\nid = 'a'\n", "a = 1\n", "no toml", "a = 'never'\n"] {
             fs::write(&path, text).unwrap();
             let uses = LastUses::from([("a".to_owned(), Timestamp::now())]);
-            assert!(matches!(add(&path, &uses, &HashSet::new()), Err(LastUseError::Strange)), "{text}");
+            assert!(matches!(add(&path, &uses, &HashSet::new()), Err(LastUseError::OtherFormat)), "{text}");
             assert_eq!(fs::read_to_string(&path).unwrap(), text);
         }
     }

@@ -1,8 +1,8 @@
-//! The embedded key file: digests of keys, and whose they are.
+//! The embedded key file: digests of keys, and their owners.
 //!
 //! It is read into memory, swapped as a whole when it changes ([`watch`]), and written by the `keys` command
-//! ([`edit`], [`prune`]). A file that cannot be read never replaces one that could. When each key was last used is in a file of
-//! its own ([`last_use`]).
+//! ([`edit`], [`prune`]). If a reload fails, the previous keys stay. The last use of each key is in a file of its own
+//! ([`last_use`]).
 
 mod document;
 pub mod edit;
@@ -46,34 +46,34 @@ use crate::{
 #[derive(Debug)]
 pub struct KeyFile {
     path: PathBuf,
-    /// What the file was when it was opened: from here on the watcher looks for changes.
+    /// The state of the file when it was read; the watcher compares later states with it.
     opened: State,
     keys: ArcSwap<Keys>,
-    /// When they were read, in seconds since 1970.
+    /// The time when they were read, in seconds since 1970.
     read_at: AtomicI64,
-    /// Whether the file could not be read when that was tried last.
-    is_refused: AtomicBool,
-    /// Ids that this process was told are revoked, and when: a copy of the file that does not say so yet makes none of them good.
+    /// Whether the last reload failed.
+    reload_failed: AtomicBool,
+    /// Ids revoked by a message, with the time. They stay revoked even if an older copy of the file is read later.
     revoked: Mutex<HashMap<String, Timestamp>>,
-    /// Only where last uses are kept.
+    /// `None` if last uses are not recorded.
     recorder: Option<Recorder>,
 }
 
-/// What one reading of the file gave.
+/// The contents of the file.
 #[derive(Debug)]
 struct Keys {
     by_digest: HashMap<KeyDigest, Key>,
     unknown_scopes: Vec<UnknownScope>,
 }
 
-/// Ids that are remembered as revoked though the file does not have them: those that a later copy may bring.
-const UNKNOWN_REVOKED: usize = 10_000;
-/// The longest of them, in bytes: who may publish may publish long texts.
-const LONGEST_UNKNOWN: usize = 1024;
+/// How many revoked ids are remembered that the file does not have: a later copy may have them.
+const MAX_UNKNOWN_REVOKED: usize = 10_000;
+/// The longest of them, in bytes: a message may be long.
+const MAX_UNKNOWN_LENGTH: usize = 1024;
 
 impl KeyFile {
     /// # Errors
-    /// Everything that is wrong with the file, a file without a key included.
+    /// Every fault of the file. A file without keys is one.
     pub fn open(path: &Path) -> Result<Self, KeyFileError> {
         let opened = file_state(path);
         Ok(Self {
@@ -81,13 +81,13 @@ impl KeyFile {
             opened,
             keys: ArcSwap::from_pointee(read(path)?),
             read_at: AtomicI64::new(Timestamp::now().as_second()),
-            is_refused: AtomicBool::new(false),
+            reload_failed: AtomicBool::new(false),
             revoked: Mutex::default(),
             recorder: None,
         })
     }
 
-    /// Keeps the last use of each key, where the settings say.
+    /// Records the last use of each key, where the settings say.
     #[must_use]
     pub(super) fn recording(self, last_used: &LastUsed) -> Self {
         let is_named = matches!(last_used, LastUsed::File(_));
@@ -95,18 +95,18 @@ impl KeyFile {
         Self { recorder, ..self }
     }
 
-    /// Reads the file again. In case of an error the keys in force stay.
+    /// Reads the file again. After an error the previous keys stay in force.
     ///
     /// # Errors
     /// As [`KeyFile::open`].
     pub fn reload(&self) -> Result<usize, KeyFileError> {
         let keys = read(&self.path);
-        self.is_refused.store(keys.is_err(), Ordering::Relaxed);
+        self.reload_failed.store(keys.is_err(), Ordering::Relaxed);
         let keys = keys?;
         let count = keys.by_digest.len();
         let revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
         for key in keys.by_digest.values() {
-            key.end_if(|id| revoked.get(id).copied());
+            key.revoke_if(|id| revoked.get(id).copied());
         }
         let old = self.keys.swap(keys.into());
         drop(revoked);
@@ -115,14 +115,15 @@ impl KeyFile {
         Ok(count)
     }
 
-    /// Ends a key in this process, whatever the file says and will say.
+    /// Revokes a key in this process, whatever the file says.
     pub(super) fn revoke(&self, id: &str) {
         let now = Timestamp::now();
         let mut revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
         let keys = self.keys.load();
-        let ended = keys.by_digest.values().filter(|key| key.end_if(|of_key| (of_key == id).then_some(now)));
+        let ended =
+            keys.by_digest.values().filter(|key| key.revoke_if(|of_key| (of_key == id).then_some(now)));
         let is_known = ended.count() > 0;
-        if is_known || (revoked.len() < UNKNOWN_REVOKED && id.len() <= LONGEST_UNKNOWN) {
+        if is_known || (revoked.len() < MAX_UNKNOWN_REVOKED && id.len() <= MAX_UNKNOWN_LENGTH) {
             revoked.insert(id.to_owned(), now);
         }
         if is_known {
@@ -130,7 +131,7 @@ impl KeyFile {
         }
     }
 
-    /// How many keys may be used at this moment.
+    /// The number of keys that are neither expired nor revoked.
     pub fn in_force(&self) -> usize {
         let now = Timestamp::now();
         let ended = |at: Option<Timestamp>| at.is_some_and(|at| at <= now);
@@ -142,14 +143,14 @@ impl KeyFile {
             .count()
     }
 
-    /// The scopes of keys that allow nothing under this policy.
+    /// The scopes in the file that this policy does not know.
     pub(crate) fn unknown_scopes(&self, policy: &Policy) -> Vec<UnknownScope> {
         let keys = self.keys.load();
         keys.unknown_scopes.iter().filter(|scope| !scope.is_alias(policy)).cloned().collect()
     }
 
     /// # Errors
-    /// Why the key is refused. Expiry is not looked at here.
+    /// Why the key is rejected. Expiry is checked by `policy`.
     pub fn verify(&self, key: &str) -> Result<Arc<Principal>, Rejection> {
         if !key::is_well_formed(key) {
             return Err(Rejection::Mistyped);
@@ -167,15 +168,15 @@ impl KeyFile {
     }
 }
 
-/// One key in force, or revoked.
+/// One key of the file, valid or not.
 #[derive(Debug)]
 struct Key {
     principal: Arc<Principal>,
-    /// What the file says.
+    /// By the file.
     revoked_in_file: Option<Timestamp>,
-    /// What this process was told.
+    /// By a message to this process.
     revoked_by_message: OnceLock<Timestamp>,
-    /// Whether it was used since uses were last collected.
+    /// Whether it was used since the last collection of uses.
     used: AtomicBool,
 }
 
@@ -184,13 +185,13 @@ impl Key {
         self.revoked_by_message.get().copied().or(self.revoked_in_file)
     }
 
-    /// Ends it if `revoked` knows its id. Whether it does.
-    fn end_if(&self, revoked: impl Fn(&str) -> Option<Timestamp>) -> bool {
+    /// Revokes it if `revoked` has its id. Returns whether it has.
+    fn revoke_if(&self, revoked: impl Fn(&str) -> Option<Timestamp>) -> bool {
         let at = self.principal.key_id.as_deref().and_then(revoked);
         at.map(|at| self.revoked_by_message.get_or_init(|| at)).is_some()
     }
 
-    /// One load, but for the first use after a collection. An expired key is not used: `policy` refuses it.
+    /// Cheap after the first use: one load. An expired key does not count: `policy` refuses it.
     fn note_use(&self) {
         let is_over = || self.principal.expires_at.is_some_and(|at| at <= Timestamp::now());
         if !self.used.load(Ordering::Relaxed) && !is_over() {
@@ -233,7 +234,7 @@ fn read(path: &Path) -> Result<Keys, KeyFileError> {
     Ok(Keys { by_digest, unknown_scopes })
 }
 
-/// A key file that cannot be used.
+/// Why a key file cannot be used.
 #[derive(Debug, thiserror::Error)]
 #[error("{}: {fault}", path.display())]
 pub struct KeyFileError {
@@ -241,15 +242,15 @@ pub struct KeyFileError {
     pub fault: KeyFileFault,
 }
 
-/// Why it cannot.
+/// The fault of a key file.
 #[derive(Debug, thiserror::Error)]
 pub enum KeyFileFault {
     #[error(transparent)]
     File(#[from] FileError),
-    /// A mistake, and not a policy.
-    #[error("holds no keys")]
+    /// Taken for a mistake: nobody wants a gateway without keys.
+    #[error("has no keys")]
     Empty,
-    /// Everything that is wrong with it.
+    /// All faults of its text.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
     Wrong(Vec<ParseFault>),
     #[error("cannot be edited by this command: write the keys as [[keys]] tables")]
@@ -257,7 +258,7 @@ pub enum KeyFileFault {
 }
 
 impl KeyFileError {
-    /// The cause that an operator is told of.
+    /// The code for operators.
     pub fn code(&self) -> Code {
         match &self.fault {
             KeyFileFault::File(error) => error.code(),
@@ -266,13 +267,13 @@ impl KeyFileError {
         }
     }
 
-    /// What to do.
+    /// The advice for operators.
     pub fn fix(&self) -> String {
         match &self.fault {
             KeyFileFault::File(error) => error.fix(&self.path),
             _ => None,
         }
-        .unwrap_or_else(|| "a file with keys: `hokusai-gateway keys create --user NAME` makes it".to_owned())
+        .unwrap_or_else(|| "create a key: `hokusai-gateway keys create --user NAME`".to_owned())
     }
 }
 

@@ -1,4 +1,4 @@
-//! What has ended leaves the key file.
+//! Removes keys from the file that expired or were revoked.
 
 use std::{collections::HashSet, path::Path};
 
@@ -10,12 +10,12 @@ use super::{
     edit::{EditError, HEADER, change, list},
 };
 
-/// What a pruning takes away.
+/// The result of a pruning.
 #[derive(Debug)]
 pub struct Pruned {
     /// In the order of the file.
     pub removed: Vec<Record>,
-    /// The key that ended last, which stays where no other would: a file without keys is taken for a mistake.
+    /// The key that ended last. It stays if no other does, because a file without keys counts as a mistake.
     pub kept: Option<Record>,
 }
 
@@ -23,7 +23,7 @@ pub struct Pruned {
 ///
 /// # Errors
 /// A file that cannot be read.
-pub fn would_prune(path: &Path, before: Timestamp) -> Result<Pruned, EditError> {
+pub fn preview_prune(path: &Path, before: Timestamp) -> Result<Pruned, EditError> {
     Ok(ended(&list(path)?, before).1)
 }
 
@@ -50,7 +50,7 @@ pub fn prune(path: &Path, before: Timestamp) -> Result<Pruned, EditError> {
     })
 }
 
-/// With the places of those that are removed.
+/// Also returns the positions of the removed keys.
 fn ended(records: &[Record], before: Timestamp) -> (HashSet<usize>, Pruned) {
     let ended_at = |record: &Record| record.ended_at(Timestamp::now()).filter(|at| *at <= before);
     let mut gone: Vec<usize> = (0..records.len()).filter(|at| ended_at(&records[*at]).is_some()).collect();

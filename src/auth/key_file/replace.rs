@@ -1,6 +1,6 @@
-//! A file that is changed as a whole: written aside and renamed, so that a reader sees the old one or the new one, under a
-//! lock on its folder. A symbolic link stays, and the file that it leads to is changed. All is done in the folder that was
-//! opened, and not by the folder's name, which may be another's by then.
+//! Replaces a file atomically, under a lock on its folder: a temporary file is written and renamed, so that a reader sees the old
+//! text or the new one. A symbolic link stays, and its target is replaced. All steps use the opened folder, not its path, which
+//! could lead elsewhere by then.
 
 use std::{
     ffi::OsStr,
@@ -18,25 +18,25 @@ use rustix::{
 
 use crate::trusted_file::{FileError, Place, kind};
 
-/// A file that nobody else changes meanwhile: its folder's lock is let go when this is dropped.
-pub(super) struct Locked(Place);
+/// A file whose folder is locked until this is dropped.
+pub(super) struct LockedFile(Place);
 
-impl Locked {
-    /// Waits until nobody else changes a file of this folder.
+impl LockedFile {
+    /// Waits for the lock on the folder.
     ///
     /// # Errors
-    /// A link that is not to be followed, or a folder that cannot be opened.
+    /// A link that must not be followed, or a folder that cannot be opened.
     pub(super) fn wait(path: &Path) -> Result<Self, FileError> {
         let place = Place::find(path)?;
         place.folder.lock()?;
         Ok(Self(place))
     }
 
-    /// `None` while somebody else does.
+    /// `None` if the folder is locked.
     ///
     /// # Errors
-    /// As [`Locked::wait`].
-    pub(super) fn now(path: &Path) -> Result<Option<Self>, FileError> {
+    /// As [`LockedFile::wait`].
+    pub(super) fn try_now(path: &Path) -> Result<Option<Self>, FileError> {
         let place = Place::find(path)?;
         match place.folder.try_lock() {
             Ok(()) => Ok(Some(Self(place))),
@@ -45,7 +45,7 @@ impl Locked {
         }
     }
 
-    /// What the file says; `None` if there is none.
+    /// The text of the file; `None` if there is none.
     ///
     /// # Errors
     /// A file that cannot be read, or that others may write.
@@ -53,63 +53,62 @@ impl Locked {
         self.0.read()
     }
 
-    /// Puts a text in its place, on disk before it is seen. A new file has `mode`; one that is there keeps its owner and its
-    /// mode, or a process that runs as somebody else could not read it.
+    /// Replaces the text; synced to disk before the rename. A new file gets `mode`; an existing one keeps its owner and mode, so
+    /// that other users can still read it.
     ///
     /// # Errors
-    /// A folder that cannot be written, what is no regular file, a file that is mounted by itself, or one that cannot be given
-    /// to its owner.
+    /// A folder that cannot be written, a file that is not regular or is a mount point, or an owner that cannot be set.
     pub(super) fn replace(&self, text: &str, mode: u32) -> io::Result<()> {
         let old = self.0.look()?;
         if old.is_some_and(|old| kind(&old) != FileType::RegularFile) {
             return Err(io::Error::other("is no regular file"));
         }
-        let mut aside = Aside::new(&self.0.folder)?;
-        aside.file.write_all(text.as_bytes())?;
+        let mut temp = TempFile::new(&self.0.folder)?;
+        temp.file.write_all(text.as_bytes())?;
         if let Some(old) = old {
-            fchown(&aside.file, Some(old.st_uid), Some(old.st_gid))?;
+            fchown(&temp.file, Some(old.st_uid), Some(old.st_gid))?;
         }
         let mode = old.map_or(mode, |old| old.st_mode & 0o777);
-        aside.file.set_permissions(Permissions::from_mode(mode))?;
-        aside.file.sync_all()?;
-        aside.rename(&self.0.name)?;
+        temp.file.set_permissions(Permissions::from_mode(mode))?;
+        temp.file.sync_all()?;
+        temp.rename(&self.0.name)?;
         self.0.folder.sync_all()
     }
 }
 
-/// A file that is removed unless it is given its name.
-struct Aside<'a> {
+/// A temporary file; removed unless it is renamed.
+struct TempFile<'a> {
     folder: &'a File,
     name: String,
     file: File,
-    is_named: bool,
+    is_renamed: bool,
 }
 
-impl<'a> Aside<'a> {
+impl<'a> TempFile<'a> {
     fn new(folder: &'a File) -> io::Result<Self> {
         let random = rand::rng().sample_iter(Alphanumeric).take(16).map(char::from);
         let name: String = ".keys".chars().chain(random).collect();
         let new = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = openat(folder, &name, new, Mode::RUSR | Mode::WUSR)?.into();
-        Ok(Self { folder, name, file, is_named: false })
+        Ok(Self { folder, name, file, is_renamed: false })
     }
 
     fn rename(mut self, name: &OsStr) -> io::Result<()> {
         renameat(self.folder, &self.name, self.folder, name).map_err(|error| match error {
             Errno::BUSY => io::Error::new(
                 ErrorKind::ResourceBusy,
-                "is mounted by itself, and cannot be replaced as a whole: mount its folder",
+                "is a mount point and cannot be replaced: mount its folder instead",
             ),
             other => other.into(),
         })?;
-        self.is_named = true;
+        self.is_renamed = true;
         Ok(())
     }
 }
 
-impl Drop for Aside<'_> {
+impl Drop for TempFile<'_> {
     fn drop(&mut self) {
-        if !self.is_named {
+        if !self.is_renamed {
             let _ = unlinkat(self.folder, &self.name, AtFlags::empty());
         }
     }

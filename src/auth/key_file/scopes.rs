@@ -1,12 +1,12 @@
-//! Words that keys carry as scopes, and that are none of the gateway's own. They allow nothing, unless `policy.aliases` says
-//! what they mean; a misprint is seen nowhere else but in a 403.
+//! Unknown scopes of keys. They allow nothing, unless `policy.aliases` defines them. Without this warning, a misprint would show
+//! only as a 403.
 
 use std::fmt;
 
 use super::Record;
 use crate::settings::{Policy, Scope};
 
-/// Such a word, and where it stands.
+/// An unknown scope, and where it is in the file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct UnknownScope {
     line: usize,
@@ -15,10 +15,10 @@ pub(crate) struct UnknownScope {
 }
 
 impl UnknownScope {
-    /// Those of a key, whose table begins at `start` of the file's text.
+    /// The unknown scopes of a key, whose table begins at `start` of the file's text.
     pub(super) fn of(record: &Record, text: &str, start: usize) -> Vec<Self> {
         let words = record.scopes.iter().flatten().filter(|word| Scope::from_word(word).is_none());
-        // Up to the next table: the parser's span is that of its name.
+        // Up to the next table: the parser's span covers the table's header only.
         let table = text.get(start..).unwrap_or_default();
         let table = table.split("\n[[").next().unwrap_or_default();
         let unknown = |word: &String| {
@@ -37,13 +37,13 @@ impl UnknownScope {
 
     pub(crate) fn fix(&self) -> String {
         let near = Scope::like(&self.word).map_or("a scope of docs/ACCESS.md", Scope::word);
-        format!("{near}; or a line in policy.aliases that says what the word allows")
+        format!("{near}; or define the word in policy.aliases")
     }
 }
 
 impl fmt::Display for UnknownScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { line, key_id, word } = self;
-        write!(f, "line {line}: `{word}` of the key {key_id} is no scope, and allows nothing")
+        write!(f, "line {line}: `{word}` of the key {key_id} is not a scope, and allows nothing")
     }
 }

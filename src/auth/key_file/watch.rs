@@ -1,4 +1,4 @@
-//! The actor that takes a changed key file over, and collects which keys were used.
+//! The actor that reloads a changed key file, and collects the uses of keys.
 
 use std::{
     collections::HashSet,
@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::{KeyFile, Keys};
 use crate::{code::Code, file_state::file_state, settings::Policy, telemetry::Metrics};
 
-/// Often enough that a revoked key ends within a second.
+/// Often enough that a revoked key is refused within a second.
 const INTERVAL: Duration = Duration::from_millis(250);
 /// Ticks between two collections of uses.
 const COLLECTION: usize = 4;
@@ -21,36 +21,36 @@ const COLLECTION: usize = 4;
 pub async fn run(keys: Arc<KeyFile>, policy: Policy, metrics: Metrics) {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut taken_over = keys.opened;
-    let mut refused = None;
+    let mut loaded = keys.opened;
+    let mut failed = None;
     metrics.key_file_read(true);
-    tracing::info!(path = %keys.path.display(), count = keys.in_force(), "key file in force");
+    tracing::info!(path = %keys.path.display(), count = keys.in_force(), "key file loaded");
     for tick in 1_usize.. {
         ticks.tick().await;
         if tick.is_multiple_of(COLLECTION) {
             keys.record_uses();
         }
         let now = file_state(&keys.path);
-        if now == taken_over && refused.is_none() {
+        if now == loaded && failed.is_none() {
             continue;
         }
         let read = keys.reload();
         metrics.key_file_read(read.is_ok());
         match read {
             Ok(count) => {
-                taken_over = now;
-                refused = None;
-                tracing::info!(code = Code::KeyFileNotReloaded.text(), path = %keys.path.display(), count, "key file taken over");
+                loaded = now;
+                failed = None;
+                tracing::info!(code = Code::KeyFileNotReloaded.text(), path = %keys.path.display(), count, "key file reloaded");
                 for scope in keys.unknown_scopes(&policy) {
                     let (path, write) = (keys.path.display(), scope.fix());
                     let code = Code::UnknownScope.text();
                     tracing::warn!(code = code, %path, found = %scope, write, "a key has a scope that allows nothing");
                 }
             }
-            // Tried again at every tick, for the fault may be the machine's; told once for each state of the file.
-            Err(error) if refused != Some(now) => {
-                refused = Some(now);
-                tracing::error!(code = Code::KeyFileNotReloaded.text(), %error, fix = error.fix(), "key file not taken over: the keys in force stay");
+            // Tried again at every tick: the fault may be in the machine. Logged once for each state of the file.
+            Err(error) if failed != Some(now) => {
+                failed = Some(now);
+                tracing::error!(code = Code::KeyFileNotReloaded.text(), %error, fix = error.fix(), "key file reload failed; keeping the previous keys");
             }
             Err(_) => {}
         }
@@ -58,13 +58,14 @@ pub async fn run(keys: Arc<KeyFile>, policy: Policy, metrics: Metrics) {
 }
 
 impl KeyFile {
-    /// That the keys in force are not those of the file as it stands, if they are not; for everybody to read.
-    pub(crate) fn not_reloaded(&self) -> Option<String> {
+    /// A warning for `/ready`, if the last reload failed.
+    pub(crate) fn reload_failure(&self) -> Option<String> {
         let since = || Timestamp::from_second(self.read_at.load(Ordering::Relaxed)).unwrap_or_default();
-        let is_refused = self.is_refused.load(Ordering::Relaxed);
-        is_refused.then(|| format!("key file: reload failed; the keys of {} stay in force", since()))
+        let failed = self.reload_failed.load(Ordering::Relaxed);
+        failed.then(|| format!("key file: reload failed; keeping the keys of {}", since()))
     }
-    /// Has it written down which keys were used since the last time, now and then. Waits for nothing.
+
+    /// Collects the uses of keys and starts to write them, if it is time. Does not wait.
     fn record_uses(&self) {
         let Some(recorder) = &self.recorder else { return };
         let keys = self.keys.load();
@@ -72,7 +73,7 @@ impl KeyFile {
         recorder.begin(|| keys.ids());
     }
 
-    /// The same at the end; returns when it has been tried.
+    /// The same at shutdown; waits until the write has been tried.
     pub(crate) async fn record_last_uses(&self) {
         let Some(recorder) = &self.recorder else { return };
         let keys = self.keys.load_full();

@@ -1,7 +1,7 @@
-//! What the auth service's answers mean: a yes, a no in the agreed form, or no verdict.
+//! The meaning of the auth service's answers: acceptance, rejection in the agreed form, or no verdict.
 //!
-//! Whatever stands in the service's place, a load balancer say, must not turn good keys into refused ones: its pages are no
-//! verdicts. Errors tell where in an answer something is, never what.
+//! A load balancer's page in the service's place is no verdict, so that it cannot reject good keys. Errors name a position in
+//! the answer, never its text.
 
 use std::num::NonZeroU32;
 
@@ -13,34 +13,34 @@ use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::Value;
 
-use super::{Named, ServiceFault};
+use super::{OtherServiceId, ServiceFault};
 use crate::auth::{AuthError, Principal, Rejection, Workspace};
 
-/// The longest id of another service that is told, in characters.
+/// The longest id of another service that is logged, in characters.
 const MAX_ID: usize = 64;
-/// The longest user id, key id and scope of a good key, in characters, and the most scopes.
+/// The longest user id, key id and scope that are accepted, in characters, and the most scopes.
 const MAX_TEXT: usize = 256;
 const MAX_SCOPES: usize = 100;
 
-/// What was answered.
+/// A response of the service.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
-    /// Its content type, in our words.
+    /// The content type, in the gateway's own words.
     pub(crate) content: &'static str,
-    /// Empty where its status says enough.
+    /// Empty where the status is enough.
     pub(crate) body: Bytes,
-    /// Its `Date`, where somebody looks at it.
+    /// The `Date` header; only for `check --probe`.
     pub(crate) date: Option<HeaderValue>,
 }
 
-/// Whether a status can refuse a key, if the answer says that it does.
+/// Whether an answer with this status may reject a key.
 pub(super) fn is_refusal(status: StatusCode) -> bool {
     matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::NOT_FOUND)
 }
 
 impl Answer {
-    /// Whose `key` it is, for the service that was asked about.
+    /// The owner of `key`, as a key for the service `asked`.
     pub(crate) fn verdict(
         &self,
         asked: &str,
@@ -49,18 +49,18 @@ impl Answer {
     ) -> Result<Principal, AuthError> {
         let Self { status, content, ref body, .. } = *self;
         match status {
-            StatusCode::OK => self.said_in_a_200(asked, key),
+            StatusCode::OK => self.parse_ok(asked, key),
             _ if !is_refusal(status) => Err(AuthError::Unavailable(ServiceFault::Status(status))),
             _ if refuses(body, bare_refusals) => Err(refused()),
             _ => Err(AuthError::Unavailable(ServiceFault::NotAgreed { status, content })),
         }
     }
 
-    /// Only the boolean `true` is a yes, and what is not JSON is no verdict; nor is a yes for another service, by which a
-    /// gateway with a wrong `service_id` would let in that service's keys.
-    fn said_in_a_200(&self, asked: &str, key: &str) -> Result<Principal, AuthError> {
+    /// Only the boolean `true` accepts a key. What is not JSON is no verdict, nor is acceptance for another service: a gateway
+    /// with a wrong `service_id` would let in that service's keys.
+    fn parse_ok(&self, asked: &str, key: &str) -> Result<Principal, AuthError> {
         let body = &*self.body;
-        // Well-formed first: an answer that breaks off is an outage, one that says anything but `true` is a no.
+        // Well-formed first: a truncated answer is an outage; `is_valid` other than `true` is a rejection.
         serde_json::from_slice::<IgnoredAny>(body).map_err(|error| {
             let (content, line, column) = (self.content, error.line(), error.column());
             AuthError::Unavailable(ServiceFault::NotJson { content, line, column })
@@ -71,7 +71,7 @@ impl Answer {
             Ok(Validity { is_valid: Value::Bool(true) }) if is_object => {}
             Ok(_) | Err(_) => return Err(refused()),
         }
-        // A yes whose particulars cannot be read must not become one without an expiry or without scopes.
+        // A key must not lose its expiry or its scopes because they cannot be read.
         let identity: Identity = serde_json::from_slice(body).map_err(|error| {
             let (line, column) = (error.line(), error.column());
             AuthError::Unavailable(ServiceFault::Unreadable { line, column })
@@ -80,17 +80,17 @@ impl Answer {
             Value::Null => {}
             Value::String(answered) if answered == asked => {}
             other => {
-                let (asked, answered) = (asked.to_owned(), named(other, key));
+                let (asked, answered) = (asked.to_owned(), other_service_id(other, key));
                 return Err(AuthError::Unavailable(ServiceFault::OtherService { asked, answered }));
             }
         }
         Ok(identity.into())
     }
 
-    /// Whether it speaks of a key at all.
-    pub(crate) fn speaks_of_a_key(&self) -> bool {
-        let said: Value = serde_json::from_slice(&self.body).unwrap_or_default();
-        said.get("is_valid").is_some()
+    /// Whether it has the field `is_valid`.
+    pub(crate) fn has_verdict(&self) -> bool {
+        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
+        body.get("is_valid").is_some()
     }
 }
 
@@ -98,19 +98,19 @@ fn refused() -> AuthError {
     AuthError::Rejected(Rejection::ByService(None))
 }
 
-/// Whether a 401, 403 or 404 is the service's own word: a JSON object that says so. `bare`: one that says nothing, or no
-/// body at all, is one too.
+/// Whether the body of a 401, 403 or 404 rejects the key in the agreed form: a JSON object that says so. With `bare`, an object
+/// without these fields, or no body, does so too.
 fn refuses(body: &[u8], bare: bool) -> bool {
     if body.trim_ascii().is_empty() {
         return bare;
     }
-    let Ok(Value::Object(said)) = serde_json::from_slice(body) else { return false };
-    let tells = |name| said.get(name).is_some_and(|value| !value.is_null());
-    bare || said.get("is_valid") == Some(&Value::Bool(false)) || tells("error") || tells("detail")
+    let Ok(Value::Object(object)) = serde_json::from_slice(body) else { return false };
+    let has = |name| object.get(name).is_some_and(|value| !value.is_null());
+    bare || object.get("is_valid") == Some(&Value::Bool(false)) || has("error") || has("detail")
 }
 
-/// The id of another service, if it looks like one, and not like a key that was sent back.
-fn named(answered: &Value, key: &str) -> Named {
+/// The id of another service, if it has the form of an id and is not the key itself.
+fn other_service_id(answered: &Value, key: &str) -> OtherServiceId {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"._-".contains(&byte);
     match answered.as_str() {
         Some(id)
@@ -119,13 +119,13 @@ fn named(answered: &Value, key: &str) -> Named {
                 && !key.contains(id)
                 && !id.contains(key) =>
         {
-            Named::Id(id.to_owned())
+            OtherServiceId::Valid(id.to_owned())
         }
-        _ => Named::NoId,
+        _ => OtherServiceId::Invalid,
     }
 }
 
-/// What is read of an answer; the rest is ignored. A field given twice is an error of serde's.
+/// The fields that are read of an answer. A field that is there twice is an error.
 #[derive(Deserialize)]
 struct Validity {
     #[serde(default)]
@@ -150,7 +150,7 @@ struct Identity {
     rate_limit_per_hour: Value,
 }
 
-/// What is remembered of a key, for as long as it is good, is of a size that can be reckoned with.
+/// Limited, so that the memory of the cache is bounded.
 fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let id = Option::<String>::deserialize(deserializer)?;
     if id.as_deref().is_some_and(is_too_long) { Err(serde::de::Error::custom("too long")) } else { Ok(id) }
@@ -169,7 +169,7 @@ fn is_too_long(text: &str) -> bool {
     text.chars().nth(MAX_TEXT).is_some()
 }
 
-/// A limit that can be one; anything else is the settings' affair.
+/// A usable limit. Anything else leaves the limit to the settings.
 fn limit(value: &Value) -> Option<NonZeroU32> {
     let number = value.as_f64().filter(|number| *number >= 1.0)?;
     NonZeroU32::new(number.min(f64::from(u32::MAX)) as u32)
@@ -196,17 +196,17 @@ impl From<Identity> for Principal {
     }
 }
 
-/// Only an object whose `is_valid` is the boolean `true` is ever a yes.
+/// Only an object whose `is_valid` is the boolean `true` accepts a key.
 #[cfg(fuzzing)]
 pub fn fuzz(bytes: &[u8]) {
-    // What is ignored may be more than a Value can hold, such as 1e999.
     for status in [StatusCode::OK, StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::NOT_FOUND] {
         let body = Bytes::copy_from_slice(bytes);
-        let said = Answer { status, content: "application/json", body, date: None };
-        let Ok(_) = said.verdict("platform", "a-key", false) else { continue };
+        let answer = Answer { status, content: "application/json", body, date: None };
+        let Ok(_) = answer.verdict("platform", "a-key", false) else { continue };
         assert_eq!(status, StatusCode::OK);
-        let Ok(answer) = serde_json::from_slice::<Value>(bytes) else { continue };
-        assert_eq!(answer["is_valid"], true);
+        // An ignored field may hold what no Value can, such as 1e999.
+        let Ok(body) = serde_json::from_slice::<Value>(bytes) else { continue };
+        assert_eq!(body["is_valid"], true);
     }
 }
 

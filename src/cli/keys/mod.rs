@@ -146,7 +146,7 @@ impl Keys {
             Command::Prune { older_than, apply } => {
                 let before =
                     Timestamp::now().saturating_sub(words::signed(older_than)).unwrap_or(Timestamp::MIN);
-                let prune = if apply { prune::prune } else { prune::would_prune };
+                let prune = if apply { prune::prune } else { prune::preview_prune };
                 prune(path, before).map(|pruned| pruning(&pruned, apply, format))
             }
         };

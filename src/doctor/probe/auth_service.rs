@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::held_key;
 use crate::{
-    auth::{Answer, AuthError, Named, ServiceFault, ServiceVerifier},
+    auth::{Answer, AuthError, OtherServiceId, ServiceFault, ServiceVerifier},
     code::Code,
     doctor::{self, Fault, Finding, Journal, KEY_VARIABLE, Party, Place, clock, nginx_page, start_of},
     http_client::Tls,
@@ -49,7 +49,7 @@ pub(super) async fn probe(
 /// Tells its `Date`.
 async fn refuses_no_key(service: &AuthService, tls: Option<&Tls>) -> Finding<Option<Timestamp>> {
     let verifier = ServiceVerifier::new(service, tls);
-    let answer = verifier.says(NO_KEY, None).await.map_err(|fault| outage(service, &fault))?;
+    let answer = verifier.validate_raw(NO_KEY, None).await.map_err(|fault| outage(service, &fault))?;
     let page = doctor::Answer {
         status: answer.status,
         headers: HeaderMap::new(),
@@ -78,7 +78,7 @@ async fn refuses_no_key(service: &AuthService, tls: Option<&Tls>) -> Finding<Opt
             ));
         }
         Err(AuthError::Unavailable(fault)) => return Err(outage(service, &fault)),
-        Err(_) if status == 200 => !answer.speaks_of_a_key(),
+        Err(_) if status == 200 => !answer.has_verdict(),
         Err(_) => status == 404 && answers_alike(&verifier, service, &answer).await,
     };
     if is_a_strangers {
@@ -97,7 +97,7 @@ async fn refuses_no_key(service: &AuthService, tls: Option<&Tls>) -> Finding<Opt
 async fn answers_alike(verifier: &ServiceVerifier, service: &AuthService, answer: &Answer) -> bool {
     let path = format!("{}/api/v1/keys/no-such-path", service.url.path().trim_end_matches('/'));
     let Ok(target) = PathAndQuery::try_from(path) else { return false };
-    let other = verifier.says(NO_KEY, Some(target)).await;
+    let other = verifier.validate_raw(NO_KEY, Some(target)).await;
     other.is_ok_and(|other| (other.status, other.body) == (answer.status, answer.body.clone()))
 }
 
@@ -150,8 +150,8 @@ fn outage(service: &AuthService, fault: &ServiceFault) -> Fault {
         ServiceFault::OtherService { answered, .. } => (
             "auth.service.service_id is not the id under which the auth service knows this key".to_owned(),
             match answered {
-                Named::Id(id) => format!("auth.service.service_id = \"{id}\" (AUTH_SERVICE_ID={id})"),
-                Named::NoId => "as auth.service.service_id the id that the key was made for".to_owned(),
+                OtherServiceId::Valid(id) => format!("auth.service.service_id = \"{id}\" (AUTH_SERVICE_ID={id})"),
+                OtherServiceId::Invalid => "as auth.service.service_id the id that the key was made for".to_owned(),
             },
         ),
         ServiceFault::Status(status) if status.is_redirection() => (

@@ -33,10 +33,10 @@ pub(crate) async fn run(
         return Interrupted(true);
     }
     let policy = &settings.policy;
-    let decisions = match (&settings.auth.mode, &resources.keys) {
+    let verifier = match (&settings.auth.mode, &resources.keys) {
         (AuthMode::Service(service), KeySource::Service(source)) => {
             auth_service::probe(service, resources.auth_tls.as_ref(), key, policy, journal).await;
-            Some(&source.decisions)
+            Some(&source.verifier)
         }
         (_, KeySource::File(keys)) => {
             match key {
@@ -50,7 +50,7 @@ pub(crate) async fn run(
         _ => None,
     };
     if let (Some(redis), Some(pool)) = (&settings.redis, &resources.redis) {
-        redis::probe(redis, pool, decisions.map(|decisions| &**decisions), journal).await;
+        redis::probe(redis, pool, verifier.map(|verifier| &**verifier), journal).await;
     }
     if let Some(endpoint) = &settings.telemetry.otlp_endpoint {
         let written_as = ["telemetry.otlp_endpoint", "SSL_CERT_FILE"];

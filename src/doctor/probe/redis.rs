@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 
 use crate::{
-    auth::{Decisions, peppers, revocation},
+    auth::{CachingVerifier, peppers, revocation},
     code::Code,
     doctor::{Fault, Finding, Journal, Party, Place, clock, speaks_tls},
     redis::{self, Needs, Redis},
@@ -20,7 +20,7 @@ const WRITTEN_AS: &str = "redis.url";
 pub(super) async fn probe(
     settings: &RedisSettings,
     redis: &Redis,
-    decisions: Option<&Decisions>,
+    verifier: Option<&CachingVerifier>,
     journal: &mut Journal,
 ) {
     let Some(url) = RedisUrl::parse(settings.url.expose_secret()) else { return };
@@ -54,12 +54,12 @@ pub(super) async fn probe(
             _ => false,
         }
     };
-    if journal.check("redis.authentication", lets_in(redis, decisions.is_some(), wants_tls)).await.is_none() {
+    if journal.check("redis.authentication", lets_in(redis, verifier.is_some(), wants_tls)).await.is_none() {
         return;
     }
     journal.check("redis.clock", time(redis)).await;
-    let others = match decisions {
-        Some(decisions) => peppers::others(decisions).await,
+    let others = match verifier {
+        Some(verifier) => peppers::others(verifier).await,
         None => None,
     };
     if let Some(others) = others {

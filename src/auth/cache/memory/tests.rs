@@ -3,8 +3,8 @@ use std::thread::sleep;
 use super::*;
 use crate::auth::fingerprint::Pepper;
 
-fn cache(ttl: u64, stale_ttl: u64, capacity: usize) -> VerdictCache {
-    VerdictCache::new(&AuthCache {
+fn cache(ttl: u64, stale_ttl: u64, capacity: usize) -> MemoryCache {
+    MemoryCache::new(&AuthCache {
         ttl: Duration::from_millis(ttl),
         negative_ttl: Duration::from_millis(300),
         stale_ttl: Duration::from_millis(stale_ttl),
@@ -26,7 +26,7 @@ fn digest(key: &str) -> KeyDigest {
     PEPPER.key_digest(key, "platform")
 }
 
-fn accept(cache: &VerdictCache, key: &str, principal: Arc<Principal>) {
+fn accept(cache: &MemoryCache, key: &str, principal: Arc<Principal>) {
     cache.accept(fingerprint(key), digest(key), principal, Instant::now(), cache.epoch());
 }
 
@@ -34,13 +34,13 @@ fn accept(cache: &VerdictCache, key: &str, principal: Arc<Principal>) {
 fn an_accepted_key_is_fresh_then_stale_then_forgotten() {
     let cache = cache(300, 1000, 100);
     let key = fingerprint("key");
-    assert_eq!(cache.get(&key), Remembered::Nothing);
+    assert_eq!(cache.get(&key), CachedVerdict::Missing);
     accept(&cache, "key", principal("ada"));
-    assert_eq!(cache.get(&key), Remembered::Accepted(principal("ada")));
+    assert_eq!(cache.get(&key), CachedVerdict::Fresh(principal("ada")));
     sleep(Duration::from_millis(400));
-    assert_eq!(cache.get(&key), Remembered::Stale(principal("ada")));
+    assert_eq!(cache.get(&key), CachedVerdict::Stale(principal("ada")));
     sleep(Duration::from_millis(1000));
-    assert_eq!(cache.get(&key), Remembered::Nothing);
+    assert_eq!(cache.get(&key), CachedVerdict::Missing);
 }
 
 #[test]
@@ -48,7 +48,7 @@ fn without_a_stale_window_nothing_is_stale() {
     let cache = cache(20, 0, 100);
     accept(&cache, "key", principal("ada"));
     sleep(Duration::from_millis(30));
-    assert_eq!(cache.get(&fingerprint("key")), Remembered::Nothing);
+    assert_eq!(cache.get(&fingerprint("key")), CachedVerdict::Missing);
 }
 
 #[test]
@@ -56,10 +56,10 @@ fn a_refusal_forgets_the_acceptance_and_is_soon_forgotten() {
     let cache = cache(10_000, 10_000, 100);
     let key = fingerprint("key");
     accept(&cache, "key", principal("ada"));
-    cache.refuse(key, Some(principal("ada")));
-    assert_eq!(cache.get(&key), Remembered::Refused(Some(principal("ada"))));
+    cache.reject(key, Some(principal("ada")));
+    assert_eq!(cache.get(&key), CachedVerdict::Rejected(Some(principal("ada"))));
     sleep(Duration::from_millis(350));
-    assert_eq!(cache.get(&key), Remembered::Nothing);
+    assert_eq!(cache.get(&key), CachedVerdict::Missing);
 }
 
 #[test]
@@ -71,10 +71,10 @@ fn a_revocation_forgets_the_key_and_leaves_the_others() {
     }
     assert!(!cache.revoke("c"), "nothing is remembered of it");
     assert!(cache.revoke("a"));
-    assert_eq!(cache.get(&fingerprint("a")), Remembered::Nothing);
-    assert_eq!(cache.get(&fingerprint("b")), Remembered::Accepted(with_id("b")));
+    assert_eq!(cache.get(&fingerprint("a")), CachedVerdict::Missing);
+    assert_eq!(cache.get(&fingerprint("b")), CachedVerdict::Fresh(with_id("b")));
     cache.revoke(EVERYTHING);
-    assert_eq!(cache.get(&fingerprint("b")), Remembered::Nothing);
+    assert_eq!(cache.get(&fingerprint("b")), CachedVerdict::Missing);
 }
 
 #[test]
@@ -83,11 +83,11 @@ fn a_key_without_an_id_is_revoked_by_its_digest_and_found_from_anywhere() {
     let elsewhere = PEPPER.fingerprint("a", "platform", "192.0.2.1".parse().ok());
     cache.accept(elsewhere, digest("a"), principal("ada"), Instant::now(), cache.epoch());
     accept(&cache, "b", principal("ada"));
-    assert_eq!(cache.take_known(&digest("a")), Some(principal("ada")));
-    assert_eq!(cache.take_known(&digest("a")), None, "it ends once");
-    cache.revoke(&digest("a").revoked_as(&principal("ada")));
-    assert_eq!(cache.get(&elsewhere), Remembered::Nothing);
-    assert_eq!(cache.get(&fingerprint("b")), Remembered::Accepted(principal("ada")));
+    assert_eq!(cache.take_owner(&digest("a")), Some(principal("ada")));
+    assert_eq!(cache.take_owner(&digest("a")), None, "it ends once");
+    cache.revoke(&digest("a").revocation_name(&principal("ada")));
+    assert_eq!(cache.get(&elsewhere), CachedVerdict::Missing);
+    assert_eq!(cache.get(&fingerprint("b")), CachedVerdict::Fresh(principal("ada")));
 }
 
 #[test]
@@ -99,7 +99,7 @@ fn a_verdict_asked_for_before_its_revocation_is_not_remembered_and_others_are() 
         cache.revoke(revoked);
         cache.accept(fingerprint("a"), digest("a"), with_id("a"), Instant::now(), epoch);
         let remembered = cache.get(&fingerprint("a"));
-        assert_eq!(remembered == Remembered::Nothing, revoked != "another", "{revoked}: {remembered:?}");
+        assert_eq!(remembered == CachedVerdict::Missing, revoked != "another", "{revoked}: {remembered:?}");
     }
 }
 
@@ -109,9 +109,9 @@ fn a_verdict_ages_from_when_the_service_was_asked() {
     let Some(asked) = Instant::now().checked_sub(Duration::from_millis(19_500)) else { return };
     cache.accept(fingerprint("key"), digest("key"), principal("ada"), asked, cache.epoch());
     let remembered = cache.get(&fingerprint("key"));
-    assert!(matches!(remembered, Remembered::Stale(_) | Remembered::Nothing), "{remembered:?}");
+    assert!(matches!(remembered, CachedVerdict::Stale(_) | CachedVerdict::Missing), "{remembered:?}");
     sleep(Duration::from_millis(600));
-    assert_eq!(cache.get(&fingerprint("key")), Remembered::Nothing);
+    assert_eq!(cache.get(&fingerprint("key")), CachedVerdict::Missing);
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn an_acceptance_never_outlives_its_key() {
     let principal = Principal { expires_at: Some(expires_at), ..Principal::default() };
     accept(&cache, "key", Arc::new(principal));
     sleep(Duration::from_millis(40));
-    assert_eq!(cache.get(&fingerprint("key")), Remembered::Nothing);
+    assert_eq!(cache.get(&fingerprint("key")), CachedVerdict::Missing);
 }
 
 #[test]
@@ -132,15 +132,15 @@ fn neither_many_keys_nor_heavy_ones_outgrow_the_capacity() {
             accept(&cache, &number.to_string(), principal(&weight));
         }
         assert!(cache.accepted.weight() <= 1000, "{}", cache.accepted.weight());
-        assert!(cache.known.weight() <= 1000, "{}", cache.known.weight());
+        assert!(cache.owners.weight() <= 1000, "{}", cache.owners.weight());
     }
 }
 
 #[test]
 fn refusals_are_bounded() {
     let cache = cache(10_000, 0, 100);
-    for number in 0..3 * REFUSALS {
-        cache.refuse(fingerprint(&number.to_string()), None);
+    for number in 0..3 * REJECTIONS {
+        cache.reject(fingerprint(&number.to_string()), None);
     }
-    assert!(cache.refused.len() <= REFUSALS);
+    assert!(cache.rejected.len() <= REJECTIONS);
 }

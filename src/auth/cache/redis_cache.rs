@@ -1,8 +1,7 @@
-//! Verdicts in Redis, where all instances find them, and whoever else can write there may have put anything.
+//! Verdicts in Redis, shared by all instances. Redis is not trusted: others may be able to write there.
 //!
-//! A value is believed only if this gateway, or one with the same pepper, made it for this very fingerprint: a
-//! version, a MAC over fingerprint and verdict, and the verdict. Anything else is no value. Neither a key nor anything
-//! that it could be guessed from is ever sent to Redis.
+//! A value is a version, a MAC over fingerprint and verdict, and the verdict. It is used only if a gateway with the same pepper
+//! made it for this very fingerprint. No key, and nothing that a key could be guessed from, is sent to Redis.
 
 use std::{sync::Arc, time::Duration};
 
@@ -21,76 +20,76 @@ use crate::{
     settings::AuthCache,
 };
 
-/// The only version that is read; the first byte of a value.
+/// The first byte of a value; other versions are not read.
 const VERSION: u8 = 2;
 const MAC_LENGTH: usize = 32;
-/// What values are for: a verdict, or whose a key is.
+/// The purposes of values: a verdict, or the owner of a key. They are part of the MAC.
 const VERDICT: &str = "value";
-const KNOWN: &str = "known";
-/// The longest value that is read, in bytes; longer ones are cut off and therefore not believed.
+const OWNER: &str = "known";
+/// The longest value that is read, in bytes. A longer one is cut off, and fails its MAC.
 const MAX_VALUE: isize = 16 * 1024;
-/// By how much the clocks of two instances may differ.
+/// How far the clocks of two instances may be apart.
 const SKEW: SignedDuration = SignedDuration::from_secs(2);
 
 /// The verdicts that all instances share.
 #[derive(Debug)]
-pub(in crate::auth) struct Shared {
+pub(in crate::auth) struct RedisCache {
     redis: Redis,
     pepper: Pepper,
     settings: AuthCache,
 }
 
-/// A verdict that some instance was given.
+/// A verdict that some instance got from the service.
 #[derive(Debug, Clone)]
-pub(in crate::auth) struct SharedVerdict {
+pub(in crate::auth) struct RedisVerdict {
     pub(in crate::auth) principal: Arc<Principal>,
     pub(in crate::auth) asked_at: Timestamp,
     pub(in crate::auth) age: Duration,
-    /// Whether it is believed without asking.
+    /// Whether it may be used without calling the service.
     pub(in crate::auth) is_fresh: bool,
 }
 
 #[derive(Serialize, Deserialize)]
 struct Value {
     principal: Principal,
-    /// When the service was asked: what was revoked after that is not in it.
+    /// When the service was called: the verdict does not include later revocations.
     asked_at: Timestamp,
 }
 
-impl Shared {
+impl RedisCache {
     pub(in crate::auth) fn new(redis: Redis, pepper: Pepper, settings: AuthCache) -> Self {
         Self { redis, pepper, settings }
     }
 
-    /// Another instance's verdict, as far as Redis says so in time; not older than may be served at all.
+    /// Another instance's verdict, if Redis answers in time and the verdict is not older than `ttl` and `stale_ttl`.
     pub(in crate::auth) async fn get(
         &self,
         fingerprint: Fingerprint,
         key: KeyDigest,
-    ) -> Option<SharedVerdict> {
+    ) -> Option<RedisVerdict> {
         let (pepper, revoked_key) = (self.pepper.clone(), self.revoked_key(EVERYTHING));
         let find = move |mut redis: Connection| async move {
             let value = read(&mut redis, verdict_key(&fingerprint)).await?;
             let Some(value) = open(&pepper, VERDICT, fingerprint.as_bytes(), &value) else { return Ok(None) };
             let mut marks = pipe();
-            marks.get(revoked_key).get(revoked_key_of(&pepper, &key.revoked_as(&value.principal)));
+            marks.get(revoked_key).get(revoked_key_of(&pepper, &key.revocation_name(&value.principal)));
             let marks: Vec<Option<Vec<u8>>> = marks.query_async(&mut redis).await?;
             let revoked = marks.into_iter().flatten().any(|mark| is_void(value.asked_at, parse_mark(&mark)));
             Ok((!revoked).then_some(value))
         };
         let Value { principal, asked_at } = self.redis.call(find).await??;
-        // A key that was prolonged since is asked about again.
+        // The key may have been extended since: the service is called again.
         if principal.expires_at.is_some_and(|at| at <= Timestamp::now()) {
             return None;
         }
         let age = Timestamp::now().duration_since(asked_at);
-        // From the future: a clock that is wrong by more than may be.
+        // From the future: the clocks are too far apart.
         if age < SignedDuration::ZERO.saturating_sub(SKEW) {
             return None;
         }
         let age = Duration::try_from(age).unwrap_or_default();
         let AuthCache { ttl, stale_ttl, .. } = self.settings;
-        (age < ttl + stale_ttl).then(|| SharedVerdict {
+        (age < ttl + stale_ttl).then(|| RedisVerdict {
             principal: Arc::new(principal),
             asked_at,
             age,
@@ -98,18 +97,18 @@ impl Shared {
         })
     }
 
-    /// Whose `key` was, wherever in the fleet it was used from; `None` if Redis did not say.
-    pub(in crate::auth) async fn known(&self, key: KeyDigest) -> Option<Option<Arc<Principal>>> {
+    /// The owner of a key, whichever instance has seen it; `None` if Redis did not answer.
+    pub(in crate::auth) async fn owner(&self, key: KeyDigest) -> Option<Option<Arc<Principal>>> {
         let pepper = self.pepper.clone();
         let find = move |mut redis: Connection| async move {
-            let value = read(&mut redis, known_key(&key)).await?;
-            Ok(open(&pepper, KNOWN, key.as_bytes(), &value))
+            let value = read(&mut redis, owner_key(&key)).await?;
+            Ok(open(&pepper, OWNER, key.as_bytes(), &value))
         };
         let found = self.redis.call(find).await?;
         Some(found.map(|value| Arc::new(value.principal)))
     }
 
-    /// Leaves a verdict for the others, and whose the key is. Nobody waits for it, nor for what follows.
+    /// Stores a verdict, and the owner of the key, for the other instances. Runs in the background, as the methods below do.
     pub(in crate::auth) fn accept(
         &self,
         fingerprint: Fingerprint,
@@ -119,50 +118,48 @@ impl Shared {
     ) {
         let value = Value { principal: principal.clone(), asked_at };
         let lifetime = self.settings.ttl + self.settings.stale_ttl;
-        if let Some(value) = seal(&self.pepper, KNOWN, key.as_bytes(), &value) {
-            self.set(known_key(&key), value, lifetime);
+        if let Some(value) = seal(&self.pepper, OWNER, key.as_bytes(), &value) {
+            self.set(owner_key(&key), value, lifetime);
         }
         if let Some(value) = seal(&self.pepper, VERDICT, fingerprint.as_bytes(), &value) {
             self.set(verdict_key(&fingerprint), value, lifetime);
         }
     }
 
-    /// Forgets a verdict; and, where a key is named, whose it was.
-    pub(in crate::auth) fn refuse(&self, fingerprint: Fingerprint, key: Option<KeyDigest>) {
+    /// Removes a verdict, and the owner of `key` if there is one.
+    pub(in crate::auth) fn reject(&self, fingerprint: Fingerprint, key: Option<KeyDigest>) {
         self.redis.call_in_background(move |mut redis| async move {
-            // One by one, for a cluster has them in two places.
+            // One by one: in a cluster they may be on two nodes.
             cmd("UNLINK").arg(verdict_key(&fingerprint)).query_async::<()>(&mut redis).await?;
             let Some(key) = key else { return Ok(()) };
-            cmd("UNLINK").arg(known_key(&key)).query_async(&mut redis).await
+            cmd("UNLINK").arg(owner_key(&key)).query_async(&mut redis).await
         });
     }
 
-    /// How many other peppers than this one instances have that share this Redis; leaves word of this one. `None` if Redis did
-    /// not say.
-    pub(in crate::auth) async fn leave_mark(&self) -> Option<usize> {
+    /// Leaves a mark of this instance's pepper, and counts the other peppers at this Redis. `None` if Redis did not answer.
+    pub(in crate::auth) async fn announce_pepper(&self) -> Option<usize> {
         let pepper = self.pepper.clone();
         self.redis.call(move |redis| peppers::others(redis, pepper, true)).await
     }
 
-    /// The same, and leaves no word.
+    /// The same, without leaving a mark.
     ///
     /// # Errors
-    /// What Redis says.
-    pub(in crate::auth) async fn other_peppers(&self) -> Result<usize, RedisError> {
+    /// Those of Redis.
+    pub(in crate::auth) async fn count_other_peppers(&self) -> Result<usize, RedisError> {
         self.redis.call_directly(|redis| peppers::others(redis, self.pepper.clone(), false)).await
     }
 
-    /// Tells every instance that listens.
+    /// Publishes a revocation to every instance that listens.
     pub(in crate::auth) fn publish(&self, name: String) {
         self.redis.send_with_retries(move || cmd("PUBLISH").arg(CHANNEL).arg(&name).take());
     }
 
-    /// Leaves word for every instance that has yet to look: verdicts under this name (`*`: all) from before now are
-    /// void.
+    /// Leaves a mark for instances that read later: verdicts under this name (`*`: all) from before now are void.
     pub(in crate::auth) fn revoke(&self, name: &str) {
         let lifetime = self.settings.ttl + self.settings.stale_ttl + Duration::from_secs(60);
         let key = self.revoked_key(name);
-        // The time of the try: a late one must not put an earlier mark in the place of another's.
+        // The time of each try, so that a late one does not replace a newer mark by an older one.
         self.redis.send_with_retries(move || {
             set(&key, Timestamp::now().as_millisecond().to_string().into_bytes(), lifetime)
         });
@@ -183,17 +180,17 @@ fn set(key: &str, value: Vec<u8>, lifetime: Duration) -> Cmd {
     cmd("SET").arg(key).arg(value).arg("PX").arg(lifetime.as_millis() as u64).take()
 }
 
-/// As much of a value as is read.
+/// A value, up to its longest size.
 async fn read(redis: &mut Connection, key: String) -> Result<Vec<u8>, RedisError> {
     cmd("GETRANGE").arg(key).arg(0).arg(MAX_VALUE - 1).query_async(redis).await
 }
 
 fn revoked_key_of(pepper: &Pepper, name: &str) -> String {
-    // The braces put all of them into one slot of a cluster, so that they can be asked for together.
+    // The braces put all of them into one slot of a cluster, so that one pipeline can read them.
     format!("hokusai:{{revoked}}:{}", hex::encode(pepper.mac("revoked", &[name.as_bytes()])))
 }
 
-/// Whether a verdict that was asked for at `asked_at` is older than a revocation. A mark that is none voids it.
+/// Whether a verdict requested at `asked_at` is older than a revocation. An unreadable mark (`None`) voids it.
 pub(super) fn is_void(asked_at: Timestamp, revoked_at: Option<Timestamp>) -> bool {
     revoked_at.and_then(|at| at.saturating_add(SKEW).ok()).is_none_or(|until| asked_at <= until)
 }
@@ -206,11 +203,11 @@ fn verdict_key(fingerprint: &Fingerprint) -> String {
     format!("hokusai:verdict:{}", hex::encode(fingerprint.as_bytes()))
 }
 
-fn known_key(key: &KeyDigest) -> String {
+fn owner_key(key: &KeyDigest) -> String {
     format!("hokusai:known:{}", hex::encode(key.as_bytes()))
 }
 
-/// `purpose` and `name` are those of the key that it is stored under.
+/// The MAC covers the purpose and the name of the key, so that a value is good for one key only.
 fn seal(pepper: &Pepper, purpose: &str, name: &[u8], value: &Value) -> Option<Vec<u8>> {
     let body = serde_json::to_vec(value).ok()?;
     let mac = pepper.mac(purpose, &[name, &body]);
@@ -226,7 +223,7 @@ fn open(pepper: &Pepper, purpose: &str, name: &[u8], value: &[u8]) -> Option<Val
     serde_json::from_slice(body).ok()
 }
 
-/// No bytes that were not sealed here are a value; and a value is read, or not, without a panic.
+/// Only sealed bytes are a value, and no bytes cause a panic.
 #[cfg(fuzzing)]
 pub fn fuzz(bytes: &[u8]) {
     let pepper = Pepper::new(&"a pepper of the fuzzer's".to_owned().into());
@@ -279,7 +276,7 @@ mod tests {
             open(&Pepper::random(), VERDICT, fingerprint.as_bytes(), &sealed).is_none(),
             "another pepper's value"
         );
-        assert!(open(&pepper, KNOWN, fingerprint.as_bytes(), &sealed).is_none(), "for something else");
+        assert!(open(&pepper, OWNER, fingerprint.as_bytes(), &sealed).is_none(), "for something else");
         for at in 0..sealed.len() {
             let mut changed = sealed.clone();
             changed[at] ^= 1;

@@ -1,5 +1,4 @@
-//! At the start: whether the auth service takes connections. It is asked nothing, for a question has somebody's key in it;
-//! what it says to the first is told then.
+//! A check at the start: whether the auth service accepts connections. It is not called: a call needs somebody's key.
 
 use std::io;
 
@@ -14,8 +13,8 @@ use crate::{
     telemetry::{Dependency, Metrics},
 };
 
-/// Connects once, and tells.
-pub(crate) async fn tell_at_start(service: AuthService, metrics: Metrics) {
+/// Connects once, and logs the outcome.
+pub(crate) async fn check_reachability(service: AuthService, metrics: Metrics) {
     let host = service.url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
     let port = service.url.port_or_known_default().unwrap_or(443);
     let connecting = async {
@@ -32,12 +31,12 @@ pub(crate) async fn tell_at_start(service: AuthService, metrics: Metrics) {
     metrics.set_dependency_up(Dependency::AuthService, false);
     let (cause, fix) = match code {
         Code::AuthNameUnknown => (
-            "the name is misspelt, or the DNS that this machine asks does not know it",
-            "as auth.service.url a name that this machine can resolve",
+            "the name is misspelt, or unknown to this machine's DNS",
+            "set auth.service.url to a name that this machine can resolve",
         ),
         _ => (
-            "it is not running, or nothing lets this machine through to it",
-            "start it, or its own address as auth.service.url; `hokusai-gateway check --probe` tells more",
+            "it is not running, or a firewall blocks this machine",
+            "start it, or set auth.service.url to its own address; `hokusai-gateway check --probe` shows more",
         ),
     };
     tracing::warn!(code = code.text(), reason = %error, cause, fix, "the auth service cannot be reached");

@@ -1,0 +1,107 @@
+//! The limit on failures, rejected keys for the most part, of each client address.
+
+use std::{
+    convert::Infallible,
+    net::IpAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Instant,
+};
+
+use quick_cache::sync::Cache;
+
+use super::NotAdmitted;
+use crate::{client_ip::household, token_bucket::TokenBucket};
+
+/// How many addresses have their failures counted; the least recently used are forgotten first.
+const ADDRESSES: usize = 10_000;
+
+/// How many failures each address has left.
+#[derive(Debug)]
+pub(super) struct FailureLimit {
+    per_minute: f64,
+    budgets: Cache<IpAddr, Arc<Mutex<Budget>>>,
+}
+
+/// The failures that one address has left.
+#[derive(Debug)]
+struct Budget {
+    left: TokenBucket,
+    /// Tokens out for calls in flight, which may still be given back.
+    in_use: usize,
+}
+
+/// One failure that an address may have; given back unless it is used up.
+#[derive(Debug)]
+pub(super) struct FailureToken {
+    of: Option<Arc<Mutex<Budget>>>,
+    used_up: bool,
+}
+
+impl FailureLimit {
+    pub(super) fn new(per_minute: usize) -> Self {
+        Self { per_minute: per_minute as f64, budgets: Cache::new(ADDRESSES) }
+    }
+
+    /// Whether an address has failed too often. Takes no token.
+    pub(super) fn check(&self, client: Option<IpAddr>) -> Result<(), NotAdmitted> {
+        let budget = client.and_then(|client| self.budgets.get(&household(client)));
+        match budget.map(|budget| lock(&budget).refused(Instant::now())) {
+            Some(Some(refused @ NotAdmitted::TooManyFailures(_))) => Err(refused),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes a token of an address, where that is known.
+    ///
+    /// # Errors
+    /// None is left: `Busy` while some are in use, for their calls may still succeed.
+    pub(super) fn take(&self, client: Option<IpAddr>) -> Result<FailureToken, NotAdmitted> {
+        let Some(client) = client else { return Ok(FailureToken { of: None, used_up: false }) };
+        let now = Instant::now();
+        let left = TokenBucket::new(self.per_minute, self.per_minute / 60.0, now);
+        let new = || Arc::new(Mutex::new(Budget { left, in_use: 0 }));
+        let made: Result<_, Infallible> = self.budgets.get_or_insert_with(&household(client), || Ok(new()));
+        let of = made.unwrap_or_else(|never| match never {});
+        let mut budget = lock(&of);
+        if let Some(refused) = budget.refused(now) {
+            return Err(refused);
+        }
+        budget.left.charge(1.0, now);
+        budget.in_use += 1;
+        drop(budget);
+        Ok(FailureToken { of: Some(of), used_up: false })
+    }
+}
+
+impl Budget {
+    fn refused(&mut self, now: Instant) -> Option<NotAdmitted> {
+        let wait = self.left.until_one(now);
+        match self.in_use {
+            _ if wait.is_zero() => None,
+            0 => Some(NotAdmitted::TooManyFailures(wait)),
+            _ => Some(NotAdmitted::Busy),
+        }
+    }
+}
+
+impl FailureToken {
+    pub(super) fn use_up(mut self) {
+        self.used_up = true;
+    }
+}
+
+impl Drop for FailureToken {
+    fn drop(&mut self) {
+        if let Some(of) = &self.of {
+            let mut budget = lock(of);
+            budget.in_use -= 1;
+            if !self.used_up {
+                budget.left.give_back();
+            }
+        }
+    }
+}
+
+fn lock(budget: &Mutex<Budget>) -> MutexGuard<'_, Budget> {
+    budget.lock().unwrap_or_else(PoisonError::into_inner)
+}
