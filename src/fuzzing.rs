@@ -20,8 +20,8 @@ use crate::{
 };
 pub use crate::{
     auth::{fuzz_auth_answer as auth_answer, fuzz_redis_value as redis_value},
-    connection::{fuzz_chunked_body as chunked_body, fuzz_inbound_head as inbound_head},
     http_client::fuzz_response_head as response_head,
+    http1::{fuzz_chunked_body as chunked_body, fuzz_inbound_head as inbound_head},
 };
 
 /// A target that has a route reads in one way: decoded once it has no dot segment and no empty one, and outside of a name

@@ -1,4 +1,4 @@
-//! What is refused before there is a request, and the last words on a connection.
+//! Refuses bytes that are no request: the reasons, and the last response on a connection.
 
 use std::{
     fmt,
@@ -13,13 +13,14 @@ use std::{
 use actix_rt::time::{Sleep, sleep};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::{LINGER, head::Excess, set_aside};
+use super::LINGER;
+use crate::http1::{HeadTooLarge, target};
 
-/// Bytes that are thrown away while a refused client still sends: closed under them, the connection would be reset, and
-/// the refusal with it.
-const MAX_UNREAD: usize = 1024 * 1024;
+/// Bytes that are discarded while a refused client still sends. A close before that would reset the connection, and the client might
+/// lose the refusal.
+const MAX_DISCARDED: usize = 1024 * 1024;
 
-/// Why what came is not a request.
+/// Why received bytes did not become a request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoRequest {
     #[error("the target is longer than 128 KiB, or its path than 60 KiB")]
@@ -28,42 +29,40 @@ pub enum NoRequest {
     FieldsTooLarge,
     #[error("the request has more than 96 headers")]
     TooManyFields,
-    #[error("the head of the request did not arrive in time")]
+    #[error("the request's head did not arrive in time")]
     TooSlow,
-    #[error("too many requests with a large head are under way; try again")]
+    #[error("too many requests with large heads are in progress; try again")]
     NoRoom,
-    #[error(
-        "what was sent is not a request of HTTP/1.1: its request line, a header or its framing is malformed"
-    )]
+    #[error("this is not an HTTP/1.1 request: the request line, a header or the framing is malformed")]
     Malformed,
 }
 
-impl From<Excess> for NoRequest {
-    fn from(excess: Excess) -> Self {
-        match excess {
-            Excess::RequestLine => Self::LineTooLong,
-            Excess::Fields => Self::FieldsTooLarge,
+impl From<HeadTooLarge> for NoRequest {
+    fn from(part: HeadTooLarge) -> Self {
+        match part {
+            HeadTooLarge::RequestLine => Self::LineTooLong,
+            HeadTooLarge::Fields => Self::FieldsTooLarge,
         }
     }
 }
 
 impl NoRequest {
-    /// Whether the beginning of a head can have no good end.
-    pub(super) fn already(begin: &[u8]) -> Option<Self> {
-        let readable = match set_aside::readable(begin) {
-            Ok(readable) => readable,
-            Err(excess) => return Some(excess.into()),
+    /// Why a head cannot become valid, if its beginning tells.
+    pub(super) fn in_incomplete_head(begin: &[u8]) -> Option<Self> {
+        let with_placeholder = match target::with_placeholder(begin) {
+            Ok(head) => head,
+            Err(too_large) => return Some(too_large.into()),
         };
         let mut headers = [httparse::EMPTY_HEADER; 96];
-        match httparse::Request::new(&mut headers).parse(readable.as_deref().unwrap_or(begin)) {
+        match httparse::Request::new(&mut headers).parse(with_placeholder.as_deref().unwrap_or(begin)) {
             Ok(_) => None,
             Err(httparse::Error::TooManyHeaders) => Some(Self::TooManyFields),
             Err(_) => Some(Self::Malformed),
         }
     }
 
-    /// What actix-http says by itself, with a status and nothing else.
-    pub(super) fn of_actix(response: &[u8]) -> Option<Self> {
+    /// The reason behind a response that actix-http writes by itself, which has a status only.
+    pub(super) fn of_actix_response(response: &[u8]) -> Option<Self> {
         let status = response.strip_prefix(b"HTTP/1.")?.get(2..5)?;
         match status {
             b"400" => Some(Self::Malformed),
@@ -74,39 +73,39 @@ impl NoRequest {
     }
 }
 
-/// Where it came from, for the log.
+/// Bytes that were refused, for the log.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Sender<'a> {
+pub(crate) struct RefusedInput<'a> {
     pub(crate) peer: Option<SocketAddr>,
     pub(crate) secure: bool,
-    /// The beginning of what was sent, if it is still there.
+    /// The first bytes, if they are still buffered.
     pub(crate) begin: &'a [u8],
 }
 
-/// Tells of a refusal, and returns the whole response.
-pub(crate) type Refuse = Box<dyn Fn(NoRequest, Sender<'_>) -> Vec<u8>>;
+/// Logs a refusal, and returns the whole response.
+pub(crate) type Refuse = Box<dyn Fn(NoRequest, RefusedInput<'_>) -> Vec<u8>>;
 
-/// The last response on a connection, and the wait for the client to take it.
-pub(super) struct LastWords {
-    words: Vec<u8>,
+/// Writes the last response on a connection, and waits for the client to take it.
+pub(super) struct RefusalWriter {
+    response: Vec<u8>,
     sent: usize,
     is_shut: bool,
-    unread: usize,
+    discarded: usize,
     linger: Pin<Box<Sleep>>,
 }
 
-impl fmt::Debug for LastWords {
+impl fmt::Debug for RefusalWriter {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "LastWords({} of {})", self.sent, self.words.len())
+        write!(f, "RefusalWriter({} of {})", self.sent, self.response.len())
     }
 }
 
-impl LastWords {
-    pub(super) fn new(words: Vec<u8>) -> Self {
-        Self { words, sent: 0, is_shut: false, unread: 0, linger: Box::pin(sleep(LINGER)) }
+impl RefusalWriter {
+    pub(super) fn new(response: Vec<u8>) -> Self {
+        Self { response, sent: 0, is_shut: false, discarded: 0, linger: Box::pin(sleep(LINGER)) }
     }
 
-    /// Sends them, and waits until the client is gone, for as long as it may take. Ready when nothing more is to be done.
+    /// Sends the response, then waits until the client closes, for [`LINGER`] at most.
     pub(super) fn poll_end<T>(&mut self, stream: &mut T, cx: &mut Context<'_>) -> Poll<io::Result<()>>
     where
         T: AsyncRead + AsyncWrite + Unpin,
@@ -115,8 +114,8 @@ impl LastWords {
             return Poll::Ready(Ok(()));
         }
         let mut stream = Pin::new(stream);
-        while self.sent < self.words.len() {
-            let count = ready!(stream.as_mut().poll_write(cx, &self.words[self.sent..]))?;
+        while self.sent < self.response.len() {
+            let count = ready!(stream.as_mut().poll_write(cx, &self.response[self.sent..]))?;
             if count == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -126,14 +125,14 @@ impl LastWords {
             ready!(stream.as_mut().poll_shutdown(cx))?;
             self.is_shut = true;
         }
-        while self.unread < MAX_UNREAD {
+        while self.discarded < MAX_DISCARDED {
             let mut piece = [MaybeUninit::uninit(); 4096];
             let mut piece = ReadBuf::uninit(&mut piece);
             ready!(stream.as_mut().poll_read(cx, &mut piece))?;
             if piece.filled().is_empty() {
                 break;
             }
-            self.unread += piece.filled().len();
+            self.discarded += piece.filled().len();
         }
         Poll::Ready(Ok(()))
     }

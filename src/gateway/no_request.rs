@@ -5,17 +5,17 @@ use actix_web::http::Method;
 use super::Gateway;
 use crate::{
     client_ip::Client,
-    connection::{NoRequest, Sender},
+    connection::{NoRequest, RefusedInput},
     error::{self, GatewayError},
     exchange::Exchange,
 };
 
 impl Gateway {
     /// Tells of it, and returns the whole response.
-    pub(crate) fn refuse(&self, fault: NoRequest, sender: Sender<'_>) -> Vec<u8> {
-        let (method, path) = request_line(sender.begin);
+    pub(crate) fn refuse(&self, fault: NoRequest, input: RefusedInput<'_>) -> Vec<u8> {
+        let (method, path) = request_line(input.begin);
         // The headers that could name another are not read.
-        let client = Client { ip: sender.peer.map(|peer| peer.ip().to_canonical()), secure: sender.secure };
+        let client = Client { ip: input.peer.map(|peer| peer.ip().to_canonical()), secure: input.secure };
         let exchange = Exchange::of_no_request(method, path, client, &self.sinks);
         let error = GatewayError::from(fault);
         exchange.set_reason(error.reason());

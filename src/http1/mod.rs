@@ -1,5 +1,14 @@
-//! HTTP/1.1 as bytes: what both sides of the gateway read alike. It knows no connection, no client and no server.
+//! HTTP/1.1 as bytes: the framing that both sides of the gateway read. It knows no connection, no client and no server.
 
 mod chunks;
+#[cfg(fuzzing)]
+mod fuzzing;
+mod http10;
+mod request;
+pub(crate) mod target;
 
 pub(crate) use chunks::Chunks;
+#[cfg(fuzzing)]
+pub use fuzzing::{fuzz_chunked_body, fuzz_inbound_head};
+pub(crate) use http10::with_length;
+pub(crate) use request::{HeadTooLarge, RequestHeadReader};

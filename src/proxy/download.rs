@@ -19,7 +19,7 @@ use futures_core::Stream;
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::{
-    connection::UnderWay,
+    connection::ActiveRequest,
     exchange::Exchange,
     http_client::{ResponseBody, ResponseHead},
     limits::Meter,
@@ -38,7 +38,7 @@ pub(super) enum BodyFault {
 
 /// What is kept until a response's last byte: the permit for a connection to MLflow, the request's place there, and its
 /// place on the client's connection.
-pub(super) type Held = ((OwnedSemaphorePermit, InFlight), Option<UnderWay>);
+pub(super) type Held = ((OwnedSemaphorePermit, InFlight), Option<ActiveRequest>);
 
 /// A body that is read as fast as the client takes it, with a deadline on MLflow's silence.
 pub(super) struct Download {

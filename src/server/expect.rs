@@ -1,8 +1,7 @@
-//! `Expect: 100-continue`: a client is told to go on only when its request would be admitted (RFC 9110 §10.1.1).
+//! `Expect: 100-continue`: a client gets `100 Continue` only if its key is good (RFC 9110 §10.1.1).
 //!
-//! actix-http sends the `100 Continue` before it calls the application, so the decision is asked for beforehand. One
-//! that says no is taken again by the application, for the response and its line in the log: it costs a look into the
-//! caches twice, and only those who send `Expect`.
+//! actix-http sends it before it calls the application, so the key is verified here first. For a refused key the application verifies
+//! it again, for the response and the log line. That costs a second look into the caches, for requests with `Expect` only.
 
 use std::rc::Rc;
 
@@ -16,8 +15,8 @@ use actix_web::{
 
 use crate::{connection::Connection, gateway::Gateway};
 
-/// The service that actix-http asks before it says `100 Continue`.
-pub(super) fn decided_first<S, B>(
+/// The service that actix-http calls before it sends `100 Continue`.
+pub(super) fn verify_first<S, B>(
     gateway: Data<Gateway>,
     app: S,
 ) -> impl ServiceFactory<Request, Config = (), Response = Request, Error = Response<BoxBody>, InitError = ()>
@@ -36,14 +35,14 @@ where
         async move {
             let app = Rc::new(starting.await?);
             Ok(fn_service(move |mut request: Request| {
-                Connection::put_target_back(&mut request);
+                Connection::restore_target(&mut request);
                 let (app, gateway) = (Rc::clone(&app), gateway.clone());
                 async move {
-                    // Not idle: it would be the first to go for a new connection.
-                    let being_served = request.conn_data::<Rc<Connection>>().map(Connection::serve);
+                    // A connection that is not in flight could be evicted.
+                    let in_flight = request.conn_data::<Rc<Connection>>().map(Connection::serve);
                     let client_ip = gateway.client_of(request.head(), false).ip;
                     let identified = gateway.identify(request.head(), client_ip, None).await;
-                    drop(being_served);
+                    drop(in_flight);
                     match identified {
                         Ok(_) => Ok(request),
                         Err(_) => Err(app.call(request).await?.map_into_boxed_body().into()),

@@ -1,4 +1,4 @@
-//! The socket, and what each connection on it goes through: TLS if there is any, our own look at its bytes, HTTP/1.1.
+//! The listening socket, and the layers of each connection: TLS if configured, [`ClientStream`], HTTP/1.1.
 
 use std::{
     net::{SocketAddr, TcpListener},
@@ -26,24 +26,24 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::{Listener, app, endpoint_metrics, expect};
 use crate::{
-    connection::{Connection, Crowd, Deadlines, Inbound, LINGER, Resettable, Terms},
+    connection::{ClientStream, Connection, ConnectionConfig, ConnectionLimiter, LINGER, ResetOnClose},
     files,
     gateway::{Gateway, Shared},
     stall_budget::StallBudget,
     tls::ServerIdentity,
 };
 
-/// Bytes that the kernel takes of a response before it has sent those before them. By default it takes megabytes, and then
-/// none for so long that a client who reads slowly cannot be told from one who does not read.
-const UNSENT: u32 = 128 * 1024;
+/// Unsent bytes of a response in the kernel. By default it accepts megabytes, and then nothing for so long that a client that reads
+/// slowly looks like one that does not read.
+const MAX_UNSENT: u32 = 128 * 1024;
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(5);
-/// Bytes that the unfinished heads of all clients may come to.
-const ROOM_FOR_HEADS: usize = 32 * 1024 * 1024;
+/// Bytes of the incomplete heads of all clients together.
+const MAX_HEAD_BYTES: usize = 32 * 1024 * 1024;
 
-/// Builds the server on a socket that is bound already. It stops when `stop` says so.
+/// Starts the server on a bound socket. It stops when `stop` resolves.
 ///
 /// # Errors
-/// A socket that cannot be listened on.
+/// Listening on the socket fails.
 pub fn start(
     listener: TcpListener,
     shared: Arc<Shared>,
@@ -64,26 +64,27 @@ pub fn start(
     let builder = match identity.map_err(std::io::Error::other)? {
         None => builder.listen("http", listener, move || {
             let gateway = Data::new(Gateway::new(Arc::clone(&shared)));
-            let terms = terms(&gateway, share, ROOM_FOR_HEADS / workers);
+            let config = connection_config(&gateway, share, MAX_HEAD_BYTES / workers);
             let accept = fn_service(move |tcp: TcpStream| {
-                let inbound =
-                    accepted(&tcp).and_then(|peer| taken_in(Inbound::new(tcp, peer, false, &terms)));
-                async { inbound }
+                let accepted =
+                    prepare(&tcp).and_then(|peer| admitted(ClientStream::new(tcp, peer, false, &config)));
+                async { accepted }
             });
             accept.and_then(http(gateway, &endpoints, &draining))
         }),
-        Some(config) => builder.listen("https", listener, move || {
+        Some(tls_config) => builder.listen("https", listener, move || {
             let gateway = Data::new(Gateway::new(Arc::clone(&shared)));
-            let terms = terms(&gateway, share, ROOM_FOR_HEADS / workers);
-            let mut acceptor = Acceptor::new(config.clone());
+            let config = connection_config(&gateway, share, MAX_HEAD_BYTES / workers);
+            let mut acceptor = Acceptor::new(tls_config.clone());
             acceptor.set_handshake_timeout(HANDSHAKE_TIMEOUT);
             let accept = acceptor
                 .map_init_err(|()| ())
                 .map_err(|error| DispatchError::Io(std::io::Error::other(format!("TLS: {error:?}"))))
                 .and_then(fn_service(move |tls: TlsStream<TcpStream>| {
-                    let peer = accepted(tls.get_ref().0);
-                    let inbound = peer.and_then(|peer| taken_in(Inbound::new(tls, peer, true, &terms)));
-                    async { inbound }
+                    let peer = prepare(tls.get_ref().0);
+                    let accepted =
+                        peer.and_then(|peer| admitted(ClientStream::new(tls, peer, true, &config)));
+                    async { accepted }
                 }));
             accept.and_then(http(gateway, &endpoints, &draining))
         }),
@@ -91,30 +92,36 @@ pub fn start(
     Ok(builder?.run())
 }
 
-/// Readies a new connection, and tells whose it is.
-fn accepted(tcp: &TcpStream) -> Result<Option<SocketAddr>, DispatchError> {
+/// Sets the options of a new socket, and returns its peer.
+fn prepare(tcp: &TcpStream) -> Result<Option<SocketAddr>, DispatchError> {
     tcp.set_nodelay(true).map_err(DispatchError::Io)?;
-    SockRef::from(tcp).set_tcp_notsent_lowat(UNSENT).map_err(DispatchError::Io)?;
+    SockRef::from(tcp).set_tcp_notsent_lowat(MAX_UNSENT).map_err(DispatchError::Io)?;
     Ok(tcp.peer_addr().ok())
 }
 
-/// What holds for all connections of a worker.
-fn terms(gateway: &Data<Gateway>, most: usize, room: usize) -> Rc<Terms> {
+fn connection_config(
+    gateway: &Data<Gateway>,
+    max_connections: usize,
+    max_head_bytes: usize,
+) -> Rc<ConnectionConfig> {
     let (gateway, shared) = (gateway.clone(), gateway.shared());
     let settings = &shared.settings.server;
-    let deadlines = Deadlines {
-        head: settings.head_timeout,
-        write: StallBudget::new(settings.body_idle_timeout, settings.min_body_rate.get()),
-    };
-    let crowd = Crowd::new(most, room, shared.resources.metrics.clone());
-    Rc::new(Terms { deadlines, crowd, refuse: Box::new(move |fault, sender| gateway.refuse(fault, sender)) })
+    let metrics = shared.resources.metrics.clone();
+    Rc::new(ConnectionConfig {
+        head_timeout: settings.head_timeout,
+        write_budget: StallBudget::new(settings.body_idle_timeout, settings.min_body_rate.get()),
+        limiter: ConnectionLimiter::new(max_connections, max_head_bytes, metrics),
+        refuse: Box::new(move |fault, input| gateway.refuse(fault, input)),
+    })
 }
 
-/// A connection and its peer, if there was room for it.
-fn taken_in<T>(inbound: Option<Inbound<T>>) -> Result<(Inbound<T>, Option<SocketAddr>), DispatchError> {
-    let inbound = inbound.ok_or_else(|| DispatchError::Io(std::io::Error::other("too many connections")))?;
-    let peer = inbound.peer();
-    Ok((inbound, peer))
+/// An admitted stream with its peer.
+fn admitted<T>(
+    stream: Option<ClientStream<T>>,
+) -> Result<(ClientStream<T>, Option<SocketAddr>), DispatchError> {
+    let stream = stream.ok_or_else(|| DispatchError::Io(std::io::Error::other("too many connections")))?;
+    let peer = stream.peer();
+    Ok((stream, peer))
 }
 
 /// HTTP/1.1 on a stream, and the application of one worker behind it.
@@ -123,14 +130,14 @@ fn http<T>(
     endpoints: &PrometheusMetrics,
     draining: &GracefulShutdownSignal,
 ) -> impl ServiceFactory<
-    (Inbound<T>, Option<SocketAddr>),
+    (ClientStream<T>, Option<SocketAddr>),
     Config = (),
     Response = (),
     Error = DispatchError,
     InitError = (),
 > + use<T>
 where
-    T: AsyncRead + AsyncWrite + Resettable + Unpin + 'static,
+    T: AsyncRead + AsyncWrite + ResetOnClose + Unpin + 'static,
 {
     let draining = draining.clone();
     let (keep_alive, head_timeout) = {
@@ -142,17 +149,16 @@ where
             let draining = draining.clone();
             async move { draining.notified().await }
         })
-        // From the last response on, also while the next head comes, which actix-http is not told of before it is whole: one that
-        // began in time has its own time.
+        // actix-http gets the next head when it is complete. So its keep-alive includes the time that a head may take.
         .keep_alive(keep_alive + head_timeout)
         .client_request_timeout(head_timeout)
         .client_disconnect_timeout(LINGER)
-        // A client that closed its side is gone: what was asked for it at MLflow is given up.
+        // A client that closed its side has gone: its request to MLflow is cancelled.
         .h1_allow_half_closed(false)
-        .on_connect_ext(|stream: &Inbound<T>, data| {
+        .on_connect_ext(|stream: &ClientStream<T>, data| {
             data.insert(Rc::clone(stream.connection()));
         })
-        .expect(expect::decided_first(gateway.clone(), configured(gateway.clone(), endpoints)))
+        .expect(expect::verify_first(gateway.clone(), configured(gateway.clone(), endpoints)))
         .h1(configured(gateway, endpoints))
 }
 
@@ -168,7 +174,7 @@ fn configured(
     InitError = (),
 > + use<> {
     let app = apply_fn_factory(app(gateway, endpoints), |mut request: Request, app| {
-        Connection::put_target_back(&mut request);
+        Connection::restore_target(&mut request);
         app.call(request)
     });
     let app = app.map_err(|error: Error| error.error_response().into());

@@ -381,13 +381,13 @@ async fn what_is_no_request_is_told_like_any_other_refusal() {
     let stage = Stage::set().await;
     let get = |rest: &str| format!("GET {TARGET} HTTP/1.1\r\n{{host}}{{key}}{rest}");
     let many: String = (0..97).map(|number| format!("x-{number}: y\r\n")).collect();
-    let malformed = "what was sent is not a request of HTTP/1.1";
+    let malformed = "this is not an HTTP/1.1 request";
     let cases = [
         (414, "the target is longer than 128 KiB", format!("GET {TARGET}?{}", "x".repeat(129 * 1024))),
         (431, "the headers come to more than 32 KiB", get(&format!("x: {}", "y".repeat(33 * 1024)))),
         (431, "the request has more than 96 headers", get(&format!("{many}\r\n"))),
         (431, "the request has more than 96 headers", get(&many)),
-        (408, "the head of the request did not arrive in time", get("x: y")),
+        (408, "the request's head did not arrive in time", get("x: y")),
         (400, malformed, get("x\r\n\r\n")),
         (400, malformed, get("x\r\n")),
         (400, malformed, "\x16\x03\x01\x02\x00\x01\x00".to_owned()),

@@ -1,19 +1,15 @@
-//! POST in HTTP/1.0 without a length: it has no body (RFC 9112 §6.3, 7.).
+//! An HTTP/1.0 POST without a length has no body (RFC 9112 §6.3, rule 7).
 //!
-//! actix-http refuses it, by a rule of RFC 1945 that others do not keep (§7.2.2); nginx, which speaks HTTP/1.0 to servers by
-//! default, sends it for a client that gives no length. Here it gets one, and its connection ends behind it: what follows
-//! is nobody's request.
+//! actix-http refuses it by RFC 1945 §7.2.2 (actix/actix-web#3503). nginx, which by default speaks HTTP/1.0 to its upstreams, sends such
+//! requests. They get a length here, and a `Connection: close`, so that nothing after them is read as a request.
 
 use memchr::memchr;
 
-use super::framing::Allowed;
+const ADDED_FIELDS: &[u8] = b"content-length: 0\r\nconnection: close\r\n";
 
-/// What such a head lacks.
-const LENGTH: &[u8] = b"content-length: 0\r\nconnection: close\r\n";
-
-/// The head with its length, if this is such a one.
-pub(super) fn with_length(allowed: Allowed, head: &[u8]) -> Option<Vec<u8>> {
-    if !matches!(allowed, Allowed::Head) || !head.starts_with(b"POST ") {
+/// A complete head with the length added, if it is one of a POST that lacks it.
+pub(crate) fn with_length(head: &[u8]) -> Option<Vec<u8>> {
+    if !head.starts_with(b"POST ") {
         return None;
     }
     let line = &head[..memchr(b'\n', head)?];
@@ -33,7 +29,7 @@ pub(super) fn with_length(allowed: Allowed, head: &[u8]) -> Option<Vec<u8>> {
     }
     let end = if head.ends_with(b"\r\n") { 2 } else { 1 };
     let (fields, end) = head.split_at(head.len() - end);
-    Some([fields, LENGTH, end].concat())
+    Some([fields, ADDED_FIELDS, end].concat())
 }
 
 #[cfg(test)]
@@ -41,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_post_of_http_1_0_without_a_length_gets_one_and_nothing_else_does() {
+    fn only_an_http_1_0_post_without_a_length_gets_one() {
         for (head, expected) in [
             (
                 "POST /x HTTP/1.0\r\nhost: a\r\n\r\n",
@@ -60,7 +56,7 @@ mod tests {
             ("POST /x HTTP/1.0\r\nTransfer-Encoding: chunked\r\n\r\n", None),
             ("POST /x HTTP/1.0\r\nContent-Length : 5\r\n\r\n", None),
         ] {
-            let found = with_length(Allowed::Head, head.as_bytes());
+            let found = with_length(head.as_bytes());
             assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{head:?}");
         }
     }

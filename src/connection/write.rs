@@ -1,4 +1,4 @@
-//! The stream of a client's connection, as actix-http writes it.
+//! The write half: a client that takes nothing is disconnected, and a refusal replaces actix-http's own.
 
 use std::{
     future::Future as _,
@@ -11,13 +11,13 @@ use std::{
 use actix_rt::time::sleep;
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::{Resettable, inbound::Inbound, refusal::NoRequest};
+use super::{ResetOnClose, refusal::NoRequest, stream::ClientStream};
 
-/// What rustls holds at most, in bytes: a flush that waited has sent that much.
+/// The most bytes that rustls buffers: a flush that had to wait has sent as many.
 const TLS_BUFFER: usize = 64 * 1024;
 
-impl<T> Inbound<T> {
-    /// Ends the wait for a client that takes nothing.
+impl<T> ClientStream<T> {
+    /// Ends a write that waits too long for the client.
     fn poll_stall<R>(
         &mut self,
         cx: &mut Context<'_>,
@@ -38,34 +38,34 @@ impl<T> Inbound<T> {
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Unpin> Inbound<T> {
-    /// Sends a refusal, behind what was to be sent before it, and waits until the client has it.
-    pub(super) fn poll_last_words(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        // It may have to go for another one meanwhile.
-        self.connection.wait(cx);
-        match &mut self.last_words {
+impl<T: AsyncRead + AsyncWrite + Unpin> ClientStream<T> {
+    /// Sends a refusal after the responses before it, and waits until the client has it.
+    pub(super) fn poll_refusal(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        // It may be evicted meanwhile.
+        self.connection.register_reader(cx);
+        match &mut self.refusal {
             Some(_) if self.connection.unflushed.get() => Poll::Pending,
-            Some(words) => words.poll_end(&mut self.stream, cx),
+            Some(refusal) => refusal.poll_end(&mut self.stream, cx),
             None => Poll::Ready(Ok(())),
         }
     }
 }
 
-impl<T: AsyncRead + AsyncWrite + Resettable + Unpin> AsyncWrite for Inbound<T> {
+impl<T: AsyncRead + AsyncWrite + ResetOnClose + Unpin> AsyncWrite for ClientStream<T> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = &mut *self;
-        this.stay()?;
-        if this.last_words.is_none()
-            && this.connection.is_unasked()
-            && this.framing.has_begun()
-            && let Some(fault) = NoRequest::of_actix(buf)
+        this.check_evicted()?;
+        if this.refusal.is_none()
+            && this.connection.writes_for_no_request()
+            && this.requests.has_begun()
+            && let Some(fault) = NoRequest::of_actix_response(buf)
         {
-            // What is kept is not of that request any more, but of one behind it.
-            this.ahead.clear();
+            // The buffer has nothing of the refused request any more, only of those after it.
+            this.buffer.clear();
             this.refuse(fault);
         }
-        if this.last_words.is_some() && !this.connection.unflushed.get() {
-            // These are said in its place, by the flush that follows.
+        if this.refusal.is_some() && !this.connection.unflushed.get() {
+            // The flush that follows sends the gateway's refusal instead.
             return Poll::Ready(Ok(buf.len()));
         }
         this.before_write()?;
@@ -73,19 +73,19 @@ impl<T: AsyncRead + AsyncWrite + Resettable + Unpin> AsyncWrite for Inbound<T> {
         this.poll_stall(cx, outcome, |count| *count)
     }
 
-    // TLS keeps bytes of its own, and then it is here that the client is waited for.
+    // With TLS a flush may wait for the client too: rustls has a buffer of its own.
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        this.stay()?;
-        if this.last_words.is_none() || this.connection.unflushed.get() {
+        this.check_evicted()?;
+        if this.refusal.is_none() || this.connection.unflushed.get() {
             let outcome = Pin::new(&mut this.stream).poll_flush(cx);
             let sent = if this.stall.is_some() { TLS_BUFFER } else { 0 };
             ready!(this.poll_stall(cx, outcome, |()| sent))?;
             this.connection.flushed();
         }
-        if this.last_words.is_some() {
-            ready!(this.poll_last_words(cx))?;
-            // Whoever reads is to hear of the end.
+        if this.refusal.is_some() {
+            ready!(this.poll_refusal(cx))?;
+            // Wakes the read half, which then ends the connection.
             cx.waker().wake_by_ref();
         }
         Poll::Ready(Ok(()))
@@ -93,7 +93,7 @@ impl<T: AsyncRead + AsyncWrite + Resettable + Unpin> AsyncWrite for Inbound<T> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = &mut *self;
-        this.stay()?;
+        this.check_evicted()?;
         this.before_shutdown()?;
         let outcome = Pin::new(&mut this.stream).poll_shutdown(cx);
         this.poll_stall(cx, outcome, |()| 0)
@@ -108,31 +108,34 @@ mod tests {
 
     use super::*;
     use crate::{
-        connection::{Crowd, Deadlines, Terms},
+        connection::{ConnectionConfig, ConnectionLimiter},
         stall_budget::StallBudget,
         telemetry::Metrics,
     };
 
     #[actix_rt::test]
-    async fn one_that_waits_for_its_last_words_to_be_taken_hears_that_it_has_to_go() {
+    async fn a_connection_whose_client_is_taking_a_refusal_can_be_evicted() {
         let second = Duration::from_secs(1);
-        let terms = Rc::new(Terms {
-            deadlines: Deadlines { head: second, write: StallBudget::new(second, 1) },
-            crowd: Crowd::new(1, 1000, Metrics::new().unwrap()),
+        let config = Rc::new(ConnectionConfig {
+            head_timeout: second,
+            write_budget: StallBudget::new(second, 1),
+            limiter: ConnectionLimiter::new(1, 1000, Metrics::new().unwrap()),
             refuse: Box::new(|_, _| b"refused".to_vec()),
         });
         let (mut client, stream) = duplex(100);
-        let mut inbound = Inbound::new(stream, None, false, &terms).unwrap();
+        let mut client_stream = ClientStream::new(stream, None, false, &config).unwrap();
         client.write_all(b"\x16\x03\x01 no request").await.unwrap();
         let reading = actix_rt::spawn(poll_fn(move |cx| {
             let mut space = [0; 100];
-            Pin::new(&mut inbound).poll_read(cx, &mut ReadBuf::new(&mut space)).map_err(|error| error.kind())
+            Pin::new(&mut client_stream)
+                .poll_read(cx, &mut ReadBuf::new(&mut space))
+                .map_err(|error| error.kind())
         }));
-        let mut words = [0; 7];
-        client.read_exact(&mut words).await.unwrap();
-        assert_eq!(&words, b"refused");
+        let mut response = [0; 7];
+        client.read_exact(&mut response).await.unwrap();
+        assert_eq!(&response, b"refused");
         let (_other, stream) = duplex(100);
-        assert!(Inbound::new(stream, None, false, &terms).is_some());
+        assert!(ClientStream::new(stream, None, false, &config).is_some());
         let end = tokio::time::timeout(second, reading).await.expect("it was not woken").unwrap();
         assert_eq!(end, Err(io::ErrorKind::ConnectionAborted));
     }

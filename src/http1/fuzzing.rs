@@ -1,29 +1,27 @@
-//! What must hold for the bytes of any client: `make fuzz`.
+//! Properties of requests, for any bytes (`make fuzz`).
 
 use actix_web::web::BytesMut;
 use httparse::{EMPTY_HEADER, Status};
 use percent_encoding::percent_decode_str;
 
-use crate::http1::Chunks;
-
 use super::{
-    framing::Allowed,
-    head::{Excess, HeadReader, MAX_FIELDS, MAX_REQUEST_LINE},
-    no_length::with_length,
-    set_aside::{self, STAND_IN},
+    Chunks,
+    http10::with_length,
+    request::{HeadTooLarge, MAX_FIELDS, MAX_REQUEST_LINE, RequestHeadReader},
+    target::{self, PLACEHOLDER},
 };
 
-/// The first byte says how the others are cut.
-fn cut(bytes: &[u8]) -> Option<(usize, &[u8])> {
+/// The size of the pieces, from the first byte, and the other bytes.
+fn split(bytes: &[u8]) -> Option<(usize, &[u8])> {
     let (size, rest) = bytes.split_first()?;
     Some((usize::from(*size).max(1), rest))
 }
 
-/// A head ends where httparse, and so actix-http, ends it, however it is cut; and it has no more than it may.
+/// A head ends where httparse, and so actix-http, ends it, and within its limits, in pieces of any size.
 pub fn fuzz_inbound_head(bytes: &[u8]) {
-    let Some((size, bytes)) = cut(bytes) else { return };
-    let read = |piece: usize| -> (HeadReader, Result<usize, Excess>) {
-        let (mut head, mut count) = (HeadReader::default(), 0);
+    let Some((size, bytes)) = split(bytes) else { return };
+    let read = |piece: usize| -> (RequestHeadReader, Result<usize, HeadTooLarge>) {
+        let (mut head, mut count) = (RequestHeadReader::default(), 0);
         for piece in bytes.chunks(piece.max(1)) {
             match head.take(piece) {
                 Ok(taken) => count += taken,
@@ -35,34 +33,34 @@ pub fn fuzz_inbound_head(bytes: &[u8]) {
     let (whole, outcome) = read(bytes.len());
     let (in_pieces, same) = read(size);
     assert_eq!(outcome, same, "by {size}");
-    assert_eq!(outcome.err(), excess(bytes), "in all");
+    assert_eq!(outcome.err(), too_large(bytes), "in all");
     let Ok(count) = outcome else { return };
     assert_eq!(whole, in_pieces, "by {size}");
     assert!(whole.is_complete() || count == bytes.len(), "stopped at {count}");
-    // Empty lines before it are not given to either.
+    // Neither is given empty lines before a head.
     if bytes.first().is_some_and(|byte| b"\r\n".contains(byte)) {
         return;
     }
     let mut headers = [EMPTY_HEADER; 96];
     let parsed = httparse::Request::new(&mut headers).parse(&bytes[..count]);
     if whole.is_complete() {
-        has_one_length(&bytes[..count]);
+        check_added_length(&bytes[..count]);
     }
     match parsed {
         Ok(Status::Complete(end)) => {
             assert!(whole.is_complete() && end == count, "{count}, not {end}");
-            stands_in(&bytes[..count]);
+            check_placeholder(&bytes[..count]);
         }
-        // actix-http would wait for more, which it is not given.
+        // actix-http would wait for more, and get nothing.
         Ok(Status::Partial) => assert!(!whole.is_complete(), "{count}"),
         Err(_) => {}
     }
 }
 
-/// With a stand-in for its target, a head is the same but for that; and the target means what it meant, and can be read.
-fn stands_in(head: &[u8]) {
-    let Ok(Some((target, place))) = set_aside::target_of(head) else { return };
-    let with = [&head[..place.start], STAND_IN, &head[place.end..]].concat();
+/// A head with a placeholder differs in the target only; and the encoded target means the same and can be parsed.
+fn check_placeholder(head: &[u8]) {
+    let Ok(Some((target, range))) = target::encode_in(head) else { return };
+    let with = [&head[..range.start], PLACEHOLDER, &head[range.end..]].concat();
     let (mut ours, mut theirs) = ([EMPTY_HEADER; 96], [EMPTY_HEADER; 96]);
     let (mut ours, mut theirs) = (httparse::Request::new(&mut ours), httparse::Request::new(&mut theirs));
     assert!(ours.parse(&with).is_ok_and(|status| status.is_complete()), "{with:?}");
@@ -72,15 +70,15 @@ fn stands_in(head: &[u8]) {
         (theirs.method, theirs.version, &*theirs.headers)
     );
     let raw = theirs.path.unwrap_or_default();
-    assert_eq!((ours.path, raw.as_bytes()), (Some("/-"), &head[place]));
+    assert_eq!((ours.path, raw.as_bytes()), (Some("/-"), &head[range]));
     let raw = raw.split('#').next().unwrap_or_default();
     assert!(percent_decode_str(target.as_str()).eq(percent_decode_str(raw)), "{raw} became {target}");
     assert_eq!(target.path().len(), target.as_str().find('?').unwrap_or(target.as_str().len()));
 }
 
-/// A head that gets a length is the same head, with no other length.
-fn has_one_length(head: &[u8]) {
-    let Some(framed) = with_length(Allowed::Head, head) else { return };
+/// A head that gets a length is otherwise the same, and had none.
+fn check_added_length(head: &[u8]) {
+    let Some(framed) = with_length(head) else { return };
     let (mut before, mut after) = ([EMPTY_HEADER; 96], [EMPTY_HEADER; 98]);
     let (mut old, mut new) = (httparse::Request::new(&mut before), httparse::Request::new(&mut after));
     assert_eq!(old.parse(head), Ok(Status::Complete(head.len())));
@@ -95,11 +93,11 @@ fn has_one_length(head: &[u8]) {
     assert!(!same.iter().any(|header| frames(header.name)), "{same:?}");
 }
 
-/// What a head has too much of, by a look at the whole of it.
-fn excess(bytes: &[u8]) -> Option<Excess> {
+/// The limit that a head exceeds, found in the whole of it.
+fn too_large(bytes: &[u8]) -> Option<HeadTooLarge> {
     let line = bytes.iter().position(|byte| *byte == b'\n').map_or(bytes.len(), |at| at + 1);
     if line > MAX_REQUEST_LINE {
-        return Some(Excess::RequestLine);
+        return Some(HeadTooLarge::RequestLine);
     }
     let is_empty = |line: &[u8]| line.ends_with(b"\n") && line.iter().all(|byte| b"\r\n".contains(byte));
     let mut fields = 0;
@@ -109,12 +107,12 @@ fn excess(bytes: &[u8]) -> Option<Excess> {
             break;
         }
     }
-    (fields > MAX_FIELDS + 2).then_some(Excess::Fields)
+    (fields > MAX_FIELDS + 2).then_some(HeadTooLarge::Fields)
 }
 
-/// A chunked body ends, and holds, what a reader says that looks at the whole of it, however it is cut.
+/// A chunked body has the end and the data that a reader of the whole finds, in pieces of any size.
 pub fn fuzz_chunked_body(bytes: &[u8]) {
-    let Some((size, bytes)) = cut(bytes) else { return };
+    let Some((size, bytes)) = split(bytes) else { return };
     let expected = whole_body(bytes);
 
     let (mut chunks, mut count, mut end) = (Chunks::default(), 0, None);
@@ -146,8 +144,8 @@ pub fn fuzz_chunked_body(bytes: &[u8]) {
     assert_eq!(read, expected, "by {size}");
 }
 
-/// RFC 9112 §7.1, with what actix-http adds to it: white space behind a size, and a trailer that is anything to its CR LF.
-/// The end of the body, and its data.
+/// The end of a chunked body and its data (RFC 9112 §7.1). Like actix-http it accepts white space after a size, and anything up to
+/// CR LF as a trailer field.
 fn whole_body(bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
     let (mut at, mut data) = (0, Vec::new());
     loop {
@@ -158,21 +156,21 @@ fn whole_body(bytes: &[u8]) -> Option<(usize, Vec<u8>)> {
         if bytes.get(at) == Some(&b';') {
             at += bytes[at..].iter().take_while(|byte| **byte == b'\t' || !byte.is_ascii_control()).count();
         }
-        at = behind_line_end(bytes, at)?;
+        at = after_line_end(bytes, at)?;
         if size == 0 {
             break;
         }
         let end = at.checked_add(usize::try_from(size).ok()?)?;
         data.extend_from_slice(bytes.get(at..end)?);
-        at = behind_line_end(bytes, end)?;
+        at = after_line_end(bytes, end)?;
     }
     while *bytes.get(at)? != b'\r' {
         at += bytes[at..].iter().position(|byte| *byte == b'\r')?;
-        at = behind_line_end(bytes, at)?;
+        at = after_line_end(bytes, at)?;
     }
-    Some((behind_line_end(bytes, at)?, data))
+    Some((after_line_end(bytes, at)?, data))
 }
 
-fn behind_line_end(bytes: &[u8], at: usize) -> Option<usize> {
+fn after_line_end(bytes: &[u8], at: usize) -> Option<usize> {
     (bytes.get(at..at + 2)? == b"\r\n").then_some(at + 2)
 }

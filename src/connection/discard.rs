@@ -1,4 +1,4 @@
-//! What is read of a connection while actix-http is to have nothing of it.
+//! Reading while actix-http may get nothing: little ahead of a request, and the rest of a body that is not read.
 
 use std::{
     future::Future as _,
@@ -11,16 +11,16 @@ use std::{
 use actix_rt::time::sleep;
 use tokio::io::{AsyncRead, ReadBuf};
 
-use super::{Connection, LINGER, framing::Allowed, inbound::Inbound};
+use super::{Connection, LINGER, request_reader::NextPart, stream::ClientStream};
 
-/// Bytes that are read ahead of what may be handed over, to notice if the client goes.
-const MAX_AHEAD: usize = 4 * 1024;
+/// Bytes that are read ahead, to notice that the client disconnects.
+const READ_AHEAD: usize = 4 * 1024;
 
-impl<T: AsyncRead + Unpin> Inbound<T> {
-    /// Ends the wait for the rest of a body that nobody reads; what comes of it does not prolong it.
+impl<T: AsyncRead + Unpin> ClientStream<T> {
+    /// Ready when the rest of an unread body took too long. Bytes of it do not prolong the wait.
     pub(super) fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<io::Error> {
         let Connection { body_left, closing, .. } = &*self.connection;
-        if !self.framing.is_answered(&self.connection) || (body_left.get() == 0 && !closing.get()) {
+        if !self.requests.is_answered(&self.connection) || (body_left.get() == 0 && !closing.get()) {
             self.linger = None;
             return Poll::Pending;
         }
@@ -28,31 +28,31 @@ impl<T: AsyncRead + Unpin> Inbound<T> {
         ready!(linger.as_mut().poll(cx));
         Poll::Ready(io::Error::new(
             io::ErrorKind::TimedOut,
-            "the rest of an unwanted body did not end in time",
+            "the rest of a body that is not read did not arrive in time",
         ))
     }
 
-    /// Waits for a request to be begun or answered, and notices meanwhile if the client goes.
+    /// Waits until a request is begun or answered, and notices meanwhile if the client disconnects.
     pub(super) fn poll_wait(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.connection.wait(cx);
-        while self.ahead.len() < MAX_AHEAD {
-            let mut piece = [MaybeUninit::uninit(); MAX_AHEAD];
+        self.connection.register_reader(cx);
+        while self.buffer.len() < READ_AHEAD {
+            let mut piece = [MaybeUninit::uninit(); READ_AHEAD];
             let mut piece = ReadBuf::uninit(&mut piece);
             ready!(Pin::new(&mut self.stream).poll_read(cx, &mut piece))?;
             if piece.filled().is_empty() {
                 return Poll::Ready(Ok(()));
             }
-            self.keep(piece.filled());
+            self.buffer(piece.filled());
         }
         Poll::Pending
     }
 
-    /// Throws the rest of a body away that nobody reads, for actix-http would gather it first; behind it the connection ends.
+    /// Discards the rest of a body that is not read, which actix-http would buffer first. The connection closes after it.
     pub(super) fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        self.connection.wait(cx);
-        let (kept, already) = (mem::take(&mut self.ahead), mem::take(&mut self.ready));
+        self.connection.register_reader(cx);
+        let (kept, already) = (mem::take(&mut self.buffer), mem::take(&mut self.ready));
         let mut rest = &kept[already..];
-        let mut piece = [MaybeUninit::uninit(); MAX_AHEAD];
+        let mut piece = [MaybeUninit::uninit(); READ_AHEAD];
         let mut piece = ReadBuf::uninit(&mut piece);
         loop {
             let left = self.connection.body_left.get();
@@ -67,7 +67,7 @@ impl<T: AsyncRead + Unpin> Inbound<T> {
                     return Poll::Ready(Ok(()));
                 }
             }
-            self.framing.take(&self.connection, Allowed::Body(left), rest)?;
+            self.requests.read(&self.connection, NextPart::Body(left), rest)?;
             rest = &[];
         }
     }

@@ -1,78 +1,79 @@
-//! Where a request's head ends, found as it comes, and how large it may be.
+//! Finds the end of a request's head while its bytes arrive, and limits its size.
 
 use memchr::memchr;
 
-use super::set_aside::{MAX_PATH, is_odd};
+use super::target::{MAX_PATH, may_need_encoding};
 
-/// Bytes of a target: MLflow's client asks for runs by their ids, 41 bytes each, and its server takes 128 KiB where they come at once
-/// (h11 has a limit only for what comes in pieces).
+/// Bytes of a target. MLflow's client puts many run ids of 41 bytes into one, and its server accepts 128 KiB that arrive at once (h11
+/// limits only what arrives in pieces).
 pub(crate) const MAX_TARGET: usize = 128 * 1024;
-/// Bytes of a request line, its end included: a target and what is around it.
+/// Bytes of a request line with its line end. The fuzzer needs small limits, to reach them.
 pub(crate) const MAX_REQUEST_LINE: usize = if cfg!(fuzzing) { 200 } else { MAX_TARGET + 64 };
-/// Bytes of all fields, their line ends included. (The fuzzer has to reach both.)
+/// Bytes of all header fields with their line ends.
 pub(crate) const MAX_FIELDS: usize = if cfg!(fuzzing) { 300 } else { 32 * 1024 };
-/// The empty line behind them.
+/// The empty line after the fields.
 const EMPTY_LINE: usize = 2;
 
-/// How far a head has been read. It is not judged here: only its end is looked for, where actix-http finds it.
+/// Finds the end of a head, at the same byte as actix-http. It does not validate the head.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct HeadReader {
+pub(crate) struct RequestHeadReader {
     part: Part,
     request_line: usize,
     fields: usize,
     has_fragment: bool,
-    is_odd: bool,
+    needs_encoding: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 enum Part {
     #[default]
     RequestLine,
-    /// The fields; whether a line has just begun.
+    /// Whether the next byte begins a line.
     Fields {
         at_line_start: bool,
     },
     Complete,
 }
 
-/// What a head has too much of.
+/// The part of a head that exceeds its limit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Excess {
+pub(crate) enum HeadTooLarge {
     RequestLine,
     Fields,
 }
 
-impl HeadReader {
+impl RequestHeadReader {
     pub(crate) fn is_complete(self) -> bool {
         self.part == Part::Complete
     }
 
-    /// Whether its target has a raw `#`.
+    /// Whether the target has a raw `#`.
     pub(crate) fn has_fragment(self) -> bool {
         self.has_fragment
     }
 
-    /// Whether its target may be one that actix-http cannot read.
-    pub(crate) fn is_odd(self) -> bool {
-        self.is_odd || self.request_line > MAX_PATH
+    /// Whether the target may be one that actix-http cannot parse ([`super::target`]).
+    pub(crate) fn may_need_encoding(self) -> bool {
+        self.needs_encoding || self.request_line > MAX_PATH
     }
 
-    /// Reads on, up to the end of the head. How many of these bytes are the head's.
+    /// Reads up to the end of the head, and returns how many of these bytes belong to it.
     ///
     /// # Errors
-    /// More than a head may have, as soon as it has come.
-    pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<usize, Excess> {
+    /// A limit is exceeded; returned as soon as it is.
+    pub(crate) fn take(&mut self, bytes: &[u8]) -> Result<usize, HeadTooLarge> {
         let mut at = 0;
         while at < bytes.len() && !self.is_complete() {
             let rest = &bytes[at..];
             let taken = match self.part {
                 Part::RequestLine => {
-                    let found = rest.iter().position(|byte| matches!(byte, b'#' | b'\n') || is_odd(*byte));
+                    let found =
+                        rest.iter().position(|byte| matches!(byte, b'#' | b'\n') || may_need_encoding(*byte));
                     match found.map(|found| rest[found]) {
-                        // actix-http drops a fragment without a word (RFC 9112 §3.2: a target has none).
+                        // A target has no fragment (RFC 9112 §3.2); actix-http drops one silently.
                         Some(b'#') => self.has_fragment = true,
                         Some(b'\n') => self.part = Part::Fields { at_line_start: true },
-                        Some(_) => self.is_odd = true,
+                        Some(_) => self.needs_encoding = true,
                         None => {}
                     }
                     let taken = found.map_or(rest.len(), |found| found + 1);
@@ -98,10 +99,10 @@ impl HeadReader {
                 Part::Complete => 0,
             };
             if self.request_line > MAX_REQUEST_LINE {
-                return Err(Excess::RequestLine);
+                return Err(HeadTooLarge::RequestLine);
             }
             if self.fields > MAX_FIELDS + EMPTY_LINE {
-                return Err(Excess::Fields);
+                return Err(HeadTooLarge::Fields);
             }
             at += taken;
         }
@@ -113,9 +114,9 @@ impl HeadReader {
 mod tests {
     use super::*;
 
-    /// How a head ends that comes in pieces of this size.
-    fn end(whole: &str, piece: usize) -> Result<Option<usize>, Excess> {
-        let (mut head, mut count) = (HeadReader::default(), 0);
+    /// The length of a head that arrives in pieces of this size.
+    fn end(whole: &str, piece: usize) -> Result<Option<usize>, HeadTooLarge> {
+        let (mut head, mut count) = (RequestHeadReader::default(), 0);
         for piece in whole.as_bytes().chunks(piece) {
             count += head.take(piece)?;
         }
@@ -129,16 +130,16 @@ mod tests {
     }
 
     #[test]
-    fn a_head_ends_at_its_empty_line_and_may_have_so_much() {
+    fn a_head_ends_at_its_empty_line_and_may_be_as_large_as_its_limits() {
         let (line, fields) = (MAX_REQUEST_LINE, MAX_FIELDS);
         for (whole, expected) in [
             ("GET / HTTP/1.1\r\nhost: a\r\n\r\n".to_owned(), Ok(())),
             ("GET / HTTP/1.1\nhost: a\n\n".to_owned(), Ok(())),
             (head(100, 100), Ok(())),
             (head(line, fields), Ok(())),
-            (head(line + 1, 100), Err(Excess::RequestLine)),
-            (head(100, fields + 1), Err(Excess::Fields)),
-            (format!("GET / HTTP/1.1\r\n{}", "\r".repeat(fields + 3)), Err(Excess::Fields)),
+            (head(line + 1, 100), Err(HeadTooLarge::RequestLine)),
+            (head(100, fields + 1), Err(HeadTooLarge::Fields)),
+            (format!("GET / HTTP/1.1\r\n{}", "\r".repeat(fields + 3)), Err(HeadTooLarge::Fields)),
         ] {
             for piece in [1, 7, 4096, whole.len()] {
                 let found = end(&whole, piece);
@@ -152,7 +153,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_without_an_end_is_too_much_as_soon_as_it_is() {
+    fn a_head_without_an_end_is_refused_at_the_first_byte_over_a_limit() {
         for (begin, most) in [("GET /", MAX_REQUEST_LINE - 5), ("GET /\r\nx: ", MAX_FIELDS + 2 - 3)] {
             let whole = format!("{begin}{}", "x".repeat(most));
             assert_eq!(end(&whole, 1000), Ok(None), "{begin}");
@@ -165,14 +166,14 @@ mod tests {
         for (whole, expected) in
             [("GET /#a HTTP/1.1\r\n\r\n", true), ("GET / HTTP/1.1\r\nx: #\r\n\r\n", false)]
         {
-            let mut head = HeadReader::default();
+            let mut head = RequestHeadReader::default();
             head.take(whole.as_bytes()).unwrap();
             assert_eq!(head.has_fragment(), expected, "{whole}");
         }
     }
 
     #[test]
-    fn a_target_that_actix_http_cannot_read_is_known() {
+    fn a_target_that_actix_http_cannot_parse_is_noticed() {
         let long = |length: usize| format!("GET /{} HTTP/1.1\r\n\r\n", "x".repeat(length));
         for (whole, expected) in [
             ("GET /a?b=|^{}[] HTTP/1.1\r\nx: \"<>`é\r\n\r\n".to_owned(), false),
@@ -185,11 +186,11 @@ mod tests {
             (long(61_440), true),
         ] {
             for piece in [1, whole.len()] {
-                let mut head = HeadReader::default();
+                let mut head = RequestHeadReader::default();
                 for piece in whole.as_bytes().chunks(piece) {
                     head.take(piece).unwrap();
                 }
-                assert!(head.is_complete() && head.is_odd() == expected, "{whole:.40} by {piece}");
+                assert!(head.is_complete() && head.may_need_encoding() == expected, "{whole:.40} by {piece}");
             }
         }
     }
