@@ -1,6 +1,6 @@
 #!/bin/sh
-# What has to be here before anything is built or downloaded: all that is missing is told at once, with what to do.
-# PYTHON3 names another Python than python3.
+# Looks for everything that a build needs before anything is built or downloaded. Lists all that is missing at once, each
+# with its fix. PYTHON3 names another Python than python3.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -14,6 +14,8 @@ is_at_least() {
 }
 
 wanted=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+# rustup downloads it by itself, where it may.
+pinned=$(sed -n 's/^channel = "\(.*\)"$/\1/p' rust-toolchain.toml)
 rustup="curl --proto '=https' --tlsv1.2 -sSf https://sh.rustup.rs | sh"
 if ! command -v cargo >/dev/null; then
     if [ -x "${HOME:-/nowhere}/.cargo/bin/cargo" ]; then
@@ -21,14 +23,14 @@ if ! command -v cargo >/dev/null; then
     else
         lacks "Rust $wanted or later (cargo)" "$rustup (https://rustup.rs)"
     fi
-elif ! version=$(cargo --version 2>/dev/null); then
-    lacks "a Rust toolchain: rustup is there, and has none" "rustup default stable"
+elif ! version=$(cargo --version); then
+    lacks "Rust $pinned: rustup could not provide it" "rustup toolchain install $pinned"
 else
     version=${version#cargo }
     version=${version%%[ -]*}
     if ! is_at_least "$version" "$wanted"; then
         if command -v rustup >/dev/null; then
-            lacks "Rust $wanted or later: this is $version" "rustup update stable && rustup default stable"
+            lacks "Rust $wanted or later: this is $version" "rustup toolchain install $pinned, with no RUSTUP_TOOLCHAIN and no other cargo on the PATH"
         else
             lacks "Rust $wanted or later: this is $version, a distribution's" "$rustup (https://rustup.rs)"
         fi
@@ -46,10 +48,10 @@ else
     is_at_least "$version" "$wanted" || lacks "Python $wanted or later: $python is $version" "$another"
 fi
 
-# MLflow and what it needs, and what the compiler writes.
+# For MLflow, its packages and target/.
 room=$(df -Pk . | sed -n '2s/^[^ ]* *[0-9]* *[0-9]* *\([0-9]*\) .*/\1/p')
 [ "${room:-9999999}" -ge 3000000 ] || lacks "3 GB of room in $PWD: there are $((room / 1000)) MB" "room, or a checkout elsewhere"
 
 [ "$lacking" = 0 ] || exit 1
-# What Debian has: installed by root, else named.
+# From Debian: root installs them, others are told their names.
 exec scripts/packages.sh gcc libc6-dev ca-certificates python3-venv

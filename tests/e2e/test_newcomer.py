@@ -66,9 +66,9 @@ def test_what_is_missing_is_told_at_once_and_before_anything_is_done(machine, go
     ("cargo", "status", "rustup", "told"),
     [
         ("cargo 1.63.0", 0, False, "this is 1.63.0, a distribution's"),
-        ("cargo 1.94.1 (abc 2026-01-01)", 0, True, "rustup update stable"),
+        ("cargo 1.94.1 (abc 2026-01-01)", 0, True, "rustup toolchain install"),
         ("cargo 1.9.0", 0, True, "this is 1.9.0"),
-        ("error: rustup could not choose a version of cargo to run", 1, True, "rustup default stable"),
+        ("error: rustup could not choose a version of cargo to run", 1, True, "rustup toolchain install"),
         (f"cargo {WANTED}.0 (abc)", 0, True, None),
         ("cargo 1.100.0-nightly (abc)", 0, True, None),
         ("cargo 2.0.0", 0, False, None),
