@@ -1,10 +1,10 @@
-//! How many instructions each operation takes, held against `benches/budgets.toml` (`make budgets`).
+//! Counts the instructions of each operation and compares them with `benches/budgets.toml` (`make budgets`).
 //!
-//! A clock says something else on every machine and in every minute. Instructions under callgrind repeat within a
-//! percent: as far as libraries choose their code by it, valgrind shows every x86-64 host that has AVX2 the same processor.
-//! It has no SHA extensions, so that a digest weighs more here than it does in production.
+//! Times differ between machines and from minute to minute. Instructions under callgrind repeat within a percent: libraries
+//! that choose their code by the processor see the same one on every x86-64 host with AVX2. It has no SHA extensions, so a
+//! digest costs more here than in production.
 
-#![expect(clippy::unwrap_used, reason = "what is wrong with an operation ends the run")]
+#![expect(clippy::unwrap_used, reason = "a failing operation ends the run")]
 #![expect(clippy::print_stdout, reason = "it is a command")]
 
 mod budgets;
@@ -14,17 +14,17 @@ mod operations;
 
 use std::{env, process::ExitCode};
 
-use budgets::Budgets;
+use budgets::{Budgets, percent};
 use operations::{ALL, Operation};
 
 fn main() -> ExitCode {
     // Cargo puts its own first.
     let arguments: Vec<String> = env::args().skip(1).filter(|argument| argument != "--bench").collect();
     match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
-        [] => hold(),
+        [] => check(),
         ["--record"] => record(),
         [callgrind::RUN, name] => callgrind::run(name),
-        _ => panic!("{arguments:?} is nothing that can be asked; --record is"),
+        _ => panic!("{arguments:?} is not understood; --record is"),
     }
 }
 
@@ -33,18 +33,24 @@ fn counts() -> Vec<(&'static str, u64)> {
     ALL.map(|Operation { name, .. }| (name, callgrind::count(name))).into()
 }
 
-fn hold() -> ExitCode {
+fn check() -> ExitCode {
     let budgets = Budgets::read();
     let counts = counts();
     println!("{:<34} {:>12} {:>12}", "instructions", "counted", "budget");
     for (name, counted) in &counts {
-        let budget = budgets.of(name).map_or_else(|| "none".to_owned(), |budget| budget.to_string());
-        println!("{name:<34} {counted:>12} {budget:>12}");
+        match budgets.of(name) {
+            Some(budget) => {
+                println!("{name:<34} {counted:>12} {budget:>12} {:>+6.1} %", percent(*counted, budget));
+            }
+            None => println!("{name:<34} {counted:>12} {:>12}", "none"),
+        }
     }
     if !callgrind::is_comparable() {
-        println!(
-            "\nThe budgets are for x86-64 with AVX2, which this machine has not: they are not held here."
-        );
+        println!("\nNot compared: budgets are for x86-64 with AVX2, which this machine lacks.");
+        return ExitCode::SUCCESS;
+    }
+    if !budgets.are_recorded() {
+        println!("\nNot compared: benches/budgets.toml has no table for {}.", budgets.toolchain);
         return ExitCode::SUCCESS;
     }
     let problems = budgets.problems(&counts);
@@ -55,10 +61,7 @@ fn hold() -> ExitCode {
 }
 
 fn record() -> ExitCode {
-    assert!(
-        callgrind::is_comparable(),
-        "budgets are recorded on x86-64 with AVX2, which this machine has not"
-    );
+    assert!(callgrind::is_comparable(), "budgets are recorded on x86-64 with AVX2, which this machine lacks");
     Budgets::record(&counts());
     ExitCode::SUCCESS
 }
