@@ -1,9 +1,9 @@
-# `make help` lists what there is. Rust and Python have to be here; what else is missing on a Debian machine is installed for
-# root, and named for others.
+# `make help` lists the targets. They need Rust and Python; other missing Debian packages are installed for root, and named
+# for other users.
 
 VENV := .venv
 PYTHON := $(VENV)/bin/python
-# Other versions of MLflow beside the pinned one, whose routes the table has: those before it, and the newest.
+# Other versions of MLflow whose routes are in the table: older than the pinned one, and the newest.
 COMPAT := 3.16.1 3.1.4 2.22.5
 NEXT := 3.18.0
 CARGO_DENY_VERSION := 0.20.2
@@ -14,13 +14,13 @@ PYTHON3 := python3
 export PYTHON3
 
 .DEFAULT_GOAL := help
-.PHONY: help tools ports demo demo-binary run test test-unit test-e2e test-deploy lint deny test-compat checkov budgets \
-	budgets-record microbench fuzz soak attack bench growth clean release packages
+.PHONY: help tools ports demo demo-binary run check test test-unit test-e2e test-deploy lint deny test-compat checkov budgets \
+	budgets-record microbench fuzz soak attack bench profile growth clean release packages
 
-help: ## List the targets, in the order in which they are used
+help: ## List the targets, in the order of their use
 	@grep -hE '^[a-z-][a-z0-9-]*:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 16
 
-tools: ## Whether all that is needed to build is here (Rust, Python, a C compiler), and what to do about what is not
+tools: ## Look for Rust, Python and a C compiler, and name the fix for each that is missing
 	@scripts/tools.sh
 
 # pip waits for the network and cargo for the processor: both at once.
@@ -38,7 +38,12 @@ ports: | tools
 demo-binary: | tools
 	cargo build --locked --profile demo
 
-test: packages test-unit test-e2e test-deploy budgets ## Everything it needs, then all tests
+# One after the other: both lock target/.
+check: packages ## Lints, unit tests and API tests: minutes, for use while working
+	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory test-unit
+
+test: packages test-unit test-e2e test-deploy budgets ## Everything: installs what the tests need, then runs all of them
 
 test-unit: | tools ## Unit tests, and the gateway on real sockets between recording fakes
 	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked; fi
@@ -48,8 +53,7 @@ test-e2e: $(VENV)/.done $(NEXT:%=$(VENV)/compat/%/.done) ## MLflow's real client
 	cargo build --locked
 	$(PYTHON) -m pytest tests/e2e
 
-# Nothing of these is needed to run the gateway: where they cannot be installed, the tests that want them are skipped, and
-# say so.
+# The gateway itself needs none of these. Where they cannot be installed, their tests are skipped with a reason.
 DEPLOY_PACKAGES := haproxy buildah podman runc mmdebstrap
 
 test-deploy: $(VENV)/.done checkov ## Images, containers, compose, Kubernetes, Terraform, a rolling restart
@@ -57,7 +61,7 @@ test-deploy: $(VENV)/.done checkov ## Images, containers, compose, Kubernetes, T
 	cargo build --locked
 	$(PYTHON) -m pytest tests/deploy -rs
 
-lint: ## Formatting and lints, as CI does them
+lint: ## Formatting and lints, as in CI
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
 	cargo clippy --locked --benches --features bench -- -D warnings
@@ -69,7 +73,7 @@ target/tools/bin/cargo-deny:
 	cargo install --quiet --locked --root target/tools --target-dir target/tools/build cargo-deny@$(CARGO_DENY_VERSION)
 	@rm -rf target/tools/build
 
-test-compat: $(VENV)/.done $(NEXT:%=$(VENV)/compat/%/.done) $(COMPAT:%=$(VENV)/compat/%/.done) ## Asks real MLflows, from 2.22 to the newest, whether the table has their routes
+test-compat: $(VENV)/.done $(NEXT:%=$(VENV)/compat/%/.done) $(COMPAT:%=$(VENV)/compat/%/.done) ## Compare the table of routes with real MLflows, from 2.22 to the newest
 	cargo build --locked
 	MLFLOW_COMPAT=$(subst $() ,:,$(COMPAT:%=$(CURDIR)/$(VENV)/compat/%)) $(PYTHON) -m pytest tests/e2e/test_routes.py
 
@@ -78,7 +82,7 @@ $(VENV)/compat/%/.done: scripts/compat/mlflow-%.txt | $(VENV)/.done
 		--target $(VENV)/compat/$* -r $<
 	@touch $@
 
-checkov: $(VENV)/checkov/.done ## The linter of deploy/terraform, in a venv of its own
+checkov: $(VENV)/checkov/.done ## Install the linter of deploy/terraform, in its own venv
 
 $(VENV)/checkov/.done: scripts/checkov/requirements.txt
 	@scripts/packages.sh python3-venv
@@ -88,15 +92,15 @@ $(VENV)/checkov/.done: scripts/checkov/requirements.txt
 
 BENCH := cargo bench --quiet --locked --profile measured --features bench --bench
 
-budgets: ## Whether each step of a request keeps to its instructions (benches/budgets.toml)
+budgets: ## Compare the instructions of each step of a request with benches/budgets.toml
 	@scripts/packages.sh valgrind
 	$(BENCH) instructions
 
-budgets-record: ## Write down the instructions that each step takes now
+budgets-record: ## Record the instructions that each step takes now, for this toolchain
 	@scripts/packages.sh valgrind
 	$(BENCH) instructions -- --record
 
-microbench: ## How long each step of a request takes, by criterion
+microbench: ## Time of each step of a request, by criterion
 	$(BENCH) time
 
 FUZZ_SECONDS := 60
@@ -119,19 +123,27 @@ soak: $(VENV)/.done release ## 10 GB up and down with MLflow's client (40 GB of 
 	HOKUSAI_GATEWAY=target/release/hokusai-gateway SOAK_MIB=10240 \
 		$(PYTHON) -m pytest tests/e2e -k gigabytes -s
 
-attack: release ## slowhttptest's attacks, and what they cost good clients
+attack: release ## slowhttptest's attacks, and their cost for good clients
 	@scripts/packages.sh slowhttptest nginx-light
 	@python3 scripts/attack.py
 
-# ROUNDS=1 for a quick look; benches/side_by_side has more to choose from (--help).
+# ROUNDS=1 for a quick look; `python -m benches.side_by_side --help` lists more options. BEFORE=PATH measures another build of
+# the gateway in the same run.
 ROUNDS := 5
 SECONDS := 2
 
 bench: $(VENV)/.done $(VENV)/bench/.done release ## The gateway beside nginx, HAProxy and others (25 minutes); writes docs/BENCHMARKS.md
 	@scripts/packages.sh nginx-light haproxy caddy wrk nghttp2-client curl
-	$(PYTHON) -m benches.side_by_side --rounds $(ROUNDS) --seconds $(SECONDS) --document docs/BENCHMARKS.md
+	$(PYTHON) -m benches.side_by_side --rounds $(ROUNDS) --seconds $(SECONDS) $(BEFORE:%=--before %) --document docs/BENCHMARKS.md
 
-growth: $(VENV)/.done release ## What more keys, routes and instances cost (25 minutes); writes docs/GROWTH.md and its pictures
+PROFILE_REQUESTS := 2000
+
+profile: $(VENV)/.done ## Instructions of a cached GET by crate and function, under callgrind
+	@scripts/packages.sh valgrind nginx-light
+	cargo build --locked --profile measured
+	$(PYTHON) -m benches.profile --requests $(PROFILE_REQUESTS)
+
+growth: $(VENV)/.done release ## Cost of more keys, routes and instances (25 minutes); writes docs/GROWTH.md and its pictures
 	@scripts/packages.sh nginx-light wrk redis-server
 	$(PYTHON) -m benches.growth --rounds $(ROUNDS) --seconds $(SECONDS)
 
@@ -149,10 +161,10 @@ release: | tools
 packages: | tools
 	@scripts/packages.sh redis-server
 
-# Python compiles what it imports when it first does; pip would compile everything, which takes longer than the rest of it.
+# Python compiles modules at their first import; pip would compile all of them, which takes longer than installing.
 PIP_INSTALL := $(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-compile
 
-# What the demo needs, all of which is in requirements.txt too.
+# For the demo; requirements.txt has all of it too.
 $(VENV)/.demo: scripts/demo.txt | tools
 	@echo "installing MLflow into $(VENV) (650 MB) …"
 	@test -x $(PYTHON) || $(PYTHON3) -m venv $(VENV)
@@ -166,5 +178,5 @@ $(VENV)/.done: scripts/requirements.txt | tools
 	@$(PIP_INSTALL) -r $<
 	@touch $@ $(VENV)/.demo
 
-clean: ## Remove what was built and what the local stack wrote
+clean: ## Remove build results and the files of the local stack
 	rm -rf target $(VENV) .local

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
 import time
 from pathlib import Path
 
 from . import machine, report
-from .contenders.every import EVERY
+from .contenders.every import EVERY, before
 from .load import WrongAnswer
 from .results import Results
 from .run import SCENARIOS, run
@@ -36,6 +37,13 @@ def options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benches.side_by_side", description=__doc__)
     parser.add_argument("--rounds", type=int, default=5, help="through all contenders (5)")
     parser.add_argument("--seconds", type=int, default=2, help="of each load (2)")
+    parser.add_argument(
+        "--before",
+        type=Path,
+        metavar="PATH",
+        default=Path(path) if (path := os.environ.get("GATEWAY_BEFORE")) else None,
+        help="another build of the gateway, measured beside this one (GATEWAY_BEFORE)",
+    )
     parser.add_argument("--contenders", type=words(names), default=names, help=",".join(names))
     parser.add_argument("--scenarios", type=words(SCENARIOS), default=SCENARIOS, help=",".join(SCENARIOS))
     parser.add_argument("--workers", type=words(["1", "2"]), default=["1", "2"], help="1,2")
@@ -52,12 +60,16 @@ def main() -> int:
     if given.again:
         results = Results.load(given.again)
     else:
-        if not gateway_binary().exists():
-            print(f"no gateway at {gateway_binary()}: cargo build --release --locked", file=sys.stderr)
-            return 1
+        for binary in filter(None, (gateway_binary(), given.before)):
+            if not binary.exists():
+                print(f"no gateway at {binary}: cargo build --release --locked", file=sys.stderr)
+                return 1
         about = machine.describe() | {"rounds": given.rounds, "seconds": given.seconds, "began": time.strftime("%Y-%m-%d")}
         results = Results(about)
         contenders = [contender for contender in EVERY if contender.name in given.contenders]
+        if given.before:
+            about["before"] = machine.commit(given.before)
+            contenders = before(given.before.absolute()) + contenders
         plan = Plan(contenders, given.scenarios, given.rounds, given.seconds, results)
         begin = time.monotonic()
         try:

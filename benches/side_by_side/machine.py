@@ -34,9 +34,13 @@ def describe() -> dict[str, object]:
         "kernel": f"{platform.system()} {platform.release()}",
         "system": _first(r'PRETTY_NAME="(.+)"', Path("/etc/os-release").read_text()),
         "load_average": os.getloadavg()[0],
-        "commit": _first(r"\((\w+)\)", _said([gateway_binary(), "--version"])),
+        "commit": commit(gateway_binary()),
         "versions": {name: _version(command) for name, command in VERSIONS.items()} | _python_packages(),
     }
+
+
+def commit(gateway: Path) -> str:
+    return _first(r"\((\w+)\)", _said([gateway, "--version"]))
 
 
 def _version(command: list[object]) -> str:

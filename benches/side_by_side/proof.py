@@ -1,4 +1,4 @@
-"""That a server did all that it was measured at: a line that was not written is work that was not done."""
+"""Checks that a server did all the work that it was measured at, its log lines included."""
 
 from __future__ import annotations
 
@@ -24,11 +24,29 @@ def assert_logged(server: Server, requests: int) -> None:
 
 
 def assert_nothing_dropped(gateway: Server) -> None:
-    """Neither lines nor audit records, as its own metrics tell. Usage reports are dropped by design where there are too many."""
+    """Neither lines nor audit records, by its own metrics. Usage reports are dropped by design where there are too many."""
+    for name, value in _metrics(gateway).items():
+        counted = name in ("hokusai_gateway_log_lines_dropped", 'hokusai_gateway_audit_records_total{outcome="dropped"}')
+        if counted and value:
+            raise WrongAnswer(f"{gateway.name}: {name} {value:.0f}")
+
+
+def usage_reports(server: Server) -> dict[str, float]:
+    """How many had which outcome so far; empty for a server that reports none."""
+    family = "hokusai_gateway_usage_reports_total{"
+    return {name: value for name, value in _metrics(server).items() if name.startswith(family)} if server.metrics else {}
+
+
+def reported_percent(before: dict[str, float], after: dict[str, float]) -> float:
+    """How many of the reports between the two were delivered."""
+    more = {name: value - before.get(name, 0) for name, value in after.items()}
+    delivered = sum(value for name, value in more.items() if 'outcome="ok"' in name)
+    if not delivered:
+        raise WrongAnswer(f"no usage was reported: {more}")
+    return 100 * delivered / sum(more.values())
+
+
+def _metrics(gateway: Server) -> dict[str, float]:
     with urllib.request.urlopen(gateway.metrics, timeout=10) as answer:
-        metrics = answer.read().decode().splitlines()
-    for line in metrics:
-        name, _, value = line.rpartition(" ")
-        told = name in ("hokusai_gateway_log_lines_dropped", 'hokusai_gateway_audit_records_total{outcome="dropped"}')
-        if told and float(value):
-            raise WrongAnswer(f"{gateway.name}: {line}")
+        lines = (line.rpartition(" ") for line in answer.read().decode().splitlines() if not line.startswith("#"))
+        return {name: float(value) for name, _, value in lines}

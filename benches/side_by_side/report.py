@@ -51,6 +51,8 @@ make bench                      # all of it: {minutes} minutes here
 make bench ROUNDS=1 SECONDS=1   # a quick look
 # Some of it, with a gateway built elsewhere; --help names the scenarios and the contenders.
 HOKUSAI_GATEWAY=./gateway .venv/bin/python -m benches.side_by_side --workers 1 --scenarios get-32 --contenders gateway,nginx-auth
+make bench BEFORE=./gateway     # another build of the gateway in the same run
+make profile                    # instructions of a cached GET by crate and function
 ```
 
 Every sample is kept in `target/bench/results.json`, and `--again` makes the report of it once more.
@@ -59,7 +61,8 @@ Every sample is kept in `target/bench/results.json`, and `--again` makes the rep
 
 - The contenders are in [benches/side_by_side/contenders](../benches/side_by_side/contenders), one file each, with the
   configuration that they run with. All keep connections alive, to the client and to the upstream.
-- The gateway runs with its defaults: key file, policy, limits, metrics, one JSON line a request, audit.
+- The gateway runs with its defaults, once with a key file, and once with an auth service and usage reports: policy, limits, metrics,
+  one JSON line a request, audit. Reports are sent one by one in the background and dropped when too many wait; the tables have their share.
   `limits.per_hour` is high, never off; the log and the audit go to files; with an auth service,
   `auth.service.max_per_second` and `max_in_flight` are raised, for the cold keys. A line or an audit record that was
   dropped is an error, and so is a proxy that logged fewer lines than it answered requests.
@@ -146,4 +149,4 @@ def _machine(about: dict[str, object]) -> str:
     return (
         f"{about['cpu']}, {about['cores']} cores{virtual}, {about['memory_gib']} GiB; {about['system']}, {about['kernel']}; "
         f"load average before: {about['load_average']:.1f}. The gateway's commit: {about['commit']}."
-    )
+    ) + (f" The gateway before: {about['before']}." if about.get("before") else "")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from .contenders.every import TITLES
+from .contenders.every import TITLES, compared
 from .results import Results, Spread
 from .scenarios import connections, real, served, steady, streams, workers
 from .targets import judge
@@ -26,6 +26,8 @@ AGAINST = Column("gateway against it", "cpu_us", 2, ratio=True)
 THROUGHPUT = [Column("requests a second", "per_second", 0)]
 LATENCY = [Column("median, ms", "median_ms", 2), Column("p99, ms", "p99_ms", 2)]
 BUSY = Column("cores busy", "cores", 2)
+# The gateway drops reports where there are too many.
+REPORTED = Column("usage reported, %", "reported_percent", 0)
 STREAM = [Column("CPU, s a GiB", "cpu_s", 2), Column("gateway against it", "cpu_s", 2, ratio=True)]
 STREAM += [Column("seconds", "seconds", 2), Column("peak memory, MiB", "peak_mib", 0)]
 BEFORE = Column("before, MiB", "before_mib")
@@ -55,7 +57,7 @@ def figures(results: Results, heading: Callable[[str], str]) -> str:
 
 
 def _scenarios() -> list[tuple[str, str, list[Column]]]:
-    of_requests = [CPU, AGAINST, *THROUGHPUT, *LATENCY, BUSY]
+    of_requests = [CPU, AGAINST, *THROUGHPUT, *LATENCY, BUSY, REPORTED]
     return [
         *((scenario.title, scenario.name, of_requests) for scenario in served.SCENARIOS),
         (workers.LOAD.title, workers.NAME, of_requests),
@@ -72,7 +74,7 @@ def _cells(results: Results, scenario: str, name: str, workers: int, columns: li
     cells = []
     for column in columns:
         if column.ratio:
-            known = None if name == "gateway" else results.ratio(scenario, "gateway", name, workers, column.figure)
+            known = None if name == "gateway" else results.ratio(scenario, compared(name), name, workers, column.figure)
         else:
             known = results.spread(scenario, name, workers, column.figure)
         cells.append(spread(known, column.digits) if known else "")

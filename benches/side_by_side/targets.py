@@ -44,9 +44,11 @@ def _requests(results: Results) -> list[Target]:
         return results.ratio(scenario, "gateway", other, 1, figure)
 
     cpu = "CPU for each cached, authenticated GET, everything on, against nginx "
+    service = "the same with an auth service and usage reports"
     steady = "p99 at half load against nginx with `auth_request`"
     return [
         Target(cpu + "with `auth_request`, cache, limit and log", AT_MOST, 0.9, ratio("nginx-auth", "get-32", "cpu_us")),
+        Target(service, AT_MOST, 0.9, results.ratio("get-32", "gateway-service", "nginx-auth", 1, "cpu_us")),
         Target(cpu + "as a bare `proxy_pass`", AT_MOST, 1.2, ratio("nginx-bare", "get-32", "cpu_us")),
         Target(steady, AT_MOST, 1.0, ratio("nginx-auth", "steady", "p99_ms")),
     ]
@@ -54,17 +56,20 @@ def _requests(results: Results) -> list[Target]:
 
 def _streams(results: Results) -> list[Target]:
     targets = []
-    for direction in ("down", "up"):
+    both = [(direction, gateway) for direction in ("down", "up") for gateway in ("gateway", "gateway-service")]
+    for direction, gateway in both:
         ratios = {
             peer: ratio
             for peer in ("nginx-auth", "nginx-bare", "haproxy")
-            if (ratio := results.ratio(direction, "gateway", peer, 1, "cpu_s"))
+            if (ratio := results.ratio(direction, gateway, peer, 1, "cpu_s"))
         }
         # As they come. The better peer is the one that makes the ratio worst.
         better = max(ratios, key=lambda peer: ratios[peer].median, default=None)
         what = f"CPU for each GiB {direction} against the better of nginx and HAProxy"
+        if gateway == "gateway-service":
+            what = "the same with an auth service and usage reports"
         note = f"the better was {better}" if better else ""
-        if tuned := results.ratio(direction, "gateway", "nginx-large", 1, "cpu_s"):
+        if tuned := results.ratio(direction, gateway, "nginx-large", 1, "cpu_s"):
             note += f"; nginx with buffers of 64 KiB: {tuned.median:.2f}"
         targets.append(Target(what, AT_MOST, 1.0, ratios.get(better), note=note))
     return targets

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from . import Contender
 from .caddy import Caddy
 from .fastapi import FastAPI
@@ -28,8 +30,19 @@ EVERY: list[Contender] = [
     Caddy("caddy", "Caddy, `forward_auth`, JSON log"),
     FASTAPI,
 ]
-TITLES = {contender.name: contender.title for contender in EVERY} | {
+# Another build of the gateway, beside the two that it is compared with.
+BEFORE = {"before": "gateway before, key file", "before-service": "gateway before, auth service, usage reported"}
+TITLES = {contender.name: contender.title for contender in EVERY} | BEFORE | {
     "mlflow": "MLflow, bare",
     "mlflow-gateway": "MLflow behind the gateway",
     "mlflow-basic-auth": "MLflow's basic-auth app",
 }
+
+
+def before(binary: Path) -> list[Contender]:
+    return [Gateway(name, title, service=name == "before-service", binary=binary) for name, title in BEFORE.items()]
+
+
+def compared(name: str) -> str:
+    """The gateway that this contender's figures are compared with."""
+    return "gateway-service" if name == "before-service" else "gateway"

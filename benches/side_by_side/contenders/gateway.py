@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from ..processes import Server, free_port, start
 from ..testbed import Testbed
@@ -17,6 +18,8 @@ class Gateway:
     # By an auth service instead of the key file.
     service: bool = False
     report_usage: bool = True
+    # Another build than the test bed's.
+    binary: Path | None = None
 
     def start(self, bed: Testbed, workers: int, upstream: str = "", **settings: str) -> Server:
         """`settings` are more of them: HOKUSAI__SECTION__KEY."""
@@ -39,7 +42,7 @@ class Gateway:
                 "HOKUSAI__AUTH__SERVICE__MAX_IN_FLIGHT": "1024",
             }
         base = f"http://{address}/api/mlflow"
-        command = [bed.binary, "serve"]
+        command = [self.binary or bed.binary, "serve"]
         server = start(
             self.name, command, base, folder, bed.cores.proxy, environment | settings, f"http://{address}/ready"
         )

@@ -16,7 +16,7 @@ from . import Plan, running
 
 LOADED, IDLE = "memory", "idle"
 CONNECTIONS, IDLE_CONNECTIONS = 256, 10_000
-MEASURED = ("gateway", "nginx-auth", "haproxy", "caddy")
+MEASURED = ("gateway", "before", "nginx-auth", "haproxy", "caddy")
 # Each round starts all anew; more of them say nothing new.
 MOST_ROUNDS = 2
 

@@ -8,7 +8,7 @@ from .. import load
 from ..cost import Meter
 from ..load import GET, POST, Request
 from ..processes import Server
-from ..proof import assert_logged, assert_nothing_dropped
+from ..proof import assert_logged, assert_nothing_dropped, reported_percent, usage_reports
 from ..results import Record
 from ..testbed import Testbed
 from ..upstream import SMALL
@@ -35,9 +35,9 @@ SCENARIOS = [
     Served("keys-32", "GET, 1,000 keys in turn, 32 connections", 32, keys="thousand"),
     Served("cold-32", "GET, every key a new one, 32 connections", 32, keys="cold"),
 ]
-# Who asks somebody about a key that was never seen; the others only know theirs.
-ASK = ("gateway-service", "gateway-silent", "nginx-auth", "nginx-tuned", "caddy", "fastapi")
-# These are for streams alone.
+# These ask an auth service about a new key; the others only know their own.
+ASK = ("gateway-service", "before-service", "gateway-silent", "nginx-auth", "nginx-tuned", "caddy", "fastapi")
+# Measured with streams only.
 STREAMS_ONLY = ("nginx-large", "haproxy-splice")
 
 
@@ -58,17 +58,21 @@ def sample(scenario: Served, server: Server, bed: Testbed, seconds: int) -> dict
     load.ask_once(server, scenario.request)
     keys = server.authorizations if scenario.keys == "thousand" else None
     cold = scenario.keys == "cold"
+    reports = usage_reports(server)
     with Meter(server) as cost:
         served = load.as_fast_as_it_goes(
             server, scenario.request, scenario.connections, seconds, bed.cores.rest, keys, cold
         )
     assert_logged(server, served.requests)
-    if server.name.startswith("gateway"):
+    if server.metrics:
         assert_nothing_dropped(server)
-    return {
+    figures = {
         "cpu_us": cost.cpu / served.requests * 1e6,
         "per_second": served.per_second,
         "median_ms": served.median,
         "p99_ms": served.p99,
         "cores": cost.cpu / cost.seconds,
     }
+    if now := usage_reports(server):
+        figures["reported_percent"] = reported_percent(reports, now)
+    return figures

@@ -14,7 +14,8 @@ from ..upstream import ARTIFACTS, GIBIBYTE
 from . import Plan, in_turn
 
 DOWN, UP = "down", "up"
-MEASURED = ("gateway", "nginx-auth", "nginx-bare", "nginx-large", "haproxy", "haproxy-splice", "caddy", "fastapi")
+MEASURED = ("gateway", "before", "gateway-service", "before-service", "nginx-auth", "nginx-bare", "nginx-large")
+MEASURED += ("haproxy", "haproxy-splice", "caddy", "fastapi")
 
 
 def measure(plan: Plan, direction: str, bed: Testbed, servers: dict[str, Server], workers: int) -> None:
