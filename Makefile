@@ -159,7 +159,7 @@ release: | tools
 	cargo build --locked --release
 
 packages: | tools
-	@scripts/packages.sh redis-server
+	@scripts/packages.sh openssl redis-server
 
 # Python compiles modules at their first import; pip would compile all of them, which takes longer than installing.
 PIP_INSTALL := $(VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --no-compile

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tempfile::TempDir;
 
-use crate::support::{Server, process::command, server::Answer};
+use crate::support::{Server, commands::mlflow, process::command, server::Answer};
 
 /// `check` in a folder with a good key file.
 fn check(arguments: &[&str], settings: &[(&str, &str)]) -> (Option<i32>, Value) {
@@ -43,20 +43,6 @@ async fn probed(settings: &[(&str, String)]) -> (Option<i32>, String) {
         ["check", "found", "cause", "fix"].map(|name| check[name].as_str().unwrap().to_owned())
     };
     (code, failed.first().map(|check| words(check).join(" | ")).unwrap_or_default())
-}
-
-/// An MLflow as far as a probe looks, but for what a test says.
-async fn mlflow(odd: impl Fn(&str) -> Option<Answer> + Send + Sync + 'static) -> Server {
-    Server::start_asked(move |request| {
-        let path = request.target().split('?').next().unwrap();
-        odd(path).unwrap_or_else(|| match path {
-            "/health" => Answer::ok("OK"),
-            "/version" => Answer::ok("3.17.2"),
-            _ if path.starts_with("/api/") || path.starts_with("/ajax-api/") => Answer::ok("{}"),
-            _ => Answer::json(404, "not here"),
-        })
-    })
-    .await
 }
 
 #[test]

@@ -202,20 +202,6 @@ def test_what_was_made_before_an_interruption_is_removed_too(stack, number):
     assert left(stack) == []
 
 
-def test_a_key_is_asked_for_before_anything_else(stack):
-    command = [str(stack.binary), "doctor", "--url", stack.url]
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("HOKUSAI")}
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (64, "")
-    assert "HOKUSAI_API_KEY" in done.stderr
-    # A file holds it as well, for containers.
-    (stack.folder / "key").write_text(f"{stack.key}\n")
-    environment["HOKUSAI_API_KEY_FILE"] = str(stack.folder / "key")
-    command += ["--format", "json", "--expect-sha", "0" * 40]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 1 and '"version"' in done.stdout and stack.key not in done.stdout
-
-
 @pytest.mark.skipif(not may_listen(), reason="ports 80 and 443 are for root only, here")
 @pytest.mark.parametrize(
     ("plain", "passes", "said"),

@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+pub mod certificates;
 pub mod client;
+pub mod commands;
 pub mod gateway;
 pub mod process;
 pub mod redis;
 pub mod server;
 pub mod stream;
+pub mod tls;
 
 /// Waits until `done` says so. What has not come about by then has failed.
 pub async fn eventually<F: Future<Output = bool>>(what: &str, mut done: impl FnMut() -> F) {

@@ -164,7 +164,7 @@ impl Drop for Monitor {
 
 /// A port that nobody takes before redis-server does: below what the kernel gives to connections and to port 0, and claimed
 /// for as long as the tests run by the name of an abstract socket. A cluster's own talk has the port 10,000 above.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(10_000);
     loop {
         let port = NEXT.fetch_add(1, Ordering::Relaxed);
