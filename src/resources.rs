@@ -78,7 +78,7 @@ impl Resources {
                 let routes = Arc::new(routes);
                 let endings = tls::endings(settings);
                 for ending in &endings {
-                    metrics.certificate_ends(ending.certificate, ending.at.as_second());
+                    metrics.set_certificate_expiry(ending.certificate, ending.at.as_second());
                 }
                 problems.into_result(Self {
                     keys,

@@ -104,7 +104,7 @@ impl Application {
         });
         let of_metrics = of_metrics.transpose()?;
         let (usage, reporter) = UsageReports::wanted(&resources).unzip();
-        let audit = AuditTrail::open(&settings.audit, &resources.metrics)?;
+        let audit = AuditTrail::open(&settings.audit, resources.metrics.audit_records())?;
         let telemetry = &settings.telemetry;
         let (traces, exporter) = telemetry
             .otlp_endpoint

@@ -27,6 +27,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use prometheus::IntCounterVec;
 use tokio::{sync::oneshot, time::timeout};
 
 pub(crate) use record::{Operation, Record};
@@ -35,7 +36,6 @@ pub use verify::{Fault, Lost, Verification};
 
 use crate::{
     settings::{Audit, OnFailure},
-    telemetry::Metrics,
     vocabulary::DeliveryOutcome,
 };
 use begun::Begun;
@@ -85,14 +85,31 @@ struct Open {
     strangers: Room,
     ledger: Arc<Ledger>,
     must_keep: bool,
-    metrics: Metrics,
 }
 
-/// What is counted by all and written by the writer.
-#[derive(Debug, Default)]
+/// What all count, and the writer writes down.
+#[derive(Debug)]
 struct Ledger {
     refusals: Refusals,
     losses: Losses,
+    /// Records, by [`DeliveryOutcome`].
+    records: IntCounterVec,
+}
+
+impl Ledger {
+    fn new(records: IntCounterVec) -> Self {
+        Self { refusals: Refusals::default(), losses: Losses::default(), records }
+    }
+
+    fn count(&self, outcome: DeliveryOutcome, records: u64) {
+        self.records.with_label_values(&[outcome.word()]).inc_by(records);
+    }
+
+    /// Counts records that are lost, and how many of them are of changes.
+    fn lose(&self, outcome: DeliveryOutcome, records: u64, changes: u64) {
+        self.losses.add(records, changes);
+        self.count(outcome, records);
+    }
 }
 
 /// What the writer is sent.
@@ -120,13 +137,13 @@ enum Message {
 }
 
 impl AuditTrail {
-    /// Opens the stream and starts its writer, a thread.
+    /// Opens the stream and starts its writer, a thread. `counter` counts records by their outcome.
     ///
     /// # Errors
     /// A file that cannot be written, or is being written by another process.
-    pub(crate) fn open(settings: &Audit, metrics: &Metrics) -> Result<Self, AuditError> {
-        let ledger = Arc::default();
-        let writer = Writer::open(&settings.output, settings.max_size.get(), &ledger, metrics)?;
+    pub(crate) fn open(settings: &Audit, counter: IntCounterVec) -> Result<Self, AuditError> {
+        let ledger = Arc::new(Ledger::new(counter));
+        let writer = Writer::open(&settings.output, settings.max_size.get(), &ledger)?;
         let Some(writer) = writer else { return Ok(Self::off()) };
         let (mailbox, messages) = channel();
         writer.start(messages)?;
@@ -137,7 +154,6 @@ impl AuditTrail {
             strangers: Room::of(STRANGERS),
             ledger,
             must_keep: settings.on_failure == OnFailure::Closed,
-            metrics: metrics.clone(),
         }))))
     }
 
@@ -180,7 +196,7 @@ impl AuditTrail {
             Ok(begun) => begun.map(Begun::claim).map_err(|_| NotKept),
             // Nothing is lost: nothing is forwarded.
             Err(_) => {
-                open.metrics.audited(DeliveryOutcome::Dropped, 1);
+                open.ledger.count(DeliveryOutcome::Dropped, 1);
                 Err(NotKept)
             }
         }
@@ -217,18 +233,13 @@ impl Open {
             Lane::Strangers => &self.strangers,
         };
         let Some(space) = room.take(record.weight()) else {
-            self.lose(DeliveryOutcome::Dropped, changes);
+            self.ledger.lose(DeliveryOutcome::Dropped, 1, changes);
             return None;
         };
         if self.mailbox.send(message(Box::new(record), space)).is_err() {
-            self.lose(DeliveryOutcome::Failed, changes);
+            self.ledger.lose(DeliveryOutcome::Failed, 1, changes);
             return None;
         }
         Some(())
-    }
-
-    fn lose(&self, how: DeliveryOutcome, changes: u64) {
-        self.ledger.losses.add(1, changes);
-        self.metrics.audited(how, 1);
     }
 }

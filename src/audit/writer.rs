@@ -20,7 +20,7 @@ use super::{
     event::{Entry, Event},
     file::{Opened, Rotated},
 };
-use crate::{VERSION, code::Code, settings::AuditOutput, telemetry::Metrics, vocabulary::DeliveryOutcome};
+use crate::{VERSION, code::Code, settings::AuditOutput, vocabulary::DeliveryOutcome};
 
 /// Time between two tries to write what was lost, where no record comes.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -38,7 +38,6 @@ pub(super) struct Writer {
     lost_told: Option<Instant>,
     is_failing: bool,
     ledger: Arc<Ledger>,
-    metrics: Metrics,
 }
 
 #[derive(Debug)]
@@ -56,7 +55,6 @@ impl Writer {
         output: &AuditOutput,
         max_size: u64,
         ledger: &Arc<Ledger>,
-        metrics: &Metrics,
     ) -> Result<Option<Self>, AuditError> {
         let (out, tip, torn) = match output {
             AuditOutput::Off => return Ok(None),
@@ -69,8 +67,8 @@ impl Writer {
         };
         let started = Event::Started { time: Timestamp::now(), version: VERSION };
         let owed = torn.into_iter().chain([started]).collect();
-        let (ledger, metrics) = (Arc::clone(ledger), metrics.clone());
-        Ok(Some(Self { out, tip, owed, lost_told: None, is_failing: false, ledger, metrics }))
+        let ledger = Arc::clone(ledger);
+        Ok(Some(Self { out, tip, owed, lost_told: None, is_failing: false, ledger }))
     }
 
     /// It ends with the last sender.
@@ -112,7 +110,7 @@ impl Writer {
         match message {
             Message::Record { record, lane, _space } => {
                 if self.write(Some(Entry::Request(&record))).is_err() {
-                    self.lose(1, u64::from(lane == Lane::Changes));
+                    self.ledger.lose(DeliveryOutcome::Failed, 1, u64::from(lane == Lane::Changes));
                 }
             }
             // Whoever does not wait any more has refused the request.
@@ -124,7 +122,7 @@ impl Writer {
                             self.withdraw(begun.claim());
                         }
                     }
-                    Err(_) => self.lose(1, 0),
+                    Err(_) => self.ledger.lose(DeliveryOutcome::Failed, 1, 0),
                 }
             }
             Message::Withdraw { begun, _space } => self.withdraw(begun),
@@ -151,13 +149,8 @@ impl Writer {
     /// Writes an event; if that is not possible, what it stands for is lost.
     fn tell(&mut self, event: &Event, records: u64) {
         if self.write(Some(Entry::Event(event))).is_err() && records > 0 {
-            self.lose(records, 0);
+            self.ledger.lose(DeliveryOutcome::Failed, records, 0);
         }
-    }
-
-    fn lose(&self, records: u64, changes: u64) {
-        self.ledger.losses.add(records, changes);
-        self.metrics.audited(DeliveryOutcome::Failed, records);
     }
 
     /// Writes what is owed, if anything is.
@@ -184,7 +177,7 @@ impl Writer {
                 self.lost_told = loss.map(|_| Instant::now()).or(self.lost_told);
                 self.tip = tip;
                 let requests = u64::from(matches!(entry, Some(Entry::Request(_))));
-                self.metrics.audited(DeliveryOutcome::Ok, requests);
+                self.ledger.count(DeliveryOutcome::Ok, requests);
                 Ok(self.tip.number)
             }
             Err(error) => {

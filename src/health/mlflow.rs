@@ -44,7 +44,7 @@ pub(crate) async fn probe(upstreams: Arc<UpstreamPool>, proxy: Proxy, mlflow: Ml
     let publish = || {
         metrics.set_dependency_up(Dependency::Upstream, are_reachable(&upstreams));
         if upstreams.all().all(|upstream| upstream.last_probe().state.is_determined()) {
-            metrics.accepted_upstream(all_serve(&upstreams));
+            metrics.set_upstream_accepts(all_serve(&upstreams));
         }
     };
     let probes = upstreams.all().map(|upstream| UpstreamProbe::new(upstream, &upstreams, &mlflow, &proxy));

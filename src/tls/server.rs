@@ -77,7 +77,7 @@ pub(crate) async fn watch(identity: Arc<ServerIdentity>, metrics: Metrics) {
         match certified(&identity.files) {
             Ok(key) => {
                 if let Some(leaf) = key.cert.first() {
-                    metrics.certificate_ends("server", end_of(leaf).as_second());
+                    metrics.set_certificate_expiry("server", end_of(leaf).as_second());
                 }
                 identity.current.store(Arc::new(key));
                 taken_over = now;

@@ -72,6 +72,20 @@ fn only_the_command_line_imports_the_doctor() {
     }
 }
 
+#[test]
+fn telemetry_and_audit_do_not_know_each_other() {
+    for (room, other) in [("telemetry", "audit"), ("audit", "telemetry")] {
+        for (file, import) in imports(room) {
+            assert!(import != other && import != "exchange", "{file} imports crate::{import}");
+        }
+    }
+}
+
+#[test]
+fn the_vocabulary_knows_nothing() {
+    assert_eq!(imports("vocabulary"), []);
+}
+
 /// Every `crate::room` that a room's files name, tests apart.
 fn imports(room: &str) -> Vec<(String, String)> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -23,7 +23,7 @@ pub async fn run(keys: Arc<KeyFile>, policy: Policy, metrics: Metrics) {
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut loaded = keys.opened;
     let mut failed = None;
-    metrics.key_file_read(true);
+    metrics.key_file_reloaded(true);
     tracing::info!(path = %keys.path.display(), count = keys.in_force(), "key file loaded");
     for tick in 1_usize.. {
         ticks.tick().await;
@@ -35,7 +35,7 @@ pub async fn run(keys: Arc<KeyFile>, policy: Policy, metrics: Metrics) {
             continue;
         }
         let read = keys.reload();
-        metrics.key_file_read(read.is_ok());
+        metrics.key_file_reloaded(read.is_ok());
         match read {
             Ok(count) => {
                 loaded = now;

@@ -47,11 +47,11 @@ fn a_minute_is_the_difference_to_the_minute_before() {
     metrics.key_looked_up(CacheTier::Redis, CacheResult::Hit);
     metrics.key_validated(ValidationOutcome::Unavailable, Duration::ZERO);
     metrics.set_dependency_up(Dependency::Upstream, true);
-    metrics.accepted_upstream(false);
-    metrics.key_file_read(false);
+    metrics.set_upstream_accepts(false);
+    metrics.key_file_reloaded(false);
     let in_days = |days: i64| Timestamp::now().as_second() + days * 86_400 + 3600;
-    metrics.certificate_ends("server", in_days(30));
-    metrics.certificate_ends("mlflow_client", in_days(3));
+    metrics.set_certificate_expiry("server", in_days(30));
+    metrics.set_certificate_expiry("mlflow_client", in_days(3));
     metrics.denied(Reason::UpstreamUnavailable);
     let lines = told(&mut emf, &metrics);
     for (name, expected) in [
