@@ -13,7 +13,7 @@ use tokio::{
 
 use crate::{
     code::Code,
-    http_client::{Connections, HttpClient, SURELY_OPEN},
+    http_client::{Connections, HttpClient, Reuse},
     resources::Resources,
     telemetry::Metrics,
     vocabulary::DeliveryOutcome,
@@ -25,6 +25,7 @@ const MAILBOX: usize = 4096;
 const BATCH: usize = 128;
 const TOGETHER: usize = 8;
 /// Tries for one report, and the pause after the first; it doubles.
+const KEEP_ALIVE: Duration = Duration::from_secs(4);
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(250);
 /// How much of an endpoint is reported, in bytes.
@@ -66,7 +67,7 @@ impl UsageReports {
             client: HttpClient::new(
                 &settings.url,
                 resources.auth_tls.as_ref(),
-                Connections { connect_timeout: settings.timeout, keep_alive: SURELY_OPEN, limit: TOGETHER },
+                Connections { connect_timeout: settings.timeout, keep_alive: KEEP_ALIVE, limit: TOGETHER },
             ),
             base: settings.url.path().trim_end_matches('/').to_owned(),
             service_id: settings.service_id.clone(),
@@ -165,8 +166,10 @@ impl Reporter {
             service_id: &self.service_id,
         });
         let (Ok(target), Ok(report)) = (target, report) else { return Outcome::Refused };
-        let request =
-            self.client.request(Method::POST, target).insert_header((CONTENT_TYPE, "application/json"));
+        let request = self
+            .client
+            .request(Method::POST, target, Reuse::Safe)
+            .insert_header((CONTENT_TYPE, "application/json"));
         match timeout(self.timeout, request.send_body(report)).await {
             Ok(Ok(response)) if response.status().is_success() => Outcome::Sent,
             Ok(Ok(response)) if response.status().is_client_error() && response.status() != 429 => {

@@ -1,6 +1,12 @@
 //! Requests and responses as they are seen between MLflow 3.17's client and its server.
 
-use actix_web::{http::Method, test::TestRequest};
+use actix_web::{
+    http::{
+        Method,
+        header::{HeaderMap, HeaderName, HeaderValue},
+    },
+    test::TestRequest,
+};
 
 pub(super) const RUN: &str = "/api/2.0/mlflow/runs/get?run_id=0c9f3a51d2f84f0e9c7d8e1b2a3f4c5d";
 pub(super) const ARTIFACT: &str = "/api/2.0/mlflow-artifacts/artifacts/7/0c9f3a51d2f84f0e9c7d8e1b2a3f4c5d/artifacts/\
@@ -27,11 +33,16 @@ pub(super) fn asking(method: Method, target: &str, authorization: &str) -> TestR
         .insert_header(("authorization", authorization))
 }
 
-/// The head of what MLflow's server answers, uvicorn's own headers among them.
-pub(super) const ANSWER: &[u8] = b"HTTP/1.1 200 OK\r\n\
-    date: Mon, 23 Nov 2026 09:00:00 GMT\r\n\
-    server: uvicorn\r\n\
-    content-type: application/json\r\n\
-    content-length: 1204\r\n\
-    x-content-type-options: nosniff\r\n\
-    x-frame-options: SAMEORIGIN\r\n\r\n";
+/// The headers of what MLflow's server answers, uvicorn's own among them.
+pub(super) fn answer() -> HeaderMap {
+    let fields = [
+        ("date", "Mon, 23 Nov 2026 09:00:00 GMT"),
+        ("server", "uvicorn"),
+        ("content-type", "application/json"),
+        ("content-length", "1204"),
+        ("x-content-type-options", "nosniff"),
+        ("x-frame-options", "SAMEORIGIN"),
+    ];
+    let field = |(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value));
+    fields.into_iter().map(field).collect()
+}

@@ -19,7 +19,7 @@ pub(super) fn to_mlflow() -> Run {
     let client = Client { ip: Some(CLIENT_IP), secure: true };
     let observed = requests::asking(Method::GET, requests::RUN, BEARER).to_srv_request();
     let exchange = benching::exchange(&observed, client).unwrap();
-    run(move || proxy.head_to_upstream(black_box(&request), &grant, &exchange))
+    run(move || proxy.head_to_upstream(black_box(&request), &grant, &exchange).unwrap())
 }
 
 pub(super) fn to_client() -> Run {
@@ -27,5 +27,6 @@ pub(super) fn to_client() -> Run {
     let proxy = benching::proxy(&settings);
     let request = requests::asking(Method::GET, requests::RUN, BEARER).to_http_request();
     let route = route(&settings, Method::GET, requests::RUN);
-    run(move || proxy.head_to_client(black_box(requests::ANSWER), &request, &route).unwrap().finish())
+    let answer = requests::answer();
+    run(move || proxy.head_to_client(black_box(&answer), &request, &route).finish())
 }

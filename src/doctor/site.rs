@@ -8,7 +8,6 @@ use actix_web::http::{
     uri::PathAndQuery,
 };
 use awc::{ClientResponse, body::MessageBody, http::Method};
-use futures_util::StreamExt as _;
 use serde_json::Value;
 use tokio::time::timeout;
 use url::Url;
@@ -16,7 +15,7 @@ use url::Url;
 use super::quotation::quoted;
 use crate::{
     error::ERROR_SOURCE,
-    http_client::{Connections, End, HttpClient, Response, Tls, TransportFault, host_of},
+    http_client::{Connections, End, HttpClient, Reuse, SendError, Tls, TransportFault, beginning, host_of},
 };
 
 /// Time for a whole exchange with a small body.
@@ -64,7 +63,8 @@ impl Site {
         headers: &[(&str, &str)],
     ) -> Result<awc::ClientRequest, String> {
         let target = PathAndQuery::try_from(target).map_err(|error| format!("{target}: {error}"))?;
-        let mut request = self.client.request(method, target).insert_header((HOST, self.host.clone()));
+        let mut request =
+            self.client.request(method, target, Reuse::Safe).insert_header((HOST, self.host.clone()));
         for header in headers {
             request = request.append_header(*header);
         }
@@ -85,8 +85,9 @@ impl Site {
         let request = self.request(method, target, headers)?;
         let began = Instant::now();
         let exchange = async {
-            let response = request.send_body(body).await.map_err(|error| error.to_string())?;
-            Answer::read(response, began).await
+            let response =
+                request.send_body(body).await.map_err(|error| SendError::from(error).to_string())?;
+            Answer::of(response, began).await
         };
         timeout(PATIENCE, exchange).await.unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}")))
     }
@@ -95,45 +96,26 @@ impl Site {
 impl Answer {
     /// # Errors
     /// A body that breaks off.
-    pub(super) async fn read<S>(mut response: ClientResponse<S>, began: Instant) -> Result<Self, String>
-    where
-        S: futures_core::Stream<Item = Result<actix_web::web::Bytes, actix_web::error::PayloadError>> + Unpin,
-    {
-        let (status, headers) = (response.status(), response.headers().clone());
-        let mut body = Vec::new();
-        while body.len() <= MAX_ANSWER
-            && let Some(piece) = response.next().await
-        {
-            body.extend_from_slice(&piece.map_err(|error| error.to_string())?);
-        }
-        let is_cut = body.len() > MAX_ANSWER;
-        Ok(Self { status, headers, body, is_cut, took: began.elapsed() })
-    }
-
-    /// The same of the way that requests go.
-    ///
-    /// # Errors
-    /// As [`Answer::read`].
-    pub(super) async fn of(response: Response, began: Instant) -> Result<Self, String> {
+    pub(super) async fn of(response: ClientResponse, began: Instant) -> Result<Self, String> {
         Self::of_up_to(response, began, MAX_ANSWER).await
     }
 
     /// The same where more is expected.
     ///
     /// # Errors
-    /// As [`Answer::read`].
+    /// As [`Answer::of`].
     pub(super) async fn of_up_to(
-        Response { head, body }: Response,
+        response: ClientResponse,
         began: Instant,
         most: usize,
     ) -> Result<Self, String> {
-        let (body, end) = body.beginning(most).await;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let (body, end) = beginning(response, most).await;
         if end == End::BrokeOff {
             return Err(TransportFault::ClosedInResponse.to_string());
         }
-        let headers = head.fields.into_iter().collect();
         let (body, is_cut) = (body.to_vec(), end == End::Longer);
-        Ok(Self { status: head.status, headers, body, is_cut, took: began.elapsed() })
+        Ok(Self { status, headers, body, is_cut, took: began.elapsed() })
     }
 
     /// Whether the gateway answered by itself; MLflow's answers never say so.

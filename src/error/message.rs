@@ -65,11 +65,10 @@ impl GatewayError {
             Self::Proxy(
                 ProxyError::Ejected
                 | ProxyError::Connect(_)
-                | ProxyError::Unanswered(_)
-                | ProxyError::ClosedIdle(_)
-                | ProxyError::Closed(_),
+                | ProxyError::LookupFailed(_),
             ) => "MLflow cannot be reached".to_owned(),
-            Self::Proxy(ProxyError::Protocol(_)) => "MLflow answered in a way that cannot be passed on".to_owned(),
+            Self::Proxy(ProxyError::Transport(fault)) if fault.is_closed() => "MLflow cannot be reached".to_owned(),
+            Self::Proxy(ProxyError::Transport(_) | ProxyError::NotRewritten(_)) => "MLflow answered in a way that cannot be passed on".to_owned(),
             Self::Proxy(ProxyError::UpstreamTimeout(_)) => "MLflow did not answer in time".to_owned(),
             Self::Proxy(ProxyError::ClientStalled) => "the request's body did not arrive in time".to_owned(),
             Self::Proxy(ProxyError::BodyTooLarge) => "the request's body is larger than this gateway takes".to_owned(),

@@ -63,15 +63,11 @@ impl GatewayError {
             Self::Body(BodyError::Stalled) => Reason::BodyTimeout,
             Self::Body(BodyError::Broken(_)) => Reason::BadRequest,
             Self::Proxy(
-                ProxyError::Busy
-                | ProxyError::Ejected
-                | ProxyError::Connect(_)
-                | ProxyError::Unanswered(_)
-                | ProxyError::ClosedIdle(_)
-                | ProxyError::Closed(_),
+                ProxyError::Busy | ProxyError::Ejected | ProxyError::Connect(_) | ProxyError::LookupFailed(_),
             ) => Reason::UpstreamUnavailable,
             Self::Proxy(ProxyError::Direct(_)) => Reason::DirectTransferDenied,
-            Self::Proxy(ProxyError::Protocol(_)) => Reason::UpstreamProtocol,
+            Self::Proxy(ProxyError::Transport(fault)) if fault.is_closed() => Reason::UpstreamUnavailable,
+            Self::Proxy(ProxyError::Transport(_) | ProxyError::NotRewritten(_)) => Reason::UpstreamProtocol,
             Self::Proxy(ProxyError::UpstreamTimeout(_)) => Reason::UpstreamTimeout,
             Self::Proxy(ProxyError::ClientStalled) => Reason::BodyTimeout,
             Self::Proxy(ProxyError::BodyTooLarge) => Reason::BodyTooLarge,

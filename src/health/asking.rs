@@ -9,7 +9,7 @@ use actix_web::{
 use tokio::time::timeout;
 
 use crate::{
-    http_client::{End, Response},
+    http_client::{End, TransportFault, beginning},
     proxy::{Proxy, ProxyError},
     upstream::{ProbeResponse, Upstream},
 };
@@ -47,13 +47,14 @@ pub(super) async fn ask(
     let asking = async {
         let answer = match proxy.ask(upstream, target).await {
             // Nothing is wrong with a server that closes what is idle.
-            Err(ProxyError::ClosedIdle(_)) => proxy.ask(upstream, target).await,
+            Err(ProxyError::Transport(TransportFault::ClosedIdle)) => proxy.ask(upstream, target).await,
             answer => answer,
         };
-        let Response { head, body } = answer.map_err(Unreached::Proxy)?;
+        let answer = answer.map_err(Unreached::Proxy)?;
+        let (status, headers) = (answer.status(), answer.headers().clone());
         // Read to its end, if that is near, so that the connection can be used again.
-        let (body, end) = body.beginning(MAX_ANSWER).await;
-        Ok(Answer { status: head.status, headers: head.fields.into_iter().collect(), body, end })
+        let (body, end) = beginning(answer, MAX_ANSWER).await;
+        Ok(Answer { status, headers, body, end })
     };
     timeout(patience, asking).await.unwrap_or(Err(Unreached::Late))
 }

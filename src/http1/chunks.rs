@@ -1,7 +1,5 @@
 //! How a chunked body is read (RFC 9112 §7.1), byte for byte as actix-http reads it (its h1/chunked.rs).
 
-use actix_web::web::{Buf as _, Bytes, BytesMut};
-
 /// How far a chunked body has been read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Chunks {
@@ -26,10 +24,6 @@ pub(crate) enum Chunks {
     Broken,
 }
 
-/// Bytes that are no chunk where one should be.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct NoChunk;
-
 impl Chunks {
     /// Reads on. How many of these bytes are the body's, if its end is among them.
     pub(crate) fn end_in(&mut self, bytes: &[u8]) -> Option<usize> {
@@ -53,29 +47,6 @@ impl Chunks {
     /// Whether the end was among what was read.
     pub(crate) fn is_over(self) -> bool {
         self == Self::Over
-    }
-
-    /// Takes off the next piece of the body; `None` where there is none before more has come, or at the end.
-    ///
-    /// # Errors
-    /// What is no chunk.
-    pub(crate) fn data_in(&mut self, bytes: &mut BytesMut) -> Result<Option<Bytes>, NoChunk> {
-        let mut at = 0;
-        while at < bytes.len() && !self.is_over() {
-            if let Self::Data(left) = *self {
-                bytes.advance(at);
-                let here = left.min(bytes.len() as u64);
-                *self = if here == left { Self::DataCr } else { Self::Data(left - here) };
-                return Ok(Some(bytes.split_to(here as usize).freeze()));
-            }
-            *self = self.after(bytes[at]);
-            at += 1;
-            if *self == Self::Broken {
-                return Err(NoChunk);
-            }
-        }
-        bytes.advance(at);
-        Ok(None)
     }
 
     fn after(self, byte: u8) -> Self {
@@ -130,23 +101,6 @@ mod tests {
     }
 
     #[test]
-    fn the_data_of_a_body_is_the_same_however_it_is_cut() {
-        let whole = "5;x=y\r\nhello\r\nA\r\n, chunked!\r\n0\r\nx: y\r\n\r\nbehind";
-        for cut in 0..whole.len() {
-            let (mut chunks, mut data) = (Chunks::default(), Vec::new());
-            let mut bytes = BytesMut::new();
-            for part in [&whole[..cut], &whole[cut..]] {
-                bytes.extend_from_slice(part.as_bytes());
-                while let Some(piece) = chunks.data_in(&mut bytes).unwrap() {
-                    data.extend_from_slice(&piece);
-                }
-            }
-            assert_eq!((&data[..], &bytes[..]), (&b"hello, chunked!"[..], &b"behind"[..]), "{cut}");
-            assert!(chunks.is_over());
-        }
-    }
-
-    #[test]
     fn what_actix_refuses_has_no_end() {
         for body in [
             "\r\n\r\n",
@@ -159,10 +113,6 @@ mod tests {
             let mut chunks = Chunks::default();
             assert_eq!(chunks.end_in(body.as_bytes()), None, "{body:?}");
             assert_eq!(chunks.end_in(b"0\r\n\r\n"), None, "{body:?}");
-            let (mut chunks, mut bytes) = (Chunks::default(), BytesMut::from(body));
-            let refused = std::iter::repeat_with(|| chunks.data_in(&mut bytes))
-                .find(|data| !matches!(data, Ok(Some(_))));
-            assert_eq!(refused, Some(Err(NoChunk)), "{body:?}");
         }
     }
 }

@@ -5,6 +5,7 @@ mod chunks;
 mod fuzzing;
 mod http10;
 mod request;
+mod response;
 pub(crate) mod target;
 
 pub(crate) use chunks::Chunks;
@@ -12,3 +13,4 @@ pub(crate) use chunks::Chunks;
 pub use fuzzing::{fuzz_chunked_body, fuzz_inbound_head};
 pub(crate) use http10::with_length;
 pub(crate) use request::{HeadTooLarge, RequestHeadReader};
+pub(crate) use response::{BodyLength, HeadFault, ResponseHead};

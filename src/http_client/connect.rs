@@ -1,64 +1,69 @@
-//! DNS, TCP and, where the server wants it, TLS.
+//! Connections for awc: an idle one, or DNS, TCP and, where the server wants it, TLS.
 
-use std::{io, rc::Rc, sync::Arc};
+use std::{future::ready, io, rc::Rc, sync::Arc};
 
 use actix_rt::net::TcpStream;
 use actix_service::Service;
 use actix_tls::connect::{ConnectError, ConnectInfo, Connection, Connector, ConnectorService, Resolver};
 use actix_web::http::Uri;
 use futures_core::future::LocalBoxFuture;
+use futures_util::future::Either;
 use rustls::{ClientConfig, pki_types::ServerName};
 use tokio_rustls::TlsConnector;
 
-use super::{connect_fault::IN_HANDSHAKE, guard::Guarded, stream::Stream};
+use super::{
+    connect_fault::IN_HANDSHAKE,
+    guard::Guarded,
+    idle::{IdleConnections, Open, Reuse},
+    stream::Stream,
+};
 
-/// What a connection is made with.
+/// Gives awc guarded connections to one server.
 #[derive(Clone)]
-pub(super) struct Connecting {
+pub(super) struct GuardedConnector {
     tcp: Rc<ConnectorService>,
     tls: Option<TlsConnector>,
+    idle: Rc<IdleConnections>,
+    reuse: Reuse,
 }
 
-impl Connecting {
-    pub(super) fn new(tls: Option<Arc<ClientConfig>>) -> Self {
-        Self { tcp: Rc::new(Connector::new(Resolver::default()).service()), tls: tls.map(TlsConnector::from) }
+impl GuardedConnector {
+    pub(super) fn new(tls: Option<Arc<ClientConfig>>, idle: Rc<IdleConnections>, reuse: Reuse) -> Self {
+        let tcp = Rc::new(Connector::new(Resolver::default()).service());
+        Self { tcp, tls: tls.map(TlsConnector::from), idle, reuse }
     }
 
-    /// A connection to the host and port of `uri`.
-    ///
-    /// # Errors
-    /// None that can be made.
-    pub(super) async fn connect(&self, uri: Uri) -> Result<Stream, ConnectError> {
-        self.to(ConnectInfo::new(uri)).await.map(|(stream, _)| stream)
-    }
-
-    async fn to(&self, to: ConnectInfo<Uri>) -> Result<(Stream, Uri), ConnectError> {
+    async fn connect(self, to: ConnectInfo<Uri>) -> Result<Connection<Uri, Guarded>, ConnectError> {
         let connection: Connection<Uri, TcpStream> = self.tcp.call(to).await?;
         connection.io_ref().set_nodelay(true).map_err(ConnectError::Io)?;
         let (tcp, uri) = connection.into_parts();
-        let Some(tls) = &self.tls else { return Ok((Stream::Tcp(tcp), uri)) };
-        let name = server_name(&uri).map_err(in_handshake)?;
-        Ok((Stream::Tls(Box::new(tls.connect(name, tcp).await.map_err(in_handshake)?)), uri))
+        let stream = match &self.tls {
+            None => Stream::Tcp(tcp),
+            Some(tls) => {
+                let name = server_name(&uri).map_err(in_handshake)?;
+                Stream::Tls(Box::new(tls.connect(name, tcp).await.map_err(in_handshake)?))
+            }
+        };
+        Ok(Connection::new(uri, Guarded::new(Open::new(stream), None, self.idle, self.reuse)))
     }
 }
-
-/// The same for awc, guarded.
-#[derive(Clone)]
-pub(super) struct GuardedConnector(pub(super) Connecting);
 
 impl Service<ConnectInfo<Uri>> for GuardedConnector {
     type Response = Connection<Uri, Guarded>;
     type Error = ConnectError;
-    type Future = LocalBoxFuture<'static, Result<Self::Response, Self::Error>>;
+    type Future = Either<
+        std::future::Ready<Result<Self::Response, Self::Error>>,
+        LocalBoxFuture<'static, Result<Self::Response, Self::Error>>,
+    >;
 
     actix_service::always_ready!();
 
     fn call(&self, to: ConnectInfo<Uri>) -> Self::Future {
-        let Self(connecting) = self.clone();
-        Box::pin(async move {
-            let (stream, uri) = connecting.to(to).await?;
-            Ok(Connection::new(uri, Guarded::new(stream)))
-        })
+        if let Some((open, was_idle)) = self.idle.take(self.reuse) {
+            let guarded = Guarded::new(open, Some(was_idle), Rc::clone(&self.idle), self.reuse);
+            return Either::Left(ready(Ok(Connection::new(to.request().clone(), guarded))));
+        }
+        Either::Right(Box::pin(self.clone().connect(to)))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use actix_tls::connect::ConnectError;
+use awc::error::ConnectError;
 
 use crate::code::Code;
 
@@ -27,10 +27,6 @@ enum Step {
 pub(super) const IN_HANDSHAKE: &str = "TLS handshake failed";
 
 impl ConnectFault {
-    pub(super) fn late() -> Self {
-        Self { step: Step::Late, text: "Timeout while establishing connection".to_owned() }
-    }
-
     /// The cause that an operator is told of; only MLflow is connected to like this.
     pub(crate) fn code(&self) -> Code {
         match self.step {
@@ -84,6 +80,7 @@ impl From<ConnectError> for ConnectFault {
                 (step, text)
             }
             ConnectError::Resolver(error) => (Step::Name, format!("Failed resolving hostname: {error}")),
+            error @ ConnectError::Timeout => (Step::Late, error.to_string()),
             error @ (ConnectError::NoRecords | ConnectError::Unresolved) => (Step::Name, error.to_string()),
             error => (Step::Other, error.to_string()),
         };

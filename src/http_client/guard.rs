@@ -1,155 +1,235 @@
 //! A connection that tells awc the truth about where a response ends.
 //!
-//! By itself awc takes a premature end for the end of a body, an interim response (1xx) for the final one, and a
-//! response with no framing for an empty one; the bytes that follow then belong to the next request on the
-//! connection. The guard reads each response's head as it passes and turns all three into errors, after which awc
-//! drops the connection (RFC 9112 §6.3, §8).
+//! By itself awc (3.11, client/h1proto.rs) takes
+//! - the end of the connection for the end of a body,
+//! - an interim response (1xx) for the final one, so that the final one answers the next request on the connection,
+//! - a response without framing for an empty one,
+//! - and reads no answer before it has written the whole request, also where the server reads no more of it.
+//!
+//! The guard reads the head of each response as it passes, knows where the response ends, and turns the first three into
+//! errors (RFC 9112 §6.3, §8). Behind the last byte the connection goes back to the idle ones, or is closed if more has come.
+//! A guard stands for one exchange: awc's pool gets an empty one back.
 
 use std::{
-    collections::VecDeque,
-    io,
-    mem::MaybeUninit,
-    pin::Pin,
+    fmt, io,
+    pin::{Pin, pin},
+    rc::Rc,
     task::{Context, Poll, ready},
+    time::{Duration, Instant},
 };
 
-use actix_rt::net::{ActixStream, Ready, TcpStream};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use actix_rt::net::{ActixStream, Ready};
+use actix_web::web::{Buf as _, BufMut as _, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, ReadBuf};
 
 use super::{
     fault::TransportFault,
-    response::{Framing, MAX_HEAD, MAX_HEADERS, framing, read},
-    stream::Stream,
-    wire::acknowledge,
+    idle::{IdleConnections, Open, Reuse},
+    stream::acknowledge,
 };
+use crate::http1::{BodyLength, Chunks, ResponseHead};
+
+pub(super) struct Guarded {
+    /// Gone when the response is over.
+    open: Option<Open>,
+    /// How long the connection was idle before this exchange; `None` for a new one.
+    was_idle: Option<Duration>,
+    idle: Rc<IdleConnections>,
+    /// Whether the connection may be used again.
+    keeps: bool,
+    expect: Expect,
+    /// What has come of a response before the end of its request, and was not judged yet.
+    early: BytesMut,
+    /// The server has begun to answer, and reads no more: the rest of the request is dropped.
+    answered_early: bool,
+    /// What was read of a large body beyond what awc asked for: awc reads 8 KiB at a time.
+    ahead: BytesMut,
+    reads_ahead: bool,
+}
 
 /// What the next bytes from the server are.
-#[derive(Debug)]
 enum Expect {
-    /// Nothing was asked yet.
-    Nothing,
-    /// A response's head, of which `seen` came already.
-    Head { seen: Vec<u8>, to_head: bool },
-    /// The rest of a response with an end of its own, or of none: the end of the connection is premature.
-    Framed,
-    /// A body that ends with the connection: HTTP/1.0 without a length.
+    /// A head, of which `seen` has come. `to_head`: it answers a HEAD request; not known before that is written.
+    Head {
+        seen: BytesMut,
+        to_head: Option<bool>,
+    },
+    Body(Body),
+    /// Nothing. `had_body`: whoever reads on has not seen the end of it.
+    Nothing {
+        had_body: bool,
+    },
+}
+
+enum Body {
+    Bytes(u64),
+    Chunks(Chunks),
     UntilClose,
 }
 
-#[derive(Debug)]
-pub(super) struct Guarded {
-    stream: Stream,
-    expect: Expect,
-    /// Whether it has had a request before the one that is under way.
-    was_used: bool,
-    /// What has come of a response before the end of its request, and awc has not read yet.
-    early: VecDeque<u8>,
-    /// Whether its first line was among that. From then on the rest of the request is swallowed: awc reads only when it has
-    /// written everything, and the server may read no more.
-    answered_early: bool,
-}
-
-/// Put behind the first line of an early response: nobody knows where the next request on its connection would begin.
-const CLOSE: &[u8] = b"\r\nconnection: close";
+/// Bytes of a body that are read at once when there is much of it.
+const LARGE: usize = 256 * 1024;
+/// Bytes that are kept of an answer that comes before the end of its request.
+const EARLY: usize = 4 * 1024;
 
 impl Guarded {
-    pub(super) fn new(stream: Stream) -> Self {
+    /// A new connection, or one that was idle for so long.
+    pub(super) fn new(
+        open: Open,
+        was_idle: Option<Duration>,
+        idle: Rc<IdleConnections>,
+        reuse: Reuse,
+    ) -> Self {
         Self {
-            stream,
-            expect: Expect::Nothing,
-            was_used: false,
-            early: VecDeque::new(),
+            open: Some(open),
+            was_idle,
+            idle,
+            keeps: reuse != Reuse::Never,
+            expect: Expect::Head { seen: BytesMut::new(), to_head: None },
+            early: BytesMut::new(),
             answered_early: false,
+            ahead: BytesMut::new(),
+            reads_ahead: false,
         }
     }
 
-    /// Whether the response has begun while its request is still being written.
-    fn poll_early(&mut self, cx: &mut Context<'_>) -> bool {
-        if !matches!(&self.expect, Expect::Head { seen, .. } if seen.is_empty())
-            // tokio's own, for actix's forgets whom to wake.
-            || TcpStream::poll_read_ready(self.stream.tcp(), cx).is_pending()
-        {
-            return false;
-        }
-        while self.early.len() < MAX_HEAD {
-            let mut piece = [MaybeUninit::uninit(); 4096];
-            let mut piece = ReadBuf::uninit(&mut piece);
-            match Pin::new(&mut self.stream).poll_read(cx, &mut piece) {
-                Poll::Ready(Ok(())) if !piece.filled().is_empty() => self.early.extend(piece.filled()),
-                _ => return false,
+    /// Judges bytes as they come. How many of them are the response's.
+    fn judge(&mut self, bytes: &[u8]) -> Result<usize, TransportFault> {
+        let body_at = match &mut self.expect {
+            Expect::Nothing { .. } => return Ok(0),
+            Expect::Body(_) => 0,
+            Expect::Head { seen, to_head } => {
+                let (before, to_head) = (seen.len(), to_head.unwrap_or_default());
+                // A head nearly always comes in one piece, and is then read where it lies.
+                let head = if before == 0 {
+                    ResponseHead::read(bytes, to_head)?
+                } else {
+                    seen.extend_from_slice(bytes);
+                    ResponseHead::read(seen, to_head)?
+                };
+                let Some(head) = head else {
+                    if before == 0 {
+                        seen.extend_from_slice(bytes);
+                    }
+                    return Ok(bytes.len());
+                };
+                let body_at = head.length - before;
+                self.begin_body(head, body_at == bytes.len());
+                body_at
             }
-            let begun = self.early.make_contiguous();
-            if let Some(line_feed) = begun.iter().position(|byte| *byte == b'\n') {
-                let end = line_feed - usize::from(begun[..line_feed].ends_with(b"\r"));
-                let rest = self.early.split_off(end);
-                self.early.extend(CLOSE.iter().chain(&rest));
-                self.answered_early = true;
-                return true;
-            }
-        }
-        false
+        };
+        let Expect::Body(body) = &mut self.expect else { return Ok(body_at) };
+        let Some(end) = body.end_in(&bytes[body_at..]) else { return Ok(bytes.len()) };
+        let end = body_at + end;
+        // Bytes that nobody asked for would be taken for the next response.
+        self.keeps &= end == bytes.len();
+        self.end();
+        Ok(end)
     }
 
-    /// A connection that breaks in the middle of a response has begun one.
-    fn broke_off(&self, error: io::Error) -> io::Error {
+    fn begin_body(&mut self, head: ResponseHead, is_alone: bool) {
+        self.keeps &= head.keeps_alive && !self.answered_early;
+        if let Some(timeout) = head.idle_timeout {
+            self.idle.server_timeout.announced(timeout, Instant::now());
+        }
+        if let Some(open) = self.open.as_ref().filter(|_| is_alone && head.body != BodyLength::None) {
+            acknowledge(&open.stream);
+        }
+        self.expect = Expect::Body(head.body.into());
+    }
+
+    /// The response is over: its connection is for the next request.
+    fn end(&mut self) {
+        let had_body = !matches!(self.expect, Expect::Body(Body::Bytes(0) | Body::UntilClose));
+        self.expect = Expect::Nothing { had_body };
+        if let Some(open) = self.open.take().filter(|_| self.keeps) {
+            self.idle.keep(open);
+        }
+    }
+
+    /// The server has closed the connection.
+    fn closed(&mut self) -> Result<(), TransportFault> {
         match &self.expect {
-            Expect::Head { seen, .. } if seen.is_empty() && self.was_used => {
-                TransportFault::ClosedIdle.into()
+            Expect::Body(Body::UntilClose) => {
+                self.keeps = false;
+                self.end();
+                Ok(())
             }
-            Expect::Head { seen, .. } if seen.is_empty() => error,
-            Expect::Nothing => error,
-            _ => TransportFault::ClosedInResponse.into(),
+            // HTTP/1.0 with `content-length: 0`: awc reads to the end of the connection.
+            Expect::Nothing { had_body: false } => Ok(()),
+            Expect::Head { seen, .. } if seen.is_empty() => Err(self.unanswered(None)),
+            _ => Err(TransportFault::ClosedInResponse),
         }
     }
 
-    fn received(&mut self, bytes: &[u8]) -> Result<(), TransportFault> {
-        let Expect::Head { seen, to_head } = &mut self.expect else {
-            let premature = bytes.is_empty() && !matches!(self.expect, Expect::UntilClose);
-            return if premature { Err(TransportFault::ClosedInResponse) } else { Ok(()) };
-        };
-        if bytes.is_empty() {
-            return Err(match (seen.is_empty(), self.was_used) {
-                (true, false) => TransportFault::ClosedBeforeHead,
-                (true, true) => TransportFault::ClosedIdle,
-                (false, _) => TransportFault::ClosedInResponse,
-            });
+    /// The connection broke.
+    fn broke(&self, error: &io::Error) -> TransportFault {
+        match &self.expect {
+            Expect::Head { seen, .. } if seen.is_empty() => self.unanswered(Some(error)),
+            _ => TransportFault::ClosedInResponse,
         }
-        // A head nearly always comes in one piece and is then read where it lies.
-        let to_head = *to_head;
-        let next = if seen.is_empty() {
-            read_head(bytes, to_head)?
-        } else {
-            seen.extend_from_slice(bytes);
-            read_head(seen, to_head)?
-        };
-        match next {
-            Some((next, is_alone)) => {
-                self.expect = next;
-                if is_alone {
-                    acknowledge(&self.stream);
-                }
+    }
+
+    /// The connection ended before a byte of the response.
+    fn unanswered(&self, error: Option<&io::Error>) -> TransportFault {
+        match (self.was_idle, error) {
+            (Some(idle), _) => {
+                self.idle.server_timeout.observe_closed(idle, Instant::now());
+                TransportFault::ClosedIdle
             }
-            None if seen.is_empty() => seen.extend_from_slice(bytes),
-            None if seen.len() > MAX_HEAD => return Err(TransportFault::NotHttp),
-            None => {}
+            (None, Some(error)) => TransportFault::Broken(error.kind()),
+            (None, None) => TransportFault::ClosedBeforeHead,
         }
-        Ok(())
+    }
+
+    /// Whether the server has answered while its request is still being written.
+    fn poll_early(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), TransportFault>> {
+        let Some(open) = &mut self.open else { return Poll::Pending };
+        let mut piece = (&mut self.early).limit(EARLY);
+        match ready!(pin!(open.stream.read_buf(&mut piece)).poll(cx)) {
+            Ok(1..) => {
+                self.answered_early = true;
+                Poll::Ready(Ok(()))
+            }
+            Ok(_) => Poll::Ready(Err(self.unanswered(None))),
+            Err(error) => Poll::Ready(Err(self.unanswered(Some(&error)))),
+        }
     }
 }
 
-/// What follows the head in `bytes`, and whether nothing of its body has come with it; `None` while it is incomplete.
-/// `to_head`: it answers a HEAD request.
-fn read_head(bytes: &[u8], to_head: bool) -> Result<Option<(Expect, bool)>, TransportFault> {
-    let mut headers = [MaybeUninit::uninit(); MAX_HEADERS];
-    let mut response = httparse::Response::new(&mut []);
-    let Some(length) = read(&mut response, bytes, &mut headers)? else { return Ok(None) };
-    let is_alone = length == bytes.len();
-    let (framing, _) = framing(&response, to_head)?;
-    Ok(Some(match framing {
-        Framing::None => (Expect::Framed, false),
-        Framing::Length(_) | Framing::Chunked => (Expect::Framed, is_alone),
-        Framing::UntilClose => (Expect::UntilClose, is_alone),
-    }))
+impl Body {
+    /// How many of these bytes are the body's, if its end is among them.
+    fn end_in(&mut self, bytes: &[u8]) -> Option<usize> {
+        match self {
+            Self::Bytes(left) => match left.checked_sub(bytes.len() as u64) {
+                Some(rest @ 1..) => {
+                    *left = rest;
+                    None
+                }
+                _ => usize::try_from(*left).ok(),
+            },
+            Self::Chunks(chunks) => chunks.end_in(bytes),
+            Self::UntilClose => None,
+        }
+    }
+}
+
+impl From<BodyLength> for Body {
+    fn from(length: BodyLength) -> Self {
+        match length {
+            BodyLength::None => Self::Bytes(0),
+            BodyLength::Bytes(length) => Self::Bytes(length),
+            BodyLength::Chunked => Self::Chunks(Chunks::default()),
+            BodyLength::UntilClose => Self::UntilClose,
+        }
+    }
+}
+
+/// Its bytes are MLflow's and its clients'.
+impl fmt::Debug for Guarded {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Guarded").finish_non_exhaustive()
+    }
 }
 
 impl AsyncRead for Guarded {
@@ -158,119 +238,111 @@ impl AsyncRead for Guarded {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        let before = buf.filled().len();
-        if self.early.is_empty() {
-            let read = ready!(Pin::new(&mut self.stream).poll_read(cx, buf));
-            read.map_err(|error| self.broke_off(error))?;
-        } else {
-            let count = self.early.len().min(buf.remaining());
-            let bytes: Vec<u8> = self.early.drain(..count).collect();
-            buf.put_slice(&bytes);
+        let this = &mut *self;
+        if this.ahead.is_empty() && this.reads_ahead {
+            ready!(this.poll_ahead(cx, buf.remaining()))?;
         }
-        self.received(&buf.filled()[before..])?;
+        if !this.ahead.is_empty() {
+            let count = this.ahead.len().min(buf.remaining());
+            buf.put_slice(&this.ahead[..count]);
+            this.ahead.advance(count);
+            if this.ahead.is_empty() && this.open.is_none() {
+                this.ahead = BytesMut::new();
+            }
+            return Poll::Ready(Ok(()));
+        }
+        let (before, room) = (buf.filled().len(), buf.remaining());
+        if !this.early.is_empty() {
+            let count = this.early.len().min(room);
+            buf.put_slice(&this.early.split_to(count));
+        } else if let Some(open) = &mut this.open {
+            let read = ready!(Pin::new(&mut open.stream).poll_read(cx, buf));
+            read.map_err(|error| this.broke(&error))?;
+        }
+        let came = &buf.filled()[before..];
+        if came.is_empty() {
+            return Poll::Ready(this.closed().map_err(io::Error::from));
+        }
+        this.reads_ahead = came.len() == room;
+        let count = this.judge(came)?;
+        buf.set_filled(before + count);
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl Guarded {
+    /// Reads more of a body than there is room for where it is wanted.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<Result<(), TransportFault>> {
+        let (Expect::Body(_), Some(open)) = (&self.expect, &mut self.open) else {
+            self.reads_ahead = false;
+            return Poll::Ready(Ok(()));
+        };
+        self.ahead.reserve(LARGE);
+        let read = ready!(pin!(open.stream.read_buf(&mut self.ahead)).poll(cx));
+        let count = read.map_err(|error| self.broke(&error))?;
+        if count == 0 {
+            return Poll::Ready(self.closed());
+        }
+        self.reads_ahead = count > room;
+        let mut ahead = std::mem::take(&mut self.ahead);
+        let count = self.judge(&ahead)?;
+        ahead.truncate(count);
+        self.ahead = ahead;
         Poll::Ready(Ok(()))
     }
 }
 
 impl AsyncWrite for Guarded {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        // awc reads only after it has written the whole request: what is written after a read is a new request.
-        if !matches!(self.expect, Expect::Head { .. }) {
-            if self.answered_early {
-                return Poll::Ready(Err(TransportFault::ClosedBeforeHead.into()));
-            }
-            self.was_used = !matches!(self.expect, Expect::Nothing);
-            self.expect = Expect::Head { seen: Vec::new(), to_head: buf.starts_with(b"HEAD ") };
-        }
-        if self.answered_early {
+        let this = &mut *self;
+        if this.answered_early {
             return Poll::Ready(Ok(buf.len()));
         }
-        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
-        // A server that reads no more, or has closed, has answered perhaps.
-        if !matches!(written, Poll::Ready(Ok(_))) && self.poll_early(cx) {
-            return Poll::Ready(Ok(buf.len()));
+        let (Expect::Head { to_head, .. }, Some(open)) = (&mut this.expect, &mut this.open) else {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        };
+        to_head.get_or_insert_with(|| buf.starts_with(b"HEAD "));
+        let written = Pin::new(&mut open.stream).poll_write(cx, buf);
+        if matches!(written, Poll::Ready(Ok(_))) {
+            return written;
         }
-        written.map_err(|error| self.broke_off(error))
+        // A server that reads no more, or has closed, has perhaps answered.
+        match (this.poll_early(cx), written) {
+            (Poll::Ready(Ok(())), _) => Poll::Ready(Ok(buf.len())),
+            (_, Poll::Ready(Err(error))) => Poll::Ready(Err(this.broke(&error).into())),
+            (Poll::Ready(Err(fault)), _) => Poll::Ready(Err(fault.into())),
+            (Poll::Pending, _) => Poll::Pending,
+        }
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
-        // TLS keeps bytes of its own: it may be here that a server is found to read no more.
-        if !matches!(flushed, Poll::Ready(Ok(()))) && (self.answered_early || self.poll_early(cx)) {
+        let this = &mut *self;
+        let Some(open) = this.open.as_mut().filter(|_| !this.answered_early) else {
             return Poll::Ready(Ok(()));
+        };
+        // TLS keeps bytes of its own: it may be here that a server is found to read no more.
+        match Pin::new(&mut open.stream).poll_flush(cx) {
+            Poll::Ready(Err(error)) => Poll::Ready(Err(this.broke(&error).into())),
+            Poll::Pending => this.poll_early(cx).map_err(io::Error::from),
+            flushed => flushed,
         }
-        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_shutdown(cx)
+        match &mut self.open {
+            Some(open) => Pin::new(&mut open.stream).poll_shutdown(cx),
+            None => Poll::Ready(Ok(())),
+        }
     }
 }
 
-/// Whether a head is whole, for the fuzzer.
-#[cfg(fuzzing)]
-pub(super) fn is_whole(bytes: &[u8], to_head: bool) -> Result<bool, TransportFault> {
-    read_head(bytes, to_head).map(|judged| judged.is_some())
-}
-
+/// What awc's connector asks of a stream, and h1 does not use.
 impl ActixStream for Guarded {
     fn poll_read_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
-        ActixStream::poll_read_ready(self.stream.tcp(), cx)
+        self.open.as_ref().map_or(Poll::Pending, |open| ActixStream::poll_read_ready(open.stream.tcp(), cx))
     }
 
     fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
-        ActixStream::poll_write_ready(self.stream.tcp(), cx)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn outcome(head: &str, to_head: bool) -> Result<Option<&'static str>, TransportFault> {
-        read_head(head.as_bytes(), to_head).map(|next| {
-            next.map(|(next, _)| match next {
-                Expect::Framed => "framed",
-                Expect::UntilClose => "until close",
-                Expect::Nothing | Expect::Head { .. } => "unexpected",
-            })
-        })
-    }
-
-    #[test]
-    fn a_head_that_came_without_its_body_is_told_from_one_that_has_none() {
-        for (head, to_head, is_alone) in [
-            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n", false, true),
-            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nh", false, false),
-            ("HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", false, true),
-            ("HTTP/1.0 200 OK\r\n\r\n", false, true),
-            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n", true, false),
-            ("HTTP/1.1 204 No Content\r\n\r\n", false, false),
-        ] {
-            let told = read_head(head.as_bytes(), to_head).unwrap().unwrap().1;
-            assert_eq!(told, is_alone, "{head:?}");
-        }
-    }
-
-    #[test]
-    fn a_head_tells_where_its_response_ends() {
-        for (head, to_head, expected) in [
-            ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nhi", false, Ok(Some("framed"))),
-            ("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", false, Ok(Some("framed"))),
-            ("HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\n\r\n", false, Err(TransportFault::Unframed)),
-            ("HTTP/1.1 204 No Content\r\n\r\n", false, Ok(Some("framed"))),
-            ("HTTP/1.1 304 Not Modified\r\n\r\n", false, Ok(Some("framed"))),
-            ("HTTP/1.1 200 OK\r\n\r\n", true, Ok(Some("framed"))),
-            ("HTTP/1.1 200 OK\r\n\r\n", false, Err(TransportFault::Unframed)),
-            ("HTTP/1.0 200 OK\r\n\r\nbody", false, Ok(Some("until close"))),
-            ("HTTP/1.0 200 OK\r\ncontent-length: 2\r\n\r\n", false, Ok(Some("framed"))),
-            ("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n", false, Err(TransportFault::Interim(103))),
-            ("HTTP/1.1 100 Continue\r\n\r\n", false, Err(TransportFault::Interim(100))),
-            ("HTTP/1.1 101 Switching Protocols\r\n\r\n", false, Err(TransportFault::Interim(101))),
-            ("HTTP/1.1 200 OK\r\ncontent-le", false, Ok(None)),
-            ("SSH-2.0-OpenSSH\r\n", false, Err(TransportFault::NotHttp)),
-        ] {
-            assert_eq!(outcome(head, to_head), expected, "{head:?}");
-        }
+        self.open.as_ref().map_or(Poll::Pending, |open| ActixStream::poll_write_ready(open.stream.tcp(), cx))
     }
 }

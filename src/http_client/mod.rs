@@ -1,11 +1,10 @@
-//! HTTP/1.1 to a server, in two ways: an [`Origin`] for what passes through, an [`HttpClient`] for answers that are read
-//! whole.
+//! HTTP/1.1 to a server: awc on guarded connections.
 //!
-//! The second is awc, whose defaults are those of a browser: here each is set on purpose, and every connection is a
-//! [`guard::Guarded`] one, which judges heads by the same rules. TLS is made below both. `proxy` and `auth` have clients
-//! of their own.
+//! awc's defaults are those of a browser: here each is set on purpose, and every connection is a [`guard::Guarded`] one. TLS is
+//! made below awc. `proxy` and `auth` have clients of their own, so that a hung MLflow takes no connection from
+//! authentication.
 
-mod body;
+mod beginning;
 mod connect;
 mod connect_fault;
 mod fault;
@@ -13,36 +12,32 @@ mod fault;
 mod fuzzing;
 mod guard;
 mod idle;
-mod origin;
-mod request;
-mod response;
-mod server_patience;
+mod idle_timeout;
 mod stream;
-mod wire;
 
 use std::{fmt, time::Duration};
 
-use actix_http::error::ParseError;
 use actix_web::http::uri::{Authority, PathAndQuery, Scheme, Uri};
-use awc::{Client, Connector, error::SendRequestError, http::Method};
+use awc::{Client, ClientRequest, Connector, http::Method};
 use url::{Position, Url};
 
-pub(crate) use body::{End, ResponseBody};
+pub(crate) use beginning::{End, beginning};
 pub(crate) use connect_fault::ConnectFault;
-pub(crate) use fault::TransportFault;
+
+pub(crate) use fault::{SendError, TransportFault};
 #[cfg(fuzzing)]
 pub use fuzzing::fuzz_response_head;
-pub(crate) use origin::{Origin, Response, SendError};
-pub(crate) use request::{Body, Request};
-pub(crate) use response::ResponseHead;
-pub(crate) use server_patience::SURELY_OPEN;
+use idle::IdleConnections;
+pub(crate) use idle::Reuse;
 /// How TLS is spoken to a server.
 pub(crate) type Tls = crate::tls::ClientConfig;
 
-/// The server that a client speaks to.
+/// The way to one server, and the connections to it that are idle. A clone shares them.
 #[derive(Clone)]
 pub(crate) struct HttpClient {
-    client: Client,
+    any: Client,
+    safe: Client,
+    never: Client,
     authority: Authority,
 }
 
@@ -53,36 +48,35 @@ pub(crate) struct Connections {
     pub(crate) connect_timeout: Duration,
     /// How long an idle one is kept.
     pub(crate) keep_alive: Duration,
-    /// How many there may be of an [`HttpClient`]'s. Whoever has an [`Origin`] counts by himself.
+    /// How many may be in use for each [`Reuse`].
     pub(crate) limit: usize,
 }
 
-/// The age at which a connection is not used again, so that a changed DNS record is seen within a minute.
-const LIFETIME: Duration = Duration::from_secs(60);
-
 impl HttpClient {
-    /// A client for the server of `url`, whose path does not matter here. `tls` is used if the scheme is https.
+    /// A client for the server of `url`; the path does not matter here. `tls` is used if the scheme is https.
     pub(crate) fn new(url: &Url, tls: Option<&Tls>, connections: Connections) -> Self {
-        let tls = tls.filter(|_| url.scheme() == "https").cloned();
-        let connector = Connector::new()
-            .connector(connect::GuardedConnector(connect::Connecting::new(tls)))
-            .timeout(connections.connect_timeout)
-            .handshake_timeout(connections.connect_timeout)
-            .conn_keep_alive(connections.keep_alive)
-            .conn_lifetime(LIFETIME)
-            .limit(connections.limit)
-            .disconnect_timeout(Duration::ZERO);
-        let client = Client::builder()
-            .connector(connector)
-            .disable_timeout()
-            .disable_redirects()
-            .no_default_headers()
-            .finish();
-        Self { client, authority: authority(url) }
+        let tls = tls.filter(|_| url.scheme() == "https");
+        let idle = IdleConnections::new(connections.keep_alive);
+        let client = |reuse| {
+            let connector = Connector::new()
+                .connector(connect::GuardedConnector::new(tls.cloned(), idle.clone(), reuse))
+                .timeout(connections.connect_timeout)
+                .conn_keep_alive(Duration::ZERO)
+                .limit(connections.limit)
+                .disconnect_timeout(Duration::ZERO);
+            let builder = Client::builder().connector(connector);
+            builder.disable_timeout().disable_redirects().no_default_headers().finish()
+        };
+        Self {
+            any: client(Reuse::Any),
+            safe: client(Reuse::Safe),
+            never: client(Reuse::Never),
+            authority: authority(url),
+        }
     }
 
     /// A request for `target`, with no header but those that the caller adds, and a `Host`.
-    pub(crate) fn request(&self, method: Method, target: PathAndQuery) -> awc::ClientRequest {
+    pub(crate) fn request(&self, method: Method, target: PathAndQuery, reuse: Reuse) -> ClientRequest {
         // The scheme is always http for awc: the connector knows whether there is TLS below.
         let uri = Uri::builder()
             .scheme(Scheme::HTTP)
@@ -90,17 +84,13 @@ impl HttpClient {
             .path_and_query(target)
             .build()
             .unwrap_or_default();
-        self.client.request(method, uri).no_decompress()
+        let request = match reuse {
+            Reuse::Any => self.any.request(method, uri),
+            Reuse::Safe => self.safe.request(method, uri),
+            Reuse::Never => self.never.request(method, uri).force_close(),
+        };
+        request.no_decompress()
     }
-}
-
-/// Whether the server was closing the idle connection that the request went on.
-pub(crate) fn met_a_close(error: &SendRequestError) -> bool {
-    let (SendRequestError::Send(error) | SendRequestError::Response(ParseError::Io(error))) = error else {
-        return false;
-    };
-    let fault = error.get_ref().and_then(|source| source.downcast_ref::<TransportFault>());
-    matches!(fault, Some(TransportFault::ClosedIdle))
 }
 
 impl fmt::Debug for HttpClient {
@@ -112,12 +102,6 @@ impl fmt::Debug for HttpClient {
 /// Host and port, as a `Host` header has them: the port only where the scheme does not imply it.
 pub(crate) fn host_of(url: &Url) -> &str {
     &url[Position::BeforeHost..Position::AfterPort]
-}
-
-/// Where a server is, for those who connect: the scheme is http, for there is TLS below or not.
-fn uri(url: &Url) -> Uri {
-    let uri = Uri::builder().scheme(Scheme::HTTP).authority(authority(url)).path_and_query("/");
-    uri.build().unwrap_or_default()
 }
 
 /// Host and port, the port also where the scheme implies it.

@@ -16,7 +16,7 @@ use crate::stall_budget::StallBudget;
 
 /// How long each silence may last.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Limits {
+pub(super) struct Timeouts {
     /// MLflow's, before it takes the next piece of a body, or sends it.
     pub(super) upstream_idle: Duration,
     /// MLflow's, from the end of the upload to the response's head; the connect, where there is no body.
@@ -25,7 +25,7 @@ pub(super) struct Limits {
 
 /// Who is being waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Overdue {
+pub(super) enum WaitingFor {
     /// The client, for the next piece of its body.
     Client,
     /// MLflow, to take the next piece.
@@ -37,49 +37,49 @@ pub(super) enum Overdue {
 /// Whom an exchange waits for, and since when. The upload keeps it up to date.
 #[derive(Debug)]
 pub(super) struct Progress {
-    awaited: Cell<(Overdue, Instant)>,
+    awaited: Cell<(WaitingFor, Instant)>,
     with_client: Cell<StallBudget>,
 }
 
 impl Progress {
     /// An exchange whose upload has not begun: MLflow is waited for, to be connected to.
-    pub(super) fn new(awaited: Overdue, with_client: StallBudget) -> Self {
+    pub(super) fn new(awaited: WaitingFor, with_client: StallBudget) -> Self {
         Self { awaited: Cell::new((awaited, Instant::now())), with_client: Cell::new(with_client) }
     }
 
     /// From now on `awaited` is. A wait that goes on keeps its beginning.
-    pub(super) fn wait_for(&self, awaited: Overdue) {
+    pub(super) fn wait_for(&self, awaited: WaitingFor) {
         if self.awaited.get().0 != awaited {
             self.restart(awaited);
         }
     }
 
     /// Something arrived: from now on `awaited` is, afresh.
-    pub(super) fn restart(&self, awaited: Overdue) {
+    pub(super) fn restart(&self, awaited: WaitingFor) {
         self.awaited.set((awaited, Instant::now()));
     }
 
     /// A piece of the client's body arrived: from now on MLflow is waited for, to take it.
     pub(super) fn client_sent(&self, bytes: usize) {
-        if let (Overdue::Client, since) = self.awaited.get() {
+        if let (WaitingFor::Client, since) = self.awaited.get() {
             let mut stall_budget = self.with_client.get();
             stall_budget.credit(bytes, since.elapsed());
             self.with_client.set(stall_budget);
         }
-        self.restart(Overdue::UpstreamWrite);
+        self.restart(WaitingFor::UpstreamWrite);
     }
 
-    fn deadline(&self, limits: Limits) -> Instant {
+    fn deadline(&self, timeouts: Timeouts) -> Instant {
         let (awaited, since) = self.awaited.get();
         since
             + match awaited {
-                Overdue::Client => self.with_client.get().left(),
-                Overdue::UpstreamWrite => limits.upstream_idle,
-                Overdue::Response => limits.response,
+                WaitingFor::Client => self.with_client.get().left(),
+                WaitingFor::UpstreamWrite => timeouts.upstream_idle,
+                WaitingFor::Response => timeouts.response,
             }
     }
 
-    fn awaited(&self) -> Overdue {
+    fn awaited(&self) -> WaitingFor {
         self.awaited.get().0
     }
 }
@@ -89,18 +89,18 @@ impl Progress {
 /// # Errors
 /// Who it was.
 pub(super) async fn within<T>(
-    limits: Limits,
+    timeouts: Timeouts,
     progress: &Progress,
     mut exchange: Pin<&mut impl Future<Output = T>>,
-) -> Result<T, Overdue> {
-    let mut timer = pin!(sleep_until(progress.deadline(limits).into()));
+) -> Result<T, WaitingFor> {
+    let mut timer = pin!(sleep_until(progress.deadline(timeouts).into()));
     poll_fn(|cx| {
         if let Poll::Ready(outcome) = exchange.as_mut().poll(cx) {
             return Poll::Ready(Ok(outcome));
         }
         // The timer is moved only when it must: forward when it rings early, back when the deadline came closer.
         loop {
-            let deadline = progress.deadline(limits).into();
+            let deadline = progress.deadline(timeouts).into();
             if timer.deadline() > deadline {
                 timer.as_mut().reset(deadline);
             }
@@ -122,56 +122,56 @@ mod tests {
 
     use super::*;
 
-    const LIMITS: Limits =
-        Limits { upstream_idle: Duration::from_millis(400), response: Duration::from_millis(600) };
+    const TIMEOUTS: Timeouts =
+        Timeouts { upstream_idle: Duration::from_millis(400), response: Duration::from_millis(600) };
 
-    fn progress(awaited: Overdue) -> Progress {
+    fn progress(awaited: WaitingFor) -> Progress {
         Progress::new(awaited, StallBudget::new(Duration::from_millis(200), 1000))
     }
 
     #[actix_rt::test]
     async fn whoever_is_silent_too_long_ends_the_exchange() {
-        for awaited in [Overdue::Client, Overdue::UpstreamWrite, Overdue::Response] {
+        for awaited in [WaitingFor::Client, WaitingFor::UpstreamWrite, WaitingFor::Response] {
             let progress = progress(awaited);
-            assert_eq!(within(LIMITS, &progress, pin!(pending::<()>())).await, Err(awaited));
+            assert_eq!(within(TIMEOUTS, &progress, pin!(pending::<()>())).await, Err(awaited));
         }
     }
 
     #[actix_rt::test]
     async fn an_exchange_that_goes_on_outlives_every_limit() {
-        let progress = progress(Overdue::Response);
+        let progress = progress(WaitingFor::Response);
         let exchange = async {
             for _ in 0..20 {
                 actix_rt::time::sleep(Duration::from_millis(40)).await;
-                progress.restart(Overdue::Client);
+                progress.restart(WaitingFor::Client);
                 progress.client_sent(40);
             }
         };
-        assert_eq!(within(LIMITS, &progress, pin!(exchange)).await, Ok(()));
+        assert_eq!(within(TIMEOUTS, &progress, pin!(exchange)).await, Ok(()));
     }
 
     #[actix_rt::test]
     async fn a_wait_that_goes_on_keeps_its_beginning() {
-        let progress = progress(Overdue::Client);
+        let progress = progress(WaitingFor::Client);
         let exchange = async {
             loop {
                 actix_rt::time::sleep(Duration::from_millis(5)).await;
-                progress.wait_for(Overdue::Client);
+                progress.wait_for(WaitingFor::Client);
             }
         };
-        assert_eq!(within::<()>(LIMITS, &progress, pin!(exchange)).await, Err(Overdue::Client));
+        assert_eq!(within::<()>(TIMEOUTS, &progress, pin!(exchange)).await, Err(WaitingFor::Client));
     }
 
     #[actix_rt::test]
     async fn a_client_that_only_trickles_ends_the_exchange() {
-        let progress = progress(Overdue::Client);
+        let progress = progress(WaitingFor::Client);
         let exchange = async {
             loop {
                 actix_rt::time::sleep(Duration::from_millis(20)).await;
                 progress.client_sent(1);
-                progress.restart(Overdue::Client);
+                progress.restart(WaitingFor::Client);
             }
         };
-        assert_eq!(within::<()>(LIMITS, &progress, pin!(exchange)).await, Err(Overdue::Client));
+        assert_eq!(within::<()>(TIMEOUTS, &progress, pin!(exchange)).await, Err(WaitingFor::Client));
     }
 }

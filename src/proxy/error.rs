@@ -1,8 +1,10 @@
-//! Why there is no response of MLflow's, and whose fault it is.
+//! Why there is no response of MLflow's to pass on: what happened, whose fault it is, and whether a retry is safe.
 
-use actix_web::error::PayloadError;
+use std::{error::Error, fmt};
 
-use super::deadlines::Overdue;
+use actix_web::{error::PayloadError, http::StatusCode};
+
+use super::deadlines::WaitingFor;
 use crate::{
     code::Code,
     http_client::{ConnectFault, SendError, TransportFault},
@@ -19,24 +21,20 @@ pub enum ProxyError {
     Ejected,
     #[error("MLflow could not be connected to: {0}")]
     Connect(ConnectFault),
-    /// Not a byte of a response came.
     #[error("MLflow {0}")]
-    Unanswered(String),
-    /// The same on a connection that MLflow was closing, for nobody had used it for a while.
-    #[error("MLflow {0}")]
-    ClosedIdle(String),
-    #[error("MLflow {0}")]
-    Closed(String),
-    #[error("MLflow {0}")]
-    Protocol(String),
+    Transport(TransportFault),
     #[error("MLflow took too long {0}")]
-    UpstreamTimeout(&'static str),
+    UpstreamTimeout(Late),
+    #[error("MLflow answered {0} when asked for a logged model")]
+    LookupFailed(StatusCode),
+    #[error("MLflow's answer could not be rewritten: {0}")]
+    NotRewritten(NotRewritten),
     #[error("the client stalled in the middle of its body")]
     ClientStalled,
     #[error("the client's body is larger than server.max_body")]
     BodyTooLarge,
     #[error("the client's body broke off: {0}")]
-    ClientGone(String),
+    ClientGone(Box<dyn Error>),
     #[error("the response is large and has no length, and the client speaks HTTP/1.0 over TLS")]
     NeedsHttp11,
     /// With the words that make MLflow's client fall back.
@@ -48,75 +46,147 @@ pub enum ProxyError {
     Internal(String),
 }
 
+/// What MLflow was too late to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Late {
+    TakeBody,
+    Answer,
+    ContinueBody,
+}
+
+/// Why an answer that must be rewritten was not.
+#[derive(Debug, thiserror::Error)]
+pub enum NotRewritten {
+    #[error("its status is {0}")]
+    Status(StatusCode),
+    #[error("its body cannot be read: {0}")]
+    Body(PayloadError),
+    #[error("its body is no JSON object: {0}")]
+    Json(serde_json::Error),
+}
+
+/// Whose fault an error is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum AtFault {
+    Client,
+    Gateway,
+    Upstream,
+}
+
+/// Whether the request may be sent again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Retry {
+    Never,
+    /// To another server: this one has not seen it.
+    Elsewhere,
+    /// If MLflow may be sent it twice: it may have seen it.
+    IfRepeatable,
+}
+
 impl ProxyError {
-    /// The cause that an operator is told of; `None` for what a client does.
-    pub(crate) fn code(&self) -> Option<Code> {
-        Some(match self {
-            Self::Busy => Code::MlflowBusy,
-            Self::Ejected => Code::MlflowEjected,
-            Self::Connect(fault) => fault.code(),
-            Self::Unanswered(_) | Self::ClosedIdle(_) | Self::Closed(_) | Self::Protocol(_) => {
-                Code::MlflowProtocol
-            }
-            Self::UpstreamTimeout(_) => Code::MlflowSlow,
-            Self::Internal(_) => Code::Defect,
+    pub(crate) fn at_fault(&self) -> AtFault {
+        match self {
             Self::ClientStalled
             | Self::BodyTooLarge
             | Self::ClientGone(_)
             | Self::NeedsHttp11
             | Self::Direct(_)
-            | Self::Outside(_) => return None,
-        })
+            | Self::Outside(_) => AtFault::Client,
+            Self::Busy | Self::Internal(_) => AtFault::Gateway,
+            Self::Ejected
+            | Self::Connect(_)
+            | Self::Transport(_)
+            | Self::UpstreamTimeout(_)
+            | Self::LookupFailed(_)
+            | Self::NotRewritten(_) => AtFault::Upstream,
+        }
     }
 
-    /// How the call ended that ended like this.
-    pub(super) fn call(&self) -> UpstreamOutcome {
+    pub(super) fn retry(&self) -> Retry {
+        match self {
+            Self::Connect(_) => Retry::Elsewhere,
+            Self::Transport(fault) if fault.is_unanswered() => Retry::IfRepeatable,
+            _ => Retry::Never,
+        }
+    }
+
+    /// The cause for an operator; `None` for what a client does.
+    pub(crate) fn code(&self) -> Option<Code> {
+        match self {
+            _ if self.at_fault() == AtFault::Client => None,
+            Self::Busy => Some(Code::MlflowBusy),
+            Self::Ejected => Some(Code::MlflowEjected),
+            Self::Connect(fault) => Some(fault.code()),
+            Self::UpstreamTimeout(_) => Some(Code::MlflowSlow),
+            Self::Transport(_) | Self::LookupFailed(_) | Self::NotRewritten(_) => Some(Code::MlflowProtocol),
+            _ => Some(Code::Defect),
+        }
+    }
+
+    /// How the call to MLflow ended.
+    pub(super) fn outcome(&self) -> UpstreamOutcome {
         match self {
             Self::Connect(_) => UpstreamOutcome::Connect,
-            Self::Unanswered(_) | Self::ClosedIdle(_) | Self::Closed(_) => UpstreamOutcome::Reset,
+            Self::Transport(fault) if fault.is_closed() => UpstreamOutcome::Reset,
             Self::UpstreamTimeout(_) => UpstreamOutcome::Timeout,
-            Self::ClientStalled | Self::ClientGone(_) | Self::BodyTooLarge | Self::Outside(_) => {
-                UpstreamOutcome::ClientAborted
-            }
+            _ if self.at_fault() == AtFault::Client => UpstreamOutcome::ClientAborted,
             _ => UpstreamOutcome::Protocol,
         }
     }
 
-    /// Whether it tells that the server is gone. One that is slow may be so for this request only, and one that answers
-    /// nothing at all is for the prober to find; one that closes idle connections is well.
-    pub(super) fn is_upstreams(&self) -> bool {
-        matches!(self, Self::Connect(_) | Self::Unanswered(_) | Self::Closed(_))
+    /// Whether it counts against the server. A slow one may be slow for this request only, one that closes idle connections
+    /// is well, and the prober finds one that answers nothing at all.
+    pub(super) fn counts_against_server(&self) -> bool {
+        match self {
+            Self::Connect(_) => true,
+            Self::Transport(fault) => fault.is_closed() && *fault != TransportFault::ClosedIdle,
+            _ => false,
+        }
     }
 }
 
-pub(super) fn overdue(awaited: Overdue) -> ProxyError {
-    match awaited {
-        Overdue::Client => ProxyError::ClientStalled,
-        Overdue::UpstreamWrite => ProxyError::UpstreamTimeout("to take the request's body"),
-        Overdue::Response => ProxyError::UpstreamTimeout("to answer"),
+impl From<WaitingFor> for ProxyError {
+    fn from(waiting: WaitingFor) -> Self {
+        match waiting {
+            WaitingFor::Client => Self::ClientStalled,
+            WaitingFor::UpstreamWrite => Self::UpstreamTimeout(Late::TakeBody),
+            WaitingFor::Response => Self::UpstreamTimeout(Late::Answer),
+        }
     }
 }
 
-pub(super) fn failed(error: SendError) -> ProxyError {
-    match error {
-        SendError::Connect(what) => ProxyError::Connect(what),
-        SendError::Server(fault @ TransportFault::ClosedBeforeHead) => {
-            ProxyError::Unanswered(fault.to_string())
+impl From<SendError> for ProxyError {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Connect(fault) => Self::Connect(fault),
+            SendError::Transport(fault) => Self::Transport(fault),
+            SendError::Body(error) => match cause::<Outside>(&*error) {
+                Some(outside) => Self::Outside(outside.clone()),
+                None if matches!(cause(&*error), Some(PayloadError::Overflow)) => Self::BodyTooLarge,
+                None => Self::ClientGone(error),
+            },
+            SendError::Request(error) => Self::Internal(error.to_string()),
         }
-        SendError::Server(fault @ TransportFault::ClosedIdle) => ProxyError::ClosedIdle(fault.to_string()),
-        SendError::Server(fault @ TransportFault::ClosedInResponse) => ProxyError::Closed(fault.to_string()),
-        SendError::Server(fault) => ProxyError::Protocol(fault.to_string()),
-        SendError::Broken(error) => ProxyError::Unanswered(format!("broke the connection: {error}")),
-        SendError::Body(PayloadError::Overflow) => ProxyError::BodyTooLarge,
-        SendError::Body(error) => {
-            let refusal = match &error {
-                PayloadError::Io(io) => io.get_ref().and_then(|refusal| refusal.downcast_ref::<Outside>()),
-                _ => None,
-            };
-            match refusal {
-                Some(outside) => ProxyError::Outside(outside.clone()),
-                None => ProxyError::ClientGone(error.to_string()),
-            }
-        }
+    }
+}
+
+/// The error of this type among an error and its sources: awc wraps those of a body.
+fn cause<'e, T: Error + 'static>(error: &'e (dyn Error + 'static)) -> Option<&'e T> {
+    if let Some(found) = error.downcast_ref() {
+        return Some(found);
+    }
+    match error.downcast_ref() {
+        Some(PayloadError::Io(io)) => cause(io.get_ref()?),
+        _ => cause(error.source()?),
+    }
+}
+
+impl fmt::Display for Late {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TakeBody => "to take the request's body",
+            Self::Answer => "to answer",
+            Self::ContinueBody => "in the middle of its response",
+        })
     }
 }

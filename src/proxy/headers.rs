@@ -16,11 +16,10 @@ use actix_web_httpauth::headers::authorization::{Basic, Bearer};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use secrecy::ExposeSecret as _;
 
-use super::{caching, egress, pool::Member};
+use super::{balancer::Member, caching, egress};
 use crate::{
     exchange::Exchange,
     head::PSEUDONYM,
-    http_client::{Request, ResponseHead},
     policy::Grant,
     routing::Route,
     settings::{HostHeader, Mlflow, Passing, UpstreamAuth},
@@ -67,7 +66,7 @@ const NOT_IN_IDENTITY: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
 /// What the settings say of headers, ready to be put in.
 #[derive(Debug)]
-pub(super) struct Rules {
+pub(super) struct HeaderRules {
     host: HostHeader,
     passes_cookies: bool,
     passes_server: bool,
@@ -75,7 +74,7 @@ pub(super) struct Rules {
     via: HeaderValue,
 }
 
-impl Rules {
+impl HeaderRules {
     pub(super) fn new(mlflow: &Mlflow) -> Self {
         Self {
             host: mlflow.host_header.clone(),
@@ -100,12 +99,12 @@ impl Rules {
     }
 
     /// Adds what every request has, whoever sends it.
-    pub(super) fn of_gateway(&self, to: &mut Request) {
+    pub(super) fn of_gateway(&self, to: &mut HeaderMap) {
         self.of_gateway_in(&AUTHORIZATION, to);
     }
 
     /// The same, with MLflow's credential under this name.
-    fn of_gateway_in(&self, credential: &HeaderName, to: &mut Request) {
+    fn of_gateway_in(&self, credential: &HeaderName, to: &mut HeaderMap) {
         add(to, credential, self.authorization.as_ref());
         add(to, &VIA, Some(&self.via));
     }
@@ -118,7 +117,7 @@ impl Rules {
         grant: &Grant,
         exchange: &Exchange,
         plain: bool,
-        to: &mut Request,
+        to: &mut HeaderMap,
     ) {
         let (from, client) = (request.headers(), exchange.client());
         let named = named_by_connection(from);
@@ -132,7 +131,7 @@ impl Rules {
                 && (!plain || ![ACCEPT_ENCODING, RANGE].contains(name))
                 && !named.iter().any(|named| name.as_str().eq_ignore_ascii_case(named))
             {
-                to.field(name, value.as_bytes());
+                to.append(name.clone(), value.clone());
             }
         }
 
@@ -144,14 +143,17 @@ impl Rules {
         }
         add(to, &USER_ID, principal.user_id.as_deref().and_then(identity).as_ref());
         add(to, &KEY_ID, principal.key_id.as_deref().and_then(identity).as_ref());
-        if let Some(address) = client.ip {
-            to.field(&X_FORWARDED_FOR, address.to_string().as_bytes());
-        }
+        add(
+            to,
+            &X_FORWARDED_FOR,
+            client.ip.and_then(|ip| HeaderValue::try_from(ip.to_string()).ok()).as_ref(),
+        );
         add(to, &X_FORWARDED_HOST, from.get(HOST));
-        to.field(&X_FORWARDED_PROTO, if client.secure { b"https" } else { b"http" });
+        let proto = HeaderValue::from_static(if client.secure { "https" } else { "http" });
+        to.append(X_FORWARDED_PROTO, proto);
 
         let context = exchange.context();
-        to.field(&TRACEPARENT, context.traceparent().as_bytes());
+        add(to, &TRACEPARENT, HeaderValue::try_from(context.traceparent()).ok().as_ref());
         add(to, &X_REQUEST_ID, Some(context.request_id_value()));
     }
 
@@ -159,7 +161,7 @@ impl Rules {
     /// Framing is not among them either.
     pub(super) fn to_client(
         &self,
-        head: &ResponseHead,
+        from_mlflow: &HeaderMap,
         from: &Member,
         (request, route): (&HttpRequest, &Route),
         response: &mut HttpResponseBuilder,
@@ -170,9 +172,8 @@ impl Rules {
             HostHeader::Client => request.headers().get(HOST),
             HostHeader::Upstream => None,
         };
-        let connection = head.fields.iter().filter(|(name, _)| *name == CONNECTION);
-        let named = options(connection.map(|(_, value)| value));
-        for (name, value) in &head.fields {
+        let named = named_by_connection(from_mlflow);
+        for (name, value) in from_mlflow {
             let ends_here = is_hop_by_hop(name)
                 || [CACHE_CONTROL, CONTENT_LENGTH, VARY].contains(name)
                 || caching::is_for_caches_alone(name)
@@ -188,10 +189,9 @@ impl Rules {
                 if *name == LOCATION { public_location(value, from, told_host, route) } else { None };
             response.append_header((name.clone(), rewritten.unwrap_or_else(|| value.clone())));
         }
-        let said =
-            |of: HeaderName| head.fields.iter().filter(move |(name, _)| *name == of).map(|(_, value)| value);
-        response.append_header((CACHE_CONTROL, caching::control(said(CACHE_CONTROL))));
-        response.append_header((VARY, caching::vary(said(VARY))));
+        let control = caching::control(from_mlflow.get_all(CACHE_CONTROL));
+        response.append_header((CACHE_CONTROL, control));
+        response.append_header((VARY, caching::vary(from_mlflow.get_all(VARY))));
     }
 }
 
@@ -244,25 +244,22 @@ fn is_hop_by_hop(name: &HeaderName) -> bool {
             .contains(&name.as_str())
 }
 
+/// The headers that `Connection` names.
 fn named_by_connection(headers: &HeaderMap) -> Vec<&str> {
-    options(headers.get_all(CONNECTION))
-}
-
-/// What the values of `Connection` name.
-fn options<'a>(values: impl Iterator<Item = &'a HeaderValue>) -> Vec<&'a str> {
-    values.filter_map(|value| value.to_str().ok()).flat_map(|value| value.split(',')).map(str::trim).collect()
+    let values = headers.get_all(CONNECTION).filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).map(str::trim).collect()
 }
 
 /// The workspace that the key is bound to, if it is.
-pub(super) fn set_workspace(grant: &Grant, to: &mut Request) {
+pub(super) fn set_workspace(grant: &Grant, to: &mut HeaderMap) {
     let workspace = grant.principal().workspace.as_ref();
     let value = workspace.and_then(|workspace| HeaderValue::from_str(workspace.as_str()).ok());
     add(to, &WORKSPACE, value.as_ref());
 }
 
-fn add(to: &mut Request, name: &HeaderName, value: Option<&HeaderValue>) {
+fn add(to: &mut HeaderMap, name: &HeaderName, value: Option<&HeaderValue>) {
     if let Some(value) = value {
-        to.field(name, value.as_bytes());
+        to.append(name.clone(), value.clone());
     }
 }
 

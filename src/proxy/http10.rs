@@ -19,7 +19,8 @@ use tokio::time::timeout;
 
 use super::{
     ProxyError,
-    download::{BodyFault, Download, Framing},
+    error::Late,
+    response_body::{BodyFault, ResponseBody, ResponseFraming},
 };
 use crate::connection::Connection;
 
@@ -29,8 +30,8 @@ const GATHERED: usize = 64 * 1024;
 const WAIT: Duration = Duration::from_secs(1);
 
 /// Whether a client could not read a response that is framed like this.
-pub(super) fn lacks_length(framing: Framing, request: &HttpRequest) -> bool {
-    framing == Framing::Chunked && request.version() < Version::HTTP_11
+pub(super) fn lacks_length(framing: ResponseFraming, request: &HttpRequest) -> bool {
+    framing == ResponseFraming::Chunked && request.version() < Version::HTTP_11
 }
 
 /// Puts the body behind its head.
@@ -39,7 +40,7 @@ pub(super) fn lacks_length(framing: Framing, request: &HttpRequest) -> bool {
 /// One that breaks off before anything of it was sent; one that could not be told from a truncated one.
 pub(super) async fn attach(
     mut head: HttpResponseBuilder,
-    body: Download,
+    body: ResponseBody,
     connection: Option<&Rc<Connection>>,
 ) -> Result<HttpResponse, ProxyError> {
     let mut pieces = Pieces { first: VecDeque::new(), rest: body, connection: None };
@@ -61,7 +62,7 @@ pub(super) async fn attach(
 /// A body of which the first pieces are there.
 struct Pieces {
     first: VecDeque<Bytes>,
-    rest: Download,
+    rest: ResponseBody,
     /// The connection that ends with it.
     connection: Option<Rc<Connection>>,
 }
@@ -76,9 +77,9 @@ impl Pieces {
                     length += piece.len();
                     self.first.push_back(piece);
                 }
-                Some(Err(BodyFault::Broken(error))) => return Err(ProxyError::Closed(error.to_string())),
+                Some(Err(BodyFault::Broken(fault))) => return Err(ProxyError::Transport(fault)),
                 Some(Err(BodyFault::Silent(_))) => {
-                    return Err(ProxyError::UpstreamTimeout("in the middle of its response"));
+                    return Err(ProxyError::UpstreamTimeout(Late::ContinueBody));
                 }
                 None => return Ok(true),
             }

@@ -1,11 +1,14 @@
 //! Questions to MLflow before a request: whether what it names is in the key's workspace.
 
-use actix_web::http::{Method, StatusCode, uri::PathAndQuery};
+use actix_web::{
+    body,
+    http::{Method, StatusCode, uri::PathAndQuery},
+};
 use tokio::time::timeout;
 
-use super::{Proxy, ProxyError, error::failed, headers};
+use super::{Proxy, ProxyError, error::Late, headers};
 use crate::{
-    http_client::Body,
+    http_client::{Reuse, SendError, beginning},
     policy::{Grant, Mentions, Outside},
 };
 
@@ -19,8 +22,8 @@ impl Proxy {
     /// One that is not there, or no answer.
     pub(crate) async fn look_up(&self, grant: &Grant, mentions: &Mentions) -> Result<(), ProxyError> {
         for model_id in &mentions.model_ids {
-            let found = timeout(self.limits.response, Box::pin(self.has_model(grant, model_id)));
-            let found = found.await.map_err(|_| ProxyError::UpstreamTimeout("to answer"))??;
+            let found = timeout(self.timeouts.response, Box::pin(self.has_model(grant, model_id)));
+            let found = found.await.map_err(|_| ProxyError::UpstreamTimeout(Late::Answer))??;
             if !found {
                 return Err(Outside::model(grant.principal()).into());
             }
@@ -41,16 +44,17 @@ impl Proxy {
 
         let lease = self.mlflow.lease(None).await?;
         let host = self.headers.host(&lease.member.host, None);
-        let mut request = lease.member.request(&Method::GET, &target, host);
-        self.headers.of_gateway(&mut request);
-        headers::set_workspace(grant, &mut request);
-        let response = lease.member.origin.send(request, Body::none()).await.map_err(failed)?;
+        let mut request = lease.member.request(&Method::GET, &target, host, Reuse::Any)?;
+        self.headers.of_gateway(request.headers_mut());
+        headers::set_workspace(grant, request.headers_mut());
+        let response = request.send_body(body::None::new()).await.map_err(SendError::from)?;
+        let status = response.status();
         // Read to its end, so that the connection can be used again.
-        let _ = response.body.read(MAX_ANSWER).await;
-        match response.head.status {
+        beginning(response, MAX_ANSWER).await;
+        match status {
             StatusCode::OK => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
-            status => Err(ProxyError::Unanswered(format!("answered {status} when asked for a logged model"))),
+            status => Err(ProxyError::LookupFailed(status)),
         }
     }
 }

@@ -1,30 +1,36 @@
 //! The last step: the request to MLflow and its response back, both streamed, neither held.
 
+mod balancer;
 #[cfg(feature = "bench")]
 mod benching;
 mod caching;
 mod deadlines;
 mod direct;
-mod download;
 mod egress;
 mod error;
 mod headers;
 mod http10;
 mod lookup;
 mod own;
-mod pool;
-mod upload;
+mod request_body;
+mod response_body;
 mod withheld;
 
 use std::{cell::Cell, num::NonZeroU64, pin::pin, rc::Rc, sync::Arc, time::Instant};
 
-use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, http::Method, web::Payload};
+use actix_web::{
+    HttpRequest, HttpResponse, HttpResponseBuilder,
+    body::{self, BodyStream, SizedStream},
+    http::Method,
+    web::Payload,
+};
+use awc::ClientResponse;
 use tokio::time::timeout;
 
 use crate::{
     connection::Connection,
     exchange::Exchange,
-    http_client::{Body, Response, Tls},
+    http_client::{Reuse, SendError, Tls},
     limits::Meter,
     policy::Grant,
     settings::{DirectArtifacts, Settings},
@@ -32,25 +38,25 @@ use crate::{
     upstream::UpstreamPool,
     vocabulary::UpstreamOutcome,
 };
+use balancer::{Balancer, Lease};
 pub(crate) use caching::VARYING;
-use deadlines::{Limits, Overdue, Progress, within};
+use deadlines::{Progress, Timeouts, WaitingFor, within};
 pub(crate) use direct::answer as direct_answer;
-use download::Download;
 pub use error::ProxyError;
-use error::{failed, overdue};
-use pool::{Lease, Pool};
-use upload::{Framing, Upload};
+use error::{Late, Retry};
+use request_body::{RequestBody, RequestFraming};
+use response_body::ResponseBody;
 use withheld::Withheld;
 
 /// The way to MLflow, one for each worker.
 #[derive(Debug)]
 pub struct Proxy {
-    mlflow: Pool,
+    mlflow: Balancer,
     /// Only where artifacts are apart.
-    artifacts: Option<Pool>,
-    headers: headers::Rules,
+    artifacts: Option<Balancer>,
+    headers: headers::HeaderRules,
     denies_direct: bool,
-    limits: Limits,
+    timeouts: Timeouts,
     client_stall_budget: StallBudget,
     max_body: u64,
 }
@@ -60,7 +66,7 @@ pub struct Proxy {
 struct Forwarded<'a> {
     grant: &'a Grant,
     request: &'a HttpRequest,
-    framing: Framing,
+    framing: RequestFraming,
     meter: &'a Meter,
     exchange: &'a Exchange,
 }
@@ -70,11 +76,11 @@ impl Proxy {
         let (mlflow, server) = (&settings.mlflow, &settings.server);
         let apart = upstreams.has_artifact_servers();
         Self {
-            mlflow: Pool::new(&upstreams.mlflow, mlflow, tls),
-            artifacts: apart.then(|| Pool::new(&upstreams.artifacts, mlflow, tls)),
-            headers: headers::Rules::new(mlflow),
+            mlflow: Balancer::new(&upstreams.mlflow, mlflow, tls),
+            artifacts: apart.then(|| Balancer::new(&upstreams.artifacts, mlflow, tls)),
+            headers: headers::HeaderRules::new(mlflow),
             denies_direct: mlflow.direct_artifacts == DirectArtifacts::Deny,
-            limits: Limits {
+            timeouts: Timeouts {
                 upstream_idle: mlflow.idle_timeout,
                 response: mlflow.connect_timeout + mlflow.response_timeout,
             },
@@ -102,8 +108,8 @@ impl Proxy {
         {
             return Err(answer);
         }
-        let framing = upload::framing(request);
-        if matches!(framing, Framing::Length(length) if length > self.max_body) {
+        let framing = request_body::framing(request);
+        if matches!(framing, RequestFraming::Length(length) if length > self.max_body) {
             return Err(ProxyError::BodyTooLarge);
         }
         let forwarded = Forwarded { grant, request, framing, meter: &meter, exchange };
@@ -115,62 +121,62 @@ impl Proxy {
         let lease = pool.lease(None).await;
         exchange.waited(began.elapsed());
         let lease = lease?;
-        let (lease, response) = match self.exchange(&lease, forwarded, &body, Try::First).await {
+        let (lease, response) = match self.call(&lease, forwarded, &body, Try::First).await {
             Ok(response) => (lease, response),
             Err(error) if may_retry(&error, pool, &lease, forwarded, &body) => {
                 tracing::debug!(%error, "trying once more");
                 let tried = Arc::clone(&lease.member.upstream);
                 drop(lease);
                 let lease = pool.lease(Some(&tried)).await?;
-                let is_counted = error.is_upstreams() && Arc::ptr_eq(&tried, &lease.member.upstream);
-                let response = self.exchange(&lease, forwarded, &body, Try::Again { is_counted }).await?;
+                let is_counted = error.counts_against_server() && Arc::ptr_eq(&tried, &lease.member.upstream);
+                let response = self.call(&lease, forwarded, &body, Try::Again { is_counted }).await?;
                 (lease, response)
             }
             Err(error) => return Err(error),
         };
 
-        let has_body = request.method() != Method::HEAD && response.head.status.is_success();
+        let has_body = request.method() != Method::HEAD && response.status().is_success();
         let withheld = Withheld::of(grant, self.denies_direct).filter(|_| has_body);
         if let Some(withheld) = withheld {
-            let mut head = HttpResponse::build(response.head.status);
-            self.headers.to_client(&response.head, lease.member, (request, grant.route()), &mut head);
-            let rewriting = timeout(self.limits.upstream_idle, withheld.taken_from(response, head));
-            return rewriting.await.map_err(|_| ProxyError::UpstreamTimeout("to tell of itself"))?;
+            let mut head = HttpResponse::build(response.status());
+            self.headers.to_client(response.headers(), lease.member, (request, grant.route()), &mut head);
+            let rewriting = timeout(self.timeouts.upstream_idle, withheld.taken_from(response, head));
+            return rewriting.await.map_err(|_| ProxyError::UpstreamTimeout(Late::ContinueBody))?;
         }
-        let framing = download::framing(request.method(), &response.head);
+        let framing = response_body::framing(request.method(), &response);
         let (head, body) = self.response(framing, response, lease, forwarded);
         if http10::lacks_length(framing, request) {
             return Box::pin(http10::attach(head, body, Connection::of(request))).await;
         }
-        Ok(download::attach(framing, head, body))
+        Ok(response_body::attach(framing, head, body))
     }
 
     /// Sends the request and its body, and waits for the response's head.
-    async fn exchange(
+    async fn call(
         &self,
         lease: &Lease<'_>,
         forwarded: Forwarded<'_>,
         body: &Rc<Cell<Option<Payload>>>,
         which: Try,
-    ) -> Result<Response, ProxyError> {
+    ) -> Result<ClientResponse, ProxyError> {
         let Forwarded { grant, request, framing, meter, exchange } = forwarded;
         let (member, started) = (lease.member, Instant::now());
         // MLflow calls itself by the host that it is told (mlflow/server/asgi_utils.py), with what its guardrails look at.
         let may_name_host = !grant.route().calls_out();
         let host = self.headers.host(&member.host, may_name_host.then(|| request.headers()));
-        let mut upstream = member.request(request.method(), grant.route().target(), host);
+        let reuse = match which {
+            Try::Again { .. } => Reuse::Never,
+            Try::First if is_repeatable(forwarded) => Reuse::Any,
+            Try::First => Reuse::Safe,
+        };
+        let mut upstream = member.request(request.method(), grant.route().target(), host, reuse)?;
         // What is rewritten is read here.
         let plain = Withheld::of(grant, self.denies_direct).is_some();
-        self.headers.to_upstream(request, grant, exchange, plain, &mut upstream);
-        upstream = match which {
-            Try::Again { .. } => upstream.alone(),
-            Try::First if is_repeatable(forwarded) => upstream.repeated(),
-            Try::First => upstream,
-        };
+        self.headers.to_upstream(request, grant, exchange, plain, upstream.headers_mut());
 
-        let progress = Rc::new(Progress::new(Overdue::Response, self.client_stall_budget));
+        let progress = Rc::new(Progress::new(WaitingFor::Response, self.client_stall_budget));
         let connection = Connection::of(request).cloned();
-        let upload = Upload::new(
+        let upload = RequestBody::new(
             Rc::clone(body),
             Rc::clone(&progress),
             connection,
@@ -178,24 +184,23 @@ impl Proxy {
             meter.clone(),
             exchange.clone(),
         );
-        let body = match framing {
-            Framing::None => Body::None,
-            Framing::Length(length) => Body::Length(length, upload),
-            Framing::Chunked => Body::Chunked(upload),
-        };
-        let sending = pin!(member.origin.send(upstream, body));
-        let mut call = Calling { exchange, started, outcome: UpstreamOutcome::ClientAborted };
-        let outcome = within(self.limits, &progress, sending).await;
-        let outcome = outcome.map_err(overdue).and_then(|sent| sent.map_err(failed));
-        call.outcome = match &outcome {
-            Ok(response) if response.head.status.is_server_error() => UpstreamOutcome::ErrorStatus,
+        let sending = pin!(match framing {
+            RequestFraming::None => upstream.send_body(body::None::new()),
+            RequestFraming::Length(length) => upstream.send_body(SizedStream::new(length, upload)),
+            RequestFraming::Chunked => upstream.send_body(BodyStream::new(upload)),
+        });
+        let mut calling = Calling { exchange, started, outcome: UpstreamOutcome::ClientAborted };
+        let outcome = within(self.timeouts, &progress, sending).await.map_err(ProxyError::from);
+        let outcome = outcome.and_then(|sent| Ok(sent.map_err(SendError::from)?));
+        calling.outcome = match &outcome {
+            Ok(response) if response.status().is_server_error() => UpstreamOutcome::ErrorStatus,
             Ok(_) => UpstreamOutcome::Ok,
-            Err(error) => error.call(),
+            Err(error) => error.outcome(),
         };
-        drop(call);
+        drop(calling);
         match &outcome {
             Ok(_) => member.upstream.record_success(),
-            Err(error) if error.is_upstreams() && which != (Try::Again { is_counted: true }) => {
+            Err(error) if error.counts_against_server() && which != (Try::Again { is_counted: true }) => {
                 member.upstream.record_failure();
             }
             Err(_) => {}
@@ -205,18 +210,18 @@ impl Proxy {
 
     fn response(
         &self,
-        framing: download::Framing,
-        upstream: Response,
+        framing: response_body::ResponseFraming,
+        upstream: ClientResponse,
         lease: Lease<'_>,
         Forwarded { grant, request, meter, exchange, .. }: Forwarded<'_>,
-    ) -> (HttpResponseBuilder, Download) {
-        let mut response = HttpResponse::build(upstream.head.status);
-        self.headers.to_client(&upstream.head, lease.member, (request, grant.route()), &mut response);
-        let expected = download::expected(framing, request.method());
+    ) -> (HttpResponseBuilder, ResponseBody) {
+        let mut response = HttpResponse::build(upstream.status());
+        self.headers.to_client(upstream.headers(), lease.member, (request, grant.route()), &mut response);
+        let expected = response_body::expected(framing, request.method());
         let held = (lease.held, Connection::of(request).map(Connection::serve));
-        let body = Download::new(
-            upstream.body,
-            self.limits.upstream_idle,
+        let body = ResponseBody::new(
+            upstream,
+            self.timeouts.upstream_idle,
             held,
             meter.clone(),
             exchange.clone(),
@@ -254,24 +259,24 @@ impl Drop for Calling<'_> {
 /// repeated (RFC 9110 §9.2.2), without a body.
 fn may_retry(
     error: &ProxyError,
-    pool: &Pool,
+    pool: &Balancer,
     lease: &Lease<'_>,
     forwarded: Forwarded<'_>,
     body: &Cell<Option<Payload>>,
 ) -> bool {
-    match error {
-        ProxyError::Connect(_) => {
+    match error.retry() {
+        Retry::Elsewhere => {
             let untouched = body.take();
             let is_untouched = untouched.is_some();
             body.set(untouched);
             is_untouched && pool.has_other_than(&lease.member.upstream)
         }
-        ProxyError::Unanswered(_) | ProxyError::ClosedIdle(_) => is_repeatable(forwarded),
-        _ => false,
+        Retry::IfRepeatable => is_repeatable(forwarded),
+        Retry::Never => false,
     }
 }
 
 /// Whether MLflow may be sent it twice.
 fn is_repeatable(Forwarded { request, framing, .. }: Forwarded<'_>) -> bool {
-    matches!(framing, Framing::None | Framing::Length(0)) && request.method().is_idempotent()
+    matches!(framing, RequestFraming::None | RequestFraming::Length(0)) && request.method().is_idempotent()
 }

@@ -3,19 +3,16 @@
 use std::sync::Arc;
 
 use actix_web::{
-    error::PayloadError,
+    body,
+    body::MessageBody,
     http::{Method, uri::PathAndQuery},
     web::Bytes,
 };
-use futures_util::stream;
+use awc::ClientResponse;
 
-use super::{
-    Proxy, ProxyError,
-    error::failed,
-    pool::{Member, Pool},
-};
+use super::{Proxy, ProxyError, balancer::Balancer};
 use crate::{
-    http_client::{Body, Request, Response},
+    http_client::{Reuse, SendError},
     upstream::Upstream,
 };
 
@@ -28,10 +25,8 @@ impl Proxy {
         &self,
         upstream: &Arc<Upstream>,
         target: &PathAndQuery,
-    ) -> Result<Response, ProxyError> {
-        let (member, mut request) = self.own(upstream, &Method::GET, target)?;
-        self.headers.of_gateway(&mut request);
-        member.origin.send(request, Body::none()).await.map_err(failed)
+    ) -> Result<ClientResponse, ProxyError> {
+        self.send_own(upstream, &Method::GET, target, body::None::new()).await
     }
 
     /// The same with a body, which is sent whole.
@@ -44,25 +39,26 @@ impl Proxy {
         method: &Method,
         target: &PathAndQuery,
         body: Bytes,
-    ) -> Result<Response, ProxyError> {
-        let (member, mut request) = self.own(upstream, method, target)?;
-        self.headers.of_gateway(&mut request);
-        let pieces = stream::iter([Ok::<_, PayloadError>(body.clone())]);
-        let body = if body.is_empty() { Body::None } else { Body::Length(body.len() as u64, pieces) };
-        member.origin.send(request, body).await.map_err(failed)
+    ) -> Result<ClientResponse, ProxyError> {
+        if body.is_empty() {
+            return self.send_own(upstream, method, target, body::None::new()).await;
+        }
+        self.send_own(upstream, method, target, body).await
     }
 
-    /// A request of the gateway's own to a server, without its credentials.
-    fn own(
+    async fn send_own(
         &self,
         upstream: &Arc<Upstream>,
         method: &Method,
         target: &PathAndQuery,
-    ) -> Result<(&Member, Request), ProxyError> {
-        let members = self.mlflow.members().iter().chain(self.artifacts.iter().flat_map(Pool::members));
+        body: impl MessageBody + 'static,
+    ) -> Result<ClientResponse, ProxyError> {
+        let members = self.mlflow.members().iter().chain(self.artifacts.iter().flat_map(Balancer::members));
         let member = { members }.find(|member| Arc::ptr_eq(&member.upstream, upstream));
         let member = member.ok_or(ProxyError::Ejected)?;
         let host = self.headers.host(&member.host, None);
-        Ok((member, member.request(method, target, host)))
+        let mut request = member.request(method, target, host, Reuse::Safe)?;
+        self.headers.of_gateway(request.headers_mut());
+        Ok(request.send_body(body).await.map_err(SendError::from)?)
     }
 }

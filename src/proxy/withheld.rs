@@ -1,10 +1,12 @@
 //! Answers of MLflow's that say more than their reader is to know: they are read whole, and sent on without it.
 
 use actix_web::{HttpResponse, HttpResponseBuilder, http::StatusCode};
+use awc::ClientResponse;
 use serde_json::{Map, Value};
 
+use super::error::NotRewritten;
 use super::{ProxyError, direct};
-use crate::{http_client::Response, policy::Grant};
+use crate::policy::Grant;
 
 /// The largest answer that is rewritten, in bytes; MLflow's have a few hundred.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -35,17 +37,16 @@ impl Withheld {
     /// One in which nobody can tell what it says.
     pub(super) async fn taken_from(
         self,
-        upstream: Response,
+        mut upstream: ClientResponse,
         mut response: HttpResponseBuilder,
     ) -> Result<HttpResponse, ProxyError> {
-        let unclear =
-            |what: String| ProxyError::Protocol(format!("told of itself what cannot be read: {what}"));
-        if upstream.head.status != StatusCode::OK {
-            return Err(unclear(format!("a {}", upstream.head.status)));
+        if upstream.status() != StatusCode::OK {
+            return Err(ProxyError::NotRewritten(NotRewritten::Status(upstream.status())));
         }
-        let body = upstream.body.read(MAX_ANSWER).await.map_err(|error| unclear(error.to_string()))?;
-        let mut told: Map<String, Value> =
-            serde_json::from_slice(&body).map_err(|error| unclear(error.to_string()))?;
+        let body = upstream.body().limit(MAX_ANSWER).await;
+        let body = body.map_err(|error| ProxyError::NotRewritten(NotRewritten::Body(error)))?;
+        let mut told: Map<String, Value> = serde_json::from_slice(&body)
+            .map_err(|error| ProxyError::NotRewritten(NotRewritten::Json(error)))?;
         match self {
             Self::WaysPast => direct::deny(&mut told),
             Self::DefaultPassphrase => drop(told.remove("using_default_passphrase")),

@@ -16,7 +16,7 @@ use url::Url;
 use super::{Metrics, RequestContext};
 use crate::{
     code::Code,
-    http_client::{Connections, HttpClient, SURELY_OPEN, Tls},
+    http_client::{Connections, HttpClient, Reuse, Tls},
     vocabulary::{DeliveryOutcome, MethodLabel, Reason, RouteLabel},
 };
 
@@ -69,7 +69,7 @@ impl Traces {
         metrics: &Metrics,
     ) -> (Self, Exporter) {
         let (mailbox, spans) = mpsc::channel(MAILBOX);
-        let connections = Connections { connect_timeout: PATIENCE, keep_alive: SURELY_OPEN, limit: 2 };
+        let connections = Connections { connect_timeout: PATIENCE, keep_alive: PATIENCE, limit: 2 };
         let path = format!("{}/v1/traces", endpoint.path().trim_end_matches('/'));
         let exporter = Exporter {
             spans,
@@ -114,7 +114,7 @@ impl Exporter {
             ] },
             "scopeSpans": [{ "scope": { "name": "hokusai-gateway" }, "spans": spans }],
         }] });
-        let request = self.client.request(Method::POST, self.target.clone());
+        let request = self.client.request(Method::POST, self.target.clone(), Reuse::Safe);
         let sending = request.insert_header((CONTENT_TYPE, "application/json")).send_body(body.to_string());
         match timeout(PATIENCE, sending).await {
             Ok(Ok(response)) if response.status().is_success() => true,

@@ -32,7 +32,7 @@ use verdict::is_refusal;
 
 use super::{AuthError, Principal};
 use crate::{
-    http_client::{Connections, HttpClient, Tls, met_a_close},
+    http_client::{Connections, HttpClient, Reuse, SendError, Tls, TransportFault},
     settings::AuthService,
 };
 
@@ -43,8 +43,6 @@ const MAX_ANSWER: usize = 64 * 1024;
 #[derive(Debug)]
 pub struct ServiceVerifier {
     client: HttpClient,
-    /// The same, with a new connection for each call.
-    fresh: HttpClient,
     target: PathAndQuery,
     service_id: String,
     bare_refusals: bool,
@@ -68,11 +66,6 @@ impl ServiceVerifier {
         let path = format!("{}/api/v1/keys/validate", settings.url.path().trim_end_matches('/'));
         Self {
             client: HttpClient::new(&settings.url, tls, connections),
-            fresh: HttpClient::new(
-                &settings.url,
-                tls,
-                Connections { keep_alive: Duration::ZERO, ..connections },
-            ),
             target: PathAndQuery::try_from(path).unwrap_or_else(|_| PathAndQuery::from_static("/")),
             service_id: settings.service_id.clone(),
             bare_refusals: settings.bare_refusals,
@@ -140,16 +133,18 @@ impl ServiceVerifier {
     ) -> Result<ClientResponse, ServiceFault> {
         let request = ValidateRequest { service_id: &self.service_id, client_ip };
         let request = serde_json::to_vec(&request).map_err(|error| ServiceFault::Send(error.to_string()))?;
-        let post = |client: &HttpClient| {
-            client
-                .request(Method::POST, target.clone())
+        let post = async |reuse| {
+            self.client
+                .request(Method::POST, target.clone(), reuse)
                 .insert_header((AUTHORIZATION, format!("Bearer {key}")))
                 .insert_header((CONTENT_TYPE, "application/json"))
                 .send_body(request.clone())
+                .await
+                .map_err(SendError::from)
         };
-        let sent = match post(&self.client).await {
+        let sent = match post(Reuse::Any).await {
             // The service closed an idle connection. A validation may safely be sent twice.
-            Err(error) if met_a_close(&error) => post(&self.fresh).await,
+            Err(SendError::Transport(TransportFault::ClosedIdle)) => post(Reuse::Never).await,
             sent => sent,
         };
         sent.map_err(|error| ServiceFault::Send(error.to_string()))

@@ -144,7 +144,7 @@ impl Deployment {
             let chunks = chunks().inspect(move |chunk| sent.moved(chunk.len()));
             let chunks = stream::iter(chunks.map(Ok::<_, std::io::Error>));
             let response = request.send_body(SizedStream::new(LARGE, chunks)).await;
-            Answer::read(response.map_err(|error| error.to_string())?, Instant::now()).await
+            Answer::of(response.map_err(|error| error.to_string())?, Instant::now()).await
         };
         let answer = match transfer.watched(in_time(sending)).await? {
             Ok(answer) => Ok(not_broken_off(answer)?),
@@ -162,7 +162,7 @@ impl Deployment {
             let mut response =
                 request.send_body(body::None::new()).await.map_err(|error| error.to_string())?;
             if response.status().as_u16() != 200 {
-                return Answer::read(response, Instant::now()).await.map(Err);
+                return Answer::of(response, Instant::now()).await.map(Err);
             }
             let mut digest = Sha256::new();
             while let Some(chunk) = response.next().await {

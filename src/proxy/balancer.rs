@@ -1,8 +1,13 @@
-//! Which server gets a request, and the connection that it may use for it.
+//! Chooses the server for a request, and a permit for a connection to it.
 
 use std::{cell::Cell, sync::Arc, time::Duration};
 
-use actix_web::http::{Method, header::HeaderValue, uri::PathAndQuery};
+use actix_web::http::{
+    Method,
+    header::{HOST, HeaderValue},
+    uri::PathAndQuery,
+};
+use awc::ClientRequest;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -10,14 +15,14 @@ use tokio::{
 
 use super::ProxyError;
 use crate::{
-    http_client::{Connections, Origin, Request, Tls, host_of},
+    http_client::{Connections, HttpClient, Reuse, Tls, host_of},
     settings::Mlflow,
     upstream::{InFlight, Upstream},
 };
 
 /// One worker's way to a group of servers that are alike.
 #[derive(Debug)]
-pub(super) struct Pool {
+pub(super) struct Balancer {
     members: Vec<Member>,
     queue_timeout: Duration,
     max_waiting: usize,
@@ -32,7 +37,7 @@ pub(super) struct Member {
     pub(super) host: HeaderValue,
     /// The path of its URL, which is put before every path; without a slash at the end.
     pub(super) prefix: String,
-    pub(super) origin: Origin,
+    pub(super) client: HttpClient,
     /// One permit for each connection that may be in use; held until the response's last byte.
     connections: Arc<Semaphore>,
 }
@@ -43,7 +48,7 @@ pub(super) struct Lease<'a> {
     pub(super) held: (OwnedSemaphorePermit, InFlight),
 }
 
-impl Pool {
+impl Balancer {
     pub(super) fn new(upstreams: &[Arc<Upstream>], settings: &Mlflow, tls: Option<&Tls>) -> Self {
         Self {
             members: upstreams.iter().map(|upstream| Member::new(upstream, settings, tls)).collect(),
@@ -122,13 +127,27 @@ impl Member {
             upstream: Arc::clone(upstream),
             host: HeaderValue::try_from(host_of(url)).unwrap_or_else(|_| HeaderValue::from_static("")),
             prefix: url.path().trim_end_matches('/').to_owned(),
-            origin: Origin::new(url, tls, connections),
+            client: HttpClient::new(url, tls, connections),
             connections: Arc::new(Semaphore::new(settings.max_connections.get())),
         }
     }
 
-    /// A request to this server, at its own path.
-    pub(super) fn request(&self, method: &Method, target: &PathAndQuery, host: &HeaderValue) -> Request {
-        Request::new(method, &self.prefix, target.as_str(), host)
+    /// A request to this server, at its own path, with this `Host`.
+    pub(super) fn request(
+        &self,
+        method: &Method,
+        target: &PathAndQuery,
+        host: &HeaderValue,
+        reuse: Reuse,
+    ) -> Result<ClientRequest, ProxyError> {
+        let target = if self.prefix.is_empty() {
+            target.clone()
+        } else {
+            let whole = format!("{}{target}", self.prefix);
+            PathAndQuery::try_from(whole).map_err(|error| ProxyError::Internal(error.to_string()))?
+        };
+        let mut request = self.client.request(method.clone(), target, reuse);
+        request.headers_mut().insert(HOST, host.clone());
+        Ok(request)
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     future::Future as _,
-    io,
     pin::Pin,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
@@ -12,16 +11,19 @@ use actix_rt::time::{Sleep, sleep};
 use actix_web::{
     HttpResponse, HttpResponseBuilder,
     body::{self, BodyStream, SizedStream},
+    error::PayloadError,
     http::{Method, StatusCode, header::CONTENT_LENGTH},
     web::Bytes,
 };
+use awc::ClientResponse;
 use futures_core::Stream;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::headers::content_length;
 use crate::{
     connection::ActiveRequest,
     exchange::Exchange,
-    http_client::{ResponseBody, ResponseHead},
+    http_client::TransportFault,
     limits::Meter,
     upstream::InFlight,
     vocabulary::{Reason, UpstreamOutcome},
@@ -30,8 +32,8 @@ use crate::{
 /// Why a response's body broke off. The client's connection is then closed without the end of the body.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyFault {
-    #[error("MLflow's response broke off: {0}")]
-    Broken(#[from] io::Error),
+    #[error("MLflow's response broke off: it {0}")]
+    Broken(TransportFault),
     #[error("MLflow sent nothing for {0:?} in the middle of its response")]
     Silent(Duration),
 }
@@ -41,9 +43,9 @@ pub(super) enum BodyFault {
 pub(super) type Held = ((OwnedSemaphorePermit, InFlight), Option<ActiveRequest>);
 
 /// A body that is read as fast as the client takes it, with a deadline on MLflow's silence.
-pub(super) struct Download {
+pub(super) struct ResponseBody {
     // Dropped before the permit: the connection is back in its pool before the next request may want it.
-    payload: ResponseBody,
+    payload: ClientResponse,
     _held: Held,
     idle: Duration,
     /// Runs while MLflow is waited for. Made at the first wait, for most bodies arrive with their head.
@@ -56,9 +58,9 @@ pub(super) struct Download {
     ended: bool,
 }
 
-impl Download {
+impl ResponseBody {
     pub(super) fn new(
-        payload: ResponseBody,
+        payload: ClientResponse,
         idle: Duration,
         held: Held,
         meter: Meter,
@@ -95,7 +97,7 @@ impl Download {
     }
 }
 
-impl Stream for Download {
+impl Stream for ResponseBody {
     type Item = Result<Bytes, BodyFault>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
@@ -111,7 +113,8 @@ impl Stream for Download {
                     Some(Err(_)) => self.broke_off(Reason::UpstreamUnavailable, UpstreamOutcome::Reset),
                     None => self.ended = true,
                 }
-                Poll::Ready(next.map(|chunk| chunk.map_err(BodyFault::from)))
+                let broken = |error: PayloadError| BodyFault::Broken(TransportFault::from(&error));
+                Poll::Ready(next.map(|chunk| chunk.map_err(broken)))
             }
             Poll::Pending => {
                 ready!(self.poll_silence(cx));
@@ -122,7 +125,7 @@ impl Stream for Download {
     }
 }
 
-impl Drop for Download {
+impl Drop for ResponseBody {
     fn drop(&mut self) {
         if !self.ended && self.left != Some(0) {
             self.exchange.upstream_broke_off(UpstreamOutcome::ClientAborted);
@@ -133,7 +136,7 @@ impl Drop for Download {
 /// How a response's body is framed: as MLflow framed it, and nothing is invented for responses that have none
 /// (RFC 9110 §6.4.1, §8.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(super) enum ResponseFraming {
     None,
     /// No body, but the length that it would have: a 304.
     Declared(u64),
@@ -143,36 +146,42 @@ pub(super) enum Framing {
 }
 
 /// The framing of the answer to a request with this method.
-pub(super) fn framing(method: &Method, upstream: &ResponseHead) -> Framing {
-    match (upstream.status, upstream.length) {
-        (StatusCode::NO_CONTENT, _) | (StatusCode::NOT_MODIFIED, None) => Framing::None,
-        (StatusCode::NOT_MODIFIED, Some(length)) => Framing::Declared(length),
-        (_, Some(length)) => Framing::Length(length),
-        (_, None) if method == Method::HEAD => Framing::None,
-        (_, None) => Framing::Chunked,
+pub(super) fn framing(method: &Method, upstream: &ClientResponse) -> ResponseFraming {
+    match (upstream.status(), content_length(upstream.headers())) {
+        (StatusCode::NO_CONTENT, _) | (StatusCode::NOT_MODIFIED, None) => ResponseFraming::None,
+        (StatusCode::NOT_MODIFIED, Some(length)) => ResponseFraming::Declared(length),
+        (_, Some(length)) => ResponseFraming::Length(length),
+        (_, None) if method == Method::HEAD => ResponseFraming::None,
+        (_, None) => ResponseFraming::Chunked,
     }
 }
 
 /// How many bytes of a body the client is to take; `None`: as many as come.
-pub(super) fn expected(framing: Framing, method: &Method) -> Option<u64> {
+pub(super) fn expected(framing: ResponseFraming, method: &Method) -> Option<u64> {
     match framing {
-        Framing::Length(length) if method != Method::HEAD => Some(length),
-        Framing::Chunked => None,
-        Framing::None | Framing::Declared(_) | Framing::Length(_) => Some(0),
+        ResponseFraming::Length(length) if method != Method::HEAD => Some(length),
+        ResponseFraming::Chunked => None,
+        ResponseFraming::None | ResponseFraming::Declared(_) | ResponseFraming::Length(_) => Some(0),
     }
 }
 
 /// Puts the body behind its head.
-pub(super) fn attach(framing: Framing, mut response: HttpResponseBuilder, body: Download) -> HttpResponse {
+pub(super) fn attach(
+    framing: ResponseFraming,
+    mut response: HttpResponseBuilder,
+    body: ResponseBody,
+) -> HttpResponse {
     let mut head = response.finish();
     match framing {
-        Framing::None => head.set_body(body::None::new()).map_into_boxed_body(),
-        Framing::Declared(length) => {
+        ResponseFraming::None => head.set_body(body::None::new()).map_into_boxed_body(),
+        ResponseFraming::Declared(length) => {
             head.headers_mut().insert(CONTENT_LENGTH, length.into());
             head.set_body(body::None::new()).map_into_boxed_body()
         }
         // To HEAD, actix writes the framing of this body and none of its bytes.
-        Framing::Length(length) => head.set_body(SizedStream::new(length, body)).map_into_boxed_body(),
-        Framing::Chunked => head.set_body(BodyStream::new(body)).map_into_boxed_body(),
+        ResponseFraming::Length(length) => {
+            head.set_body(SizedStream::new(length, body)).map_into_boxed_body()
+        }
+        ResponseFraming::Chunked => head.set_body(BodyStream::new(body)).map_into_boxed_body(),
     }
 }

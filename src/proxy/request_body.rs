@@ -16,14 +16,14 @@ use actix_web::{
 use futures_core::Stream;
 
 use super::{
-    deadlines::{Overdue, Progress},
+    deadlines::{Progress, WaitingFor},
     headers,
 };
 use crate::{connection::Connection, exchange::Exchange, limits::Meter};
 
 /// How the request's body is framed, and how it is therefore sent on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Framing {
+pub(super) enum RequestFraming {
     /// Neither a length nor chunks: no body.
     None,
     /// A length, which may be 0.
@@ -32,15 +32,15 @@ pub(super) enum Framing {
 }
 
 /// actix-http has refused every other framing before (RFC 9112 §6).
-pub(super) fn framing(request: &HttpRequest) -> Framing {
+pub(super) fn framing(request: &HttpRequest) -> RequestFraming {
     if request.headers().contains_key(TRANSFER_ENCODING) {
-        return Framing::Chunked;
+        return RequestFraming::Chunked;
     }
-    headers::content_length(request.headers()).map_or(Framing::None, Framing::Length)
+    headers::content_length(request.headers()).map_or(RequestFraming::None, RequestFraming::Length)
 }
 
 /// A payload that keeps account of who is waited for, and of how much came.
-pub(super) struct Upload {
+pub(super) struct RequestBody {
     /// Left in its place until a connection is there that wants it.
     unsent: Rc<Cell<Option<Payload>>>,
     payload: Option<Payload>,
@@ -52,7 +52,7 @@ pub(super) struct Upload {
     exchange: Exchange,
 }
 
-impl Upload {
+impl RequestBody {
     pub(super) fn new(
         unsent: Rc<Cell<Option<Payload>>>,
         progress: Rc<Progress>,
@@ -61,10 +61,9 @@ impl Upload {
         meter: Meter,
         exchange: Exchange,
     ) -> Self {
-        let upload =
-            Self { unsent, payload: None, progress, connection, bytes: 0, max_bytes, meter, exchange };
-        upload.tell_connection(Some(0));
-        upload
+        let body = Self { unsent, payload: None, progress, connection, bytes: 0, max_bytes, meter, exchange };
+        body.tell_connection(Some(0));
+        body
     }
 
     fn tell_connection(&self, uploaded: Option<u64>) {
@@ -74,11 +73,11 @@ impl Upload {
     }
 }
 
-impl Stream for Upload {
+impl Stream for RequestBody {
     type Item = Result<Bytes, PayloadError>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.progress.wait_for(Overdue::Client);
+        self.progress.wait_for(WaitingFor::Client);
         if self.payload.is_none() {
             self.payload = self.unsent.take();
         }
@@ -96,13 +95,13 @@ impl Stream for Upload {
                 self.progress.client_sent(chunk.len());
             }
             Some(Err(_)) => {}
-            None => self.progress.restart(Overdue::Response),
+            None => self.progress.restart(WaitingFor::Response),
         }
         Poll::Ready(next)
     }
 }
 
-impl Drop for Upload {
+impl Drop for RequestBody {
     fn drop(&mut self) {
         self.tell_connection(None);
     }
