@@ -53,6 +53,7 @@ async fn where_mlflow_passes_headers_on_only_a_list_of_them_reaches_it() {
             "anthropic-version",
             "content-encoding",
             "content-type",
+            "date",
             "host",
             "openai-beta",
             "user-agent",
