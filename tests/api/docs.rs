@@ -102,6 +102,35 @@ fn what_troubleshooting_is_keyed_by_is_what_the_gateway_says() {
 }
 
 #[test]
+fn the_good_messages_of_logging_are_the_gateways_own() {
+    let (document, sources) = (fs::read_to_string(root().join("docs/LOGGING.md")).unwrap(), sources());
+    let rows = document.lines().filter(|line| line.starts_with("| `") && line.matches(" | ").count() == 2);
+    // The second cell begins with the message.
+    let messages: Vec<_> = rows.filter_map(|row| row.split(" | `").nth(1)?.split('`').next()).collect();
+    assert!(messages.len() > 5, "{messages:?}");
+    for message in messages {
+        assert!(sources.contains(&format!("\"{message}\"")), "nothing logs `{message}`");
+    }
+}
+
+#[test]
+fn contributing_names_only_paths_and_tests_that_exist() {
+    let document = fs::read_to_string(root().join("CONTRIBUTING.md")).unwrap();
+    let tests = fs::read_to_string(file!()).unwrap()
+        + &fs::read_to_string(root().join("tests/api/codes.rs")).unwrap()
+        + &sources();
+    let quoted = document.split('`').skip(1).step_by(2).filter(|text| !text.contains([' ', ':']));
+    let missing: Vec<_> = quoted
+        .filter(|text| {
+            let is_path = text.contains('/') && !text.starts_with('/');
+            let is_test = text.matches('_').count() > 2;
+            (is_path && !root().join(text).exists()) || (is_test && !tests.contains(&format!("fn {text}(")))
+        })
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
 fn every_reason_is_in_troubleshooting() {
     let document = fs::read_to_string(root().join("docs/TROUBLESHOOTING.md")).unwrap();
     for reason in Reason::ALL.map(Reason::word) {
