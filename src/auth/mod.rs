@@ -24,7 +24,7 @@ pub use key_file::{KeyFile, KeyFileError};
 pub use principal::{NotAWorkspace, Principal, Workspace};
 #[cfg(fuzzing)]
 pub use service::fuzz as fuzz_auth_answer;
-pub(crate) use service::{Answer, check_reachability};
+pub(crate) use service::{Answer, check_reachability, content_type};
 pub use service::{OtherServiceId, ServiceFault, ServiceVerifier};
 
 use jiff::Timestamp;

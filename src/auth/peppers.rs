@@ -2,21 +2,19 @@
 
 use std::{sync::Arc, time::Duration};
 
-use deadpool_redis::redis::RedisError;
+use secrecy::SecretString;
 use tokio::time::sleep;
 
-use super::CachingVerifier;
+pub(crate) use super::cache::peppers::{KEY, LIFETIME, MOST};
+use super::{CachingVerifier, cache::peppers, fingerprint::Pepper};
 use crate::code::Code;
 
 /// The time until the mark is left again, well within its lifetime of three minutes.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// The number of other peppers at this Redis; `None` if this instance has no Redis or no fixed pepper.
-///
-/// # Errors
-/// Those of Redis.
-pub(crate) async fn others(verifier: &CachingVerifier) -> Option<Result<usize, RedisError>> {
-    Some(verifier.shared_cache()?.count_other_peppers().await)
+/// The mark that an instance with this pepper leaves.
+pub(crate) fn mark_of(pepper: &SecretString) -> String {
+    peppers::mark(&Pepper::new(pepper))
 }
 
 /// The actor that logs instances with another pepper, at the start and when their number changes. Never returns.

@@ -10,7 +10,7 @@ use std::{
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::format::{Output, print, print_json, tell};
+use super::format::{Output, print, print_json, print_message};
 use crate::audit::{Fault, Verification};
 
 #[derive(Debug, Args)]
@@ -41,7 +41,7 @@ impl Audit {
         let mut stream = Stream::default();
         for file in &files {
             if let Err(error) = stream.read(file) {
-                tell(format_args!("{}: {error}", file.display()));
+                print_message(format_args!("{}: {error}", file.display()));
                 return ExitCode::FAILURE;
             }
         }
@@ -87,7 +87,7 @@ impl<'a> Stream<'a> {
     fn complain(&self, beheaded: Option<u64>) {
         let Verification { faults, fault_count, .. } = &self.verification;
         if let (Some(first), Some((_, file))) = (beheaded, self.files.first()) {
-            tell(format_args!(
+            print_message(format_args!(
                 "{}: begins with record {first}: those before it are missing, or in files to be named before it \
                  (--continued if they are elsewhere)",
                 file.display()
@@ -95,10 +95,10 @@ impl<'a> Stream<'a> {
         }
         for fault in faults {
             let (file, line) = self.place(fault);
-            tell(format_args!("{}, line {line}: {}", file.display(), fault.what));
+            print_message(format_args!("{}, line {line}: {}", file.display(), fault.what));
         }
         if *fault_count > faults.len() {
-            tell(format_args!("and {} more", fault_count - faults.len()));
+            print_message(format_args!("and {} more", fault_count - faults.len()));
         }
     }
 

@@ -1,4 +1,4 @@
-//! `check`: every problem of the settings and of what they name; with `--probe`, of what they lead to.
+//! `check`: every problem of the settings and of the files that they name; with `--probe`, of the servers too.
 
 use std::process::ExitCode;
 
@@ -6,21 +6,17 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{
-    BAD_SETTINGS, Loaded, Refused, addresses,
-    format::{Output, print, print_json, tell},
+    BAD_SETTINGS, Loaded, Refused,
+    format::{Output, print, print_json, print_message},
     key_from_environment,
 };
 use crate::{
-    doctor::{
-        Journal, describe_problem,
-        probe::{self, Interrupted, Wanted},
-        secrets,
-    },
+    doctor::{Journal, bind_addresses, describe_problem, probe, secrets},
     settings::{Problem, Problems},
     tls::Ending,
 };
 
-/// A dependency does not answer as it should (sysexits.h: `EX_UNAVAILABLE`).
+/// Exit status if a dependency does not work (sysexits.h: `EX_UNAVAILABLE`).
 const UNAVAILABLE: u8 = 69;
 
 #[derive(Debug, Args)]
@@ -30,7 +26,7 @@ pub(super) struct Check {
     /// Also reach MLflow, the auth service (with the key in HOKUSAI_API_KEY, if it is set), Redis and the collector
     #[arg(long)]
     probe: bool,
-    /// Also write an artifact of 2 MiB at MLflow, read it back and delete it; a bucket with versions keeps it as an old one
+    /// Also write an artifact of 2 MiB at MLflow, read it back and delete it; a versioned bucket keeps an old version
     #[arg(long, requires = "probe")]
     write: bool,
     #[command(flatten)]
@@ -38,14 +34,15 @@ pub(super) struct Check {
 }
 
 impl Check {
-    /// 0; 64 for settings that are wrong; 69 for a dependency that is. Where it is run is no matter of either.
+    /// Exit status 0; 64 for wrong settings; 69 for a dependency that does not work. Problems of this machine are warnings.
     pub(super) fn run(self) -> ExitCode {
         let loaded = match super::load(self.config.config.as_deref()) {
             Ok(loaded) => loaded,
-            Err(Refused { problems, warnings }) => return self.wrong(&problems, &warnings),
+            Err(Refused { problems, warnings }) => return self.print_problems(&problems, &warnings),
         };
         let Loaded { settings, resources, warnings } = &loaded;
-        let warnings = [&warnings[..], &addresses::examine(settings)].concat();
+        let system = actix_rt::System::new();
+        let warnings = [&warnings[..], &system.block_on(bind_addresses::problems(settings))].concat();
         let config_hash = settings.fingerprint();
         if !self.output.is_json() {
             for warning in &warnings {
@@ -61,7 +58,7 @@ impl Check {
         let key = match key_from_environment::read() {
             Ok(key) => key,
             Err(error) => {
-                tell(error);
+                print_message(error);
                 return ExitCode::from(BAD_SETTINGS);
             }
         };
@@ -70,13 +67,12 @@ impl Check {
             .flat_map(|key| secrets::forms("", key))
             .chain(secrets::of_mlflow(&settings.mlflow.auth));
         let mut journal = Journal::new((!self.output.is_json()).then_some(print), secrets.collect());
-        let mut interrupted = Interrupted(false);
+        let mut interrupted = false;
         if self.probe {
-            let wanted = Wanted { key, write: self.write };
-            interrupted =
-                actix_rt::System::new().block_on(probe::run(settings, resources, wanted, &mut journal));
+            let probe = probe::run(settings, resources, key, self.write, &mut journal);
+            interrupted = system.block_on(probe).is_err();
         }
-        let is_good = journal.failures() == 0 && interrupted == Interrupted(false);
+        let is_good = journal.failures() == 0 && !interrupted;
         if self.output.is_json() {
             print_json(&json!({
                 "ok": is_good,
@@ -94,10 +90,10 @@ impl Check {
         if is_good { ExitCode::SUCCESS } else { ExitCode::from(UNAVAILABLE) }
     }
 
-    fn wrong(&self, problems: &Problems, warnings: &[Problem]) -> ExitCode {
+    fn print_problems(&self, problems: &Problems, warnings: &[Problem]) -> ExitCode {
         if !self.output.is_json() {
             for warning in warnings {
-                tell(format_args!("warning: {warning}"));
+                print_message(format_args!("warning: {warning}"));
             }
             return super::bad_settings(problems);
         }

@@ -8,7 +8,7 @@ use url::Url;
 
 use super::{
     BAD_SETTINGS, environment,
-    format::{Output, print, print_json, tell},
+    format::{Output, print, print_json, print_message},
     key_from_environment,
 };
 use crate::{
@@ -56,7 +56,7 @@ impl Doctor {
         match self.examine() {
             Ok(code) => code,
             Err(problem) => {
-                tell(problem);
+                print_message(problem);
                 ExitCode::from(BAD_SETTINGS)
             }
         }
@@ -107,7 +107,7 @@ impl Doctor {
             let settings = config.map(|config| bundle::settings(config, environment(), &mut secrets));
             let written = bundle.write(&deployment, examination.clone(), settings, &secrets);
             if let Err(error) = system.block_on(written) {
-                tell(format_args!("--bundle: {error}"));
+                print_message(format_args!("--bundle: {error}"));
                 return Ok(ExitCode::FAILURE);
             }
         }

@@ -1,4 +1,4 @@
-//! `explain`: what would become of a request, and why. Nothing is sent to MLflow, and nothing is counted.
+//! `explain`: whether a request would be allowed, and why. Sends nothing to MLflow, and counts nothing.
 
 use std::process::ExitCode;
 
@@ -15,7 +15,7 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
-    format::{Output, print, print_json, tell},
+    format::{Output, print, print_json, print_message},
     key_from_environment,
 };
 use crate::{
@@ -33,10 +33,10 @@ use crate::{
 
 #[derive(Debug, Args)]
 pub(super) struct Explain {
-    /// The request's method
+    /// The method of the request
     #[arg(long, default_value = "GET")]
     method: Method,
-    /// Its path, and its query if it has one, as a client sends them to the gateway
+    /// The path, and the query if there is one, as a client sends them to the gateway
     #[arg(long, value_parser = target)]
     path: Uri,
     #[command(flatten)]
@@ -46,26 +46,26 @@ pub(super) struct Explain {
 }
 
 impl Explain {
-    /// 0 for a request that is allowed, 1 for one that is not.
+    /// Exit status 0 for an allowed request, 1 for any other.
     pub(super) fn run(self) -> ExitCode {
         let super::Loaded { settings, resources, .. } = match super::load(self.config.config.as_deref()) {
             Ok(loaded) => loaded,
             Err(super::Refused { problems, .. }) => return super::bad_settings(&problems),
         };
-        let mut told = Map::new();
+        let mut report = Map::new();
         let key = match key_from_environment::read() {
             Ok(key) => key,
             Err(error) => {
-                tell(error);
+                print_message(error);
                 return ExitCode::FAILURE;
             }
         };
-        let walk = walk(self.head(key), &settings, &resources, &mut told);
-        let outcome = actix_rt::System::new().block_on(walk);
+        let decision = decide(self.head(key), &settings, &resources, &mut report);
+        let outcome = actix_rt::System::new().block_on(decision);
         let verdict = match &outcome {
             Ok(()) => json!({ "allowed": true }),
             Err(error) => {
-                told.extend(refused_key(error));
+                report.extend(refused_key(error));
                 json!({
                     "allowed": false,
                     "status": error.status().as_u16(),
@@ -74,11 +74,11 @@ impl Explain {
                 })
             }
         };
-        told.insert("verdict".to_owned(), verdict);
+        report.insert("verdict".to_owned(), verdict);
         if self.output.is_json() {
-            print_json(&Value::Object(told));
+            print_json(&Value::Object(report));
         } else {
-            let lines = told.iter().map(|(name, value)| format!("{name:<14} {}\n", words(value)));
+            let lines = report.iter().map(|(name, value)| format!("{name:<14} {}\n", words(value)));
             print(&lines.collect::<String>());
         }
         if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -98,31 +98,31 @@ impl Explain {
     }
 }
 
-/// The walk of [`crate::gateway`], which tells what it learns.
-async fn walk(
+/// The steps of [`crate::gateway`]. Each adds its result to the report.
+async fn decide(
     head: RequestHead,
     settings: &Settings,
     resources: &Resources,
-    told: &mut Map<String, Value>,
+    report: &mut Map<String, Value>,
 ) -> Result<(), GatewayError> {
-    let mut tell = |name: &str, value: Value| told.insert(name.to_owned(), value);
-    tell("request", format!("{} {}", head.method, head.uri).into());
+    let mut set = |name: &str, value: Value| report.insert(name.to_owned(), value);
+    set("request", format!("{} {}", head.method, head.uri).into());
     let route = resources.routes.resolve(gateway::inspect(&head, &resources.routes)?)?;
     let rule = route.rule();
-    tell("mount", if route.mount().is_empty() { "/" } else { route.mount() }.into());
-    tell("upstream", route.target().as_str().into());
-    tell("class", rule.class.word().into());
-    tell("rule", format!("{} {}", rule.method, rule.pattern).into());
-    tell("body", policy::body::treatment(rule).into());
+    set("mount", if route.mount().is_empty() { "/" } else { route.mount() }.into());
+    set("upstream", route.target().as_str().into());
+    set("class", rule.class.word().into());
+    set("rule", format!("{} {}", rule.method, rule.pattern).into());
+    set("body", policy::body::treatment(rule).into());
     let denies_direct = settings.mlflow.direct_artifacts == DirectArtifacts::Deny;
     if rule.reach == Reach::PastGateway && denies_direct {
-        tell("answered", "by the gateway, in MLflow's place (mlflow.direct_artifacts)".into());
+        set("answered", "by the gateway, in MLflow's place (mlflow.direct_artifacts)".into());
     }
-    tell("policy", settings.policy.mode.word().into());
-    tell("scopes_wanted", scopes::that_allow(rule.class).into_iter().map(Scope::word).collect());
+    set("policy", settings.policy.mode.word().into());
+    set("scopes_wanted", scopes::that_allow(rule.class).into_iter().map(Scope::word).collect());
 
     let credential = credentials::extract(&head.headers)?;
-    // MLflow passes the query on, too.
+    // MLflow passes the query on to the provider.
     if route.calls_out() && credential.is_in(route.target()) {
         return Err(CredentialError::Ambiguous.into());
     }
@@ -131,9 +131,9 @@ async fn walk(
     let caller = authenticator.authenticate(&credential, None).await;
     let Authenticated { principal, source } =
         caller.map_err(|error| GatewayError::Auth { error, sent_as })?;
-    tell("cache", source.word().into());
+    set("cache", source.word().into());
     let expired = principal.expires_at.filter(|at| *at <= Timestamp::now());
-    tell(
+    set(
         "key",
         json!({
             "key_id": principal.key_id,
@@ -147,22 +147,22 @@ async fn walk(
         Some(scopes) => scopes.iter().map(String::as_str).collect(),
         None => settings.policy.default_scopes.iter().map(|scope| scope.word()).collect(),
     };
-    tell("scopes_held", held.into());
-    tell("workspace", principal.workspace.as_ref().map_or("any", |workspace| workspace.as_str()).into());
-    tell("limits", limits(settings, &principal, &route));
+    set("scopes_held", held.into());
+    set("workspace", principal.workspace.as_ref().map_or("any", |workspace| workspace.as_str()).into());
+    set("limits", limits(settings, &principal, &route));
     let in_mlflows_place = proxy::direct_answer(route.rule()).filter(|_| denies_direct);
     policy::authorize(&settings.policy, principal, route)
         .map_err(|error| GatewayError::Denied { error, sent_as })?;
     in_mlflows_place.map_or(Ok(()), |answer| Err(answer.into()))
 }
 
-/// What became of a key that was refused, which a client is not told.
+/// Why the key was refused, which clients are not told.
 fn refused_key(error: &GatewayError) -> Option<(String, Value)> {
     let GatewayError::Auth { error: AuthError::Rejected(rejection), .. } = error else { return None };
-    let of = rejection.principal();
+    let principal = rejection.principal();
     let key = json!({
-        "key_id": of.and_then(|principal| principal.key_id.as_deref()),
-        "user_id": of.and_then(|principal| principal.user_id.as_deref()),
+        "key_id": principal.and_then(|principal| principal.key_id.as_deref()),
+        "user_id": principal.and_then(|principal| principal.user_id.as_deref()),
         "state": rejection.to_string(),
     });
     Some(("key".to_owned(), key))
@@ -178,7 +178,7 @@ fn limits(settings: &Settings, principal: &Principal, route: &Route) -> Value {
     })
 }
 
-/// A fragment is never sent.
+/// A path and a query. A fragment is never sent.
 fn target(text: &str) -> Result<Uri, String> {
     if text.contains('#') {
         return Err("has a fragment, which the gateway refuses".to_owned());
@@ -197,8 +197,8 @@ fn words(value: &Value) -> String {
         Value::Array(items) if items.is_empty() => "none".to_owned(),
         Value::Array(items) => items.iter().map(words).collect::<Vec<_>>().join(" "),
         Value::Object(fields) => {
-            let known = fields.iter().filter(|(_, value)| !value.is_null());
-            known.map(|(name, value)| format!("{name}={}", words(value))).collect::<Vec<_>>().join(" ")
+            let set = fields.iter().filter(|(_, value)| !value.is_null());
+            set.map(|(name, value)| format!("{name}={}", words(value))).collect::<Vec<_>>().join(" ")
         }
         other => other.to_string(),
     }

@@ -40,7 +40,7 @@ pub(super) fn print(text: &str) {
         && error.kind() != ErrorKind::BrokenPipe
         && !LOST.swap(true, Ordering::Relaxed)
     {
-        tell(format_args!("the result cannot be written: {error}"));
+        print_message(format_args!("the result cannot be written: {error}"));
     }
 }
 
@@ -63,7 +63,7 @@ pub(super) fn json_text(value: &serde_json::Value) -> String {
 }
 
 /// Writes a line for a person to standard error, if anybody reads it.
-pub(super) fn tell(line: impl Display) {
+pub(super) fn print_message(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 

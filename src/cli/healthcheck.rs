@@ -1,15 +1,12 @@
-//! `healthcheck`: asks the local gateway's `/live`, over TLS where that is what it speaks.
+//! `healthcheck`: asks the local gateway for `/live`, over TLS if it speaks TLS.
 
 use std::{process::ExitCode, time::Duration};
 
 use clap::Args;
 use serde_json::json;
 
-use super::{
-    format::{Output, print_json, tell},
-    neighbour,
-};
-use crate::settings::Settings;
+use super::format::{Output, print_json, print_message};
+use crate::{doctor::local, settings::Settings};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
 
@@ -27,19 +24,19 @@ impl Healthcheck {
             Ok(settings) => settings,
             Err(problems) => return super::bad_settings(&problems),
         };
-        let (address, over_tls) = (neighbour::local(settings.server.bind), settings.server.tls.is_some());
-        let answer = neighbour::get(address, over_tls, "/live", 256, TIMEOUT);
-        let status = answer.map(|answer| answer.lines().next().unwrap_or_default().trim_end().to_owned());
-        let what = match status {
-            Ok(status) if status == "HTTP/1.1 200 OK" => None,
-            Ok(status) => Some(format!("{address}/live answered {status:?}")),
+        let (bind, over_tls) = (settings.server.bind, settings.server.tls.is_some());
+        let answer = actix_rt::System::new().block_on(local::get(bind, over_tls, "/live", TIMEOUT));
+        let address = local::reachable(bind);
+        let fault = match answer {
+            Ok(answer) if answer.status.as_u16() == 200 => None,
+            Ok(answer) => Some(format!("{address}/live answered {}", answer.status)),
             Err(error) => Some(format!("{address}/live: {error}")),
         };
         if self.output.is_json() {
-            print_json(&json!({ "ok": what.is_none(), "what": what }));
-        } else if let Some(what) = &what {
-            tell(what);
+            print_json(&json!({ "ok": fault.is_none(), "what": fault }));
+        } else if let Some(fault) = &fault {
+            print_message(fault);
         }
-        if what.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        if fault.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }

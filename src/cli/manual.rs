@@ -8,7 +8,7 @@ use clap_mangen::Man;
 
 use super::{
     Cli,
-    format::{print, tell},
+    format::{print, print_message},
 };
 
 const NAME: &str = "hokusai-gateway";
@@ -41,7 +41,7 @@ impl ManPage {
         match self.render() {
             Ok(()) => ExitCode::SUCCESS,
             Err(error) => {
-                tell(format_args!("the manual cannot be written: {error}"));
+                print_message(format_args!("the manual cannot be written: {error}"));
                 ExitCode::FAILURE
             }
         }

@@ -1,7 +1,6 @@
 //! The command line: one file a subcommand. Only here is anything printed, and only by `format`: `println!` and `eprintln!` panic
 //! when their reader is gone.
 
-mod addresses;
 mod arguments;
 mod audit;
 mod check;
@@ -12,7 +11,6 @@ mod healthcheck;
 mod key_from_environment;
 mod keys;
 mod manual;
-mod neighbour;
 mod routes;
 mod serve;
 
@@ -171,7 +169,7 @@ fn environment() -> impl Iterator<Item = (String, String)> {
 }
 
 fn bad_settings(problems: &Problems) -> ExitCode {
-    format::tell(problems);
+    format::print_message(problems);
     ExitCode::from(BAD_SETTINGS)
 }
 

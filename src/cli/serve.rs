@@ -21,7 +21,7 @@ pub(super) fn run(config: Option<&Path>) -> ExitCode {
         Err(super::Refused { problems, warnings }) => {
             // What is risky may be what is wrong: a variable that nobody reads, say.
             for warning in &warnings {
-                super::format::tell(format_args!("warning: {warning}"));
+                super::format::print_message(format_args!("warning: {warning}"));
             }
             return super::bad_settings(&problems);
         }
@@ -30,7 +30,7 @@ pub(super) fn run(config: Option<&Path>) -> ExitCode {
         match telemetry::init(&settings.telemetry, &resources.metrics) {
             Ok(log) => log,
             Err(error) => {
-                super::format::tell(format_args!("{} no log: {error}", Code::LogUnchanged));
+                super::format::print_message(format_args!("{} no log: {error}", Code::LogUnchanged));
                 return ExitCode::FAILURE;
             }
         };

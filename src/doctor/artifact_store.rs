@@ -1,35 +1,38 @@
-//! What it means when MLflow does not keep, give back or delete an artifact. MLflow itself says no more than
-//! `Internal Server Error`: what its store said stands in its log.
+//! Why MLflow does not write, read or delete an artifact. Its answer is no more than `Internal Server Error`: the error of its
+//! store is only in its log.
 
 use super::{Answer, Fault, excerpt};
 use crate::code::Code;
 
-/// What was asked of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Asked {
+pub(super) enum Operation {
     Write,
     Read,
     Delete,
 }
 
-impl Asked {
-    pub(super) const fn done(self) -> &'static str {
-        self.words()[0]
+impl Operation {
+    /// As it stands after "an artifact cannot be".
+    pub(super) const fn participle(self) -> &'static str {
+        match self {
+            Self::Write => "written",
+            Self::Read => "read back",
+            Self::Delete => "deleted",
+        }
     }
 
-    const fn words(self) -> [&'static str; 2] {
+    const fn s3_permission(self) -> &'static str {
         match self {
-            Self::Write => ["written", "s3:PutObject"],
-            Self::Read => ["read back", "s3:GetObject"],
-            Self::Delete => ["deleted", "s3:DeleteObject"],
+            Self::Write => "s3:PutObject",
+            Self::Read => "s3:GetObject",
+            Self::Delete => "s3:DeleteObject",
         }
     }
 }
 
-/// The fault of an answer of MLflow's, or of what stands before it; `None` where the answer says more by itself.
-pub(super) fn fault(asked: Asked, answer: &Answer) -> Option<Fault> {
-    let [done, right] = asked.words();
-    let what = format!("an artifact cannot be {done}: {}", excerpt(answer));
+/// The fault behind MLflow's answer; `None` where its status alone says more.
+pub(super) fn fault(operation: Operation, answer: &Answer) -> Option<Fault> {
+    let what = format!("an artifact cannot be {}: {}", operation.participle(), excerpt(answer));
     let text = answer.text();
     Some(match answer.status.as_u16() {
         413 => Fault::new(
@@ -41,26 +44,27 @@ pub(super) fn fault(asked: Asked, answer: &Answer) -> Option<Fault> {
         503 if text.contains("--serve-artifacts") => Fault::new(
             Code::ArtifactsUnavailable,
             what,
-            "MLflow was started with --no-serve-artifacts, so that clients would go to the store themselves",
+            "MLflow was started with --no-serve-artifacts: clients would use the store themselves",
             "mlflow server --serve-artifacts --artifacts-destination s3://… (or a path)",
         ),
-        507 => no_room(what),
-        500 | 502..=504 if text.contains("No space left") => no_room(what),
+        507 => store_is_full(what),
+        500 | 502..=504 if text.contains("No space left") => store_is_full(what),
         500..=599 => Fault::new(
-            if asked == Asked::Write { Code::StoreTakesNoWrites } else { Code::StoreFails },
+            if operation == Operation::Write { Code::StoreTakesNoWrites } else { Code::StoreFails },
             what,
             format!(
-                "MLflow's artifact store failed. In this order: it is full; it is read-only, or its files are not those of the \
-                 user that MLflow runs as; its credentials are none or may not do this ({right}); it cannot be reached"
+                "MLflow's artifact store failed. The usual reasons, in this order: it is full; it is read-only, or its files belong \
+                 to another user than MLflow's; it has no credentials, or they do not permit this ({}); it cannot be reached",
+                operation.s3_permission()
             ),
-            "MLflow's own log for the same moment: `No space left on device`, `Read-only file system`, `Permission denied`, \
-             `AccessDenied` or `Could not connect` there tells which",
+            "look at MLflow's log for the same moment: `No space left on device`, `Read-only file system`, `Permission denied`, \
+             `AccessDenied` or `Could not connect` there shows which",
         ),
         _ => return None,
     })
 }
 
-fn no_room(what: String) -> Fault {
-    let fix = "room in what mlflow server's --artifacts-destination names";
+fn store_is_full(what: String) -> Fault {
+    let fix = "free space in the destination of mlflow server's --artifacts-destination";
     Fault::new(Code::StoreTakesNoWrites, what, "MLflow's artifact store is full", fix)
 }

@@ -1,4 +1,4 @@
-//! What a server shows of itself over TLS.
+//! The certificate of a server: its description, and why it is not trusted.
 
 use jiff::Timestamp;
 use rustls::{
@@ -16,31 +16,34 @@ use serde_json::{Value, json};
 use super::Fault;
 use crate::code::Code;
 
-/// The certificate in words: whom it is for, who vouches for it, until when.
+/// Describes the server's certificate: its names, issuer and end.
 pub(super) fn describe(chain: Option<&[CertificateDer<'_>]>) -> String {
-    let shown = chain.and_then(<[_]>::first).and_then(|leaf| Certificate::from_der(leaf).ok());
-    let Some(shown) = shown else { return "a certificate that is trusted".to_owned() };
-    let shown = shown.tbs_certificate();
-    let until = shown.validity().not_after.to_unix_duration();
+    let leaf = chain.and_then(<[_]>::first).and_then(|leaf| Certificate::from_der(leaf).ok());
+    let Some(leaf) = leaf else { return "a trusted certificate".to_owned() };
+    let leaf = leaf.tbs_certificate();
+    let until = leaf.validity().not_after.to_unix_duration();
     let until = Timestamp::from_second(until.as_secs() as i64).unwrap_or(Timestamp::MAX);
     let days = until.duration_since(Timestamp::now()).as_hours() / 24;
     let soon = if days < 14 { ": renew it soon" } else { "" };
-    let names = names(shown).join(", ");
-    format!("the certificate is for {names}, by {}, until {until} ({days} days{soon})", shown.issuer())
+    let names = names(leaf).join(", ");
+    format!(
+        "the certificate is for {names}, issued by {}, valid until {until} ({days} days{soon})",
+        leaf.issuer()
+    )
 }
 
-/// What a maintainer asks of a certificate.
+/// The fields of a certificate, for a bundle.
 pub(super) fn facts(certificate: &CertificateDer<'_>) -> Value {
     let Ok(certificate) = Certificate::from_der(certificate) else { return "cannot be read".into() };
-    let shown = certificate.tbs_certificate();
+    let fields = certificate.tbs_certificate();
     let moment = |seconds: u64| Timestamp::from_second(seconds as i64).ok().map(|moment| moment.to_string());
     json!({
-        "subject": shown.subject().to_string(),
-        "issuer": shown.issuer().to_string(),
-        "names": names(shown),
-        "not_before": moment(shown.validity().not_before.to_unix_duration().as_secs()),
-        "not_after": moment(shown.validity().not_after.to_unix_duration().as_secs()),
-        "serial": shown.serial_number().to_string(),
+        "subject": fields.subject().to_string(),
+        "issuer": fields.issuer().to_string(),
+        "names": names(fields),
+        "not_before": moment(fields.validity().not_before.to_unix_duration().as_secs()),
+        "not_after": moment(fields.validity().not_after.to_unix_duration().as_secs()),
+        "serial": fields.serial_number().to_string(),
         "signature": certificate.signature_algorithm().oid.to_string(),
     })
 }
@@ -65,57 +68,59 @@ fn address(bytes: &[u8]) -> Option<String> {
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(|bytes| std::net::IpAddr::from(bytes).to_string())).ok()
 }
 
-/// Why a certificate is not believed.
-pub(super) fn fault(error: &CertificateError, host: &str, ca_written_as: &str) -> Fault {
+/// Why the certificate of `host` is not trusted.
+pub(super) fn fault(error: &CertificateError, host: &str, ca_setting: &str) -> Fault {
     match error {
         CertificateError::ExpiredContext { not_after, .. } => Fault::new(
             Code::CertificateExpired,
             format!("the certificate of {host} expired at {}", moment(*not_after)),
-            "nobody renewed it; or the renewed one was not loaded by the server; or this machine's clock is wrong",
-            "renew it, and let the server load it",
+            "it was not renewed; or the server did not load the renewed one; or this machine's clock is wrong",
+            "renew it, and make the server load it",
         ),
         CertificateError::NotValidYetContext { not_before, .. } => Fault::new(
             Code::CertificateNotYetValid,
             format!("the certificate of {host} is not valid before {}", moment(*not_before)),
-            "this machine's clock is slow, or the certificate was made for later",
-            "set the clock, or use the certificate that is valid now",
+            "this machine's clock is behind, or the certificate was made for later",
+            "set the clock, or use a certificate that is valid now",
         ),
         CertificateError::NotValidForNameContext { presented, .. } => Fault::new(
             Code::CertificateForOthers,
             format!("the certificate is for {}, and not for {host}", plain(presented).join(", ")),
-            "the address leads to another server, or names this one by a name that its certificate does not have",
-            format!("the server by a name of its certificate, or a certificate with the name {host}"),
+            "the address leads to another server, or uses a name that the certificate does not have",
+            format!("use a name of the certificate as the address, or a certificate with the name {host}"),
         ),
         CertificateError::UnknownIssuer => Fault::new(
             Code::AuthorityUnknown,
-            format!("nobody that is trusted here vouches for the certificate of {host}"),
-            "it is self-signed or by a private authority; or the server does not send the intermediate certificate",
-            format!("{ca_written_as}: the authority's certificate; or let the server send its whole chain"),
+            format!("no trusted authority issued the certificate of {host}"),
+            "it is self-signed or issued by a private authority; or the server does not send the intermediate certificate",
+            format!(
+                "set {ca_setting} to the authority's certificate; or make the server send its whole chain"
+            ),
         ),
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => Fault::new(
             Code::BadCertificate,
-            format!("the certificate of {host} is an authority's own"),
-            "it was made with CA:TRUE, as openssl does unless it is told not to",
+            format!("the certificate of {host} is the certificate of an authority"),
+            "it was made with CA:TRUE, the default of openssl",
             "a certificate with basicConstraints=CA:FALSE and a subjectAltName",
         ),
         other if format!("{other:?}").contains("UnsupportedCertVersion") => Fault::new(
             Code::BadCertificate,
-            format!("the certificate of {host} is of version 1, which has no names"),
+            format!("the certificate of {host} has version 1, which has no names"),
             "it was made by `openssl x509 -req` without extensions",
             "a certificate with a subjectAltName (openssl: -copy_extensions copy, or -extfile)",
         ),
         other => Fault::new(
             Code::BadCertificate,
-            format!("the certificate of {host} is not good: {other}"),
+            format!("the certificate of {host} is not valid: {other}"),
             "it was not made for a server, or is damaged",
             format!(
-                "a certificate for a server (not an authority's own), by an authority in {ca_written_as}"
+                "a certificate for a server (not that of an authority), issued by an authority in {ca_setting}"
             ),
         ),
     }
 }
 
-/// The names in rustls's own writing, `DnsName("…")`.
+/// The names without rustls's `DnsName("…")` around them.
 fn plain(presented: &[String]) -> Vec<&str> {
     presented.iter().map(|name| name.split('"').nth(1).unwrap_or(name)).collect()
 }

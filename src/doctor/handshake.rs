@@ -1,4 +1,4 @@
-//! TLS with a server; and where there is none, whose doing that is.
+//! The TLS handshake with a server, and why it fails.
 
 use std::{
     io::{self, ErrorKind},
@@ -7,7 +7,7 @@ use std::{
 };
 
 use rustls::{
-    AlertDescription, Error, SignatureScheme,
+    AlertDescription as Alert, Error, SignatureScheme,
     client::{ResolvesClientCert, Resumption},
     pki_types::ServerName,
     sign::CertifiedKey,
@@ -16,60 +16,60 @@ use tokio::{io::AsyncReadExt as _, net::TcpStream, time::timeout};
 use tokio_rustls::{TlsConnector, client::TlsStream};
 use x509_cert::{der::Decode as _, name::Name};
 
-use super::{Fault, Place, certificate, network::PATIENCE, site::start_of};
+use super::{Endpoint, Fault, certificate, network::STEP_TIMEOUT, site::start_of};
 use crate::{code::Code, tls::ClientConfig};
 
-/// Time for a server to refuse a certificate behind the handshake, as it does in TLS 1.3.
-const BEHIND: Duration = Duration::from_millis(500);
+/// Time for a server to refuse a client certificate after the handshake, as TLS 1.3 does.
+const REFUSAL_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// What a server asks to be shown.
+/// Records whether the server requests a client certificate.
 #[derive(Debug)]
-struct Asked {
-    shown: Arc<dyn ResolvesClientCert>,
-    /// By whom it wants it to be signed, if it says so; set as soon as it asks.
+struct CertificateRequest {
+    resolver: Arc<dyn ResolvesClientCert>,
+    /// The authorities that the server accepts, if it names any; set when it requests a certificate.
     authorities: OnceLock<Vec<String>>,
 }
 
-impl ResolvesClientCert for Asked {
+impl ResolvesClientCert for CertificateRequest {
     fn resolve(&self, authorities: &[&[u8]], schemes: &[SignatureScheme]) -> Option<Arc<CertifiedKey>> {
         let names = authorities.iter().filter_map(|name| Name::from_der(name).ok());
         let _ = self.authorities.set(names.map(|name| name.to_string()).collect());
-        self.shown.resolve(authorities, schemes)
+        self.resolver.resolve(authorities, schemes)
     }
 
     fn has_certs(&self) -> bool {
-        self.shown.has_certs()
+        self.resolver.has_certs()
     }
 }
 
-/// A session with the server, which has not refused it.
+/// A TLS session that the server has not refused.
 ///
 /// # Errors
 /// Why there is none.
-pub(super) async fn shake_hands(
-    place: &Place,
+pub(super) async fn handshake(
+    endpoint: &Endpoint,
     stream: TcpStream,
     config: &ClientConfig,
 ) -> Result<TlsStream<TcpStream>, Fault> {
-    let Place { host, port, written_as, .. } = place;
+    let Endpoint { host, port, setting, .. } = endpoint;
     let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|error| {
         Fault::new(
             Code::BadValue,
-            format!("{host} is no name that a certificate can have: {error}"),
+            format!("{host} cannot be a name in a certificate: {error}"),
             "the name has characters that host names do not have",
-            format!("a host name or an IP address as {written_as}"),
+            format!("set {setting} to a host name or an IP address"),
         )
     })?;
     let mut config = rustls::ClientConfig::clone(config);
-    let shown = Arc::clone(&config.client_auth_cert_resolver);
-    let asked = Arc::new(Asked { shown, authorities: OnceLock::new() });
-    config.client_auth_cert_resolver = Arc::clone(&asked) as _;
-    // A session that goes on is asked for nothing.
+    let resolver = Arc::clone(&config.client_auth_cert_resolver);
+    let request = Arc::new(CertificateRequest { resolver, authorities: OnceLock::new() });
+    config.client_auth_cert_resolver = Arc::clone(&request) as _;
+    // In a resumed session no certificate is requested.
     config.resumption = Resumption::disabled();
     let session = async {
         let mut stream = TlsConnector::from(Arc::new(config)).connect(name, stream).await?;
-        if asked.authorities.get().is_some() {
-            match timeout(BEHIND, stream.read(&mut [0; 1])).await {
+        if request.authorities.get().is_some() {
+            match timeout(REFUSAL_TIMEOUT, stream.read(&mut [0; 1])).await {
                 Ok(Ok(0)) => return Err(ErrorKind::UnexpectedEof.into()),
                 Ok(Err(error)) => return Err(error),
                 Ok(Ok(_)) | Err(_) => {}
@@ -77,14 +77,14 @@ pub(super) async fn shake_hands(
         }
         Ok(stream)
     };
-    match timeout(PATIENCE, session).await {
+    match timeout(STEP_TIMEOUT, session).await {
         Ok(Ok(stream)) => Ok(stream),
-        Ok(Err(error)) => Err(fault(place, &error, &asked)),
+        Ok(Err(error)) => Err(fault(endpoint, &error, &request)),
         Err(_) => Err(Fault::new(
             Code::NoTls,
-            format!("no TLS with {host}:{port} within {PATIENCE:?}"),
-            "what listens there waits for something else than TLS",
-            without_tls(written_as),
+            format!("no TLS with {host}:{port} within {STEP_TIMEOUT:?}"),
+            "the server waits for another protocol than TLS",
+            no_tls_fix(setting),
         )),
     }
 }
@@ -93,129 +93,119 @@ pub(super) fn rustls_error(error: &io::Error) -> Option<&Error> {
     error.get_ref()?.downcast_ref()
 }
 
-fn without_tls(written_as: &str) -> String {
-    format!("http:// (redis:// for Redis) in {written_as} if it speaks no TLS, or the port that does")
+fn no_tls_fix(setting: &str) -> String {
+    format!(
+        "http:// (redis:// for Redis) in {setting} if the server does not speak TLS, or the port where it does"
+    )
 }
 
-fn fault(place: &Place, error: &io::Error, asked: &Asked) -> Fault {
-    use AlertDescription as Alert;
-    let Place { host, port, written_as, ca_written_as, .. } = place;
+fn fault(endpoint: &Endpoint, error: &io::Error, request: &CertificateRequest) -> Fault {
+    let Endpoint { host, port, setting, ca_setting, .. } = endpoint;
     let what = format!("no TLS with {host}:{port}: {error}");
     let error = rustls_error(error);
-    match error {
-        Some(Error::InvalidCertificate(wrong)) => return certificate::fault(wrong, host, ca_written_as),
-        Some(Error::AlertReceived(alert))
-            if refuses_certificate(*alert) && asked.authorities.get().is_some() =>
-        {
-            return of_client_certificate(place, what, Some(*alert), asked);
-        }
-        None if asked.authorities.get().is_some() => return of_client_certificate(place, what, None, asked),
-        _ => {}
+    if let (Some(authorities), true) = (request.authorities.get(), refuses_certificate(error)) {
+        let by = match &authorities[..] {
+            [] => "an authority that the server knows".to_owned(),
+            names => start_of(names.join(" or ").as_bytes()),
+        };
+        let alert = match error {
+            Some(Error::AlertReceived(alert)) => Some(*alert),
+            _ => None,
+        };
+        return client_certificate(ca_setting, what, request.has_certs(), alert, &by);
     }
     let (code, cause, fix) = match error {
+        Some(Error::InvalidCertificate(error)) => return certificate::fault(error, host, ca_setting),
         Some(Error::AlertReceived(Alert::ProtocolVersion)) => (
             Code::OldTls,
-            "what listens there speaks only versions of TLS before 1.2, which nothing should speak any more".to_owned(),
+            "the server speaks only versions of TLS before 1.2, which are not safe".to_owned(),
             "TLS 1.2 or 1.3 there: nginx ssl_protocols TLSv1.2 TLSv1.3, a newer security policy of a load balancer".to_owned(),
         ),
-        Some(Error::PeerIncompatible(_) | Error::AlertReceived(Alert::HandshakeFailure | Alert::InsufficientSecurity)) => (
+        Some(
+            Error::PeerIncompatible(_)
+            | Error::AlertReceived(Alert::HandshakeFailure | Alert::InsufficientSecurity),
+        ) => (
             Code::NoCommonCipher,
-            "what listens there has no cipher in common with this client, which speaks TLS 1.3, and of TLS 1.2 only what has \
+            "the server has no cipher in common with this client, which speaks TLS 1.3, and of TLS 1.2 only ciphers with \
              forward secrecy and AEAD (ECDHE with AES-GCM or ChaCha20-Poly1305); or it speaks older versions only"
                 .to_owned(),
             "such a cipher there: Mozilla's \"intermediate\" configuration has them".to_owned(),
         ),
         Some(Error::AlertReceived(Alert::UnrecognisedName)) => (
             Code::CertificateForOthers,
-            format!("the server has no certificate for {host}, and says so"),
-            format!("as {written_as} a name that it serves"),
+            format!("the server says that it has no certificate for {host}"),
+            format!("set {setting} to a name that it serves"),
         ),
-        Some(Error::InvalidMessage(_)) => (
-            Code::NoTls,
-            "what listens there speaks something else than TLS".to_owned(),
-            without_tls(written_as),
-        ),
+        Some(Error::InvalidMessage(_)) => {
+            (Code::NoTls, "the server speaks another protocol than TLS".to_owned(), no_tls_fix(setting))
+        }
         _ => (
             Code::NoTls,
-            "what listens there speaks no TLS; or none of the versions 1.2 and 1.3; or it is a load balancer without a server \
-             behind it"
+            "the server does not speak TLS, or neither version 1.2 nor 1.3; or it is a load balancer without a server behind it"
                 .to_owned(),
-            without_tls(written_as),
+            no_tls_fix(setting),
         ),
     };
     Fault::new(code, what, cause, fix)
 }
 
-/// Whether a server that asked for a certificate says by this alert that it got none, or no good one.
-fn refuses_certificate(alert: AlertDescription) -> bool {
-    use AlertDescription as Alert;
+/// Whether a server that requested a certificate refuses the session because of it: by an alert, or by closing.
+fn refuses_certificate(error: Option<&Error>) -> bool {
     matches!(
-        alert,
-        Alert::CertificateRequired
-            | Alert::NoCertificate
-            // As TLS 1.2 says the same.
-            | Alert::HandshakeFailure
-            | Alert::BadCertificate
-            | Alert::UnsupportedCertificate
-            | Alert::CertificateRevoked
-            | Alert::CertificateExpired
-            | Alert::CertificateUnknown
-            | Alert::UnknownCA
-            | Alert::AccessDenied
-            | Alert::DecryptError
+        error,
+        None | Some(Error::AlertReceived(
+            Alert::CertificateRequired
+                | Alert::NoCertificate
+                // The alert for this in TLS 1.2.
+                | Alert::HandshakeFailure
+                | Alert::BadCertificate
+                | Alert::UnsupportedCertificate
+                | Alert::CertificateRevoked
+                | Alert::CertificateExpired
+                | Alert::CertificateUnknown
+                | Alert::UnknownCA
+                | Alert::AccessDenied
+                | Alert::DecryptError
+        ))
     )
 }
 
-fn of_client_certificate(
-    place: &Place,
-    what: String,
-    alert: Option<AlertDescription>,
-    asked: &Asked,
-) -> Fault {
-    let authorities = asked.authorities.get().map(Vec::as_slice).unwrap_or_default();
-    let by = match authorities {
-        [] => "an authority that the server knows".to_owned(),
-        names => start_of(names.join(" or ").as_bytes()),
-    };
-    client_certificate(place.ca_written_as, what, asked.has_certs(), alert, &by)
-}
-
-/// What is wrong with the certificate that a server wants to be shown. `by`: whose it should be.
+/// The fault of a server that requires a client certificate, issued by `by`.
 pub(super) fn client_certificate(
-    ca_written_as: &str,
+    ca_setting: &str,
     what: String,
     has_one: bool,
-    alert: Option<AlertDescription>,
+    alert: Option<Alert>,
     by: &str,
 ) -> Fault {
-    let settings = match ca_written_as.strip_suffix(".ca") {
+    let settings = match ca_setting.strip_suffix(".ca") {
         Some(section) => format!("{section}.cert and {section}.key"),
-        None => "no setting of this command's: it shows no certificate".to_owned(),
+        None => "this command has no setting for it".to_owned(),
     };
     if !has_one {
         return Fault::new(
             Code::ClientCertificateWanted,
             what,
-            "what listens there lets in only clients with a certificate that it knows (mTLS), and the gateway has none to show",
-            format!("{settings}: a certificate for clients by {by}, and its key"),
+            "the server accepts only clients with a certificate that it knows (mTLS), and the gateway has none",
+            format!("{settings}: a client certificate issued by {by}, and its key"),
         );
     }
     let cause = match alert {
-        Some(AlertDescription::CertificateExpired) => {
-            "the certificate that the gateway shows has expired by the server's clock"
+        Some(Alert::CertificateExpired) => {
+            "the gateway's client certificate has expired by the server's clock"
         }
-        Some(AlertDescription::CertificateRevoked) => "the certificate that the gateway shows is revoked",
-        Some(AlertDescription::UnknownCA) => {
-            "no authority that the server knows vouches for the certificate that the gateway shows; or an intermediate is \
-             missing behind it"
+        Some(Alert::CertificateRevoked) => "the gateway's client certificate is revoked",
+        Some(Alert::UnknownCA) => {
+            "no authority that the server knows issued the gateway's client certificate; or an intermediate certificate is \
+             missing after it in its file"
         }
         _ => {
-            "the server does not take the certificate that the gateway shows: it is by another authority, has expired, is not \
-             for clients, or an intermediate is missing behind it"
+            "the server does not accept the gateway's client certificate: another authority issued it, it has expired, it is not \
+             for clients, or an intermediate certificate is missing after it in its file"
         }
     };
     let fix = format!(
-        "{settings}: a certificate for clients that is valid now, by {by}, with its intermediates behind it"
+        "{settings}: a valid client certificate issued by {by}, followed by its intermediate certificates"
     );
     Fault::new(Code::ClientCertificateRefused, what, cause, fix)
 }

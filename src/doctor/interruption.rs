@@ -1,9 +1,13 @@
-//! When somebody ends a command: it has time to remove what it made.
+//! Signals that end a command: it has time to remove what it made.
 
 use actix_rt::signal::unix::{SignalKind, signal};
 
-/// Ctrl-C, SIGTERM, or a terminal that is closed.
-pub(super) async fn stopped() {
+/// A signal ended the command.
+#[derive(Debug)]
+pub(crate) struct Interrupted;
+
+/// Waits for Ctrl-C, SIGTERM, or the end of the terminal.
+pub(super) async fn interrupted() {
     let [interrupt, terminate, hangup] =
         [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
     let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = (interrupt, terminate, hangup) else {

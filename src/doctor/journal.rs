@@ -7,7 +7,7 @@ use std::{
 
 use serde_json::{Value, json};
 
-use super::{Fault, Finding, quotation::harmless};
+use super::{Fault, Finding, quotation::without_secrets};
 use crate::code::EXPLAINED_IN;
 
 /// The longest text of a result, in characters.
@@ -41,14 +41,14 @@ impl Journal {
         progress("");
         match outcome {
             Ok((value, found)) => {
-                let found = self.harmless(&found);
+                let found = self.printable(&found);
                 self.passed += 1;
                 self.line(&format!("ok    {name:<34} {found}\n"));
                 self.checks.push(json!({ "check": name, "outcome": "ok", "found": found, "ms": ms }));
                 Some(value)
             }
             Err(Fault { code, what, cause, fix }) => {
-                let [what, cause, fix] = [what, cause, fix].map(|words| self.harmless(&words));
+                let [what, cause, fix] = [what, cause, fix].map(|text| self.printable(&text));
                 self.failed += 1;
                 self.line(&format!(
                     "FAIL  {name:<34} {code} {what}\n      cause: {cause}\n      fix:   {fix}\n"
@@ -76,7 +76,7 @@ impl Journal {
         &self.checks
     }
 
-    /// How many passed, failed and were skipped; and where failures are explained.
+    /// The numbers of checks that passed, failed and were skipped, and where the codes are explained.
     pub(crate) fn summary(&self) -> String {
         let skipped = self.checks.len() - self.passed - self.failed;
         let explained = if self.failed == 0 { String::new() } else { format!("; codes: {EXPLAINED_IN}") };
@@ -89,10 +89,10 @@ impl Journal {
         }
     }
 
-    /// What others say may hold the key, and orders to the terminal.
-    fn harmless(&self, words: &str) -> String {
-        let words = harmless(words, &self.secrets);
-        let mut printed: String = words.chars().take(LONGEST + 1).collect();
+    /// Texts of other programs may hold the key, and control characters.
+    fn printable(&self, text: &str) -> String {
+        let text = without_secrets(text, &self.secrets);
+        let mut printed: String = text.chars().take(LONGEST + 1).collect();
         if printed.chars().count() > LONGEST {
             printed.pop();
             printed.push('…');
@@ -101,7 +101,7 @@ impl Journal {
     }
 }
 
-/// What is under way, on a terminal: a line that the next one takes the place of.
+/// Shows what is under way, if standard error is a terminal. The next line replaces this one.
 pub(super) fn progress(text: &str) {
     let mut terminal = io::stderr();
     if terminal.is_terminal() {

@@ -2,11 +2,13 @@
 //! One check after the other; a check that fails has a likely cause and a fix. No other room but `cli` may use this one.
 
 mod artifact_store;
+pub(crate) mod bind_addresses;
 mod certificate;
 mod clock;
 mod handshake;
 mod interruption;
 mod journal;
+pub(crate) mod local;
 mod network;
 mod nginx_page;
 pub(crate) mod outside;
@@ -16,13 +18,14 @@ mod scrub;
 pub(crate) mod secrets;
 mod site;
 
+pub(crate) use interruption::Interrupted;
 pub(crate) use journal::Journal;
 
 use serde_json::{Value, json};
 
 use crate::{fault::Fault, settings::Problem};
 use journal::progress;
-use network::{Party, Place, speaks_tls};
+use network::{Endpoint, Party, speaks_tls};
 use scrub::Scrubber;
 use site::{Answer, Site, excerpt, start_of};
 

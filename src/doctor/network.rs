@@ -1,4 +1,4 @@
-//! The way to a server: its name, a connection, TLS.
+//! The way to a server: DNS, TCP, TLS.
 
 use std::{
     io::{self, ErrorKind},
@@ -16,14 +16,14 @@ use url::Url;
 
 use super::{
     Fault, Finding, Journal, certificate,
-    handshake::{rustls_error, shake_hands},
+    handshake::{handshake, rustls_error},
 };
 use crate::{code::Code, tls::ClientConfig};
 
 /// Time for each step.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const STEP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Whose server it is: each has its own code for not being found.
+/// The role of a server: each has codes of its own.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Party {
     Mlflow,
@@ -55,129 +55,137 @@ impl Party {
     }
 }
 
-/// Where a server should be.
+/// The address of a server.
 #[derive(Debug, Clone)]
-pub(super) struct Place {
+pub(super) struct Endpoint {
     pub(super) party: Party,
     pub(super) host: String,
     pub(super) port: u16,
-    /// How TLS is spoken to it, if it is.
+    /// For TLS, if the server speaks it.
     pub(super) tls: Option<ClientConfig>,
-    /// Where this address, and the authority of its certificate, are written: `mlflow.url`, `--url`.
-    pub(super) written_as: &'static str,
-    pub(super) ca_written_as: &'static str,
-    /// Where this machine's own gateway listens, if the server must be another.
-    pub(super) not_at: Option<SocketAddr>,
+    /// The setting or the option that holds this address: `mlflow.url`, `--url`.
+    pub(super) setting: &'static str,
+    /// The one that holds the certificate authority.
+    pub(super) ca_setting: &'static str,
+    /// Where the gateway on this machine listens, if the server must be another one.
+    pub(super) own_address: Option<SocketAddr>,
 }
 
-impl Place {
-    /// Where a URL leads, spoken to over TLS if it is https.
+impl Endpoint {
+    /// The endpoint of a URL; with TLS if its scheme is https.
     pub(super) fn of(
         party: Party,
         url: &Url,
         tls: Option<&ClientConfig>,
-        [written_as, ca_written_as]: [&'static str; 2],
+        [setting, ca_setting]: [&'static str; 2],
     ) -> Self {
         Self {
             party,
             host: url.host_str().unwrap_or_default().to_owned(),
             port: url.port_or_known_default().unwrap_or(80),
             tls: tls.filter(|_| url.scheme() == "https").cloned(),
-            written_as,
-            ca_written_as,
-            not_at: None,
+            setting,
+            ca_setting,
+            own_address: None,
         }
     }
 
-    /// Looks for the server, step by step: `{name}.dns`, `{name}.tcp`, `{name}.tls`. What cannot be tried is skipped.
+    /// Checks the way to the server in three steps: `{name}.dns`, `{name}.tcp`, `{name}.tls`. Skips those behind a failure.
     pub(super) async fn reach(&self, journal: &mut Journal, name: &str) -> Option<Vec<SocketAddr>> {
-        let [dns, tcp, tls] = ["dns", "tcp", "tls"].map(|step| step_of(name, step));
-        let addresses = journal.check(&dns, self.resolve()).await;
+        let step = |step: &str| if name.is_empty() { step.to_owned() } else { format!("{name}.{step}") };
+        let addresses = journal.check(&step("dns"), self.resolve()).await;
         let stream = match &addresses {
-            Some(addresses) => journal.check(&tcp, self.connect(addresses)).await,
+            Some(addresses) => journal.check(&step("tcp"), self.connect(addresses)).await,
             None => {
-                journal.skip(&tcp, "its name is not known");
+                journal.skip(&step("tcp"), "its name does not resolve");
                 None
             }
         };
         let Some(config) = &self.tls else { return stream.and(addresses) };
         let Some(stream) = stream else {
-            journal.skip(&tls, "there is no connection");
+            journal.skip(&step("tls"), "there is no connection");
             return None;
         };
-        journal.check(&tls, self.handshake(stream, config)).await.and(addresses)
+        let handshake = async {
+            let stream = handshake(self, stream, config).await?;
+            Ok(((), certificate::describe(stream.get_ref().1.peer_certificates())))
+        };
+        journal.check(&step("tls"), handshake).await.and(addresses)
     }
 
     pub(super) async fn resolve(&self) -> Finding<Vec<SocketAddr>> {
-        let Self { host, port, written_as, .. } = self;
-        let found = look_up(host.trim_matches(['[', ']']).to_owned(), *port).await;
+        let Self { host, port, setting, .. } = self;
         let fault = |error: String| {
-            let fix = format!("as {written_as} a name that `getent hosts {host}` finds on this machine");
             Fault::new(
                 self.party.name_unknown(),
                 format!("{host} does not resolve: {error}"),
-                "the name is misspelt, or the DNS that this machine asks does not know it",
-                fix,
+                "the name is misspelt, or the DNS server of this machine does not know it",
+                format!("set {setting} to a name that `getent hosts {host}` finds on this machine"),
             )
         };
-        let addresses = found.map_err(|error| fault(error.to_string()))?;
+        let addresses = look_up(host.trim_matches(['[', ']']).to_owned(), *port).await;
+        let addresses = addresses.map_err(|error| fault(error.to_string()))?;
         if addresses.is_empty() {
             return Err(fault("it has no address".to_owned()));
         }
-        if self.not_at.is_some_and(|bind| leads_to(&addresses, bind)) {
+        if self.own_address.is_some_and(|bind| leads_to(&addresses, bind)) {
             return Err(Fault::new(
                 Code::Loop,
                 format!("{host}:{port} is this gateway's own address: every request would come back to it"),
-                "this is the public address, or another service's, or server.bind is",
-                format!("as {written_as} the address of the server itself, or another server.bind"),
+                format!("{setting} holds the public address, or server.bind the address of another service"),
+                format!("set {setting} to the address of the server itself, or change server.bind"),
             ));
         }
         let ips: Vec<String> = addresses.iter().map(|address| address.ip().to_string()).collect();
         Ok((addresses, format!("{host} is {}", ips.join(", "))))
     }
 
-    /// The first address that takes a connection.
+    /// Connects to the first address that accepts a connection.
     pub(super) async fn connect(&self, addresses: &[SocketAddr]) -> Finding<TcpStream> {
         let mut outcome = Err(io::Error::other("no address"));
         let mut tried = String::new();
         for address in addresses {
             tried = address.to_string();
-            let connecting = timeout(PATIENCE, TcpStream::connect(address)).await;
+            let connecting = timeout(STEP_TIMEOUT, TcpStream::connect(address)).await;
             outcome = connecting.unwrap_or_else(|_| Err(ErrorKind::TimedOut.into()));
             if outcome.is_ok() {
                 break;
             }
         }
-        let Self { port, written_as, .. } = self;
-        outcome.map(|stream| (stream, format!("{tried} takes connections"))).map_err(|error| match error.kind() {
-            ErrorKind::ConnectionRefused => Fault::new(self.party.unreachable(),
-                format!("nothing listens at {tried}"),
-                "the server is not running, or listens on another port or on its own loopback address only; a load \
-                 balancer has no listener on this port",
-                format!("start it, or write the address at which it listens as {written_as}"),
-            ),
-            ErrorKind::TimedOut => Fault::new(self.party.unreachable(),
-                format!("no connection to {tried} within {PATIENCE:?}"),
-                "a firewall, a security group or a missing route drops the packets",
-                format!("let this machine reach port {port} there"),
-            ),
-            _ => Fault::new(self.party.unreachable(),
-                format!("no connection to {tried}: {error}"),
-                "there is no way from this machine to that network",
-                format!("another address as {written_as}, or a route to this one"),
-            ),
-        })
+        let Self { port, setting, .. } = self;
+        let fault = |error: io::Error| {
+            let (what, cause, fix) = match error.kind() {
+                ErrorKind::ConnectionRefused => (
+                    format!("nothing listens at {tried}"),
+                    "the server is not running, or listens on another port or on its own loopback address only; a load \
+                     balancer has no listener on this port",
+                    format!("start it, or set {setting} to the address where it listens"),
+                ),
+                ErrorKind::TimedOut => (
+                    format!("no connection to {tried} within {STEP_TIMEOUT:?}"),
+                    "a firewall, a security group or a missing route drops the packets",
+                    format!("let this machine reach port {port} there"),
+                ),
+                _ => (
+                    format!("no connection to {tried}: {error}"),
+                    "this machine has no route to that network",
+                    format!("set {setting} to another address, or add a route to this one"),
+                ),
+            };
+            Fault::new(self.party.unreachable(), what, cause, fix)
+        };
+        outcome.map(|stream| (stream, format!("{tried} accepts connections"))).map_err(fault)
     }
 
-    /// The certificates that are shown there, the server's own first.
+    /// The server's certificate chain, its own certificate first.
     ///
     /// # Errors
-    /// No way to the server, or no TLS.
+    /// No connection, or no TLS.
     pub(super) async fn chain(&self) -> Result<Vec<Value>, Fault> {
         let Some(config) = &self.tls else { return Ok(Vec::new()) };
         let (addresses, _) = self.resolve().await?;
         let (stream, _) = self.connect(&addresses).await?;
-        let stream = shake_hands(self, stream, config).await?;
+        let stream = handshake(self, stream, config).await?;
         Ok(stream
             .get_ref()
             .1
@@ -187,28 +195,23 @@ impl Place {
             .map(certificate::facts)
             .collect())
     }
-
-    async fn handshake(&self, stream: TcpStream, config: &ClientConfig) -> Finding {
-        let stream = shake_hands(self, stream, config).await?;
-        Ok(((), certificate::describe(stream.get_ref().1.peer_certificates())))
-    }
 }
 
-/// On a thread that nobody waits for: the resolver's own patience is longer than this command's.
+/// Resolves a name on a thread of its own: the resolver's timeout is longer than this command's.
 async fn look_up(host: String, port: u16) -> io::Result<Vec<SocketAddr>> {
-    let (tell, told) = oneshot::channel();
+    let (sender, addresses) = oneshot::channel();
     thread::spawn(move || {
-        let _ = tell.send((host.as_str(), port).to_socket_addrs().map(Iterator::collect));
+        let _ = sender.send((host.as_str(), port).to_socket_addrs().map(Iterator::collect));
     });
-    match timeout(PATIENCE, told).await {
-        Ok(Ok(found)) => found,
-        _ => Err(io::Error::other(format!("no answer within {PATIENCE:?}"))),
+    match timeout(STEP_TIMEOUT, addresses).await {
+        Ok(Ok(addresses)) => addresses,
+        _ => Err(io::Error::other(format!("no answer within {STEP_TIMEOUT:?}"))),
     }
 }
 
-/// Whether one of these is what a gateway on this machine binds to.
+/// Whether a gateway on this machine that is bound to `bind` listens at one of the addresses.
 fn leads_to(addresses: &[SocketAddr], bind: SocketAddr) -> bool {
-    // An address can be bound to where it is this machine's.
+    // Only an address of this machine can be bound.
     let is_here = |address: &SocketAddr| TcpListener::bind((address.ip(), 0)).is_ok();
     addresses.iter().any(|address| {
         address.port() == bind.port()
@@ -216,14 +219,14 @@ fn leads_to(addresses: &[SocketAddr], bind: SocketAddr) -> bool {
     })
 }
 
-/// Whether what listens there answers to a TLS handshake, with whatever certificate.
+/// Whether the server answers a TLS handshake, with any certificate.
 pub(super) async fn speaks_tls(addresses: &[SocketAddr], config: &ClientConfig) -> bool {
     let handshake = async {
         let stream = TcpStream::connect(addresses).await?;
         let name = ServerName::from(addresses.first().map_or([0, 0, 0, 0].into(), SocketAddr::ip));
         TlsConnector::from(Arc::clone(config)).connect(name, stream).await
     };
-    match timeout(PATIENCE / 5, handshake).await {
+    match timeout(STEP_TIMEOUT / 5, handshake).await {
         Ok(Ok(_)) => true,
         Ok(Err(error)) => {
             matches!(
@@ -233,8 +236,4 @@ pub(super) async fn speaks_tls(addresses: &[SocketAddr], config: &ClientConfig) 
         }
         Err(_) => false,
     }
-}
-
-fn step_of(name: &str, step: &str) -> String {
-    if name.is_empty() { step.to_owned() } else { format!("{name}.{step}") }
 }

@@ -1,17 +1,17 @@
-//! What is handed to others has no secret in it: in no form that it may have been written in, and no part of one.
+//! Removes secrets from a bundle: every usual encoding of a secret, and every part of one.
 
 use std::collections::HashSet;
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use serde_json::Value;
 
-/// A part of so many bytes of a form is told from a word. A shorter secret is looked for whole.
+/// Every part of this length, in bytes, is removed. A shorter secret is removed as a whole.
 const PART: usize = 8;
 const STAND_IN: &str = "(a secret)";
 
-/// Takes secrets out of texts.
+/// Removes secrets from texts.
 pub(super) struct Scrubber {
-    /// Every part of every form, in small letters.
+    /// Every part of every encoding, in lower case.
     parts: HashSet<[u8; PART]>,
     short: Vec<String>,
 }
@@ -23,15 +23,15 @@ impl Scrubber {
             .filter(|secret| !secret.is_empty())
             .cloned()
             .partition(|secret| secret.len() < PART);
-        let forms = long.iter().flat_map(|secret| forms(secret.as_bytes()));
-        let parts = forms.flat_map(|form| {
+        let encodings = long.iter().flat_map(|secret| encodings(secret.as_bytes()));
+        let parts = encodings.flat_map(|form| {
             let form = form.to_ascii_lowercase().into_bytes();
             form.windows(PART).filter_map(|part| part.try_into().ok()).collect::<Vec<[u8; PART]>>()
         });
         Self { parts: parts.collect(), short }
     }
 
-    /// Every text in a value, the names of its fields too.
+    /// Removes them from every text in a value, and from the names of its fields.
     pub(super) fn scrub(&self, value: &mut Value) {
         match value {
             Value::String(text) => *text = self.without(text),
@@ -69,15 +69,15 @@ impl Scrubber {
     }
 }
 
-/// As it is, and as it is written where it must be encoded.
-fn forms(secret: &[u8]) -> Vec<String> {
+/// A secret as it is, and in every encoding.
+fn encodings(secret: &[u8]) -> Vec<String> {
     let each = |write: fn(u8) -> String| secret.iter().map(|byte| write(*byte)).collect::<String>();
-    let where_needed = |byte: u8| {
+    let url_encoded = |byte: u8| {
         if byte.is_ascii_alphanumeric() { char::from(byte).into() } else { format!("%{byte:02x}") }
     };
-    let mut forms = vec![
+    let mut encodings = vec![
         String::from_utf8_lossy(secret).into_owned(),
-        each(where_needed),
+        each(url_encoded),
         each(|byte| format!("%{byte:02x}")),
         each(|byte| format!("{byte:02x}")),
         each(|byte| format!("\\x{byte:02x}")),
@@ -85,15 +85,15 @@ fn forms(secret: &[u8]) -> Vec<String> {
         each(|byte| format!("&#{byte};")),
         each(|byte| format!("&#x{byte:x};")),
     ];
-    // Base64 has three of them, for what stands before moves the bits; the ends share a digit with others.
+    // Base64 has three, depending on the number of bytes before it; its first and last digits also depend on the neighbours.
     for before in 0..3 {
         let bytes = [&[0; 2][..before], secret].concat();
         let encoded = STANDARD_NO_PAD.encode(&bytes);
         let end = encoded.len() - usize::from(bytes.len() % 3 != 0);
         let digits = encoded[[0, 2, 3][before]..end].to_owned();
-        forms.extend([digits.replace('+', "-").replace('/', "_"), digits]);
+        encodings.extend([digits.replace('+', "-").replace('/', "_"), digits]);
     }
-    forms
+    encodings
 }
 
 #[cfg(test)]
@@ -105,9 +105,9 @@ mod tests {
     const SECRET: &str = "hk_test_a+Secret/that=is~long?";
 
     #[test]
-    fn a_secret_is_taken_out_in_every_form_and_every_part() {
+    fn a_secret_is_removed_in_every_encoding_and_every_part() {
         let scrubber = Scrubber::new(&[SECRET.to_owned(), "short".to_owned()]);
-        let mut written: Vec<String> = forms(SECRET.as_bytes());
+        let mut written: Vec<String> = encodings(SECRET.as_bytes());
         written.extend(
             ["", "x", "xy", "user:"].map(|before| STANDARD_NO_PAD.encode(format!("{before}{SECRET}!"))),
         );
@@ -125,7 +125,7 @@ mod tests {
                 clean.contains("said ") && clean.contains(", twice ") && clean.contains(STAND_IN),
                 "{clean}"
             );
-            for form in forms(SECRET.as_bytes()) {
+            for form in encodings(SECRET.as_bytes()) {
                 for part in form.as_bytes().windows(PART) {
                     let part = std::str::from_utf8(part).unwrap();
                     assert!(!clean.contains(part), "{part} of {text} in {clean}");
@@ -136,7 +136,7 @@ mod tests {
     }
 
     #[test]
-    fn other_words_stay_whatever_their_letters() {
+    fn other_texts_stay_whatever_their_letters() {
         let scrubber = Scrubber::new(&[SECRET.to_owned(), String::new()]);
         for text in ["a secret", "grün über 試験 ünd", "", "hk_test"] {
             assert_eq!(scrubber.without(text), text);

@@ -1,4 +1,4 @@
-//! One HTTP exchange, as the gateway's own client makes it: no redirects followed, nothing retried.
+//! One request with the gateway's own HTTP client: it follows no redirect and retries nothing.
 
 use std::time::{Duration, Instant};
 
@@ -12,31 +12,31 @@ use serde_json::Value;
 use tokio::time::timeout;
 use url::Url;
 
-use super::quotation::quoted;
+use super::quotation::quote;
 use crate::{
     error::ERROR_SOURCE,
     http_client::{Connections, End, HttpClient, Reuse, SendError, Tls, TransportFault, beginning, host_of},
 };
 
-/// Time for a whole exchange with a small body.
-const PATIENCE: Duration = Duration::from_secs(15);
-/// The most that is read of an answer, in bytes. Clients have made what MLflow tells: a longer one is no fault.
+/// Time for a request with a small body, and its answer.
+const TIMEOUT: Duration = Duration::from_secs(15);
+/// The most that is read of an answer, in bytes. A longer one is no fault: clients can make MLflow's answers long.
 const MAX_ANSWER: usize = 1024 * 1024;
 
-/// A server that is asked.
+/// A server, and a client for it.
 #[derive(Debug)]
 pub(super) struct Site {
     client: HttpClient,
     host: HeaderValue,
 }
 
-/// What came back, or its beginning.
+/// An answer, or its beginning.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
-    /// There is more than was read.
+    /// Whether the body is longer than what was read.
     pub(super) is_cut: bool,
     pub(super) took: Duration,
 }
@@ -52,10 +52,10 @@ impl Site {
         Self { client: HttpClient::new(url, tls, connections), host }
     }
 
-    /// A request whose body is still to be given.
+    /// A request without its body.
     ///
     /// # Errors
-    /// A target that is none.
+    /// A malformed target.
     pub(super) fn request(
         &self,
         method: Method,
@@ -74,8 +74,8 @@ impl Site {
     /// Sends a request and reads the answer.
     ///
     /// # Errors
-    /// No answer, in words.
-    pub(super) async fn ask(
+    /// Why there is no answer.
+    pub(super) async fn send(
         &self,
         method: Method,
         target: &str,
@@ -84,27 +84,27 @@ impl Site {
     ) -> Result<Answer, String> {
         let request = self.request(method, target, headers)?;
         let began = Instant::now();
-        let exchange = async {
+        let answer = async {
             let response =
                 request.send_body(body).await.map_err(|error| SendError::from(error).to_string())?;
-            Answer::of(response, began).await
+            Answer::read(response, began).await
         };
-        timeout(PATIENCE, exchange).await.unwrap_or_else(|_| Err(format!("no answer within {PATIENCE:?}")))
+        timeout(TIMEOUT, answer).await.unwrap_or_else(|_| Err(format!("no answer within {TIMEOUT:?}")))
     }
 }
 
 impl Answer {
     /// # Errors
-    /// A body that breaks off.
-    pub(super) async fn of(response: ClientResponse, began: Instant) -> Result<Self, String> {
-        Self::of_up_to(response, began, MAX_ANSWER).await
+    /// A body that ends too early.
+    pub(super) async fn read(response: ClientResponse, began: Instant) -> Result<Self, String> {
+        Self::read_up_to(response, began, MAX_ANSWER).await
     }
 
-    /// The same where more is expected.
+    /// Reads up to `most` bytes of the body.
     ///
     /// # Errors
-    /// As [`Answer::of`].
-    pub(super) async fn of_up_to(
+    /// As [`Answer::read`].
+    pub(super) async fn read_up_to(
         response: ClientResponse,
         began: Instant,
         most: usize,
@@ -118,12 +118,12 @@ impl Answer {
         Ok(Self { status, headers, body, is_cut, took: began.elapsed() })
     }
 
-    /// Whether the gateway answered by itself; MLflow's answers never say so.
-    pub(super) fn is_the_gateways(&self) -> bool {
+    /// Whether the gateway itself answered, and not MLflow.
+    pub(super) fn is_from_gateway(&self) -> bool {
         self.headers.contains_key(ERROR_SOURCE)
     }
 
-    /// `Null` where it is none.
+    /// `Null` where the body is not JSON.
     pub(super) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
@@ -137,26 +137,26 @@ impl Answer {
     }
 }
 
-/// Who answers, and what it says or how that begins, on one line.
+/// The status, the server and the beginning of the body, on one line.
 pub(super) fn excerpt(answer: &Answer) -> String {
     let status = answer.status.as_u16();
     let json = answer.json();
-    let word = |name: &str| json[name].as_str();
+    let field = |name: &str| json[name].as_str();
     // The gateway's errors, and MLflow's.
-    if let (Some(code), Some(message)) = (word("reason").or(word("error_code")), word("message")) {
-        let id = word("request_id").map_or_else(String::new, |id| format!(" (request {id})"));
+    if let (Some(code), Some(message)) = (field("reason").or(field("error_code")), field("message")) {
+        let id = field("request_id").map_or_else(String::new, |id| format!(" (request {id})"));
         let message = one_line(message.as_bytes());
-        return format!("{status} {}", quoted(&format!("{code}: {message}{id}")));
+        return format!("{status} {}", quote(&format!("{code}: {message}{id}")));
     }
     let server = answer.header("server").map_or_else(String::new, |server| format!(" from {server}"));
-    // Decoded and written anew: what is escaped in it is seen by the filter of the journal.
+    // JSON is written again without escapes, so that the journal finds secrets in it.
     let text = if json.is_null() { answer.body.clone() } else { json.to_string().into_bytes() };
-    format!("{status}{}", quoted(&format!("{server}: {}", one_line(&text))))
+    format!("{status}{}", quote(&format!("{server}: {}", one_line(&text))))
 }
 
-/// A text of somebody else's on one line. The journal shortens it, when it has taken out what is secret.
+/// A text of another program on one line. The journal removes secrets from it, and then shortens it.
 pub(super) fn start_of(body: &[u8]) -> String {
-    quoted(&one_line(body))
+    quote(&one_line(body))
 }
 
 fn one_line(body: &[u8]) -> String {

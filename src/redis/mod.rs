@@ -101,7 +101,7 @@ impl Redis {
         outcome.inspect_err(|error| tracing::debug!(error = error_text(error), "Redis did not help")).ok()
     }
 
-    /// What `work` finds out, whatever happened before, and however long it takes within [`DEADLINE`].
+    /// Does `work` within [`DEADLINE`], past the limit on calls and the breaker.
     ///
     /// # Errors
     /// What Redis, or the way to it, says.
@@ -167,11 +167,10 @@ impl Redis {
     /// # Errors
     /// What Redis, or the way to it, says.
     pub(crate) async fn publish(&self, channel: &str, message: &str) -> Result<Option<u64>, RedisError> {
-        let heard = in_time(async {
-            let mut redis = self.backend.connection().await?;
-            cmd("PUBLISH").arg(channel).arg(message).query_async::<u64>(&mut redis).await
-        });
-        let heard = heard.await?;
+        let publish = cmd("PUBLISH").arg(channel).arg(message).take();
+        let heard = self
+            .call_directly(|mut redis| async move { publish.query_async::<u64>(&mut redis).await })
+            .await?;
         Ok((!self.backend.is_cluster()).then_some(heard))
     }
 

@@ -215,7 +215,7 @@ async fn what_is_wrong_with_the_auth_service_is_told_apart() {
         (|| Answer::page(404), "answered 404 with text/html, which is not how a key is refused"),
         (|| Answer::page(403), "the page of a load balancer or a firewall in the auth service's place"),
         (|| Answer::ok(r#"{"status": "ok"}"#), "no auth service answers at this address and path"),
-        (|| Answer::ok(r#"{"is_valid": true, "service_id": "x; rm"}"#), "accepts what is no key"),
+        (|| Answer::ok(r#"{"is_valid": true, "service_id": "x; rm"}"#), "accepts an invalid key"),
         (|| Answer::Silence, "no answer in time"),
         (|| Answer::page(200), "answered 200 with text/html, which is not JSON"),
         (|| Answer::ok("<html>"), "the page of a load balancer"),

@@ -91,7 +91,7 @@ fn an_address_that_is_taken_is_told_with_whether_a_gateway_has_it() {
     let gateway = Process::serve(folder.path(), &[("MLFLOW_SERVER_URL", "http://127.0.0.1:1")]);
     let (code, said) = check(&folder, &[("HOKUSAI__SERVER__BIND", &gateway.address.to_string())]);
     let told = words(&said["warnings"][0]);
-    assert!(code == Some(0) && told.contains("is taken by a gateway that runs already"), "{told}");
+    assert!(code == Some(0) && told.contains("is taken by a running gateway"), "{told}");
 }
 
 #[test]

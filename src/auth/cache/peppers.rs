@@ -9,11 +9,11 @@ use deadpool_redis::redis::{RedisError, Script};
 use crate::{auth::fingerprint::Pepper, redis::Connection};
 
 /// The sorted set of marks, by the time when each was last left.
-const KEY: &str = "hokusai:peppers";
+pub(crate) const KEY: &str = "hokusai:peppers";
 /// How long a mark counts, in seconds.
-const LIFETIME: u64 = 180;
+pub(crate) const LIFETIME: u64 = 180;
 /// The most marks that are read: anybody who can write to Redis can leave some.
-const MOST: usize = 16;
+pub(crate) const MOST: usize = 16;
 
 /// Redis's own clock counts: those of the instances may differ.
 const LEAVE: &str = "
@@ -22,21 +22,17 @@ redis.call('ZADD', KEYS[1], now, ARGV[1])
 redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now - tonumber(ARGV[2]))
 redis.call('EXPIRE', KEYS[1], ARGV[2])
 return redis.call('ZRANGE', KEYS[1], 0, ARGV[3])";
-const LOOK: &str = "
-local now = tonumber(redis.call('TIME')[1])
-return redis.call('ZRANGEBYSCORE', KEYS[1], now - tonumber(ARGV[2]), '+inf', 'LIMIT', 0, ARGV[3])";
 
-/// The number of other peppers. Leaves a mark of this one if `leave`.
-pub(super) async fn others(mut redis: Connection, pepper: Pepper, leave: bool) -> Result<usize, RedisError> {
-    let mark = mark(&pepper);
-    let script = Script::new(if leave { LEAVE } else { LOOK });
+/// Leaves a mark of this pepper. Returns the number of other peppers.
+pub(super) async fn announce(mut redis: Connection, pepper: Pepper) -> Result<usize, RedisError> {
+    let (mark, script) = (mark(&pepper), Script::new(LEAVE));
     let mut call = script.key(KEY);
     call.arg(&mark).arg(LIFETIME).arg(MOST);
     let marks: Vec<Vec<u8>> = call.invoke_async(&mut redis).await?;
     Ok(marks.iter().filter(|other| **other != mark.as_bytes()).count())
 }
 
-fn mark(pepper: &Pepper) -> String {
+pub(in crate::auth) fn mark(pepper: &Pepper) -> String {
     hex::encode(&pepper.mac("mark", &[])[..16])
 }
 

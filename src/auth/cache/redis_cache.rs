@@ -139,15 +139,7 @@ impl RedisCache {
     /// Leaves a mark of this instance's pepper, and counts the other peppers at this Redis. `None` if Redis did not answer.
     pub(in crate::auth) async fn announce_pepper(&self) -> Option<usize> {
         let pepper = self.pepper.clone();
-        self.redis.call(move |redis| peppers::others(redis, pepper, true)).await
-    }
-
-    /// The same, without leaving a mark.
-    ///
-    /// # Errors
-    /// Those of Redis.
-    pub(in crate::auth) async fn count_other_peppers(&self) -> Result<usize, RedisError> {
-        self.redis.call_directly(|redis| peppers::others(redis, self.pepper.clone(), false)).await
+        self.redis.call(move |redis| peppers::announce(redis, pepper)).await
     }
 
     /// Publishes a revocation to every instance that listens.

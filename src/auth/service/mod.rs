@@ -14,7 +14,7 @@ use std::{
 
 use actix_web::http::{
     StatusCode,
-    header::{AUTHORIZATION, CONTENT_TYPE, DATE},
+    header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap},
     uri::PathAndQuery,
 };
 use actix_web::web::Bytes;
@@ -84,58 +84,37 @@ impl ServiceVerifier {
         client_ip: Option<IpAddr>,
         deadline: Instant,
     ) -> Result<Principal, AuthError> {
-        let answer = self.ask(key, client_ip, self.target.clone(), deadline, false).await;
+        let answer = self.ask(key, client_ip, deadline).await;
         let answer = answer.map_err(AuthError::Unavailable)?;
         answer.verdict(&self.service_id, key, self.bare_refusals)
-    }
-
-    /// The service's whole answer for a key, whatever its status; from the usual path or from another one.
-    ///
-    /// # Errors
-    /// No answer, or one that cannot be read.
-    pub(crate) async fn validate_raw(
-        &self,
-        key: &str,
-        target: Option<PathAndQuery>,
-    ) -> Result<Answer, ServiceFault> {
-        self.ask(key, None, target.unwrap_or_else(|| self.target.clone()), self.deadline(), true).await
     }
 
     async fn ask(
         &self,
         key: &str,
         client_ip: Option<IpAddr>,
-        target: PathAndQuery,
         deadline: Instant,
-        reads_all: bool,
     ) -> Result<Answer, ServiceFault> {
         let asking = async {
-            let mut response = self.send(key, client_ip, target).await?;
-            let (status, content) = (response.status(), content_type(&response));
+            let mut response = self.send(key, client_ip).await?;
+            let (status, content) = (response.status(), content_type(response.headers()));
             let body = match status {
                 StatusCode::OK => read(&mut response).await?,
                 // Too long for a refusal: a page.
                 _ if is_refusal(status) => read(&mut response).await.unwrap_or(TOO_LONG),
-                _ if reads_all => read(&mut response).await.unwrap_or_default(),
                 _ => Bytes::new(),
             };
-            let date = response.headers().get(DATE).filter(|_| reads_all).cloned();
-            Ok(Answer { status, content, body, date })
+            Ok(Answer { status, content, body })
         };
         timeout_at(deadline.into(), asking).await.unwrap_or(Err(ServiceFault::Timeout))
     }
 
-    async fn send(
-        &self,
-        key: &str,
-        client_ip: Option<IpAddr>,
-        target: PathAndQuery,
-    ) -> Result<ClientResponse, ServiceFault> {
+    async fn send(&self, key: &str, client_ip: Option<IpAddr>) -> Result<ClientResponse, ServiceFault> {
         let request = ValidateRequest { service_id: &self.service_id, client_ip };
         let request = serde_json::to_vec(&request).map_err(|error| ServiceFault::Send(error.to_string()))?;
         let post = async |reuse| {
             self.client
-                .request(Method::POST, target.clone(), reuse)
+                .request(Method::POST, self.target.clone(), reuse)
                 .insert_header((AUTHORIZATION, format!("Bearer {key}")))
                 .insert_header((CONTENT_TYPE, "application/json"))
                 .send_body(request.clone())
@@ -159,8 +138,8 @@ async fn read(response: &mut ClientResponse) -> Result<Bytes, ServiceFault> {
 }
 
 /// The content type, if it is a usual one: others are not shown.
-fn content_type(response: &ClientResponse) -> &'static str {
-    let Some(value) = response.headers().get(CONTENT_TYPE) else { return "no content type" };
+pub(crate) fn content_type(headers: &HeaderMap) -> &'static str {
+    let Some(value) = headers.get(CONTENT_TYPE) else { return "no content type" };
     let essence = value.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim();
     ["text/html", "application/json", "text/plain", "application/problem+json", "application/xml", "text/xml"]
         .into_iter()

@@ -5,10 +5,7 @@
 
 use std::num::NonZeroU32;
 
-use actix_web::{
-    http::{StatusCode, header::HeaderValue},
-    web::Bytes,
-};
+use actix_web::{http::StatusCode, web::Bytes};
 use jiff::{Timestamp, civil::DateTime, tz::TimeZone};
 use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::Value;
@@ -30,8 +27,6 @@ pub(crate) struct Answer {
     pub(crate) content: &'static str,
     /// Empty where the status is enough.
     pub(crate) body: Bytes,
-    /// The `Date` header; only for `check --probe`.
-    pub(crate) date: Option<HeaderValue>,
 }
 
 /// Whether an answer with this status may reject a key.
@@ -85,12 +80,6 @@ impl Answer {
             }
         }
         Ok(identity.into())
-    }
-
-    /// Whether it has the field `is_valid`.
-    pub(crate) fn has_verdict(&self) -> bool {
-        let body: Value = serde_json::from_slice(&self.body).unwrap_or_default();
-        body.get("is_valid").is_some()
     }
 }
 
@@ -201,7 +190,7 @@ impl From<Identity> for Principal {
 pub fn fuzz(bytes: &[u8]) {
     for status in [StatusCode::OK, StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::NOT_FOUND] {
         let body = Bytes::copy_from_slice(bytes);
-        let answer = Answer { status, content: "application/json", body, date: None };
+        let answer = Answer { status, content: "application/json", body };
         let Ok(_) = answer.verdict("platform", "a-key", false) else { continue };
         assert_eq!(status, StatusCode::OK);
         // An ignored field may hold what no Value can, such as 1e999.

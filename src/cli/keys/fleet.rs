@@ -8,7 +8,7 @@ use crate::{
     auth::{key, revocation::CHANNEL},
     cli::{
         environment,
-        format::{Format, print_json, tell},
+        format::{Format, print_json, print_message},
     },
     code::Code,
     redis::Redis,
@@ -48,7 +48,7 @@ impl Fleet {
 
     /// # Errors
     /// That Redis does not take the message.
-    pub(super) fn tell(&self, id: &str) -> Result<Option<Heard>, String> {
+    pub(super) fn publish(&self, id: &str) -> Result<Option<Heard>, String> {
         let publishing = self.0.publish(CHANNEL, id);
         let heard = actix_rt::System::new().block_on(publishing);
         heard
@@ -60,10 +60,10 @@ impl Fleet {
     pub(super) fn forget(&self, id: &str, url: &str, format: Format) -> ExitCode {
         // It would go through Redis to every gateway.
         if id.is_empty() || id.len() > LONGEST_ID || key::is_in(id) || key::has_jwt(id) {
-            tell("the id of a key is wanted, and not a key: an id has at most 128 bytes");
+            print_message("the id of a key is wanted, and not a key: an id has at most 128 bytes");
             return ExitCode::FAILURE;
         }
-        let heard = self.tell(id);
+        let heard = self.publish(id);
         if format == Format::Json {
             let told = heard.as_ref().ok().and_then(|heard| heard.as_ref()?.count());
             print_json(&json!({ "id": id, "forgotten": heard.is_ok(), "told": told }));
@@ -71,7 +71,7 @@ impl Fleet {
         let is_heard = !matches!(heard, Ok(Some(Heard(Some(0)))));
         let code = say(&heard);
         if code == ExitCode::SUCCESS && is_heard {
-            tell(format_args!(
+            print_message(format_args!(
                 "they ask the auth service at {url} about it again, which must refuse it from now on"
             ));
             return ExitCode::SUCCESS;
@@ -85,15 +85,17 @@ pub(super) fn say(heard: &Result<Option<Heard>, String>) -> ExitCode {
     match heard {
         Ok(None) => {}
         Ok(Some(Heard(Some(0)))) => {
-            tell(format_args!("{} no gateway listens at this Redis", Code::RevocationUntold))
+            print_message(format_args!("{} no gateway listens at this Redis", Code::RevocationUntold))
         }
-        Ok(Some(Heard(Some(1)))) => tell("1 gateway was told through Redis"),
-        Ok(Some(Heard(Some(count)))) => tell(format_args!("{count} gateways were told through Redis")),
+        Ok(Some(Heard(Some(1)))) => print_message("1 gateway was told through Redis"),
+        Ok(Some(Heard(Some(count)))) => {
+            print_message(format_args!("{count} gateways were told through Redis"))
+        }
         Ok(Some(Heard(None))) => {
-            tell("told through Redis, which as a cluster does not say to how many gateways")
+            print_message("told through Redis, which as a cluster does not say to how many gateways")
         }
         Err(error) => {
-            tell(format_args!(
+            print_message(format_args!(
                 "{error}; gateways that do not read this file go on with the key: once more, when it answers"
             ));
             return ExitCode::FAILURE;

@@ -14,7 +14,7 @@ use crate::{
             last_use::{self, LastUses},
         },
     },
-    cli::format::{Format, print, print_json, tell},
+    cli::format::{Format, print, print_json, print_message},
     redaction::without_keys,
     settings::AuthKeyFile,
 };
@@ -34,7 +34,7 @@ pub(super) fn show(
             print(&table(records, &uses));
             for record in records {
                 for warning in warnings.of(record) {
-                    tell(format_args!("note: {}: {}", shown(&record.id), shown(&warning)));
+                    print_message(format_args!("note: {}: {}", shown(&record.id), shown(&warning)));
                 }
             }
         }
@@ -52,7 +52,7 @@ pub(super) fn brief(record: &Record) -> String {
 fn last_uses(file: &AuthKeyFile) -> LastUses {
     let Some(path) = file.last_used.file(&file.path) else { return LastUses::new() };
     last_use::read(&path).unwrap_or_else(|error| {
-        tell(format_args!("last uses are not known: {}: {error}", path.display()));
+        print_message(format_args!("last uses are not known: {}: {error}", path.display()));
         LastUses::new()
     })
 }

@@ -18,7 +18,7 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
-use super::format::{Format, json_text, print, print_json, tell, try_print};
+use super::format::{Format, json_text, print, print_json, print_message, try_print};
 use crate::{
     auth::{
         Workspace,
@@ -176,7 +176,7 @@ impl Create {
     fn key(self, warnings: &ScopeWarnings) -> NewKey {
         let Self { user, expires_in, scopes, workspace, per_hour, note, test } = self;
         for warning in scopes.iter().filter_map(|scope| warnings.on(scope)) {
-            tell(format_args!("note: {warning}"));
+            print_message(format_args!("note: {warning}"));
         }
         let environment = if test { Environment::Test } else { Environment::Live };
         NewKey {
@@ -194,13 +194,13 @@ fn show(CreatedKey { id, key }: &CreatedKey, format: Format) -> ExitCode {
     let key = key.expose_secret();
     let printed = match format {
         Format::Text => {
-            tell(format_args!("id: {id}\nThe key, which is shown this once:"));
+            print_message(format_args!("id: {id}\nThe key, which is shown this once:"));
             try_print(&format!("{key}\n"))
         }
         Format::Json => try_print(&json_text(&json!({ "id": id, "key": key }))),
     };
     let Err(error) = printed else { return ExitCode::SUCCESS };
-    tell(format_args!(
+    print_message(format_args!(
         "the key of {id} could not be printed, and nobody knows it: {error}; `hokusai-gateway keys revoke {id}`, and make another"
     ));
     ExitCode::FAILURE
@@ -217,20 +217,20 @@ fn pruning(Pruned { removed, kept }: &Pruned, apply: bool, format: Format) -> Ex
     let line = |record| format!("{verb} {}\n", list::brief(record));
     print(&removed.iter().map(line).collect::<String>());
     if let Some(record) = kept {
-        tell(format_args!(
+        print_message(format_args!(
             "{} stays: it is the last, and a file without keys is taken for a mistake",
             list::brief(record)
         ));
     }
     match (removed.len(), apply) {
-        (0, _) => tell("no key has ended for so long"),
-        (_, false) => tell("nothing was changed: --apply removes them"),
+        (0, _) => print_message("no key has ended for so long"),
+        (_, false) => print_message("nothing was changed: --apply removes them"),
         (_, true) => {}
     }
     ExitCode::SUCCESS
 }
 
 fn fail(error: &EditError) -> ExitCode {
-    tell(error);
+    print_message(error);
     ExitCode::FAILURE
 }

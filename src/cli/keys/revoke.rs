@@ -9,7 +9,7 @@ use crate::{
     auth::key_file::edit::{self, EditError},
     cli::{
         bad_settings,
-        format::{Format, print_json, tell},
+        format::{Format, print_json, print_message},
     },
 };
 
@@ -19,7 +19,7 @@ pub(super) fn revoke(path: &Path, id: &str, config: Option<&Path>, format: Forma
         Ok(()) => false,
         // Those who were not reached at the first time are told again.
         Err(error @ EditError::AlreadyRevoked) => {
-            tell(&error);
+            print_message(&error);
             true
         }
         Err(error) => return super::fail(&error),
@@ -27,14 +27,14 @@ pub(super) fn revoke(path: &Path, id: &str, config: Option<&Path>, format: Forma
     let heard = match Fleet::load(config) {
         Ok(None) if was_revoked => return ExitCode::FAILURE,
         Ok(None) => Ok(None),
-        Ok(Some(fleet)) => fleet.tell(id),
+        Ok(Some(fleet)) => fleet.publish(id),
         Err(problems) => {
             bad_settings(&problems);
             Err("redis.url cannot be used".to_owned())
         }
     };
     match format {
-        Format::Text => tell(format_args!("{id} is revoked")),
+        Format::Text => print_message(format_args!("{id} is revoked")),
         Format::Json => {
             let told = heard.as_ref().ok().and_then(|heard| heard.as_ref()?.count());
             print_json(&json!({ "id": id, "revoked": true, "told": told }));
@@ -46,7 +46,7 @@ pub(super) fn revoke(path: &Path, id: &str, config: Option<&Path>, format: Forma
 /// Tells the fleet, if there is one, that a key has ended.
 pub(super) fn announce(id: &str, config: Option<&Path>) -> ExitCode {
     match Fleet::load(config) {
-        Ok(fleet) => fleet::say(&fleet.map(|fleet| fleet.tell(id)).transpose().map(Option::flatten)),
+        Ok(fleet) => fleet::say(&fleet.map(|fleet| fleet.publish(id)).transpose().map(Option::flatten)),
         Err(problems) => bad_settings(&problems),
     }
 }
@@ -59,7 +59,7 @@ pub(super) fn at_the_service(
     format: Format,
 ) -> ExitCode {
     let elsewhere = || {
-        tell(format_args!(
+        print_message(format_args!(
             "keys are verified by the auth service at {url}; to edit a key file, name it with --file"
         ));
         ExitCode::FAILURE
@@ -68,7 +68,7 @@ pub(super) fn at_the_service(
     match Fleet::load(config) {
         Ok(Some(fleet)) => fleet.forget(id, url, format),
         Ok(None) => {
-            tell(
+            print_message(
                 "redis.url is not set: no gateway can be told to forget a key, and each asks again after auth.cache.ttl",
             );
             elsewhere()

@@ -1,4 +1,4 @@
-//! Keys: none, a wrong one, the good one in both ways that MLflow's client sends it; and what it may.
+//! Keys: no key, a wrong key, and the good key in both ways in which MLflow's client sends it; and what it permits.
 
 use awc::{body, http::Method};
 use serde_json::json;
@@ -14,14 +14,13 @@ use crate::{
     upstream::search,
 };
 
-/// What nobody has.
 const WRONG_KEY: &str = "Bearer hokusai-gateway-doctor-this-is-no-key";
-/// The requests that the checks after this one make at the most.
+/// The most requests that the checks after this one make.
 const NEEDED: u64 = 120;
 const LIMITS: [&str; 3] = ["ratelimit-limit", "ratelimit-remaining", "ratelimit-reset"];
 
 impl Deployment {
-    /// `None` where the key does not work, or not for all that follows.
+    /// `None` if the key does not work, or not for every check after this one.
     pub(super) async fn access(&self, journal: &mut Journal, made: &Made) -> Option<()> {
         journal.check("no key", self.denied(None, "credential_missing")).await;
         journal.check("wrong key", self.denied(Some(WRONG_KEY), "credential_rejected")).await;
@@ -33,28 +32,27 @@ impl Deployment {
         };
         self.client_address(journal).await;
         let left = journal.check("limits", async { limits(&answer) }).await;
-        // Without a limit that is told there is none that could be used up.
         let enough = journal.check("enough requests left", async { enough(left) }).await;
         let may_delete = journal.check("key may delete", self.may_delete(made)).await;
         enough.and(may_delete)
     }
 
-    /// Asked about what is not there, before anything is made that could not be removed.
+    /// Deletes a model that does not exist, before anything is made that could not be removed.
     async fn may_delete(&self, made: &Made) -> Finding {
         let body = json!({ "name": made.name() });
         let answer = expect(self.call(Method::DELETE, "registered-models/delete", &body).await, 404)?;
-        if answer.is_the_gateways() {
+        if answer.is_from_gateway() {
             Err(unexpected(&answer, 404))
         } else {
-            Ok(((), "what is made can be removed".to_owned()))
+            Ok(((), "what this command makes can be removed".to_owned()))
         }
     }
 
-    /// For what nobody has: an answer that clients cannot make long.
+    /// A search without results: clients cannot make its answer long.
     pub(super) async fn search(&self, authorization: Option<&str>) -> Result<Answer, String> {
         let target = format!("{}/api{}", self.mount, search());
         let headers: Vec<_> = authorization.iter().map(|value| ("authorization", *value)).collect();
-        self.site.ask(Method::GET, &target, &headers, body::None::new()).await
+        self.site.send(Method::GET, &target, &headers, body::None::new()).await
     }
 
     async fn denied(&self, authorization: Option<&str>, reason: &str) -> Finding {
@@ -64,13 +62,13 @@ impl Deployment {
         {
             return Err(Fault::new(
                 Code::PastTheGateway,
-                format!("let in: {}", answer.status.as_u16()),
+                format!("accepted: {}", answer.status.as_u16()),
                 "requests reach MLflow past the gateway, or the auth service accepts everything",
-                "the rule of this mount must lead to the gateway; `hokusai-gateway check --probe` asks the auth service",
+                "the rule of this mount must lead to the gateway; `hokusai-gateway check --probe` checks the auth service",
             ));
         }
         let answer = expect(answer, 401)?;
-        if answer.is_the_gateways()
+        if answer.is_from_gateway()
             && answer.json()["reason"] == reason
             && answer.header("www-authenticate").is_some()
         {
@@ -79,7 +77,7 @@ impl Deployment {
             Err(Fault::new(
                 Code::CredentialsChanged,
                 format!("a 401, but not the gateway's {reason}"),
-                "something before the gateway asks for credentials of its own",
+                "a proxy before the gateway asks for credentials of its own",
                 "let requests without such credentials through to the gateway",
             ))
         }
@@ -93,13 +91,13 @@ impl Deployment {
     }
 }
 
-/// The requests that are left.
+/// The requests that the key's limit leaves.
 fn limits(answer: &Answer) -> Finding<u64> {
     let number = |name: &str| answer.header(name).and_then(|value| value.parse::<u64>().ok());
     let numbers: Option<Vec<u64>> = LIMITS.iter().map(|name| number(name)).collect();
     match numbers.as_deref() {
         Some([limit, remaining, reset]) if remaining < limit => {
-            Ok((*remaining, format!("{remaining} of {limit} requests left, whole again in {reset} s")))
+            Ok((*remaining, format!("{remaining} of {limit} requests left, all of them again in {reset} s")))
         }
         Some(numbers) => Err(Fault::new(
             Code::LimitsUntold,
@@ -110,22 +108,22 @@ fn limits(answer: &Answer) -> Finding<u64> {
         None => Err(Fault::new(
             Code::LimitsUntold,
             "no RateLimit headers",
-            "limits.mode is off, or something before the gateway takes headers away",
+            "limits.mode is off, or a proxy before the gateway removes headers",
             "limits.mode = \"enforce\"",
         )),
     }
 }
 
-/// For everything that follows, the clean-up with it.
+/// Whether they are enough for all other checks and the clean-up.
 fn enough(left: Option<u64>) -> Finding {
     match left {
         Some(left) if left < NEEDED => Err(Fault::new(
             Code::KeyLimitUsedUp,
-            format!("{left} requests are left of the key's limit, and {NEEDED} may be needed"),
-            "the limit is a small one, or was used up by others with this key",
+            format!("the key's limit leaves {left} requests, and {NEEDED} may be needed"),
+            "the limit is small, or others with this key used it up",
             "a key of its own for this command, with a limit of a few hundred; or wait, as RateLimit-Reset says",
         )),
-        Some(_) => Ok(((), "for all that follows".to_owned())),
-        None => Ok(((), "no limit is told".to_owned())),
+        Some(_) => Ok(((), "for all checks".to_owned())),
+        None => Ok(((), "no limit is known".to_owned())),
     }
 }

@@ -1,4 +1,4 @@
-//! Artifacts: up, listed, down with the same digest, deleted; a model's files; and 64 MB, streamed.
+//! Artifacts: uploaded, listed, downloaded with the same digest, deleted; the files of a model; and 64 MB, streamed.
 
 use std::{
     sync::Arc,
@@ -22,12 +22,12 @@ use crate::{
     code::Code,
     doctor::{
         Answer, Fault, Finding, Journal,
-        artifact_store::{self, Asked},
+        artifact_store::{self, Operation},
         excerpt,
     },
 };
 
-/// The artifacts' own mount: MLflow's client asks for it on the bare host, whatever the path of its tracking URI.
+/// The mount of the artifacts. MLflow's client uses it on the host of its tracking URI, without the path.
 const STORE: &str = "/api/2.0/mlflow-artifacts/artifacts";
 const NOTE: &str = "doctor/a note.txt";
 const NOTE_ENCODED: &str = "doctor/a%20note.txt";
@@ -45,11 +45,11 @@ const WEIGHTS: &str = "{\"weights\": [1, 2]}\n\n";
 const CHUNK: usize = 64 * 1024;
 const CHUNKS: usize = 1024;
 const LARGE: u64 = (CHUNK * CHUNKS) as u64;
-/// Time for each way of it.
-const PATIENCE: Duration = Duration::from_secs(600);
+/// Time for each direction.
+const TRANSFER_TIMEOUT: Duration = Duration::from_secs(600);
 
 impl Deployment {
-    /// `None` where there are no files of a model at the end.
+    /// `None` if the files of a model could not be uploaded.
     pub(super) async fn artifacts(&self, journal: &mut Journal, run: &Run) -> Option<()> {
         let note = format!("{}/{NOTE_ENCODED}", run.artifacts);
         if journal.check("artifact up", self.put(&note, TEXT)).await.is_none() {
@@ -57,7 +57,7 @@ impl Deployment {
             return None;
         }
         journal.check("artifact listed", self.listed(run)).await;
-        journal.check("artifact down", self.down(&note, TEXT)).await;
+        journal.check("artifact down", self.download(&note, TEXT)).await;
         journal.check("artifact deleted", self.deleted(run, &note)).await;
         let model = format!("{}/{MODEL}", run.artifacts);
         let files = async {
@@ -74,12 +74,12 @@ impl Deployment {
         body: impl body::MessageBody + 'static,
     ) -> Result<Answer, String> {
         self.site
-            .ask(method, &format!("{STORE}/{path}"), &[("authorization", &self.authorization)], body)
+            .send(method, &format!("{STORE}/{path}"), &[("authorization", &self.authorization)], body)
             .await
     }
 
     async fn put(&self, path: &str, text: &'static str) -> Finding {
-        kept(Asked::Write, self.store(Method::PUT, path, text).await)?;
+        expect_stored(Operation::Write, self.store(Method::PUT, path, text).await)?;
         Ok(((), format!("{} bytes", text.len())))
     }
 
@@ -92,7 +92,7 @@ impl Deployment {
         }
     }
 
-    /// The size under which it is listed, if it is.
+    /// The size of the note in the list of artifacts, if it is there.
     async fn size_of_note(&self, run: &Run) -> Result<(Answer, Option<u64>), Fault> {
         let answer = self.read(&format!("artifacts/list?run_id={}&path=doctor", run.id)).await?;
         let files = answer.json();
@@ -100,32 +100,31 @@ impl Deployment {
         Ok((answer, note.and_then(|note| note["file_size"].as_u64())))
     }
 
-    pub(super) async fn down(&self, path: &str, text: &str) -> Finding {
-        let answer = kept(Asked::Read, self.store(Method::GET, path, body::None::new()).await)?;
-        let (sent, came) = (Sha256::digest(text), Sha256::digest(&answer.body));
-        if sent == came {
-            Ok(((), format!("sha256 {}…", &hex::encode(came)[..16])))
+    pub(super) async fn download(&self, path: &str, text: &str) -> Finding {
+        let answer = expect_stored(Operation::Read, self.store(Method::GET, path, body::None::new()).await)?;
+        let (sent, received) = (Sha256::digest(text), Sha256::digest(&answer.body));
+        if sent == received {
+            Ok(((), format!("sha256 {}…", &hex::encode(received)[..16])))
         } else {
-            Err(changed(&hex::encode(sent), &hex::encode(came)))
+            Err(changed(&hex::encode(sent), &hex::encode(received)))
         }
     }
 
     async fn deleted(&self, run: &Run, path: &str) -> Finding {
-        kept(Asked::Delete, self.store(Method::DELETE, path, body::None::new()).await)?;
-        // What MLflow says of a missing file depends on its store; what it lists does not.
+        expect_stored(Operation::Delete, self.store(Method::DELETE, path, body::None::new()).await)?;
+        // MLflow's answer for a missing file depends on its store, its list does not.
         if self.size_of_note(run).await?.1.is_none() {
-            return Ok(((), "and listed no more".to_owned()));
+            return Ok(((), "and no longer listed".to_owned()));
         }
         Err(Fault::new(
             Code::BodiesChanged,
             "it is still there",
-            "something before the gateway answers deletions, or listings, by itself; or the store keeps what it was told \
-             to delete",
+            "a proxy before the gateway answers deletions, or listings, by itself; or the store keeps deleted objects",
             "no caching of this host; the store's own log",
         ))
     }
 
-    /// 64 MB there and back, neither held in memory, here or on the way.
+    /// 64 MB up and down, never held in memory, neither here nor on the way.
     pub(super) async fn large(&self, journal: &mut Journal, run: &Run) {
         let path = format!("{}/doctor/large.bin", run.artifacts);
         if journal.check("64 MB up", self.large_up(&path)).await.is_none() {
@@ -144,14 +143,14 @@ impl Deployment {
             let chunks = chunks().inspect(move |chunk| sent.moved(chunk.len()));
             let chunks = stream::iter(chunks.map(Ok::<_, std::io::Error>));
             let response = request.send_body(SizedStream::new(LARGE, chunks)).await;
-            Answer::of(response.map_err(|error| error.to_string())?, Instant::now()).await
+            Answer::read(response.map_err(|error| error.to_string())?, Instant::now()).await
         };
         let answer = match transfer.watched(in_time(sending)).await? {
-            Ok(answer) => Ok(not_broken_off(answer)?),
+            Ok(answer) => Ok(not_aborted(answer)?),
             error => error,
         };
-        kept(Asked::Write, answer)?;
-        Ok(((), transfer.told()))
+        expect_stored(Operation::Write, answer)?;
+        Ok(((), transfer.summary()))
     }
 
     async fn large_down(&self, path: &str) -> Finding {
@@ -162,64 +161,66 @@ impl Deployment {
             let mut response =
                 request.send_body(body::None::new()).await.map_err(|error| error.to_string())?;
             if response.status().as_u16() != 200 {
-                return Answer::of(response, Instant::now()).await.map(Err);
+                return Answer::read(response, Instant::now()).await.map(Err);
             }
             let mut digest = Sha256::new();
             while let Some(chunk) = response.next().await {
-                let chunk = chunk.map_err(|error| format!("broke off: {error}"))?;
+                let chunk = chunk.map_err(|error| format!("the connection broke: {error}"))?;
                 transfer.moved(chunk.len());
                 digest.update(chunk);
             }
             Ok(Ok(hex::encode(digest.finalize())))
         };
-        let received = transfer.watched(in_time(receiving)).await?;
-        let told = transfer.told();
-        let came = match received {
-            Ok(Ok(came)) => came,
+        let outcome = transfer.watched(in_time(receiving)).await?;
+        let summary = transfer.summary();
+        let received = match outcome {
+            Ok(Ok(received)) => received,
             Ok(Err(answer)) => return Err(unexpected(&answer, 200)),
             Err(error) => return expect(Err(error), 200).map(|_| ((), String::new())),
         };
         let sent =
             hex::encode(chunks().fold(Sha256::new(), |digest, chunk| digest.chain_update(chunk)).finalize());
-        if sent == came { Ok(((), told)) } else { Err(changed(&sent, &came)) }
+        if sent == received { Ok(((), summary)) } else { Err(changed(&sent, &received)) }
     }
 }
 
-/// The answer of the store, which is MLflow's to have.
+/// The answer of MLflow's artifact store, if its status is 200.
 ///
 /// # Errors
-/// Another than 200, and what it means.
-fn kept(asked: Asked, answer: Result<Answer, String>) -> Result<Answer, Fault> {
+/// The meaning of any other answer.
+fn expect_stored(operation: Operation, answer: Result<Answer, String>) -> Result<Answer, Fault> {
     if let Ok(answer) = &answer
         && answer.status.as_u16() != 200
-        && !answer.is_the_gateways()
+        && !answer.is_from_gateway()
         && answer.header("x-request-id").is_some()
-        && let Some(fault) = artifact_store::fault(asked, answer)
+        && let Some(fault) = artifact_store::fault(operation, answer)
     {
         return Err(fault);
     }
     expect(answer, 200)
 }
 
-/// MLflow has answered all checks before: where the gateway cannot have an answer to an upload, this upload was broken off.
-fn not_broken_off(answer: Answer) -> Result<Answer, Fault> {
-    if answer.status.as_u16() != 502 || !answer.is_the_gateways() {
+/// MLflow has answered every check before: if the gateway gets no answer to an upload, MLflow aborted it.
+fn not_aborted(answer: Answer) -> Result<Answer, Fault> {
+    if answer.status.as_u16() != 502 || !answer.is_from_gateway() {
         return Ok(answer);
     }
     Err(Fault::new(
         Code::StoreTakesNoWrites,
-        format!("MLflow broke the upload off: {}", excerpt(&answer)),
-        "MLflow, which answered before, closed the connection without reading to the end. In this order: its artifact store is \
-         full or read-only; a proxy before it limits the size or the time of uploads; it was restarted just now",
-        "MLflow's own log for the same moment; `hokusai-gateway check --probe --write` beside the gateway",
+        format!("MLflow aborted the upload: {}", excerpt(&answer)),
+        "MLflow, which answered before, closed the connection without reading to the end. The usual reasons, in this order: its \
+         artifact store is full or read-only; a proxy before it limits the size or the time of uploads; it was just restarted",
+        "look at MLflow's log for the same moment; `hokusai-gateway check --probe --write` beside the gateway",
     ))
 }
 
 async fn in_time<T>(work: impl Future<Output = Result<T, String>>) -> Result<T, String> {
-    timeout(PATIENCE, work).await.unwrap_or_else(|_| Err(format!("not over within {PATIENCE:?}")))
+    timeout(TRANSFER_TIMEOUT, work)
+        .await
+        .unwrap_or_else(|_| Err(format!("not finished within {TRANSFER_TIMEOUT:?}")))
 }
 
-/// Bytes that look like those of a model: nothing on the way can make them smaller.
+/// Random bytes, which no proxy can compress.
 fn chunks() -> impl Iterator<Item = Bytes> {
     let mut random = SmallRng::seed_from_u64(7);
     (0..CHUNKS).map(move |_| {
@@ -229,11 +230,11 @@ fn chunks() -> impl Iterator<Item = Bytes> {
     })
 }
 
-fn changed(sent: &str, came: &str) -> Fault {
+fn changed(sent: &str, received: &str) -> Fault {
     Fault::new(
         Code::BodiesChanged,
-        format!("what came back is not what was sent: sha256 {sent} became {came}"),
-        "something on the way changes bodies: compression, a virus scanner, a cache with another object",
-        "let the load balancer and everything before it pass bodies on as they are",
+        format!("the download differs from the upload: sha256 {sent} became {received}"),
+        "a proxy changes bodies: compression, a virus scanner, a cache with another object",
+        "let the load balancer and every proxy pass bodies on unchanged",
     )
 }

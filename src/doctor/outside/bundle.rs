@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::Deployment;
 use crate::{
     GIT_SHA, VERSION,
-    doctor::{Answer, Party, Place, Scrubber, describe_problem, secrets},
+    doctor::{Answer, Endpoint, Party, Scrubber, describe_problem, secrets},
     settings::{Examined, Settings},
     tls,
 };
@@ -104,11 +104,11 @@ impl Deployment {
     /// The chain that is shown, whether it is believed or not: nothing is sent over this connection.
     async fn tls_chain(&self) -> Value {
         let Ok(config) = tls::trusting_config() else { return Value::Null };
-        let place = Place::of(Party::Gateway, &self.url, Some(&config), ["--url", "--ca"]);
-        if place.tls.is_none() {
+        let endpoint = Endpoint::of(Party::Gateway, &self.url, Some(&config), ["--url", "--ca"]);
+        if endpoint.tls.is_none() {
             return Value::Null;
         }
-        match place.chain().await {
+        match endpoint.chain().await {
             Ok(chain) => json!({ "chain": chain }),
             Err(fault) => json!({ "error": fault.what }),
         }

@@ -1,4 +1,4 @@
-//! Which address the gateway takes for the client's: limits on wrong keys, the log and the audit stream go by it.
+//! The address that the gateway sees for a client: the limits on wrong keys, the log and the audit stream use it.
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
@@ -11,20 +11,20 @@ use crate::{
     upstream::search,
 };
 
-/// Asked of the gateway, which answers whoever has a good key (gateway/own_address.rs).
-const ASKED: (&str, &str) = ("x-hokusai-tell", "client-ip");
+/// Asks the gateway for it. It answers only with a good key (gateway/own_address.rs).
+const QUESTION: (&str, &str) = ("x-hokusai-tell", "client-ip");
 const ANSWER: &str = "x-hokusai-client-ip";
 
 impl Deployment {
     pub(super) async fn client_address(&self, journal: &mut Journal) {
         let target = format!("{}/api{}", self.mount, search());
-        let headers = [("authorization", &*self.authorization), ASKED];
-        let answer = self.site.ask(Method::GET, &target, &headers, body::None::new()).await;
-        let told = answer.ok().and_then(|answer| answer.header(ANSWER)?.parse::<IpAddr>().ok());
-        let Some(seen) = told else {
+        let headers = [("authorization", &*self.authorization), QUESTION];
+        let answer = self.site.send(Method::GET, &target, &headers, body::None::new()).await;
+        let seen = answer.ok().and_then(|answer| answer.header(ANSWER)?.parse::<IpAddr>().ok());
+        let Some(seen) = seen else {
             journal.skip(
                 "client address",
-                "not told: an older gateway, or something takes X-Hokusai- headers away",
+                "no answer: an older gateway, or a proxy that removes X-Hokusai- headers",
             );
             return;
         };
@@ -37,30 +37,30 @@ fn judge(seen: IpAddr, servers: &[SocketAddr]) -> Finding {
     if is_private(seen) && servers.iter().all(|server| !is_private(server.ip())) {
         return Err(Fault::new(
             Code::BalancersAddress,
-            format!("the gateway takes {seen} for this machine's address, and its own is a public one"),
-            "that is the load balancer's address: it sends no X-Forwarded-For, or the gateway does not trust it, so that all \
-             clients are one, and a few wrong keys of one lock out all",
-            "the networks of the load balancer in server.trusted_proxies; and let it send X-Forwarded-For, or name what it sends in \
-             server.forwarded_header",
+            format!("the gateway takes {seen} for this machine's address, and has a public address itself"),
+            "that is the load balancer's address: it sends no X-Forwarded-For, or the gateway does not trust it. All clients share \
+             one address, and a few wrong keys of one client lock out all",
+            "the networks of the load balancer in server.trusted_proxies; and let it send X-Forwarded-For, or name the header that it \
+             sends in server.forwarded_header",
         ));
     }
     let own = if is_of_this_machine(seen, servers) {
         "this machine's own"
     } else {
-        "not this machine's own: a NAT's or a proxy's, or a load balancer's that server.trusted_proxies does not name"
+        "not this machine's own: that of a NAT, of a proxy, or of a load balancer that server.trusted_proxies does not name"
     };
     Ok(((), format!("the gateway sees {seen}, {own}")))
 }
 
-/// Whether packets to one of them leave under this address. None are sent.
+/// Whether packets to one of the servers leave with this source address. Sends none.
 fn is_of_this_machine(seen: IpAddr, servers: &[SocketAddr]) -> bool {
-    let leaves_under = |server: &SocketAddr| {
+    let source_address = |server: &SocketAddr| {
         let any: IpAddr = if server.is_ipv4() { [0; 4].into() } else { [0; 16].into() };
         let socket = UdpSocket::bind((any, 0)).ok()?;
         socket.connect(server).ok()?;
         Some(socket.local_addr().ok()?.ip())
     };
-    servers.iter().any(|server| leaves_under(server) == Some(seen))
+    servers.iter().any(|server| source_address(server) == Some(seen))
 }
 
 #[cfg(test)]
@@ -68,10 +68,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_address_inside_is_a_load_balancers_where_the_gateway_is_outside() {
+    fn a_private_client_address_is_a_load_balancers_if_the_gateways_is_public() {
         let judged = |seen: &str, server: &str| {
             let outcome = judge(seen.parse().unwrap(), &[server.parse().unwrap()]);
-            outcome.map(|(_, told)| told.contains("not this")).map_err(|fault| fault.code)
+            outcome.map(|(_, found)| found.contains("not this")).map_err(|fault| fault.code)
         };
         assert_eq!(judged("127.0.0.1", "127.0.0.1:80"), Ok(false));
         assert_eq!(judged("10.1.2.3", "127.0.0.1:80"), Ok(true));

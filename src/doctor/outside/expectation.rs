@@ -1,4 +1,4 @@
-//! The one right answer, and what another one means.
+//! The one right answer to a request, and the meaning of every other answer.
 
 use serde_json::Value;
 
@@ -7,25 +7,25 @@ use crate::{
     doctor::{Answer, Fault, excerpt},
 };
 
-/// What the gateway's own reasons mean to whoever runs it; docs/TROUBLESHOOTING.md has them at length.
+/// The meaning of each of the gateway's reasons for an operator; docs/TROUBLESHOOTING.md explains them.
 const REASONS: [(&str, Code, &str, &str); 18] = [
     (
         "credential_missing",
         Code::CredentialsChanged,
-        "something before the gateway takes the Authorization header away",
+        "a proxy before the gateway removes the Authorization header",
         "let the load balancer or CDN pass Authorization on",
     ),
     (
         "credential_rejected",
         Code::KeyRejected,
-        "the key is unknown, expired or revoked; or the auth service is asked about another service id",
-        "`hokusai-gateway check --probe` beside the gateway, with the same key, tells which",
+        "the key is unknown, expired or revoked; or the gateway asks the auth service about another service id",
+        "`hokusai-gateway check --probe` beside the gateway, with the same key, shows which",
     ),
     (
         "scope_missing",
         Code::KeyMayNot,
-        "the key may not do this",
-        "a key with mlflow:read, mlflow:write and mlflow:delete; `hokusai-gateway explain` tells what a key may do",
+        "the key does not permit this",
+        "a key with mlflow:read, mlflow:write and mlflow:delete; `hokusai-gateway explain` shows what a key permits",
     ),
     (
         "rate_limited",
@@ -37,73 +37,73 @@ const REASONS: [(&str, Code, &str, &str); 18] = [
         "auth_unavailable",
         Code::AuthUnwell,
         "the auth service does not answer, or not as agreed",
-        "`hokusai-gateway check --probe` beside the gateway tells why",
+        "`hokusai-gateway check --probe` beside the gateway shows why",
     ),
     (
         "audit_unavailable",
         Code::AuditFailing,
         "the gateway cannot write its audit stream, and refuses changes until it can (audit.on_failure)",
-        "room on the disk of audit.output; the gateway's log tells why",
+        "free space on the disk of audit.output; the gateway's log shows why",
     ),
     (
         "upstream_unavailable",
         Code::MlflowUnreachable,
         "the gateway cannot reach MLflow",
-        "`hokusai-gateway check --probe` beside the gateway tells why",
+        "`hokusai-gateway check --probe` beside the gateway shows why",
     ),
     (
         "upstream_timeout",
         Code::MlflowSlow,
         "MLflow hangs, or its database does",
-        "MLflow's own log; mlflow.response_timeout",
+        "look at MLflow's log; mlflow.response_timeout",
     ),
     (
         "upstream_protocol",
         Code::MlflowProtocol,
-        "MLflow, or what stands before it, breaks off or answers in no way that can be passed on",
-        "MLflow's own log; mlflow.url should lead to MLflow itself",
+        "MLflow, or a proxy before it, aborts its answer, or answers in a way that cannot be passed on",
+        "look at MLflow's log; mlflow.url should lead to MLflow itself",
     ),
     (
         "loop_detected",
         Code::Loop,
         "mlflow.url leads back to a gateway",
-        "as mlflow.url the address of MLflow itself, which only the gateway knows",
+        "set mlflow.url to the address of MLflow itself, which only the gateway uses",
     ),
     (
         "route_unknown",
         Code::RequestsChanged,
-        "the gateway is older than what asks it, or something before it changes paths",
-        "let the load balancer pass paths on as they are",
+        "the gateway is older than this command, or a proxy before it changes paths",
+        "let the load balancer pass paths on unchanged",
     ),
     (
         "bad_request",
         Code::RequestsChanged,
-        "something before the gateway changes requests",
-        "let the load balancer pass requests on as they are",
+        "a proxy before the gateway changes requests",
+        "let the load balancer pass requests on unchanged",
     ),
     (
         "body_timeout",
         Code::BodiesHeldBack,
-        "something on the way sends bodies too slowly, or holds them back",
+        "a proxy sends bodies too slowly, or holds them back",
         "no buffering of requests before the gateway",
     ),
     (
         "credential_ambiguous",
         Code::CredentialsChanged,
-        "something before the gateway adds credentials of its own",
-        "let it leave Authorization and X-API-Key alone",
+        "a proxy before the gateway adds credentials of its own",
+        "let it pass Authorization and X-API-Key on unchanged",
     ),
     (
         "bad_path",
         Code::RequestsChanged,
-        "something before the gateway changes paths",
-        "let the load balancer pass paths on as they are",
+        "a proxy before the gateway changes paths",
+        "let the load balancer pass paths on unchanged",
     ),
     (
         "method_not_allowed",
         Code::RequestsChanged,
-        "something before the gateway changes methods",
-        "let the load balancer pass methods on as they are",
+        "a proxy before the gateway changes methods",
+        "let the load balancer pass methods on unchanged",
     ),
     (
         "body_too_large",
@@ -119,23 +119,23 @@ const REASONS: [(&str, Code, &str, &str); 18] = [
     ),
 ];
 
-/// The answer, if its status is `status` and nothing else.
+/// The answer, if its status is `status`.
 ///
 /// # Errors
-/// What else it was, and what that means.
+/// Another answer, or none, and its meaning.
 pub(super) fn expect(answer: Result<Answer, String>, status: u16) -> Result<Answer, Fault> {
     let answer = answer.map_err(|error| {
         Fault::new(
             Code::GatewaySilent,
             format!("no answer: {error}"),
-            "the connection broke off, or the gateway, or what stands before it, hangs",
+            "the connection broke, or the gateway or a proxy before it hangs",
             "look at the gateway's log; and at the load balancer's idle timeout",
         )
     })?;
     if answer.status.as_u16() == status { Ok(answer) } else { Err(unexpected(&answer, status)) }
 }
 
-/// What an answer other than `wanted` means.
+/// The meaning of an answer whose status is not `wanted`.
 pub(super) fn unexpected(answer: &Answer, wanted: u16) -> Fault {
     let what = format!("expected {wanted}, got {}", excerpt(answer));
     let reason = answer.json()["reason"].as_str().unwrap_or_default().to_owned();
@@ -143,7 +143,7 @@ pub(super) fn unexpected(answer: &Answer, wanted: u16) -> Fault {
         return Fault::new(
             Code::RequestsChanged,
             what,
-            "what stands before the gateway speaks HTTP/1.0 to it, as nginx does unless it is told otherwise",
+            "the proxy before the gateway speaks HTTP/1.0 to it, the default of nginx",
             "nginx: proxy_http_version 1.1",
         );
     }
@@ -159,7 +159,7 @@ pub(super) fn unexpected(answer: &Answer, wanted: u16) -> Fault {
             "MLflow refuses the Host that the gateway sends",
             "mlflow server --allowed-hosts, or mlflow.host_header",
         ),
-        _ if answer.is_the_gateways() => Fault::new(
+        _ if answer.is_from_gateway() => Fault::new(
             Code::RequestsChanged,
             what,
             "the gateway refused it",
@@ -168,14 +168,14 @@ pub(super) fn unexpected(answer: &Answer, wanted: u16) -> Fault {
         _ if from_behind => Fault::new(
             Code::MlflowUnwell,
             what,
-            "MLflow answered so, or what stands between it and the gateway",
-            "MLflow's own log for the same moment; `hokusai-gateway check --probe` beside the gateway",
+            "MLflow, or a proxy between it and the gateway, gave this answer",
+            "look at MLflow's log for the same moment; `hokusai-gateway check --probe` beside the gateway",
         ),
         301..=308 => Fault::new(
             Code::FrontRedirects,
             what,
             "the address redirects: clients lose the body of their uploads",
-            "as MLFLOW_TRACKING_URI the address that it redirects to",
+            "set MLFLOW_TRACKING_URI to the address that it redirects to",
         ),
         413 => Fault::new(
             Code::FrontLimitsBodies,
@@ -198,16 +198,16 @@ pub(super) fn unexpected(answer: &Answer, wanted: u16) -> Fault {
         _ => Fault::new(
             Code::NotTheGateway,
             what,
-            "something that stands before the gateway answers in its place",
-            "`mount …` above tells whether requests reach the gateway",
+            "a proxy before the gateway answers in its place",
+            "the check `mount …` above shows whether requests reach the gateway",
         ),
     }
 }
 
-/// A text in an answer of MLflow's.
+/// The text at a JSON pointer in an answer of MLflow.
 ///
 /// # Errors
-/// There is none: this is not MLflow's answer.
+/// There is none: the answer is not MLflow's.
 pub(super) fn text_at(answer: &Answer, pointer: &str) -> Result<String, Fault> {
     let json = answer.json();
     let text = json.pointer(pointer).map(|value| match value {
@@ -217,10 +217,10 @@ pub(super) fn text_at(answer: &Answer, pointer: &str) -> Result<String, Fault> {
     text.ok_or_else(|| not_mlflows(answer, &format!("no {pointer}")))
 }
 
-/// What MLflow says when it is asked for experiments: a list, or nothing where there are none.
+/// Checks an answer to a search of experiments: a list, or an empty object if there are none.
 ///
 /// # Errors
-/// Somebody else says yes.
+/// The answer is not MLflow's.
 pub(super) fn are_experiments(answer: &Answer) -> Result<(), Fault> {
     let json = answer.json();
     let is_mlflows =
@@ -228,12 +228,12 @@ pub(super) fn are_experiments(answer: &Answer) -> Result<(), Fault> {
     if is_mlflows { Ok(()) } else { Err(not_mlflows(answer, "no experiments")) }
 }
 
-/// A 200 that does not say what it must.
+/// A 200 without the expected content.
 pub(super) fn not_mlflows(answer: &Answer, what: &str) -> Fault {
     Fault::new(
         Code::MlflowDisagrees,
         format!("{what} in {}", excerpt(answer)),
-        "something else than MLflow answers, or an MLflow that keeps another state than it says",
+        "another server than MLflow answers, or MLflow did not keep what it accepted",
         "`hokusai-gateway check --probe` beside the gateway; several MLflow servers must share one database",
     )
 }

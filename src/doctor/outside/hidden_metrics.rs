@@ -1,4 +1,4 @@
-//! That the metrics are not public: who asks for how much, and what fails, is the operator's to know.
+//! The metrics must not be public: they show usage and failures.
 
 use awc::{body, http::Method};
 
@@ -13,30 +13,30 @@ impl Deployment {
         journal.check("metrics not public", self.no_metrics()).await;
     }
 
-    /// Asked for at the host and below the mount, by a stranger and with the key.
+    /// At the host and below the mount, without a key and with it.
     async fn no_metrics(&self) -> Finding {
         let authorized = [("authorization", &*self.authorization)];
         let below = format!("{}/metrics", self.mount);
         for target in ["/metrics", "/metrics/", &below] {
-            for (headers, whom) in [(&[][..], "everybody"), (&authorized[..], "everybody with a key")] {
-                let answer = self.site.ask(Method::GET, target, headers, body::None::new()).await;
+            for (headers, client) in [(&[][..], "everybody"), (&authorized[..], "everybody with a key")] {
+                let answer = self.site.send(Method::GET, target, headers, body::None::new()).await;
                 if let Ok(answer) = &answer
                     && is_prometheus(&answer.body)
                 {
                     return Err(Fault::new(
                         Code::MetricsPublic,
-                        format!("{target} gives Prometheus's text to {whom}"),
-                        "something before the gateway leads the path to metrics.bind, or to another server's metrics",
-                        "no rule for /metrics at the load balancer; as metrics.bind an address that only Prometheus reaches",
+                        format!("{target} gives Prometheus's text to {client}"),
+                        "a proxy before the gateway leads the path to metrics.bind, or to the metrics of another server",
+                        "no rule for /metrics at the load balancer; set metrics.bind to an address that only Prometheus reaches",
                     ));
                 }
-                // What is not below the mount may be another service's.
+                // Other paths may belong to another service.
                 if target == below {
                     expect(answer, 404)?;
                 }
             }
         }
-        Ok(((), "/metrics is nothing here".to_owned()))
+        Ok(((), "/metrics is not served here".to_owned()))
     }
 }
 

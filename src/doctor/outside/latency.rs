@@ -1,4 +1,4 @@
-//! How long a small request takes, from here through the gateway to MLflow and back.
+//! The latency of a small request, from here through the gateway to MLflow and back.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ const REQUESTS: usize = 50;
 
 impl Deployment {
     pub(super) async fn latency(&self, journal: &mut Journal) {
-        journal.check("latency", self.measured()).await;
+        journal.check("latency", self.measure()).await;
     }
 
-    async fn measured(&self) -> Finding {
+    async fn measure(&self) -> Finding {
         let mut times = Vec::with_capacity(REQUESTS);
         for _ in 0..REQUESTS {
             let answer = expect(self.search(Some(&self.authorization)).await, 200)?;

@@ -1,4 +1,4 @@
-//! What the examination made, and its removal, whatever happened in between.
+//! What the checks made, and its removal in every case.
 
 use awc::{body, http::Method};
 use rand::distr::{Alphanumeric, SampleString as _};
@@ -10,11 +10,11 @@ use crate::{
     doctor::{Answer, Fault, Finding, Journal},
 };
 
-/// Everything has one name, so that it can be found even where the answer to its making was lost.
+/// Everything has one name, so that it can be found even if the answer to its creation was lost.
 #[derive(Debug)]
 pub(super) struct Made {
     name: String,
-    /// Whether their making was asked for: the answer may have been lost.
+    /// Whether they may exist: their creation was requested.
     pub(super) experiment: bool,
     pub(super) model: bool,
     run: Option<String>,
@@ -45,15 +45,15 @@ impl Deployment {
         if !made.experiment {
             return;
         }
-        journal.check("clean-up", self.removed(made)).await;
+        journal.check("clean-up", self.remove(made)).await;
     }
 
-    /// The model, the artifacts, the run and the experiment; the last two as MLflow deletes: until `mlflow gc`.
-    async fn removed(&self, made: &Made) -> Finding {
+    /// Removes the model, the artifacts, the run and the experiment. MLflow keeps deleted runs and experiments until `mlflow gc`.
+    async fn remove(&self, made: &Made) -> Finding {
         let Made { name, model, run, artifacts, .. } = made;
         let mut left = Vec::new();
-        let mut note = |what: &str, gone: Result<(), Fault>| {
-            if let Err(fault) = gone {
+        let mut note = |what: &str, removal: Result<(), Fault>| {
+            if let Err(fault) = removal {
                 left.push(format!("{what} ({})", fault.what));
             }
         };
@@ -70,13 +70,17 @@ impl Deployment {
         }
         note(&format!("experiment {name}"), self.delete_experiment(name).await);
         if left.is_empty() {
-            return Ok(((), "what was made is gone (experiment and run until `mlflow gc`)".to_owned()));
+            return Ok((
+                (),
+                "everything that was made is removed (MLflow keeps experiment and run until `mlflow gc`)"
+                    .to_owned(),
+            ));
         }
         Err(Fault::new(
             Code::LeftBehind,
             format!("left behind: {}", left.join(", ")),
-            "the deployment failed in between, or does not answer any more",
-            "delete them by hand when it answers again: everything is called by this one name",
+            "the deployment failed meanwhile, or no longer answers",
+            "delete them by hand when it answers again: everything has this one name",
         ))
     }
 
@@ -85,7 +89,7 @@ impl Deployment {
         let answer =
             self.call(Method::GET, &format!("registered-models/get?name={name}"), &Value::Null).await;
         match answer {
-            Ok(answer) if answer.status.as_u16() == 404 && !answer.is_the_gateways() => Ok(()),
+            Ok(answer) if answer.status.as_u16() == 404 && !answer.is_from_gateway() => Ok(()),
             answer => Err(failure(answer, 404)),
         }
     }
@@ -94,7 +98,7 @@ impl Deployment {
         let target = format!("experiments/get-by-name?experiment_name={name}");
         let answer = self.call(Method::GET, &target, &Value::Null).await;
         match answer {
-            Ok(answer) if answer.status.as_u16() == 404 && !answer.is_the_gateways() => Ok(()),
+            Ok(answer) if answer.status.as_u16() == 404 && !answer.is_from_gateway() => Ok(()),
             Ok(answer) if answer.status.as_u16() == 200 => {
                 let id = answer.json()["experiment"]["experiment_id"].clone();
                 gone(self.call(Method::POST, "experiments/delete", &json!({ "experiment_id": id })).await)
@@ -104,11 +108,11 @@ impl Deployment {
     }
 }
 
-/// Deleted now, or never there.
+/// Whether the answer to a deletion says that the object is gone, or was never there.
 fn gone(answer: Result<Answer, String>) -> Result<(), Fault> {
     match answer {
         Ok(answer) if answer.status.as_u16() == 200 => Ok(()),
-        Ok(answer) if answer.status.as_u16() == 404 && !answer.is_the_gateways() => Ok(()),
+        Ok(answer) if answer.status.as_u16() == 404 && !answer.is_from_gateway() => Ok(()),
         answer => Err(failure(answer, 200)),
     }
 }

@@ -19,7 +19,7 @@ mod transfer;
 
 use url::Url;
 
-use super::{Journal, Site, interruption::stopped, secrets};
+use super::{Journal, Site, interruption::interrupted, secrets};
 use crate::tls::ClientConfig;
 use made::Made;
 
@@ -69,16 +69,16 @@ impl Deployment {
     /// Runs every check, and removes what they made. Returns whether a signal interrupted them.
     pub(crate) async fn examine(&self, wanted: &Examination, journal: &mut Journal) -> bool {
         let mut made = Made::default();
-        let interrupted = tokio::select! {
+        let is_interrupted = tokio::select! {
             () = self.checks(wanted, journal, &mut made) => false,
-            () = stopped() => true,
+            () = interrupted() => true,
         };
         // A second signal ends the clean-up too.
         tokio::select! {
             () = self.clean_up(journal, &made) => {}
-            () = stopped() => journal.skip("clean-up", &format!("interrupted: {} may be left", made.name())),
+            () = interrupted() => journal.skip("clean-up", &format!("interrupted: {} may be left", made.name())),
         }
-        interrupted
+        is_interrupted
     }
 
     /// Every check, in an order in which the first failure is the one to mend first.

@@ -1,4 +1,4 @@
-//! Whether each public path leads to the gateway; and if not, which rule of a load balancer takes it.
+//! Whether each public path leads to the gateway; and if not, which rule of a load balancer matches it first.
 
 use awc::{body, http::Method};
 use rand::distr::{Alphanumeric, SampleString as _};
@@ -9,7 +9,7 @@ use crate::{
     doctor::{Answer, Fault, Finding, Journal, excerpt},
 };
 
-/// Each mount, and a request below it that wants a key.
+/// Each mount, and a request below it that needs a key.
 const MOUNTS: [(&str, Method, &str); 10] = [
     ("/api/mlflow", Method::GET, "/api/2.0/mlflow/experiments/search?max_results=1"),
     ("/mlflow", Method::GET, "/"),
@@ -22,7 +22,7 @@ const MOUNTS: [(&str, Method, &str); 10] = [
     ("/model-versions/get-artifact", Method::GET, ""),
     ("/v1/traces", Method::POST, ""),
 ];
-/// What load balancers ask without a key.
+/// The paths that load balancers ask for without a key.
 const HEALTH: [&str; 2] = ["/api/mlflow/health/mlflow", "/mlflow/health/mlflow"];
 
 impl Deployment {
@@ -37,23 +37,25 @@ impl Deployment {
 
     async fn mount(&self, mount: &str, method: Method, below: &str) -> Finding {
         let target = format!("{mount}{below}");
-        let answer = self.site.ask(method.clone(), &target, &[], body::None::new()).await;
+        let answer = self.site.send(method.clone(), &target, &[], body::None::new()).await;
         match answer {
-            Ok(answer) if answer.is_the_gateways() && answer.status.as_u16() == 401 => {
-                Ok(((), "the gateway, which wants a key".to_owned()))
+            Ok(answer) if answer.is_from_gateway() && answer.status.as_u16() == 401 => {
+                Ok(((), "the gateway, which asks for a key".to_owned()))
             }
-            Ok(answer) if answer.is_the_gateways() => Err(unexpected(&answer, 401)),
+            Ok(answer) if answer.is_from_gateway() => Err(unexpected(&answer, 401)),
             Ok(answer) if answer.status.is_success() => Err(Fault::new(
                 Code::PastTheGateway,
                 format!("answered without a key, and not by the gateway: {}", excerpt(&answer)),
                 "a rule leads this mount to MLflow itself, past the gateway, or to another service",
-                format!("a rule that leads {mount}/* to the gateway, before every other that it fits"),
+                format!(
+                    "a rule that leads {mount}/* to the gateway, before every other rule that matches it"
+                ),
             )),
             Ok(answer) => Err(self.shadowed(mount, method, &answer).await),
             Err(error) => Err(Fault::new(
                 Code::GatewaySilent,
                 format!("{target} is not answered: {error}"),
-                "what it is led to is down, or closes the connection",
+                "the server behind this path is down, or closes the connection",
                 format!("a rule that leads {mount}/* to the gateway"),
             )),
         }
@@ -64,7 +66,7 @@ impl Deployment {
             Ok(answer)
                 if [200, 503].contains(&answer.status.as_u16()) && answer.json()["checks"].is_object() =>
             {
-                Ok(((), "the gateway's own, without a key".to_owned()))
+                Ok(((), "from the gateway itself, without a key".to_owned()))
             }
             Ok(answer) => Err(unexpected(&answer, 200)),
             Err(error) => Err(Fault::new(
@@ -76,40 +78,39 @@ impl Deployment {
         }
     }
 
-    /// Which rule takes a mount away: the widest pattern whose other paths get the same kind of answer.
+    /// Finds the rule that matches a mount: the widest pattern whose other paths get the same kind of answer.
     async fn shadowed(&self, mount: &str, method: Method, answer: &Answer) -> Fault {
         let unknown = Alphanumeric.sample_string(&mut rand::rng(), 12);
         let what = format!("not answered by the gateway, but with {}", excerpt(answer));
         for (pattern, other) in wider(mount, &unknown) {
-            let other = self.site.ask(method.clone(), &other, &[], body::None::new()).await;
+            let other = self.site.send(method.clone(), &other, &[], body::None::new()).await;
             let Ok(other) = other else { continue };
-            if other.is_the_gateways() || kind(&other) != kind(answer) {
+            if other.is_from_gateway() || kind(&other) != kind(answer) {
                 continue;
             }
             if pattern == "*" {
                 return Fault::new(
                     Code::NotTheGateway,
                     what,
-                    "no rule leads it to the gateway: the load balancer's default answers, or another service for the \
+                    "no rule leads it to the gateway: the default of the load balancer answers, or another service for the \
                      whole host",
-                    format!("on the listener of this address a rule that leads {mount}/* to the gateway"),
+                    format!("a rule on the listener of this address that leads {mount}/* to the gateway"),
                 );
             }
             return Fault::new(
                 Code::Shadowed,
                 what,
-                format!(
-                    "a rule for `{pattern}` takes it: it comes before the rule that leads to the gateway"
-                ),
+                format!("a rule for `{pattern}` matches first, before the rule that leads to the gateway"),
                 format!("a smaller priority number for the rule of {mount}/* than for that of {pattern}"),
             );
         }
-        let fix = format!("a rule that leads {mount}/* to the gateway, before every other that it fits");
+        let fix =
+            format!("a rule that leads {mount}/* to the gateway, before every other rule that matches it");
         Fault::new(Code::Shadowed, what, "a rule for this very path leads to another service", fix)
     }
 }
 
-/// The patterns that take a mount, the widest first, each with another path that it fits.
+/// The patterns that match a mount, the widest first, each with another path that it matches.
 fn wider(mount: &str, unknown: &str) -> Vec<(String, String)> {
     let mut patterns = vec![("*".to_owned(), format!("/{unknown}"))];
     let ends = mount.match_indices('/').skip(1).map(|(at, _)| at).chain([mount.len()]);
@@ -121,7 +122,7 @@ fn wider(mount: &str, unknown: &str) -> Vec<(String, String)> {
     patterns
 }
 
-/// What answers of one rule have in common.
+/// Answers of one rule have this in common.
 fn kind(answer: &Answer) -> (u16, Option<&str>, Option<&str>) {
     (answer.status.as_u16(), answer.header("server"), answer.header("content-type"))
 }

@@ -1,4 +1,4 @@
-//! A model: registered, versioned, found, and its files read back by way of the registry.
+//! A model: registered, with a version, found again, and its files read through the registry.
 
 use serde_json::json;
 
@@ -15,19 +15,19 @@ impl Deployment {
     pub(super) async fn registry(&self, journal: &mut Journal, made: &mut Made, run: &Run) {
         let name = made.name().to_owned();
         made.model = true;
-        if journal.check("model registered", self.registered(&name)).await.is_none() {
+        if journal.check("model registered", self.register(&name)).await.is_none() {
             journal.skip("model version", "no model was registered");
             return;
         }
-        let Some(version) = journal.check("model version", self.versioned(&name, run)).await else {
-            journal.skip("model read back", "there is no version of it");
+        let Some(version) = journal.check("model version", self.create_version(&name, run)).await else {
+            journal.skip("model read back", "the model has no version");
             return;
         };
-        journal.check("model found", self.found(&name, &version)).await;
+        journal.check("model found", self.find(&name, &version)).await;
         journal.check("model read back", self.read_back(&name, &version)).await;
     }
 
-    async fn registered(&self, name: &str) -> Finding {
+    async fn register(&self, name: &str) -> Finding {
         let answer = self.post("registered-models/create", json!({ "name": name })).await?;
         if text_at(&answer, "/registered_model/name")? == name {
             Ok(((), name.to_owned()))
@@ -36,19 +36,19 @@ impl Deployment {
         }
     }
 
-    async fn versioned(&self, name: &str, run: &Run) -> Finding<String> {
+    async fn create_version(&self, name: &str, run: &Run) -> Finding<String> {
         let body = json!({ "name": name, "source": format!("{}/{MODEL}", run.uri), "run_id": run.id });
         let answer = self.post("model-versions/create", body).await?;
         let version = text_at(&answer, "/model_version/version")?;
         if text_at(&answer, "/model_version/status")? == "READY" {
             Ok((version.clone(), format!("version {version}, ready")))
         } else {
-            Err(not_mlflows(&answer, "no READY"))
+            Err(not_mlflows(&answer, "a version that is not READY"))
         }
     }
 
-    async fn found(&self, name: &str, version: &str) -> Finding {
-        // As MLflow's own client writes it: a filter in the query.
+    async fn find(&self, name: &str, version: &str) -> Finding {
+        // MLflow's client writes the filter into the query like this.
         let models = self.read(&format!("registered-models/search?filter=name%3D%27{name}%27")).await?;
         if text_at(&models, "/registered_models/0/name")? != name {
             return Err(not_mlflows(&models, "another model"));
@@ -64,8 +64,9 @@ impl Deployment {
         let target = format!("model-versions/get-download-uri?name={name}&version={version}");
         let answer = self.read(&target).await?;
         let uri = text_at(&answer, "/artifact_uri")?;
-        let path = store_path(&uri).ok_or_else(|| not_mlflows(&answer, "an address past the gateway"))?;
-        let ((), told) = self.down(&format!("{path}/MLmodel"), MODEL_FILE).await?;
-        Ok(((), format!("MLmodel, {told}")))
+        let path =
+            store_path(&uri).ok_or_else(|| not_mlflows(&answer, "an address outside of the gateway"))?;
+        let ((), digest) = self.download(&format!("{path}/MLmodel"), MODEL_FILE).await?;
+        Ok(((), format!("MLmodel, {digest}")))
     }
 }

@@ -1,4 +1,4 @@
-//! Experiments and runs: written, and read back as they were written.
+//! Experiments and runs: written, and read back.
 
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -16,12 +16,12 @@ use crate::{
     http_client::host_of,
 };
 
-/// What the later checks need of a run.
+/// A run, for the checks of its artifacts.
 pub(super) struct Run {
     pub(super) id: String,
-    /// The address of its artifacts, as MLflow says it.
+    /// The address of its artifacts, in MLflow's words.
     pub(super) uri: String,
-    /// Its artifacts' path below the root of the artifact store.
+    /// The path of its artifacts below the root of the artifact store.
     pub(super) artifacts: String,
 }
 
@@ -52,9 +52,9 @@ impl Deployment {
         let target = format!("{}/api/2.0/mlflow/{path}", self.mount);
         let headers = [("authorization", &*self.authorization), ("content-type", "application/json")];
         if method == Method::GET {
-            return self.site.ask(method, &target, &headers[..1], awc::body::None::new()).await;
+            return self.site.send(method, &target, &headers[..1], awc::body::None::new()).await;
         }
-        self.site.ask(method, &target, &headers, body.to_string()).await
+        self.site.send(method, &target, &headers, body.to_string()).await
     }
 
     pub(super) async fn post(&self, path: &str, body: Value) -> Result<Answer, Fault> {
@@ -78,7 +78,7 @@ impl Deployment {
         if text_at(&searched, "/experiments/0/experiment_id")? != id {
             return Err(not_mlflows(&searched, "another experiment"));
         }
-        Ok((id.clone(), format!("{name} made, got and found ({id})")))
+        Ok((id.clone(), format!("{name} created, read and found ({id})")))
     }
 
     async fn run(&self, experiment: &str) -> Finding<Run> {
@@ -90,7 +90,7 @@ impl Deployment {
         if let Some(host) = authority_of(&uri).filter(|host| *host != host_of(&self.url)) {
             return Err(Fault::new(
                 Code::ArtifactsElsewhere,
-                format!("the run's artifacts are at {uri}: clients would ask {host} for them"),
+                format!("the run's artifacts are at {uri}: clients would use {host} for them"),
                 "MLflow was started with a --default-artifact-root of its own",
                 "mlflow server --serve-artifacts --artifacts-destination s3://…, without --default-artifact-root",
             ));
@@ -98,15 +98,15 @@ impl Deployment {
         let Some(path) = store_path(&uri) else {
             return Err(Fault::new(
                 Code::ArtifactsElsewhere,
-                format!("the run's artifacts are at {uri}, past the gateway"),
-                "MLflow was started with --no-serve-artifacts or a --default-artifact-root of its own, so clients go \
-                 to the store themselves, with credentials that they do not have",
+                format!("the run's artifacts are at {uri}, outside of the gateway"),
+                "MLflow was started with --no-serve-artifacts or a --default-artifact-root of its own: clients use \
+                 the store themselves, for which they have no credentials",
                 "mlflow server --serve-artifacts --artifacts-destination s3://…, without --default-artifact-root",
             ));
         };
         let finished = json!({ "run_id": id, "status": "FINISHED", "end_time": now });
         self.post("runs/update", finished).await?;
-        Ok((Run { artifacts: path, uri, id: id.clone() }, format!("{id} made and finished")))
+        Ok((Run { artifacts: path, uri, id: id.clone() }, format!("{id} created and finished")))
     }
 
     async fn params(&self, run: &Run) -> Finding {
@@ -146,7 +146,7 @@ impl Deployment {
     }
 }
 
-/// The path that an artifact's address of MLflow's own has below the root of the store.
+/// The path of an artifact's address below the root of the store, if MLflow serves it.
 pub(super) fn store_path(uri: &str) -> Option<String> {
     let rest = uri.strip_prefix("mlflow-artifacts:")?;
     // With an authority (mlflow-artifacts://host/…) or without.
@@ -154,7 +154,7 @@ pub(super) fn store_path(uri: &str) -> Option<String> {
     Some(path.trim_matches('/').to_owned())
 }
 
-/// The host and port in such an address, if there is one.
+/// The host and port in such an address, if it has them.
 fn authority_of(uri: &str) -> Option<&str> {
     let rest = uri.strip_prefix("mlflow-artifacts://")?;
     rest.split('/').next().filter(|host| !host.is_empty())
@@ -165,14 +165,14 @@ mod tests {
     use super::{authority_of, store_path};
 
     #[test]
-    fn an_address_of_another_server_is_told_from_ones_own() {
+    fn an_address_of_another_server_is_recognised() {
         assert_eq!(authority_of("mlflow-artifacts://host:5000/1/a"), Some("host:5000"));
         assert_eq!(authority_of("mlflow-artifacts:///1/a"), None);
         assert_eq!(authority_of("mlflow-artifacts:/1/a"), None);
     }
 
     #[test]
-    fn an_address_of_mlflows_own_store_has_a_path() {
+    fn only_an_address_that_mlflow_serves_has_a_path() {
         for (uri, path) in [
             ("mlflow-artifacts:/1/a/artifacts", Some("1/a/artifacts")),
             ("mlflow-artifacts://host:5000/1/a/artifacts/", Some("1/a/artifacts")),

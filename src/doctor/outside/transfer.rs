@@ -1,4 +1,4 @@
-//! A transfer that is watched: told on a terminal while it lasts, and given up where the line is too slow for it.
+//! Shows the progress of a transfer on a terminal, and gives a transfer up that is too slow.
 
 use std::{
     collections::VecDeque,
@@ -14,12 +14,12 @@ use crate::{
     doctor::{Fault, progress},
 };
 
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(250);
-/// The rate that counts is that of so many looks: ten seconds.
+/// Between two samples.
+const INTERVAL: Duration = Duration::from_millis(250);
+/// The rate is measured over this number of intervals: ten seconds.
 const WINDOW: usize = 40;
 
-/// One way of so many bytes.
+/// An upload or a download.
 #[derive(Debug)]
 pub(super) struct Transfer {
     name: &'static str,
@@ -39,10 +39,10 @@ impl Transfer {
         self.moved.fetch_add(bytes as u64, Ordering::Relaxed);
     }
 
-    /// What `work` comes to, unless the line is too slow.
+    /// Does `work`, which is the transfer.
     ///
     /// # Errors
-    /// The line is too slow.
+    /// It is too slow.
     pub(super) async fn watched<T>(&self, work: impl Future<Output = T>) -> Result<T, Fault> {
         tokio::select! {
             done = work => Ok(done),
@@ -50,25 +50,26 @@ impl Transfer {
         }
     }
 
-    /// How long it took, and the rate.
-    pub(super) fn told(&self) -> String {
+    /// The duration and the rate.
+    pub(super) fn summary(&self) -> String {
         let took = self.began.elapsed();
         format!("{took:.1?}, {} MB/s", in_mb(self.size as f64 / took.as_secs_f64().max(1e-9)))
     }
 
-    /// The rate of the last ten seconds, as soon as it is too low. Never, when all has been moved: the rest is the server's.
+    /// Returns the rate of the last ten seconds as soon as it is too low. Never returns after the last byte: the server may take
+    /// its time to answer.
     async fn too_slow(&self) -> f64 {
-        let mut looks = Looks::default();
+        let mut samples = Samples::default();
         loop {
-            sleep(LOOK).await;
+            sleep(INTERVAL).await;
             let moved = self.moved.load(Ordering::Relaxed);
             if moved >= self.size {
                 return future::pending().await;
             }
-            let rate = looks.add(moved);
+            let rate = samples.add(moved);
             let (name, of, at) = (self.name, in_mb(self.size as f64), in_mb(rate));
             progress(&format!("…    {name:<34} {} of {of} MB, {at} MB/s", in_mb(moved as f64)));
-            if looks.are_enough() && rate < self.min_rate {
+            if samples.are_enough() && rate < self.min_rate {
                 return rate;
             }
         }
@@ -85,34 +86,34 @@ impl Transfer {
                 in_mb(self.size as f64),
                 in_mb(rate)
             ),
-            "the line between here and the gateway is slow, or something on the way limits the rate; or MLflow's store is",
+            "the network between here and the gateway, or MLflow's store, is slow; or a proxy limits the rate",
             format!(
-                "the same from a machine nearer to the gateway tells which; --min-rate for another floor than {} MB/s",
+                "run this on a machine nearer to the gateway to find out which; --min-rate sets another minimum than {} MB/s",
                 in_mb(self.min_rate)
             ),
         )
     }
 }
 
-/// How much had been moved at each of the last looks, the first of which was at the beginning.
+/// The bytes that had been moved at the start, and at the end of each interval.
 #[derive(Debug)]
-struct Looks(VecDeque<u64>);
+struct Samples(VecDeque<u64>);
 
-impl Default for Looks {
+impl Default for Samples {
     fn default() -> Self {
         Self(VecDeque::from([0]))
     }
 }
 
-impl Looks {
-    /// Bytes a second since the oldest look.
+impl Samples {
+    /// Bytes a second since the oldest sample.
     fn add(&mut self, moved: u64) -> f64 {
         if self.are_enough() {
             self.0.pop_front();
         }
         let oldest = self.0.front().copied().unwrap_or(0);
         self.0.push_back(moved);
-        (moved - oldest) as f64 / (LOOK.as_secs_f64() * (self.0.len() - 1) as f64)
+        (moved - oldest) as f64 / (INTERVAL.as_secs_f64() * (self.0.len() - 1) as f64)
     }
 
     fn are_enough(&self) -> bool {
@@ -120,7 +121,7 @@ impl Looks {
     }
 }
 
-/// In MB, with so many digits as say something.
+/// In MB, with at least two significant digits.
 fn in_mb(bytes: f64) -> String {
     let mb = bytes / 1e6;
     if mb < 10.0 { format!("{mb:.1}") } else { format!("{mb:.0}") }
@@ -131,24 +132,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_rate_is_that_of_the_last_ten_seconds_and_none_is_judged_before() {
-        let mut looks = Looks::default();
-        for look in 1..=WINDOW {
-            assert!(!looks.are_enough());
-            assert_eq!(looks.add(look as u64 * 500_000), 2e6);
+    fn the_rate_is_that_of_the_last_ten_seconds_and_is_not_judged_before() {
+        let mut samples = Samples::default();
+        for interval in 1..=WINDOW {
+            assert!(!samples.are_enough());
+            assert_eq!(samples.add(interval as u64 * 500_000), 2e6);
         }
         let moved = WINDOW as u64 * 500_000;
-        for look in 1..=WINDOW {
-            let rate = looks.add(moved);
-            assert!(looks.are_enough());
-            assert_eq!(rate, 2e6 * (WINDOW - look) as f64 / WINDOW as f64);
+        for interval in 1..=WINDOW {
+            let rate = samples.add(moved);
+            assert!(samples.are_enough());
+            assert_eq!(rate, 2e6 * (WINDOW - interval) as f64 / WINDOW as f64);
         }
     }
 
     #[actix_rt::test]
-    async fn what_is_moved_is_not_given_up_however_long_the_answer_takes() {
+    async fn a_transfer_is_not_given_up_after_its_last_byte() {
         let transfer = Transfer::new("up", 1000, f64::INFINITY);
         transfer.moved(1000);
-        assert!(transfer.watched(sleep(LOOK * 2)).await.is_ok());
+        assert!(transfer.watched(sleep(INTERVAL * 2)).await.is_ok());
     }
 }

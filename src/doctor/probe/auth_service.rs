@@ -1,27 +1,30 @@
-//! The auth service: whether it answers as agreed, and about the service that is meant.
+//! The auth service: whether it answers as agreed, whose clock it has, and whether it accepts the key of the command.
 
-use std::time::Duration;
-
-use actix_web::http::{header::HeaderMap, uri::PathAndQuery};
+use actix_web::http::header::CONTENT_TYPE;
+use awc::http::Method;
 use jiff::Timestamp;
+use serde_json::json;
+use tokio::time::timeout;
 
-use super::held_key;
+use super::given_key;
 use crate::{
-    auth::{Answer, AuthError, OtherServiceId, ServiceFault, ServiceVerifier},
+    auth::{self, AuthError, OtherServiceId, ServiceFault, ServiceVerifier},
     code::Code,
-    doctor::{self, Fault, Finding, Journal, KEY_VARIABLE, Party, Place, clock, nginx_page, start_of},
+    doctor::{
+        Answer, Endpoint, Fault, Finding, Journal, KEY_VARIABLE, Party, Site, clock, nginx_page, start_of,
+    },
     http_client::Tls,
     settings::{AuthService, Policy},
 };
 
-/// Where its address, and the authority of its certificate, are written.
-const WRITTEN_AS: [&str; 2] = ["auth.service.url", "auth.service.tls.ca"];
-/// What no auth service can take for a key.
-const NO_KEY: &str = "hokusai-gateway-check-this-is-no-key";
-/// Where an auth service is found.
-const BASE: &str = "as auth.service.url the base address, to which /api/v1/keys/validate is added";
-/// The default of `auth.service.service_id`, for which most keys are made.
-const USUAL_ID: &str = "platform";
+/// The settings of its address and of its certificate authority.
+const SETTINGS: [&str; 2] = ["auth.service.url", "auth.service.tls.ca"];
+/// Not a key for any auth service.
+const INVALID_KEY: &str = "hokusai-gateway-check-this-is-no-key";
+const ADDRESS: &str =
+    "set auth.service.url to the service's base address, to which /api/v1/keys/validate is added";
+/// The default of `auth.service.service_id`. Most keys are made for it.
+const DEFAULT_ID: &str = "platform";
 
 pub(super) async fn probe(
     service: &AuthService,
@@ -30,108 +33,107 @@ pub(super) async fn probe(
     policy: &Policy,
     journal: &mut Journal,
 ) {
-    if Place::of(Party::AuthService, &service.url, tls, WRITTEN_AS).reach(journal, "auth").await.is_none() {
-        journal.skip("auth.http", "it cannot be reached");
+    let endpoint = Endpoint::of(Party::AuthService, &service.url, tls, SETTINGS);
+    if endpoint.reach(journal, "auth").await.is_none() {
+        journal.skip("auth.http", "the auth service cannot be reached");
         return;
     }
-    let began = Timestamp::now();
-    let Some(date) = journal.check("auth.http", refuses_no_key(service, tls)).await else { return };
-    let exchange = clock::Exchange { began, ended: Timestamp::now() };
-    let whose = "the auth service";
-    journal.check("auth.clock", async { clock::compare(whose, date, exchange, clock::TOGETHER) }).await;
+    let start = Timestamp::now();
+    let site = Site::new(&service.url, tls);
+    let refusal = refuses_an_invalid_key(service, &endpoint, &site);
+    let Some(date) = journal.check("auth.http", refusal).await else { return };
+    let clock = clock::compare("the auth service", date, start, clock::SERVER_TOLERANCE);
+    journal.check("auth.clock", async { clock }).await;
     match key {
-        Some(key) => drop(journal.check("auth.key", knows(service, tls, &key, policy)).await),
+        Some(key) => drop(journal.check("auth.key", accepts(service, tls, &key, policy)).await),
         None => journal.skip("auth.key", &format!("no key: set {KEY_VARIABLE}")),
     }
 }
 
-/// Whether it says no to what is no key, as was agreed; a stranger at this address may say no as well.
-/// Tells its `Date`.
-async fn refuses_no_key(service: &AuthService, tls: Option<&Tls>) -> Finding<Option<Timestamp>> {
-    let verifier = ServiceVerifier::new(service, tls);
-    let answer = verifier.validate_raw(NO_KEY, None).await.map_err(|fault| outage(service, &fault))?;
-    let page = doctor::Answer {
-        status: answer.status,
-        headers: HeaderMap::new(),
-        body: answer.body.to_vec(),
-        is_cut: false,
-        took: Duration::ZERO,
-    };
-    let asked = nginx_page::Asked {
-        url: &service.url,
-        written_as: WRITTEN_AS[0],
-        ca_written_as: WRITTEN_AS[1],
-        has_certificate: service.tls.identity.is_some(),
-    };
-    if let Some(fault) = nginx_page::fault(&page, asked) {
+/// Whether it refuses an invalid key as agreed: another server at this address may refuse it too. Returns its `Date`.
+async fn refuses_an_invalid_key(
+    service: &AuthService,
+    endpoint: &Endpoint,
+    site: &Site,
+) -> Finding<Option<Timestamp>> {
+    let answer = send(service, site, "validate").await.map_err(|fault| outage(service, &fault))?;
+    let has_certificate = service.tls.identity.is_some();
+    if let Some(fault) = nginx_page::fault(&answer, &service.url, endpoint, has_certificate) {
         return Err(fault);
     }
     let status = answer.status.as_u16();
-    let is_a_strangers = match answer.verdict(&service.service_id, NO_KEY, service.bare_refusals) {
+    let verdict = auth::Answer {
+        status: answer.status,
+        content: auth::content_type(&answer.headers),
+        body: answer.body.clone().into(),
+    }
+    .verdict(&service.service_id, INVALID_KEY, service.bare_refusals);
+    let is_another_server = match verdict {
         Ok(_)
         | Err(AuthError::Unavailable(ServiceFault::OtherService { .. } | ServiceFault::Unreadable { .. })) => {
             return Err(Fault::new(
                 Code::AuthAcceptsAnything,
-                format!("{} accepts what is no key", service.url),
-                "it does not look at the key, or another service answers there",
-                "the right auth.service.url; until then nobody may be let in by this one",
+                format!("{} accepts an invalid key", service.url),
+                "it does not check the key, or another service answers there",
+                "the right auth.service.url; do not let anybody in by this service until then",
             ));
         }
         Err(AuthError::Unavailable(fault)) => return Err(outage(service, &fault)),
-        Err(_) if status == 200 => !answer.has_verdict(),
-        Err(_) => status == 404 && answers_alike(&verifier, service, &answer).await,
+        Err(_) if status == 200 => answer.json().get("is_valid").is_none(),
+        // A server without this path answers any other path in the same way.
+        Err(_) if status == 404 => send(service, site, "no-such-path")
+            .await
+            .is_ok_and(|other| (other.status, &other.body) == (answer.status, &answer.body)),
+        Err(_) => false,
     };
-    if is_a_strangers {
+    if is_another_server {
         return Err(Fault::new(
             Code::NotAuthService,
-            format!("{} says {status}, and not what was agreed: {}", service.url, start_of(&answer.body)),
-            "no auth service answers at this address and path: something else does, and every key would be refused",
-            BASE,
+            format!("{} answers {status}, and not as agreed: {}", service.url, start_of(&answer.body)),
+            "something else than an auth service answers at this address and path, and every key would be refused",
+            ADDRESS,
         ));
     }
-    let date = answer.date.as_ref().and_then(|date| clock::date(date.to_str().ok()?));
-    Ok((date, format!("refuses what is no key ({status})")))
+    Ok((clock::date_of(&answer), format!("refuses an invalid key ({status})")))
 }
 
-/// Whether a path that no auth service has is answered in the same way.
-async fn answers_alike(verifier: &ServiceVerifier, service: &AuthService, answer: &Answer) -> bool {
-    let path = format!("{}/api/v1/keys/no-such-path", service.url.path().trim_end_matches('/'));
-    let Ok(target) = PathAndQuery::try_from(path) else { return false };
-    let other = verifier.validate_raw(NO_KEY, Some(target)).await;
-    other.is_ok_and(|other| (other.status, other.body) == (answer.status, answer.body.clone()))
+/// Asks about [`INVALID_KEY`].
+async fn send(service: &AuthService, site: &Site, call: &str) -> Result<Answer, ServiceFault> {
+    let target = format!("{}/api/v1/keys/{call}", service.url.path().trim_end_matches('/'));
+    let authorization = format!("Bearer {INVALID_KEY}");
+    let headers = [("authorization", &*authorization), (CONTENT_TYPE.as_str(), "application/json")];
+    let question = json!({ "service_id": service.service_id }).to_string();
+    let answer = timeout(service.timeout, site.send(Method::POST, &target, &headers, question)).await;
+    answer.map_err(|_| ServiceFault::Timeout)?.map_err(ServiceFault::Send)
 }
 
-async fn knows(service: &AuthService, tls: Option<&Tls>, key: &str, policy: &Policy) -> Finding {
-    let verifier = ServiceVerifier::new(service, tls);
-    match verifier.verify(key, None, verifier.deadline()).await {
+async fn accepts(service: &AuthService, tls: Option<&Tls>, key: &str, policy: &Policy) -> Finding {
+    let verify = async |service: &AuthService| {
+        let verifier = ServiceVerifier::new(service, tls);
+        verifier.verify(key, None, verifier.deadline()).await
+    };
+    let id = &service.service_id;
+    match verify(service).await {
         Ok(principal) => {
-            let told = held_key::told(
-                &principal,
-                policy,
-                "the auth service says that the key is good, and that it",
-            )?;
-            Ok(((), format!("the key is good for `{}`: {told}", service.service_id)))
+            let owner = "the auth service accepts the key, but also says that it";
+            let description = given_key::describe(&principal, policy, owner)?;
+            Ok(((), format!("the key is good for `{id}`: {description}")))
         }
         Err(AuthError::Rejected(_)) => {
-            let usual = AuthService { service_id: USUAL_ID.to_owned(), ..service.clone() };
-            let verifier = ServiceVerifier::new(&usual, tls);
-            if service.service_id != USUAL_ID && verifier.verify(key, None, verifier.deadline()).await.is_ok()
-            {
+            let default = AuthService { service_id: DEFAULT_ID.to_owned(), ..service.clone() };
+            if id != DEFAULT_ID && verify(&default).await.is_ok() {
                 return Err(Fault::new(
                     Code::ServiceIdDiffers,
-                    format!(
-                        "the key is refused for the service `{}`, and good for `{USUAL_ID}`",
-                        service.service_id
-                    ),
+                    format!("the key is refused for the service `{id}`, and good for `{DEFAULT_ID}`"),
                     "auth.service.service_id is not the id under which the auth service knows MLflow's keys",
-                    format!("auth.service.service_id = \"{USUAL_ID}\" (AUTH_SERVICE_ID={USUAL_ID})"),
+                    format!("auth.service.service_id = \"{DEFAULT_ID}\" (AUTH_SERVICE_ID={DEFAULT_ID})"),
                 ));
             }
             Err(Fault::new(
                 Code::KeyRejected,
-                format!("the key is refused for the service `{}`", service.service_id),
+                format!("the key is refused for the service `{id}`"),
                 "it is unknown, expired or revoked; or it was made for a service of another id",
-                "a key that is good; or as auth.service.service_id the id that the key was made for",
+                "a valid key; or set auth.service.service_id to the id that the key was made for",
             ))
         }
         Err(AuthError::Unavailable(fault)) => Err(outage(service, &fault)),
@@ -145,47 +147,49 @@ async fn knows(service: &AuthService, tls: Option<&Tls>, key: &str, policy: &Pol
 }
 
 fn outage(service: &AuthService, fault: &ServiceFault) -> Fault {
-    let url = &service.url;
     let (cause, fix) = match fault {
         ServiceFault::OtherService { answered, .. } => (
-            "auth.service.service_id is not the id under which the auth service knows this key".to_owned(),
+            "auth.service.service_id is not the id under which the auth service knows this key",
             match answered {
-                OtherServiceId::Valid(id) => format!("auth.service.service_id = \"{id}\" (AUTH_SERVICE_ID={id})"),
-                OtherServiceId::Invalid => "as auth.service.service_id the id that the key was made for".to_owned(),
+                OtherServiceId::Valid(id) => {
+                    format!("auth.service.service_id = \"{id}\" (AUTH_SERVICE_ID={id})")
+                }
+                OtherServiceId::Invalid => {
+                    "set auth.service.service_id to the id that the key was made for".to_owned()
+                }
             },
         ),
         ServiceFault::Status(status) if status.is_redirection() => (
-            "it stands behind something that redirects; a key is never sent on to another address".to_owned(),
-            "as auth.service.url the address that it redirects to".to_owned(),
+            "something before it redirects; the gateway never sends a key on to another address",
+            "set auth.service.url to the address that it redirects to".to_owned(),
         ),
         ServiceFault::Status(status) if status.is_server_error() => (
-            "it is broken, or the load balancer before it has no server".to_owned(),
-            "look at its own log".to_owned(),
+            "it is broken, or the load balancer before it has no server",
+            "look at the auth service's log".to_owned(),
         ),
         ServiceFault::NotAgreed { content: "application/json" | "no content type", .. } => (
-            "an auth service refuses a key by `is_valid: false`, an `error` or a `detail` in a JSON object; this one says \
-             nothing, or it is something else, and every key is a 503 until it speaks"
-                .to_owned(),
-            format!("{BASE}; auth.service.bare_refusals = true if this is the auth service, and all that it says"),
+            "an auth service refuses a key with `is_valid: false`, an `error` or a `detail` in a JSON object; this answer has \
+             none of them, and until it has, every key gets a 503",
+            format!(
+                "{ADDRESS}; auth.service.bare_refusals = true if this is the auth service and its refusals have nothing more"
+            ),
         ),
         ServiceFault::NotAgreed { .. } | ServiceFault::NotJson { .. } => (
-            "that is the page of a load balancer or a firewall in the auth service's place, and not its word: no key is \
-             refused by it, and none can be checked"
-                .to_owned(),
-            format!("a rule that leads /api/v1/keys/validate to the auth service; or {BASE}"),
+            "this is the page of a load balancer or a firewall, not an answer of the auth service: it refuses no key, and none \
+             can be checked",
+            format!("a rule that leads /api/v1/keys/validate to the auth service; or {ADDRESS}"),
         ),
         ServiceFault::Unreadable { .. } | ServiceFault::Status(_) => (
-            "something else than the auth service answers at this address, or another version of it"
-                .to_owned(),
-            BASE.to_owned(),
+            "something else than the auth service answers at this address, or another version of it",
+            ADDRESS.to_owned(),
         ),
         ServiceFault::Timeout => {
-            ("it is slow, or hangs".to_owned(), "look at its own log; auth.service.timeout".to_owned())
+            ("it is slow, or hangs", "look at the auth service's log; auth.service.timeout".to_owned())
         }
         _ => (
-            "it takes connections and speaks no HTTP: it wants TLS, perhaps".to_owned(),
+            "it takes connections and does not speak HTTP: perhaps it expects TLS",
             "https:// in auth.service.url if it speaks TLS".to_owned(),
         ),
     };
-    Fault::new(fault.code(), format!("{url} gives no verdict: {fault}"), cause, fix)
+    Fault::new(fault.code(), format!("{} gives no verdict: {fault}", service.url), cause, fix)
 }

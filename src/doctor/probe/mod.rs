@@ -1,62 +1,46 @@
-//! `check --probe`: each dependency, from its name to an answer that makes sense, with the gateway's own clients.
+//! `check --probe`: every dependency, with the gateway's own clients, up to an answer that makes sense.
 
 mod artifacts;
 mod auth_service;
-mod held_key;
+mod given_key;
 mod mlflow;
 mod redis;
 
-use super::{Journal, KEY_VARIABLE, Party, Place};
+use super::{Endpoint, Interrupted, Journal, KEY_VARIABLE, Party};
 use crate::{
     auth::KeySource,
     resources::Resources,
     settings::{AuthMode, Settings},
 };
-pub(crate) use artifacts::Interrupted;
 
-/// What is looked at beside the settings.
-#[derive(Debug)]
-pub(crate) struct Wanted {
-    pub(crate) key: Option<String>,
-    /// Whether an artifact is written, too.
-    pub(crate) write: bool,
-}
-
-/// Looks at everything that the settings name.
+/// Checks everything that the settings name. `key`: the key of the command; `write`: whether to write an artifact too.
 pub(crate) async fn run(
     settings: &Settings,
     resources: &Resources,
-    Wanted { key, write }: Wanted,
+    key: Option<String>,
+    write: bool,
     journal: &mut Journal,
-) -> Interrupted {
-    if mlflow::probe(settings, resources, write, journal).await == Interrupted(true) {
-        return Interrupted(true);
-    }
+) -> Result<(), Interrupted> {
+    mlflow::probe(settings, resources, write, journal).await?;
     let policy = &settings.policy;
-    let verifier = match (&settings.auth.mode, &resources.keys) {
-        (AuthMode::Service(service), KeySource::Service(source)) => {
+    match (&settings.auth.mode, &resources.keys, key) {
+        (AuthMode::Service(service), _, key) => {
             auth_service::probe(service, resources.auth_tls.as_ref(), key, policy, journal).await;
-            Some(&source.verifier)
         }
-        (_, KeySource::File(keys)) => {
-            match key {
-                Some(key) => {
-                    journal.check("key", async { held_key::in_file(keys, &key, policy) }).await;
-                }
-                None => journal.skip("key", &format!("no key: set {KEY_VARIABLE}")),
-            }
-            None
+        (_, KeySource::File(keys), Some(key)) => {
+            journal.check("key", async { given_key::in_file(keys, &key, policy) }).await;
         }
-        _ => None,
-    };
-    if let (Some(redis), Some(pool)) = (&settings.redis, &resources.redis) {
-        redis::probe(redis, pool, verifier.map(|verifier| &**verifier), journal).await;
+        _ => journal.skip("key", &format!("no key: set {KEY_VARIABLE}")),
     }
-    if let Some(endpoint) = &settings.telemetry.otlp_endpoint {
-        let written_as = ["telemetry.otlp_endpoint", "SSL_CERT_FILE"];
-        Place::of(Party::Collector, endpoint, resources.otlp_tls.as_ref(), written_as)
-            .reach(journal, "collector")
-            .await;
+    if let (Some(settings_of_redis), Some(pool)) = (&settings.redis, &resources.redis) {
+        let shares_verdicts = matches!(settings.auth.mode, AuthMode::Service(_));
+        let pepper = settings.auth.pepper.as_ref().filter(|_| shares_verdicts);
+        redis::probe(settings_of_redis, pool, shares_verdicts, pepper, journal).await;
     }
-    Interrupted(false)
+    if let Some(url) = &settings.telemetry.otlp_endpoint {
+        let setting = ["telemetry.otlp_endpoint", "SSL_CERT_FILE"];
+        let endpoint = Endpoint::of(Party::Collector, url, resources.otlp_tls.as_ref(), setting);
+        endpoint.reach(journal, "collector").await;
+    }
+    Ok(())
 }

@@ -2,7 +2,7 @@ use super::*;
 
 fn verdict(status: StatusCode, body: &str, bare_refusals: bool) -> Result<Principal, AuthError> {
     let body = Bytes::copy_from_slice(body.as_bytes());
-    let answer = Answer { status, content: "application/json", body, date: None };
+    let answer = Answer { status, content: "application/json", body };
     answer.verdict("platform", "the-key-S3CR3T", bare_refusals)
 }
 
