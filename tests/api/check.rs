@@ -165,7 +165,7 @@ async fn what_is_wrong_with_mlflow_is_told_apart() {
             mlflow(api(|| Answer::json(403, "Invalid Host header - possible DNS rebinding"))).await,
             "--allowed-hosts 127.0.0.1:",
         ),
-        (mlflow(api(|| Answer::Silence)).await, "hangs where its database is needed"),
+        (mlflow(api(|| Answer::Silence)).await, "hangs when it needs its database"),
         (mlflow(api(|| Answer::ok("<html>"))).await, "/api answered 200: <html>"),
         (
             mlflow(of("mlflow-artifacts", || Answer::json(503, "--no-serve-artifacts"))).await,
@@ -208,20 +208,20 @@ async fn what_is_wrong_with_the_auth_service_is_told_apart() {
         ),
         (
             || Answer::json(404, r#"{"detail": "Not Found"}"#),
-            "no auth service answers at this address and path",
+            "something else than an auth service answers at this address",
         ),
         (|| Answer::json(401, "{}"), "auth.service.bare_refusals = true"),
         (|| Answer::json(403, ""), "answered 403 with application/json, which is not how a key is refused"),
         (|| Answer::page(404), "answered 404 with text/html, which is not how a key is refused"),
-        (|| Answer::page(403), "the page of a load balancer or a firewall in the auth service's place"),
-        (|| Answer::ok(r#"{"status": "ok"}"#), "no auth service answers at this address and path"),
+        (|| Answer::page(403), "the page of a load balancer or a firewall, not an answer"),
+        (|| Answer::ok(r#"{"status": "ok"}"#), "something else than an auth service answers at this address"),
         (|| Answer::ok(r#"{"is_valid": true, "service_id": "x; rm"}"#), "accepts an invalid key"),
         (|| Answer::Silence, "no answer in time"),
         (|| Answer::page(200), "answered 200 with text/html, which is not JSON"),
         (|| Answer::ok("<html>"), "the page of a load balancer"),
         (|| Answer::json(405, ""), "something else than the auth service answers"),
         (|| Answer::json(503, ""), "the load balancer before it has no server"),
-        (|| Answer::Close, "speaks no HTTP"),
+        (|| Answer::Close, "does not speak HTTP"),
     ] {
         let auth = Server::start(move |_| answer()).await;
         let settings = [

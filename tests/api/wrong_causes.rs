@@ -111,7 +111,7 @@ fn an_address_of_another_machine_is_no_error_of_the_settings() {
             let is_told = |told: &String| {
                 told.starts_with(&format!("{key} | {bind} ("))
                     && told.contains(&format!("| {expected}"))
-                    && told.contains("nothing, if the gateway is to run elsewhere")
+                    && told.contains("nothing, if the gateway will run elsewhere")
             };
             assert!(warnings.iter().any(is_told), "{warnings:?}");
         }

@@ -85,7 +85,7 @@ def test_metrics_that_a_proxy_without_headers_makes_public_are_named(stack):
 @pytest.mark.parametrize(
     ("method", "answer", "check", "said"),
     [
-        ("GET", '200 "not what was sent"', "artifact down", "is not what was sent"),
+        ("GET", '200 "not what was sent"', "artifact down", "the download differs from the upload"),
         ("DELETE", "200", "artifact deleted", "it is still there"),
         ("PUT", "200", "artifact listed", "no `doctor/a note.txt`"),
     ],
@@ -206,10 +206,10 @@ def test_what_was_made_before_an_interruption_is_removed_too(stack, number):
 @pytest.mark.parametrize(
     ("plain", "passes", "said"),
     [
-        (None, True, "port 80 takes no connections"),
+        (None, True, "port 80 accepts no connections"),
         ("return 301 https://$host$request_uri;", True, "301 to https://"),
-        ("return 301 http://elsewhere.example$request_uri;", False, "keys would travel in the clear"),
-        ("location / { proxy_pass GATEWAY; }", False, "keys would travel in the clear"),
+        ("return 301 http://elsewhere.example$request_uri;", False, "keys would travel in clear text"),
+        ("location / { proxy_pass GATEWAY; }", False, "keys would travel in clear text"),
     ],
 )
 def test_port_80_leads_to_https_or_nowhere(stack, tmp_path, plain, passes, said):
@@ -227,4 +227,4 @@ def test_port_80_leads_to_https_or_nowhere(stack, tmp_path, plain, passes, said)
     assert report.failed().keys() == (set() if passes else {"http on port 80"})
     checks = {check["check"]: check["found"] for check in report.said["checks"]}
     assert said in checks["http on port 80"]
-    assert f"the certificate is for {WELL_KNOWN}, by CN=an authority of a test, until" in checks["tls"]
+    assert f"the certificate is for {WELL_KNOWN}, issued by CN=an authority of a test, valid until" in checks["tls"]

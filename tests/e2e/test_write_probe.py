@@ -30,7 +30,7 @@ def test_an_mlflow_that_is_well_takes_gives_back_and_deletes_and_nothing_is_left
 @pytest.mark.parametrize(
     ("method", "answer", "step", "said"),
     [
-        ("GET", '200 "what it is not"', "mlflow.read", "came back as 14 others"),
+        ("GET", '200 "what it is not"', "mlflow.read", "came back as 14 other bytes"),
         ("GET", "500", "mlflow.read", "cannot be read back: 500"),
         ("DELETE", "403", "mlflow.delete", "MLflow answered 403"),
     ],
@@ -92,5 +92,5 @@ def test_whoever_ends_it_in_the_middle_finds_nothing_left(stack):
     front.shutdown()
     front.server_close()
     assert process.returncode == 69
-    assert "interrupted: no artifact is there now" in said, said
+    assert "interrupted: no artifact is left" in said, said
     assert left(stack) == []
