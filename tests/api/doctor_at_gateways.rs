@@ -72,7 +72,7 @@ async fn nothing_is_begun_that_the_limit_would_not_let_end() {
     let mlflow = mlflow(|_| None).await;
     let gateway = GatewayBuilder::default().set("LIMITS__PER_HOUR", "60").start(&mlflow).await;
     let report = examined(&gateway, &gateway.key, &[]).await;
-    report.assert_failed("enough requests left", "requests are left");
+    report.assert_failed("enough requests left", "limit leaves");
     assert!(!report.passed().contains("experiment"), "{}", report.printed);
 }
 

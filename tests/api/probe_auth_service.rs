@@ -57,8 +57,11 @@ async fn a_wrong_answer_is_named_without_a_key_to_try() {
     for (answer, named) in [
         (Answer::json(500, "{}"), "status 500"),
         (Answer::bytes(redirect), "redirects"),
-        (Answer::ok(r#"{"is_valid": true}"#), "accepts what is no key"),
-        (Answer::json(404, r#"{"detail": "Not Found"}"#), "no auth service answers at this address and path"),
+        (Answer::ok(r#"{"is_valid": true}"#), "accepts an invalid key"),
+        (
+            Answer::json(404, r#"{"detail": "Not Found"}"#),
+            "something else than an auth service answers at this address",
+        ),
     ] {
         let auth = Server::start(move |_| answer.clone()).await;
         let report = probe(&auth, &[]).await;

@@ -14,9 +14,9 @@ def test_a_mount_that_leads_to_mlflow_past_the_gateway_is_named(stack):
 @pytest.mark.parametrize(
     ("inside", "named"),
     [
-        ("location /api { return 404; }", "a rule for `/api*` takes it"),
-        ("location /api/ { return 404; }", "a rule for `/api/*` takes it"),
-        ("location /api/mlflow { return 404; }", "a rule for `/api/mlflow*` takes it"),
+        ("location /api { return 404; }", "a rule for `/api*` matches first"),
+        ("location /api/ { return 404; }", "a rule for `/api/*` matches first"),
+        ("location /api/mlflow { return 404; }", "a rule for `/api/mlflow*` matches first"),
         ("location = /api/mlflow/api/2.0/mlflow/experiments/search { return 404; }", "a rule for this very path"),
     ],
 )

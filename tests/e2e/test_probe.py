@@ -71,7 +71,7 @@ def test_a_server_that_wants_tls_is_named(stack, authority):
     [
         ("IP:127.0.0.1", -3, True, "expired at"),
         ("DNS:mlflow.example.com", 30, True, "is for mlflow.example.com, and not for 127.0.0.1"),
-        ("IP:127.0.0.1", 30, False, "nobody that is trusted here vouches"),
+        ("IP:127.0.0.1", 30, False, "no trusted authority issued"),
         ("IP:127.0.0.1", 90, True, "not valid before"),
     ],
 )
