@@ -15,8 +15,8 @@ import ssl
 import subprocess
 import sys
 import time
-import urllib.error
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
 
 from ports import free_port
@@ -165,29 +165,32 @@ class Stack:
         return process
 
     def wait(self, process: subprocess.Popen, name: str, url: str, tls: ssl.SSLContext | None = None) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while time.monotonic() < deadline:
-            if process.poll() is not None:
-                raise RuntimeError(f"{name} ended with {process.returncode}; see {self.log(name)}")
-            try:
-                with urllib.request.urlopen(url, timeout=2, context=tls):
-                    return
-            except (urllib.error.URLError, OSError):
-                time.sleep(0.1)
-        raise RuntimeError(f"{name} did not answer at {url} within {PATIENCE_SECONDS} s; see {self.log(name)}")
+        """Waits until a GET of `url` succeeds."""
+
+        def answers() -> None:
+            urllib.request.urlopen(url, timeout=2, context=tls).close()
+
+        self._wait_until(answers, process, name, f"answer at {url}")
 
     def wait_for_port(self, process: subprocess.Popen, name: str, host: str, port: int) -> None:
-        """Waits until something takes connections there, whatever it says."""
+        """Waits until something accepts connections there, whatever it answers."""
+
+        def listens() -> None:
+            socket.create_connection((host, port), timeout=2).close()
+
+        self._wait_until(listens, process, name, f"listen at {host}:{port}")
+
+    def _wait_until(self, works: Callable[[], None], process: subprocess.Popen, name: str, what: str) -> None:
         deadline = time.monotonic() + PATIENCE_SECONDS
         while time.monotonic() < deadline:
             if process.poll() is not None:
                 raise RuntimeError(f"{name} ended with {process.returncode}; see {self.log(name)}")
             try:
-                socket.create_connection((host, port), timeout=2).close()
-                return
+                return works()
+            # What urlopen raises is one too.
             except OSError:
                 time.sleep(0.05)
-        raise RuntimeError(f"{name} did not listen at {host}:{port} within {PATIENCE_SECONDS} s; see {self.log(name)}")
+        raise RuntimeError(f"{name} did not {what} within {PATIENCE_SECONDS} s; see {self.log(name)}")
 
 
 def signal_group(process: subprocess.Popen, number: signal.Signals) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import os
 import signal
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +14,7 @@ from haproxy import HAProxy
 from manifests import DEFAULTS
 from stack import PATIENCE_SECONDS, Stack
 from traffic import Download, Transfer, Upload
+from waiting import eventually
 
 SETTLE_TIME = DEFAULTS["server"]["settle_time"]
 # What is in the lines of its log. HAProxy's questions at /ready have lines too.
@@ -44,10 +44,7 @@ def lines(gateway: Stack, text: str) -> list[int]:
 
 
 def wait_for(what: str, is_so: Callable[[], object]) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_so():
-        assert time.monotonic() < deadline, what
-        time.sleep(0.05)
+    eventually(is_so, what, PATIENCE_SECONDS)
 
 
 class Fleet:

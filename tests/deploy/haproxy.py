@@ -2,10 +2,10 @@
 
 import re
 import socket
-import time
 from pathlib import Path
 
 from stack import PATIENCE_SECONDS, ROOT, Stack, free_port
+from waiting import eventually
 
 CONFIG = ROOT / "deploy" / "haproxy" / "haproxy.cfg"
 
@@ -37,10 +37,7 @@ class HAProxy:
         return status.startswith("UP")
 
     def wait_until_up(self, gateway: str) -> None:
-        deadline = time.monotonic() + PATIENCE_SECONDS
-        while not self.is_up(gateway):
-            assert time.monotonic() < deadline, f"HAProxy does not see {gateway}"
-            time.sleep(0.05)
+        eventually(lambda: self.is_up(gateway), f"HAProxy sees {gateway}", PATIENCE_SECONDS)
 
     def gateway_of(self, client_port: int) -> str | None:
         """The gateway that the request of this client's connection is at."""

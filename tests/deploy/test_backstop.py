@@ -1,23 +1,14 @@
 """The filters over the log, put to lines that the gateway writes."""
 
+import contextlib
 import json
 import operator
-import os
 import re
-import signal
-import subprocess
-import sys
-import time
-import urllib.error
-import urllib.request
 from fnmatch import fnmatchcase
 
 import pytest
-from terraform import ROOT
-
-sys.path.insert(0, str(ROOT / "scripts"))
-
-from stack import free_port  # noqa: E402
+import requests
+from stack import ROOT, Stack, free_port
 
 TERM = re.compile(r'\$\.(\w+) (=|>=) (?:"([^"]*)"|(\d+))')
 
@@ -48,39 +39,26 @@ def filters(planned):
 @pytest.fixture(scope="module")
 def lines(tmp_path_factory, binary):
     """What a gateway writes whose auth service cannot be reached, asked once with a key and once without."""
-    port, nobody = free_port(), free_port()
-    environment = os.environ | {
-        "HOKUSAI__SERVER__BIND": f"127.0.0.1:{port}",
+    nobody = f"http://127.0.0.1:{free_port()}"
+    gateway = Stack(tmp_path_factory.mktemp("gateway"), binary)
+    environment = {
+        "HOKUSAI__SERVER__BIND": gateway.url.removeprefix("http://"),
         "HOKUSAI__METRICS__BIND": "off",
         "HOKUSAI__SERVER__SETTLE_TIME": "0s",
-        "HOKUSAI__MLFLOW__URL": f"http://127.0.0.1:{nobody}",
-        "HOKUSAI__AUTH__SERVICE__URL": f"http://127.0.0.1:{nobody}",
+        "HOKUSAI__MLFLOW__URL": nobody,
+        "HOKUSAI__AUTH__SERVICE__URL": nobody,
         "HOKUSAI__TELEMETRY__LOG": "json",
     }
-    log = tmp_path_factory.mktemp("gateway") / "log"
-    with log.open("wb") as out:
-        process = subprocess.Popen([binary, "serve"], env=environment, stdout=out, stderr=out, cwd=log.parent)
-    try:
-        deadline = time.monotonic() + 30
-        while ask(port, "/live") != 200:
-            assert process.poll() is None and time.monotonic() < deadline, log.read_text()
-            time.sleep(0.1)
-        assert ask(port, "/api/mlflow/version", Authorization="Bearer obviously-a-key-of-a-test") == 503
-        assert ask(port, "/api/mlflow/version") == 401
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
-    return log.read_text().splitlines()
+    with contextlib.closing(gateway):
+        process = gateway.start("gateway", [str(binary), "serve"], environment)
+        gateway.wait(process, "gateway", f"{gateway.url}/live")
+        assert ask(gateway.url, Authorization="Bearer obviously-a-key-of-a-test") == 503
+        assert ask(gateway.url) == 401
+    return gateway.log("gateway").read_text().splitlines()
 
 
-def ask(port: int, path: str, **headers: str) -> int:
-    try:
-        with urllib.request.urlopen(urllib.request.Request(f"http://127.0.0.1:{port}{path}", headers=headers), timeout=10) as response:
-            return response.status
-    except urllib.error.HTTPError as error:
-        return error.code
-    except OSError:
-        return 0
+def ask(url: str, **headers: str) -> int:
+    return requests.get(f"{url}/api/mlflow/version", headers=headers, timeout=10).status_code
 
 
 def test_a_request_that_failed_is_counted_once_and_one_that_was_refused_is_not(filters, lines):

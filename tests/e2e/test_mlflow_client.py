@@ -10,6 +10,7 @@ import pytest
 import requests
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from waiting import eventually
 
 # `make soak` moves ten times as much.
 SOAK_MIB = int(os.environ.get("SOAK_MIB", "1024"))
@@ -200,21 +201,23 @@ def test_a_wrong_password_is_told_apart_from_a_wrong_token(client, stack, monkey
     assert "sent as the password of a user name (MLFLOW_TRACKING_USERNAME" in refusal(client)
 
 
-def until_it_works(client):
-    """Waits until the gateway has seen a new key."""
-    for _ in range(20):
-        try:
-            return client.search_experiments()
-        except MlflowException:
-            time.sleep(0.1)
-    pytest.fail("the key never worked")
+def works(client) -> bool:
+    try:
+        client.search_experiments()
+    except MlflowException:
+        return False
+    return True
+
+
+def until_it_works(client) -> None:
+    eventually(lambda: works(client), "the gateway has read the new key")
 
 
 def test_an_expired_key_is_told_in_mlflows_own_exception(client, stack, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", stack.create_key("--user", "ada", "--test", "--expires-in", "3s"))
     # It works until it ends: the refusal below is for its age.
     until_it_works(client)
-    time.sleep(3.5)
+    eventually(lambda: not works(client), "the key expires")
     assert "is not valid: it is unknown, expired or revoked" in refusal(client)
 
 

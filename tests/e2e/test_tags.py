@@ -5,7 +5,6 @@ import fnmatch
 import json
 import re
 import subprocess
-import time
 
 import mlflow
 import pytest
@@ -13,6 +12,7 @@ import requests
 from mlflow.tracking import MlflowClient
 from stack import ROOT
 from versions import NEXT, PINNED, nameless
+from waiting import eventually
 
 LIST = ROOT / "src" / "policy" / "mlflow.tags"
 
@@ -128,9 +128,7 @@ class Key:
     def __init__(self, stack, monkeypatch, *scopes: str) -> None:
         self.stack, self.monkeypatch = stack, monkeypatch
         self.key = stack.create_key("--user", "ada", "--test", *(f"--scope=mlflow:{scope}" for scope in scopes))
-        # The key file is looked at four times a second.
-        while self.ask("GET", "/version", {}) == 401:
-            time.sleep(0.05)
+        eventually(lambda: self.ask("GET", "/version", {}) != 401, "the gateway has read the new key")
 
     def client(self) -> MlflowClient:
         for name in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):

@@ -5,10 +5,10 @@ import time
 PATIENCE_SECONDS = 20
 
 
-def eventually(done):
-    """Calls `done` until its result is true, and returns that; fails after PATIENCE_SECONDS."""
-    deadline = time.monotonic() + PATIENCE_SECONDS
+def eventually(done, what: str = "", seconds: float = PATIENCE_SECONDS):
+    """Calls `done` until its result is true, and returns that; fails after so many seconds."""
+    deadline = time.monotonic() + seconds
     while not (result := done()):
-        assert time.monotonic() < deadline, f"not true within {PATIENCE_SECONDS} s: {done}"
+        assert time.monotonic() < deadline, f"not within {seconds} s: {what or done}"
         time.sleep(0.05)
     return result
