@@ -104,6 +104,7 @@ def main() -> int:
                 for name, (connections, signed_in, options) in ATTACKS.items():
                     calm = percentile_99(stack)
                     attacker = attack(stack, connections, [*options, *(key if signed_in else [])])
+                    # Until the attack has all its connections: slowhttptest opens 500 a second (-r), and tells of no event.
                     time.sleep(3)
                     attacked = percentile_99(stack)
                     assert attacker.poll() is None, "the attack ended before it was measured"

@@ -1,4 +1,5 @@
-//! What `doctor` never does, whoever answers it. That it finds what is wrong is in tests/e2e, against real servers.
+//! What `doctor` never does, whoever answers it. That it finds what is wrong is in doctor_at_gateways.rs
+//! and, against real servers, in tests/e2e.
 
 use std::process::Output;
 

@@ -105,8 +105,7 @@ def client_ip_seen(gateway, host: str, port: int, headers: dict[str, str]) -> st
         lines = (line for line in gateway.log("gateway").read_text().splitlines() if request_id in line)
         return next((json.loads(line) for line in lines if '"request"' in line), None)
 
-    eventually(line)
-    return line()["client_ip"]
+    return eventually(line)["client_ip"]
 
 
 @pytest.mark.parametrize("listen", CLIENTS)

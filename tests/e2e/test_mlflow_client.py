@@ -147,7 +147,7 @@ def test_an_upload_that_breaks_off_is_no_artifact(stack, framing):
     with socket.create_connection((host, int(port))) as connection:
         connection.sendall(head.encode() + body)
     stored = stack.folder / "artifacts" / folder / "model.bin"
-    # MLflow has noticed when it answers the next one; until then nothing may be there either.
+    # No event tells that MLflow has noticed: two seconds are far longer than it takes to store what it has.
     for _ in range(20):
         headers = {"Authorization": f"Bearer {stack.key}"}
         url = f"{stack.url}/api/2.0/mlflow-artifacts/artifacts"
