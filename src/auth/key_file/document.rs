@@ -110,12 +110,12 @@ impl Document {
                 );
             }
             if !ids.insert(record.id.clone()) {
-                fault("another key before it has the same id");
+                fault("another key before this one has the same id");
             }
             match KeyDigest::parse(&record.digest) {
                 None => fault("the digest of this key is not sha256:<64 hex digits>"),
                 Some(digest) if keys.contains_key(&digest) => {
-                    fault("another key before it has the same digest")
+                    fault("another key before this one has the same digest")
                 }
                 Some(digest) => {
                     keys.insert(digest, record);

@@ -183,18 +183,18 @@ fn the_file_is_readable_by_its_owner_only() {
 #[test]
 fn all_that_is_wrong_with_a_file_is_told_at_once_by_its_place() {
     let fixture = Fixture::new();
-    assert_eq!(fixture.fault_of(""), "holds no keys");
+    assert_eq!(fixture.fault_of(""), "has no keys");
     let record = "[[keys]]\nid = 'a'\nuser = 'ada'\ndigest = 'md5:1'\ncreated_at = '2026-01-01T00:00:00Z'\n";
     assert_eq!(
         fixture.fault_of(&record.repeat(2)),
         "line 1, column 1: the digest of this key is not sha256:<64 hex digits>; \
-         line 6, column 1: an earlier key has the id of this one; \
+         line 6, column 1: another key before this one has the same id; \
          line 6, column 1: the digest of this key is not sha256:<64 hex digits>"
     );
     for (text, told) in [
-        ("[[keys", "line 1, column 7: is no TOML"),
-        ("[[keys]]\nid = 'a'\nsecret = 'x'", "line 3, column 1: no key has this"),
-        ("[[keys]]\nid = 'a'\nid = 'b'", "line 3, column 1: this name is there already"),
+        ("[[keys", "line 1, column 7: not TOML"),
+        ("[[keys]]\nid = 'a'\nsecret = 'x'", "line 3, column 1: this field does not exist"),
+        ("[[keys]]\nid = 'a'\nid = 'b'", "line 3, column 1: this name is there twice"),
         ("[[keys]]\nuser = 'a'", "line 1, column 1: this key has no id"),
         ("[[keys]]\nid = 3", "line 2, column 6: the id is a text"),
         ("[[keys]]\nexpires_at = 'tomorrow'", "line 2, column 14: expires_at is a time in quotes"),
@@ -240,7 +240,7 @@ fn a_scope_that_allows_nothing_is_told_with_its_line_and_the_nearest() {
     let told: Vec<_> =
         keys.unknown_scopes(&policy).iter().map(|scope| (scope.to_string(), scope.fix())).collect();
     for ((said, fix), (expected, near)) in told.iter().zip([
-        ("line 13: `mlflow:raed` of the key b is no scope, and allows nothing", "mlflow:read; or"),
+        ("line 13: `mlflow:raed` of the key b is not a scope, and allows nothing", "mlflow:read; or"),
         ("line 14: `Admin` of the key b", "mlflow:admin; or"),
         ("line 21: `mlflow:raed` of the key c", "mlflow:read; or"),
         ("line 21: `team:special` of the key c", "a scope of docs/ACCESS.md; or"),
