@@ -58,9 +58,9 @@ pub async fn checked_body(
 ) -> Result<Payload, BodyError> {
     let server = &settings.server;
     let stall_budget = StallBudget::new(server.body_idle_timeout, server.min_body_rate.get());
-    let room = policy::Room::new(settings.mlflow.queue_timeout);
+    let memory = policy::BodyMemory::new(settings.mlflow.queue_timeout);
     let checked =
-        policy::body::check(&settings.policy, grant, head, payload, None, stall_budget, &room).await?;
+        policy::body::check(&settings.policy, grant, head, payload, None, stall_budget, &memory).await?;
     Ok(checked.payload)
 }
 

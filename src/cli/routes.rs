@@ -9,7 +9,7 @@ use super::format::{Output, print, print_json};
 use crate::{
     policy::scopes,
     resources,
-    routing::{Artifact, Parameter, Reach, RouteTable, Rule, Tagging},
+    routing::{Artifact, Condition, Parameter, Reach, RouteTable, Rule, Tagging},
     settings::{Problems, Scope, Settings},
 };
 
@@ -57,8 +57,9 @@ fn line(rule: &Rule) -> String {
 }
 
 fn describe_parameter(parameter: &Parameter) -> Value {
-    let turn = parameter.turn.as_ref().map(|turn| {
-        json!({ "unless": turn.unless, "class": turn.rule.class.word(), "reach": turn.rule.reach.words() })
+    let turn = parameter.condition.as_ref().map(|condition| {
+        let Condition { unless, rule, .. } = condition;
+        json!({ "unless": unless, "class": rule.class.word(), "reach": rule.reach.words() })
     });
     json!({ "name": parameter.name, "turn": turn })
 }

@@ -46,7 +46,7 @@ impl GatewayError {
             Self::Denied { error: Denied::Scope(missing), .. } | Self::Body(BodyError::Scope(missing)) => {
                 missing.to_string()
             }
-            Self::Denied { error: Denied::Workspace(outside), .. } | Self::Proxy(ProxyError::Outside(outside)) => {
+            Self::Denied { error: Denied::Workspace(outside), .. } | Self::Proxy(ProxyError::OutsideWorkspace(outside)) => {
                 outside.to_string()
             }
             Self::Audit(NotKept) => {

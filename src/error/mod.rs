@@ -20,7 +20,7 @@ use crate::{
     credentials::{CredentialError, Source},
     head::HeadError,
     limits::TooMany,
-    policy::{BodyError, Denied, NoRoom},
+    policy::{BodyError, BodyMemoryFull, Denied},
     proxy::ProxyError,
     routing::RouteError,
     vocabulary::KeyState,
@@ -72,9 +72,8 @@ impl GatewayError {
             Self::Head(HeadError::Loop) => Some(Code::Loop),
             Self::Auth { error: AuthError::Unavailable(fault), .. } => Some(fault.code()),
             Self::Audit(NotKept) => Some(Code::AuditFailing),
-            Self::NoRequest(NoRequest::NoRoom) | Self::Body(BodyError::NoRoom(NoRoom::ForAll)) => {
-                Some(Code::MlflowBusy)
-            }
+            Self::NoRequest(NoRequest::NoRoom)
+            | Self::Body(BodyError::MemoryFull(BodyMemoryFull::ForAll)) => Some(Code::MlflowBusy),
             Self::Proxy(error) => error.code(),
             Self::Ungranted | Self::Panicked | Self::Metrics(_) => Some(Code::Defect),
             _ => None,

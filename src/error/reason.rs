@@ -7,7 +7,7 @@ use crate::{
     connection::NoRequest,
     credentials::CredentialError,
     head::HeadError,
-    policy::{BodyError, Denied, NoRoom},
+    policy::{BodyError, BodyMemoryFull, Denied},
     proxy::ProxyError,
     routing::RouteError,
     vocabulary::Reason,
@@ -52,14 +52,14 @@ impl GatewayError {
             Self::Denied { error: Denied::Expired(_), .. } => Reason::CredentialRejected,
             Self::Denied { error: Denied::Scope(_) | Denied::Workspace(_), .. }
             | Self::Body(BodyError::Scope(_) | BodyError::Workspace(_))
-            | Self::Proxy(ProxyError::Outside(_)) => Reason::ScopeMissing,
+            | Self::Proxy(ProxyError::OutsideWorkspace(_)) => Reason::ScopeMissing,
             Self::Body(BodyError::Ambiguous(_) | BodyError::GraphQl(_) | BodyError::NotJson(_)) => {
                 Reason::AmbiguousBody
             }
             Self::Body(BodyError::Path(_)) => Reason::BadPath,
             Self::Body(BodyError::TooLarge(_)) => Reason::BodyTooLarge,
-            Self::Body(BodyError::NoRoom(NoRoom::ForKey)) => Reason::RateLimited,
-            Self::Body(BodyError::NoRoom(NoRoom::ForAll)) => Reason::UpstreamUnavailable,
+            Self::Body(BodyError::MemoryFull(BodyMemoryFull::ForKey)) => Reason::RateLimited,
+            Self::Body(BodyError::MemoryFull(BodyMemoryFull::ForAll)) => Reason::UpstreamUnavailable,
             Self::Body(BodyError::Stalled) => Reason::BodyTimeout,
             Self::Body(BodyError::Broken(_)) => Reason::BadRequest,
             Self::Proxy(

@@ -8,7 +8,7 @@ use crate::{
     connection::NoRequest,
     head::{self, HeadError},
     limits::TooMany,
-    policy::{BodyError, NoRoom},
+    policy::{BodyError, BodyMemoryFull},
     proxy::ProxyError,
     routing::RouteError,
     vocabulary::Reason,
@@ -57,7 +57,7 @@ impl GatewayError {
             Self::Head(HeadError::Upgrade) => StatusCode::NOT_IMPLEMENTED,
             // MLflow was not asked.
             Self::NoRequest(NoRequest::NoRoom)
-            | Self::Body(BodyError::NoRoom(NoRoom::ForAll))
+            | Self::Body(BodyError::MemoryFull(BodyMemoryFull::ForAll))
             | Self::Proxy(ProxyError::Busy | ProxyError::Ejected) => StatusCode::SERVICE_UNAVAILABLE,
             _ => usual(self.reason()).0,
         }

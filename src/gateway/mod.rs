@@ -39,7 +39,7 @@ use crate::{
     exchange::{Caller, Exchange, Sinks},
     health::Health,
     limits::{Admission, Allowance},
-    policy::{self, Grant, body::Checked},
+    policy::{self, Grant, body::CheckedBody},
     proxy::Proxy,
     routing::{Reach, RouteError},
     stall_budget::StallBudget,
@@ -134,14 +134,14 @@ impl Gateway {
         let stall_budget = StallBudget::new(server.body_idle_timeout, server.min_body_rate.get());
         let (payload, connection) = (request.take_payload(), Connection::of(request.request()));
         let connection = connection.map(Rc::as_ref);
-        let Checked { payload, length, class, value, mentions } = policy::body::check(
+        let CheckedBody { payload, length, class, value, models } = policy::body::check(
             &live.policy,
             &grant,
             request.head(),
             payload,
             connection,
             stall_budget,
-            &self.shared.room,
+            &self.shared.body_memory,
         )
         .await?;
         if let (Some(length), true) = (length, request.headers().contains_key(TRANSFER_ENCODING)) {
@@ -158,7 +158,7 @@ impl Gateway {
             records::change(&self.shared.audit, request.request(), exchange, grant.route(), value).await?;
         }
         // Behind the record, which wants what was parsed: that is not kept while MLflow is waited for.
-        self.proxy.look_up(&grant, &mentions).await?;
+        self.proxy.look_up(&grant, &models).await?;
         Ok((Admitted { grant, meter, exchange: exchange.clone() }, allowance))
     }
 

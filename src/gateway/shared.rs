@@ -10,7 +10,7 @@ use crate::{
     exchange::Drain,
     health::Health,
     limits::Limiter,
-    policy::Room,
+    policy::BodyMemory,
     resources::Resources,
     settings::{Live, Settings},
     telemetry::otlp::Traces,
@@ -34,8 +34,8 @@ pub struct Shared {
     /// What has changed of the settings since.
     pub(super) live: ArcSwap<Live>,
     pub(super) limiter: Limiter,
-    /// For the bodies that are read.
-    pub(super) room: Room,
+    /// The memory for bodies that are read before a decision.
+    pub(super) body_memory: BodyMemory,
     pub(super) config_hash: String,
 }
 
@@ -53,7 +53,7 @@ impl Shared {
             drain: Arc::default(),
             upstreams: Arc::new(UpstreamPool::new(&settings.mlflow)),
             limiter,
-            room: Room::new(settings.mlflow.queue_timeout),
+            body_memory: BodyMemory::new(settings.mlflow.queue_timeout),
             resources,
             usage,
             audit,

@@ -1,4 +1,4 @@
-//! Bodies that say what a request is about: read before it is decided, in one way only, and sent on as they came.
+//! Bodies that a decision depends on: read first, accepted only if they are unambiguous, and forwarded unchanged.
 
 use std::time::Instant;
 
@@ -16,17 +16,17 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{
-    Grant, MissingScope, NoRoom, Room, graphql, json,
-    room::Share,
-    tags,
-    upload::Upload,
-    workspace::{self, Mentions, Outside},
+    BodyMemory, BodyMemoryFull, Grant, MissingScope,
+    body_memory::Reservation,
+    direct_upload::DirectUpload,
+    graphql, json, tags,
+    workspace::{self, ModelReferences, WorkspaceViolation},
 };
 use crate::{
     connection::Connection,
     head::has_body,
     parse_fault::ParseFault,
-    routing::{Body, Rule},
+    routing::{Body, BodyCheck, Rule},
     settings::Policy,
     stall_budget::StallBudget,
     vocabulary::RouteClass,
@@ -34,10 +34,10 @@ use crate::{
 
 /// The largest body that is read, in bytes.
 const MAX_BODY: usize = 1024 * 1024;
-/// The same of GraphQL: MLflow's UI sends some 4 KiB.
+/// The largest GraphQL body: MLflow's UI sends about 4 KiB.
 const MAX_GRAPHQL: usize = 64 * 1024;
 
-/// Why a body is not sent on.
+/// Why a body is not forwarded.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
     #[error("the body {0}")]
@@ -49,48 +49,47 @@ pub enum BodyError {
     #[error("the body is larger than {} KiB, the most that is read of a request like this one", .0 / 1024)]
     TooLarge(usize),
     #[error(transparent)]
-    NoRoom(#[from] NoRoom),
+    MemoryFull(#[from] BodyMemoryFull),
     #[error("the client stalled in the middle of its body")]
     Stalled,
     #[error("the request's body broke off")]
     Broken(#[source] PayloadError),
-    /// The path of an artifact in it.
+    /// The path of an artifact in the body.
     #[error("the path in the request's body {0}")]
     Path(&'static str),
     #[error(transparent)]
     Scope(#[from] Box<MissingScope>),
     #[error(transparent)]
-    Workspace(#[from] Outside),
+    Workspace(#[from] WorkspaceViolation),
 }
 
-/// What a body is looked at for.
+/// How a body is inspected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Guard {
-    /// The subject of a deletion, of a change to the registry, of administration; tags; and for a key that is bound to a
-    /// workspace what else could lead out of it. Of a GET that has no query MLflow takes the parameters from here, as
-    /// JSON whatever its type says (mlflow/server/handlers.py, `_get_request_message`).
+enum Inspection {
+    /// Read as JSON: for tags, for the classes that change a lot, and for keys bound to a workspace. MLflow takes the parameters
+    /// of a GET without a query from its body, as JSON whatever its type (mlflow/server/handlers.py, `_get_request_message`).
     Json,
-    /// The operation.
+    /// Read as GraphQL, for its operation.
     GraphQl,
-    /// Whatever could lead out of a workspace, as the body passes.
+    /// Scanned as it passes, for tags that lead out of a workspace.
     Spans,
 }
 
-fn guard(rule: &Rule, is_bound: bool) -> Option<Guard> {
+fn inspection(rule: &Rule, is_bound: bool) -> Option<Inspection> {
     match rule.body {
-        Body::Json | Body::Form => Some(Guard::Json),
-        Body::GraphQl => Some(Guard::GraphQl),
-        Body::Spans => is_bound.then_some(Guard::Spans),
+        Body::Json | Body::Form => Some(Inspection::Json),
+        Body::GraphQl => Some(Inspection::GraphQl),
+        Body::Spans => is_bound.then_some(Inspection::Spans),
         Body::Any => {
             let may_lead_out = rule.class == RouteClass::TraceWrite
                 || rule.method == Method::GET
-                || workspace::names_models(rule);
-            ((is_bound && may_lead_out) || Upload::named_by(rule).is_some()).then_some(Guard::Json)
+                || rule.check == Some(BodyCheck::Models);
+            ((is_bound && may_lead_out) || DirectUpload::of(rule).is_some()).then_some(Inspection::Json)
         }
     }
 }
 
-/// Whether a body is a form to MLflow: a type that is there twice is read by some as the first, by others as both.
+/// Whether MLflow takes a body for a form. A repeated type is ambiguous: some use the first value, others both.
 fn is_form(head: &RequestHead) -> bool {
     let mut types = head.headers.get_all(CONTENT_TYPE);
     let (Some(only), None) = (types.next(), types.next()) else { return false };
@@ -98,22 +97,24 @@ fn is_form(head: &RequestHead) -> bool {
     essence.trim_end().eq_ignore_ascii_case("multipart/form-data")
 }
 
-impl Guard {
+impl Inspection {
     fn max_body(self) -> usize {
         if self == Self::GraphQl { MAX_GRAPHQL } else { MAX_BODY }
     }
 }
 
-/// What becomes of the bodies of a route, for a person.
+/// What happens to the bodies of a route, for `explain`.
 pub(crate) fn treatment(rule: &Rule) -> &'static str {
     if rule.method == Method::GET && !rule.parameters.is_empty() {
         return "none: a GET that has one is refused, for its parameters are judged in the query";
     }
-    match (guard(rule, false), guard(rule, true)) {
+    match (inspection(rule, false), inspection(rule, true)) {
         _ if rule.body == Body::Form => {
             "multipart/form-data passed on as it comes; else read first: JSON that can be read in one way only, up to 1 MiB"
         }
-        (Some(Guard::GraphQl), _) => "read first: a GraphQL mutation wants the scopes of the class write",
+        (Some(Inspection::GraphQl), _) => {
+            "read first: a GraphQL mutation wants the scopes of the class write"
+        }
         _ if rule.tagging.is_some() => {
             "read first: JSON that can be read in one way only, up to 1 MiB; a tag that is more than a remark wants admin or delete"
         }
@@ -123,19 +124,19 @@ pub(crate) fn treatment(rule: &Rule) -> &'static str {
     }
 }
 
-/// A body that may be sent on.
-pub(crate) struct Checked {
+/// A body that may be forwarded.
+pub(crate) struct CheckedBody {
     pub(crate) payload: Payload,
-    /// Its length in bytes, if it was read.
+    /// The length in bytes, if it was read.
     pub(crate) length: Option<usize>,
-    /// The class of what it asks for, if that is another than its route's: a GraphQL mutation, a tag.
+    /// The class of the request, if the body makes it another than the route's: a GraphQL mutation, a tag.
     pub(crate) class: Option<RouteClass>,
-    /// What it says, where that was read.
+    /// The JSON, if it was read.
     pub(crate) value: Option<Value>,
-    pub(crate) mentions: Mentions,
+    pub(crate) models: ModelReferences,
 }
 
-/// Reads the body where the route wants it, and gives it back; others are not touched.
+/// Reads and checks the body where the route requires it; other bodies are not touched.
 ///
 /// # Errors
 /// A body that could be read in two ways, is too large, or asks for more than was granted.
@@ -146,67 +147,67 @@ pub(crate) async fn check(
     payload: Payload,
     connection: Option<&Connection>,
     stall_budget: StallBudget,
-    room: &Room,
-) -> Result<Checked, BodyError> {
-    let mut mentions = Mentions::default();
+    memory: &BodyMemory,
+) -> Result<CheckedBody, BodyError> {
+    let mut models = ModelReferences::default();
     let (principal, route) = (grant.principal(), grant.route());
-    let guard = guard(route.rule(), principal.workspace.is_some());
+    let inspection = inspection(route.rule(), principal.workspace.is_some());
     let is_get = [Method::GET, Method::HEAD].contains(&head.method);
     let has_none = is_get && !has_body(&head.headers);
-    let guard = guard.filter(|guard| *guard != Guard::Json || !has_none);
-    let guard = match (guard, &principal.workspace) {
+    let inspection = inspection.filter(|inspection| *inspection != Inspection::Json || !has_none);
+    let inspection = match (inspection, &principal.workspace) {
         (Some(_), _) if route.rule().body == Body::Form && is_form(head) => {
-            return Ok(Checked { payload, length: None, class: None, value: None, mentions });
+            return Ok(CheckedBody { payload, length: None, class: None, value: None, models });
         }
-        (None, _) => return Ok(Checked { payload, length: None, class: None, value: None, mentions }),
-        (Some(Guard::Spans), Some(workspace)) => {
+        (None, _) => return Ok(CheckedBody { payload, length: None, class: None, value: None, models }),
+        (Some(Inspection::Spans), Some(workspace)) => {
             can_be_scanned(head)?;
             let payload = workspace::scan(workspace, payload);
-            return Ok(Checked { payload, length: None, class: None, value: None, mentions });
+            return Ok(CheckedBody { payload, length: None, class: None, value: None, models });
         }
-        (Some(guard), _) => guard,
+        (Some(inspection), _) => inspection,
     };
-    let most = guard.max_body();
+    let most = inspection.max_body();
     let size = announced(head).unwrap_or(most);
     if size > most {
         return Err(BodyError::TooLarge(most));
     }
     // Before a byte of it is asked for: what waits for room is not in this process.
-    let share = room.share(principal, size).await?;
+    let reservation = memory.reserve(principal, size).await?;
     let body = read(payload, size, connection, stall_budget).await;
     if let Some(connection) = connection {
         connection.uploaded(None);
     }
-    let body = Bytes::from_owner(Held { body: body?, _share: share });
+    let body = Bytes::from_owner(Held { body: body?, _reservation: reservation });
     let (mut class, mut value) = (None, None);
-    if guard == Guard::GraphQl {
+    if inspection == Inspection::GraphQl {
         if !only_reads(&body)? {
             super::allow(policy, principal, route.rule(), RouteClass::Write, None)?;
             class = Some(RouteClass::Write);
         }
     } else if !body.is_empty() {
         let parsed = parse(&body)?;
-        if let Some(found) = route.rule().tagging.and_then(|tagging| tags::find(tagging, &parsed)) {
-            if let (true, Some(workspace)) = (found.is_order, &principal.workspace) {
-                return Err(workspace::order(workspace).into());
+        if let Some(change) = route.rule().tagging.and_then(|tagging| tags::find(tagging, &parsed)) {
+            if let (true, Some(workspace)) = (change.is_trigger, &principal.workspace) {
+                return Err(workspace::trigger_tag(workspace).into());
             }
-            super::allow(policy, principal, route.rule(), found.class, Some(found.tag))?;
-            class = Some(found.class);
+            super::allow(policy, principal, route.rule(), change.class, Some(change.tag))?;
+            class = Some(change.class);
         }
-        if let (Some(upload), Value::String(path)) = (Upload::named_by(route.rule()), &parsed["path"]) {
-            upload.names_file(path).map_err(BodyError::Path)?;
+        if let (Some(upload), Value::String(path)) = (DirectUpload::of(route.rule()), &parsed["path"]) {
+            upload.check_path(path).map_err(BodyError::Path)?;
         }
         if let Some(workspace) = &principal.workspace {
-            mentions = workspace::check_body(workspace, route, &parsed)?;
+            models = workspace::check_body(workspace, route, &parsed)?;
         }
         value = Some(parsed);
     }
     let length = Some(body.len());
     let payload = Payload::Stream { payload: stream::iter([Ok(body)]).boxed_local() };
-    Ok(Checked { payload, length, class, value, mentions })
+    Ok(CheckedBody { payload, length, class, value, models })
 }
 
-/// Spans are looked at as bytes, which protobuf leaves as they are, and JSON and compression do not.
+/// Spans are scanned as bytes: protobuf keeps texts as they are, JSON and compression do not.
 fn can_be_scanned(head: &RequestHead) -> Result<(), BodyError> {
     let is_protobuf = head.headers.get_all(CONTENT_TYPE).eq(["application/x-protobuf"]);
     if is_protobuf && !head.headers.contains_key(CONTENT_ENCODING) {
@@ -216,7 +217,7 @@ fn can_be_scanned(head: &RequestHead) -> Result<(), BodyError> {
     Err(BodyError::Ambiguous(what))
 }
 
-/// How long a body will be, if that is known.
+/// The announced length of a body.
 fn announced(head: &RequestHead) -> Option<usize> {
     if head.headers.contains_key(TRANSFER_ENCODING) {
         return None;
@@ -224,10 +225,10 @@ fn announced(head: &RequestHead) -> Option<usize> {
     head.headers.get(CONTENT_LENGTH).map_or(Some(0), |length| length.to_str().ok()?.trim().parse().ok())
 }
 
-/// A body, and its share of the room for as long as anybody has it.
+/// A body with its memory reservation.
 struct Held {
     body: Vec<u8>,
-    _share: Share,
+    _reservation: Reservation,
 }
 
 impl AsRef<[u8]> for Held {
@@ -259,7 +260,7 @@ async fn read(
     Ok(body)
 }
 
-/// An object, or a text that holds one: of elder clients MLflow decodes it a second time (mlflow/server/handlers.py,
+/// An object, or a JSON text that contains one, as old clients send it: MLflow decodes it twice (mlflow/server/handlers.py,
 /// `_get_normalized_request_json`).
 fn parse(body: &[u8]) -> Result<Value, BodyError> {
     let value = match json::read(body) {

@@ -1,25 +1,25 @@
-//! Names as the least exact of MLflow's databases compares them: MySQL and SQL Server, without case, accents, width, spaces
-//! at the end, and characters that have no weight.
+//! Compares names as the least exact of MLflow's databases do, MySQL and SQL Server: without case, accents, width, trailing
+//! spaces, and characters that have no weight.
 
-/// A name of at most 63 ASCII characters that is looked for.
+/// A name of at most 63 ASCII characters to look for.
 #[derive(Debug)]
 pub(super) struct Name {
-    /// For each ASCII character a bit for each place where the name has it, in any case.
-    places: [u64; 128],
+    /// For each ASCII character, a bit for each position where the name has it, in any case.
+    positions: [u64; 128],
     letters: u64,
     end: u64,
 }
 
 impl Name {
     pub(super) fn new(name: &str) -> Self {
-        let (mut places, mut letters) = ([0; 128], 0);
+        let (mut positions, mut letters) = ([0; 128], 0);
         for (at, character) in name.bytes().enumerate() {
             for spelling in [character.to_ascii_lowercase(), character.to_ascii_uppercase()] {
-                places[usize::from(spelling)] |= 1_u64 << at;
+                positions[usize::from(spelling)] |= 1_u64 << at;
             }
             letters |= u64::from(character.is_ascii_alphabetic()) << at;
         }
-        Self { places, letters, end: 1 << name.len() }
+        Self { positions, letters, end: 1 << name.len() }
     }
 
     /// Whether a text is the name.
@@ -32,7 +32,7 @@ impl Name {
         self.read(text).any(|reached| reached & self.end != 0)
     }
 
-    /// Reads a text for as long as it may be the name; a text that cannot ends with nothing reached.
+    /// The positions reached after each character, while the text may still be the name.
     fn read(&self, text: &str) -> impl Iterator<Item = u64> {
         let mut reached = 1;
         text.trim_start().chars().map_while(move |character| {
@@ -42,11 +42,11 @@ impl Name {
         })
     }
 
-    /// The places in the name up to which a text may have come, a bit for each, with its next character.
+    /// The positions in the name that a text may have reached after its next character, a bit for each.
     ///
-    /// Which characters have no weight differs from one collation to the next: any beyond ASCII may have none.
+    /// Which characters have no weight differs between collations: any beyond ASCII may have none.
     fn step(&self, reached: u64, character: char) -> u64 {
-        let exactly = |ascii: u8| (reached & self.places[usize::from(ascii)]) << 1;
+        let exactly = |ascii: u8| (reached & self.positions[usize::from(ascii)]) << 1;
         match character {
             ' ' => exactly(b' ') | reached & self.end,
             '\0'..='\x1f' | '\x7f' => reached,
@@ -95,14 +95,14 @@ fn is_latin(character: char) -> bool {
         | '\u{1d400}'..='\u{1d7ff}' | '\u{1df00}'..='\u{1dfff}' | '\u{1f100}'..='\u{1f1ff}')
 }
 
-/// Looks for names anywhere in UTF-8 that comes in pieces, with other bytes between.
+/// Looks for names anywhere in a stream of bytes that contains UTF-8.
 pub(super) struct Search<'a> {
     names: &'a [Name],
-    /// Bytes with which none of them begins: most of a text is passed over by them.
+    /// Bytes with which no name begins; they are skipped quickly.
     begins_none: [bool; 256],
-    /// How far each of them has been met.
+    /// The positions reached in each name.
     reached: Vec<u64>,
-    /// What is known of a character beyond ASCII, and how many bytes of it are to come.
+    /// An incomplete character beyond ASCII, and the number of its bytes that are missing.
     character: u32,
     to_come: u32,
 }
@@ -110,7 +110,7 @@ pub(super) struct Search<'a> {
 impl<'a> Search<'a> {
     pub(super) fn new(names: &'a [Name]) -> Self {
         let begins_none =
-            std::array::from_fn(|byte| byte < 0x80 && names.iter().all(|name| name.places[byte] & 1 == 0));
+            std::array::from_fn(|byte| byte < 0x80 && names.iter().all(|name| name.positions[byte] & 1 == 0));
         Self { names, begins_none, reached: vec![0; names.len()], character: 0, to_come: 0 }
     }
 
@@ -147,7 +147,7 @@ impl<'a> Search<'a> {
 
     fn meets(&mut self, character: char) -> bool {
         self.names.iter().zip(&mut self.reached).fold(false, |found, (name, reached)| {
-            // A name may begin anywhere: that it does here says nothing.
+            // A name may begin anywhere, so position 0 is always reached.
             *reached = name.step(*reached | 1, character) & !1;
             found || *reached & name.end != 0
         })

@@ -1,19 +1,18 @@
-//! Which kind of operation a GraphQL document would run.
+//! The type of the operation that a GraphQL document would run.
 
 use apollo_parser::{
     Parser,
     cst::{Definition, OperationDefinition},
 };
 
-/// Far more than MLflow's UI asks, and than MLflow answers (mlflow/server/graphql/graphql_no_batching.py).
+/// Far more than MLflow's UI sends or MLflow accepts (mlflow/server/graphql/graphql_no_batching.py).
 const MAX_TOKENS: usize = 10_000;
 const MAX_DEPTH: usize = 100;
 
-/// Whether the operation that would run only reads: the one that is named, else the only one (GraphQL §6.1,
-/// `GetOperation`).
+/// Whether the operation is a query: the one with this name, else the only one (GraphQL §6.1, `GetOperation`).
 ///
 /// # Errors
-/// Why none would run, or nobody can tell which; the end of a sentence that begins with "the GraphQL document".
+/// No operation would run, or it is unclear which; the end of a sentence that begins with "the GraphQL document".
 pub(super) fn only_reads(document: &str, operation_name: Option<&str>) -> Result<bool, &'static str> {
     let tree = Parser::new(document).recursion_limit(MAX_DEPTH).token_limit(MAX_TOKENS).parse();
     if tree.errors().next().is_some() {
@@ -33,7 +32,7 @@ pub(super) fn only_reads(document: &str, operation_name: Option<&str>) -> Result
     }
 }
 
-/// Without a word for its type it is a query (GraphQL §2.3).
+/// An operation without a type is a query (GraphQL §2.3).
 fn is_query(operation: &OperationDefinition) -> bool {
     operation.operation_type().is_none_or(|kind| kind.query_token().is_some())
 }

@@ -10,8 +10,7 @@ use serde_json::{Map, Value};
 
 use crate::parse_fault::ParseFault;
 
-/// The most values that a body may hold, names counted with them: each is up to 300 bytes of memory, where two bytes of
-/// the body say it.
+/// The most values and names in a body: each takes up to 300 bytes of memory, and as few as two bytes in the body.
 const MAX_VALUES: usize = 50_000;
 const TOO_MANY: &str = "it holds more than 50000 values";
 const TWICE: &str = "a field is there twice, in one spelling or in two";
@@ -19,7 +18,7 @@ const TWICE: &str = "a field is there twice, in one spelling or in two";
 /// Reads a body of JSON, in UTF-8.
 ///
 /// # Errors
-/// What is not JSON, or has an object that names one field twice.
+/// A text that is not JSON, or an object with the same field twice.
 pub(super) fn read(body: &[u8]) -> Result<Value, ParseFault> {
     read_unambiguous(body).map_err(|error| ParseFault::of_json(&error, &[TWICE, TOO_MANY]))
 }
@@ -51,7 +50,7 @@ fn json_name(name: &str) -> String {
 
 #[derive(Clone, Copy)]
 struct Unambiguous<'a> {
-    /// How many values more there may be.
+    /// The number of values that may still follow.
     left: &'a Cell<usize>,
 }
 

@@ -1,16 +1,16 @@
-//! The fifth step: whether this principal may take this route, now.
+//! The fifth step: whether this principal may use this route.
 //!
-//! Nothing here is cached: what a verifier said is an identity, and what it allows is decided on every request, by the
-//! route's class and the key's [`scopes`]. Where a body says what the request is about, it is read first ([`body`]).
+//! Nothing here is cached: every request is decided anew, by the route's class and the key's [`scopes`]. If the decision depends
+//! on the body, that is read first ([`body`]).
 
 pub(crate) mod body;
+mod body_memory;
 mod collation;
+mod direct_upload;
 mod graphql;
 mod json;
-mod room;
 pub mod scopes;
 mod tags;
-mod upload;
 mod workspace;
 
 use std::{fmt, sync::Arc};
@@ -19,16 +19,17 @@ use jiff::Timestamp;
 
 use crate::{
     auth::Principal,
-    routing::{Body, Parameter, Reach, Route, Rule, Tagging},
+    routing::{AnswerFilter, Body, BodyCheck, Parameter, Reach, Route, Rule, Tagging},
     settings::{Mode, Policy, Scope},
     vocabulary::RouteClass,
 };
 pub use body::BodyError;
-pub use room::NoRoom;
-pub(crate) use room::Room;
+pub(crate) use body_memory::BodyMemory;
+pub use body_memory::BodyMemoryFull;
 use scopes::Classes;
-pub(crate) use workspace::Mentions;
-pub use workspace::Outside;
+pub(crate) use workspace::ModelReferences;
+pub use workspace::WorkspaceViolation;
+
 /// The permission to forward one request along one route. Only [`authorize`] makes one.
 #[derive(Debug, Clone)]
 pub struct Grant {
@@ -46,13 +47,13 @@ impl Grant {
         &self.route
     }
 
-    /// Whether the principal may know what is an administrator's.
+    /// Whether the principal may see what only administrators may.
     pub(crate) fn may_administer(&self) -> bool {
         self.may_administer
     }
 }
 
-/// Why a principal may not take a route.
+/// Why a principal may not use a route.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     #[error("the key expired at {0}")]
@@ -60,18 +61,18 @@ pub enum Denied {
     #[error(transparent)]
     Scope(#[from] Box<MissingScope>),
     #[error(transparent)]
-    Workspace(#[from] Outside),
+    Workspace(#[from] WorkspaceViolation),
 }
 
-/// A route that none of a key's scopes allows; its Display tells the key's owner what to ask for.
+/// A route that none of a key's scopes allows. Its Display tells the owner of the key which scope is missing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct MissingScope {
     rule: Rule,
-    /// What the request turned out to be, which its body may tell.
+    /// The class of the request, which may depend on its body.
     class: RouteClass,
-    /// The tag that makes it more than its route.
+    /// The protected tag that it changes.
     tag: Option<&'static str>,
-    /// `None`: the default ones.
+    /// `None`: the default scopes.
     held: Option<Vec<String>>,
 }
 
@@ -92,7 +93,7 @@ impl fmt::Display for MissingScope {
     }
 }
 
-/// What a row of the operator's no longer asks that the row of MLflow's in its place does; empty: nothing.
+/// The requirements of a row of MLflow's that an operator's row in its place drops.
 pub fn loosened(known: &Rule, rule: &Rule) -> Vec<String> {
     let allowing = |rule: &Rule| scopes::that_allow(rule.class);
     let mut lost = Vec::new();
@@ -105,6 +106,8 @@ pub fn loosened(known: &Rule, rule: &Rule) -> Vec<String> {
     if known.body != Body::Any && rule.body != known.body {
         lost.push(format!("body={}", known.body.word()));
     }
+    lost.extend(known.check.filter(|_| rule.check != known.check).map(BodyCheck::words));
+    lost.extend(known.answer.filter(|_| rule.answer != known.answer).map(AnswerFilter::words));
     lost.extend(known.tagging.filter(|_| rule.tagging != known.tagging).map(Tagging::words));
     let artifact = known.artifact.as_ref().filter(|_| rule.artifact != known.artifact);
     lost.extend(artifact.map(|artifact| format!("artifact={}", artifact.words())));
@@ -116,7 +119,7 @@ pub fn loosened(known: &Rule, rule: &Rule) -> Vec<String> {
 }
 
 /// # Errors
-/// The rule that denies the request.
+/// Why the request is denied.
 pub fn authorize(policy: &Policy, principal: Arc<Principal>, route: Route) -> Result<Grant, Denied> {
     authorize_at(Timestamp::now(), policy, principal, route)
 }
@@ -138,7 +141,7 @@ fn authorize_at(
     Ok(Grant { principal, route, may_administer })
 }
 
-/// What the principal has scopes for, if a class of routes is among it or the mode lets it pass.
+/// The classes that the principal's scopes allow, if `class` is one of them or the mode does not enforce scopes.
 fn allow(
     policy: &Policy,
     principal: &Principal,

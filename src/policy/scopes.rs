@@ -1,4 +1,4 @@
-//! What each scope allows.
+//! The route classes of each scope.
 
 use crate::{
     settings::{Policy, Scope},
@@ -47,7 +47,7 @@ pub fn that_allow(class: RouteClass) -> Vec<Scope> {
     scopes
 }
 
-/// What a key with these scopes may do. Words that nobody knows allow nothing.
+/// The classes that a key with these scopes may use. Unknown scopes allow nothing.
 pub(super) fn allowed_to(scopes: Option<&[String]>, policy: &Policy) -> Classes {
     let all = |scopes: &[Scope]| {
         scopes.iter().fold(Classes::default(), |classes, scope| classes.and(allowed_by(*scope)))

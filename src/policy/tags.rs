@@ -1,4 +1,4 @@
-//! Tags that are more than remarks: what a version promises to keep, and what the server acts upon.
+//! Protected tags: those with the content of a version, and those that trigger jobs of MLflow's server.
 
 use std::sync::LazyLock;
 
@@ -10,22 +10,22 @@ use crate::{
     vocabulary::RouteClass,
 };
 
-/// A tag that is more than a remark.
+/// A protected tag.
 #[derive(Debug)]
-struct Listed {
+struct ListedTag {
     /// Without the `*` of a prefix.
     name: &'static str,
     spellings: Name,
     is_prefix: bool,
-    is_order: bool,
+    is_trigger: bool,
     subject: Subject,
-    /// The value that may be set all the same.
-    but_for: Option<&'static str>,
+    /// The value that anybody may set.
+    allowed_value: Option<&'static str>,
 }
 
-static LISTED: LazyLock<Vec<Listed>> = LazyLock::new(|| read(include_str!("mlflow.tags")));
+static LISTED: LazyLock<Vec<ListedTag>> = LazyLock::new(|| read(include_str!("mlflow.tags")));
 
-fn read(text: &'static str) -> Vec<Listed> {
+fn read(text: &'static str) -> Vec<ListedTag> {
     let (mut section, mut listed) = ("", Vec::new());
     for row in text.lines().map(str::trim).filter(|row| !row.is_empty() && !row.starts_with('#')) {
         if row.starts_with('[') {
@@ -36,44 +36,44 @@ fn read(text: &'static str) -> Vec<Listed> {
         let Some(name) = words.next().filter(|_| section != "[remark]") else { continue };
         let (name, is_prefix) = name.strip_suffix('*').map_or((name, false), |name| (name, true));
         listed.extend(words.filter_map(|word| {
-            let (subject, but_for) =
+            let (subject, allowed_value) =
                 word.split_once(':').map_or((word, None), |(subject, value)| (subject, Some(value)));
             let subject = Subject::from_word(subject)?;
-            let (spellings, is_order) = (Name::new(name), section == "[order]");
-            Some(Listed { name, spellings, is_prefix, is_order, subject, but_for })
+            let (spellings, is_trigger) = (Name::new(name), section == "[trigger]");
+            Some(ListedTag { name, spellings, is_prefix, is_trigger, subject, allowed_value })
         }));
     }
     listed
 }
 
-/// A change of a tag that wants more than its route does.
+/// A change of a protected tag, and the class that it requires.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Found {
+pub(super) struct TagChange {
     pub(super) tag: &'static str,
     pub(super) class: RouteClass,
-    /// Whether the server would act upon it.
-    pub(super) is_order: bool,
+    /// Whether it triggers a job of the server.
+    pub(super) is_trigger: bool,
 }
 
-/// The first such change that a body asks for.
-pub(super) fn find(Tagging { change, subject }: Tagging, body: &Value) -> Option<Found> {
+/// The first change of a protected tag in a body.
+pub(super) fn find(Tagging { change, subject }: Tagging, body: &Value) -> Option<TagChange> {
     let mut named = Vec::new();
     pairs(body, &mut named);
     let listed = named.iter().find_map(|(key, value)| {
         LISTED.iter().find(|listed| {
             let counts = match change {
-                Change::Create => listed.is_order,
-                Change::Set => listed.but_for.is_none() || listed.but_for != *value,
+                Change::Create => listed.is_trigger,
+                Change::Set => listed.allowed_value.is_none() || listed.allowed_value != *value,
                 Change::Delete => true,
             };
             counts && listed.subject == subject && is(key, listed)
         })
     })?;
     let class = if change == Change::Delete { RouteClass::Delete } else { RouteClass::Admin };
-    Some(Found { tag: listed.name, class, is_order: listed.is_order && change != Change::Delete })
+    Some(TagChange { tag: listed.name, class, is_trigger: listed.is_trigger && change != Change::Delete })
 }
 
-/// Whatever may be a tag's key, with its value: `{"key": …, "value": …}`, and every field of an object, for maps of tags.
+/// Everything that may be a tag, with its value: `{"key": …, "value": …}`, and every field of an object, for maps of tags.
 fn pairs<'a>(body: &'a Value, found: &mut Vec<(&'a str, Option<&'a str>)>) {
     match body {
         Value::Array(items) => items.iter().for_each(|item| pairs(item, found)),
@@ -90,8 +90,8 @@ fn pairs<'a>(body: &'a Value, found: &mut Vec<(&'a str, Option<&'a str>)>) {
     }
 }
 
-/// Whether a database may take a key for the listed one: MLflow does not check the keys that it deletes.
-fn is(key: &str, Listed { spellings, is_prefix, .. }: &Listed) -> bool {
+/// Whether a database may take a key for the listed one. MLflow does not check the keys that it deletes.
+fn is(key: &str, ListedTag { spellings, is_prefix, .. }: &ListedTag) -> bool {
     if *is_prefix { spellings.begins(key) } else { spellings.is(key) }
 }
 

@@ -8,7 +8,7 @@ use super::deadlines::WaitingFor;
 use crate::{
     code::Code,
     http_client::{ConnectFault, SendError, TransportFault},
-    policy::Outside,
+    policy::WorkspaceViolation,
     vocabulary::UpstreamOutcome,
 };
 
@@ -41,7 +41,7 @@ pub enum ProxyError {
     #[error("{0}")]
     Direct(&'static str),
     #[error(transparent)]
-    Outside(#[from] Outside),
+    OutsideWorkspace(#[from] WorkspaceViolation),
     #[error("{0}")]
     Internal(String),
 }
@@ -91,7 +91,7 @@ impl ProxyError {
             | Self::ClientGone(_)
             | Self::NeedsHttp11
             | Self::Direct(_)
-            | Self::Outside(_) => AtFault::Client,
+            | Self::OutsideWorkspace(_) => AtFault::Client,
             Self::Busy | Self::Internal(_) => AtFault::Gateway,
             Self::Ejected
             | Self::Connect(_)
@@ -160,8 +160,8 @@ impl From<SendError> for ProxyError {
         match error {
             SendError::Connect(fault) => Self::Connect(fault),
             SendError::Transport(fault) => Self::Transport(fault),
-            SendError::Body(error) => match cause::<Outside>(&*error) {
-                Some(outside) => Self::Outside(outside.clone()),
+            SendError::Body(error) => match cause::<WorkspaceViolation>(&*error) {
+                Some(outside) => Self::OutsideWorkspace(outside.clone()),
                 None if matches!(cause(&*error), Some(PayloadError::Overflow)) => Self::BodyTooLarge,
                 None => Self::ClientGone(error),
             },

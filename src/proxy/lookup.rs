@@ -9,7 +9,7 @@ use tokio::time::timeout;
 use super::{Proxy, ProxyError, error::Late, headers};
 use crate::{
     http_client::{Reuse, SendError, beginning},
-    policy::{Grant, Mentions, Outside},
+    policy::{Grant, ModelReferences, WorkspaceViolation},
 };
 
 /// The largest answer that is read, in bytes; what is in it does not matter, and behind a larger one its connection is closed.
@@ -20,12 +20,12 @@ impl Proxy {
     ///
     /// # Errors
     /// One that is not there, or no answer.
-    pub(crate) async fn look_up(&self, grant: &Grant, mentions: &Mentions) -> Result<(), ProxyError> {
-        for model_id in &mentions.model_ids {
+    pub(crate) async fn look_up(&self, grant: &Grant, models: &ModelReferences) -> Result<(), ProxyError> {
+        for model_id in &models.ids {
             let found = timeout(self.timeouts.response, Box::pin(self.has_model(grant, model_id)));
             let found = found.await.map_err(|_| ProxyError::UpstreamTimeout(Late::Answer))??;
             if !found {
-                return Err(Outside::model(grant.principal()).into());
+                return Err(WorkspaceViolation::model(grant.principal()).into());
             }
         }
         Ok(())

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::error::NotRewritten;
 use super::{ProxyError, direct};
-use crate::policy::Grant;
+use crate::{policy::Grant, routing::AnswerFilter};
 
 /// The largest answer that is rewritten, in bytes; MLflow's have a few hundred.
 const MAX_ANSWER: usize = 64 * 1024;
@@ -23,12 +23,10 @@ pub(super) enum Withheld {
 
 impl Withheld {
     pub(super) fn of(grant: &Grant, denies_direct: bool) -> Option<Self> {
-        let pattern = grant.route().rule().pattern.as_str();
-        if denies_direct && pattern.ends_with("/mlflow/server-info") {
-            return Some(Self::WaysPast);
+        match grant.route().rule().answer? {
+            AnswerFilter::ServerInfo => denies_direct.then_some(Self::WaysPast),
+            AnswerFilter::SecretsConfig => (!grant.may_administer()).then_some(Self::DefaultPassphrase),
         }
-        let is_of_secrets = pattern.ends_with("/mlflow/gateway/secrets/config");
-        (is_of_secrets && !grant.may_administer()).then_some(Self::DefaultPassphrase)
     }
 
     /// The answer without it, behind `response`'s head.

@@ -4,7 +4,7 @@ use std::fmt;
 
 use actix_web::http::Method;
 
-/// The methods that rows have. HEAD is GET without a body (RFC 9110 §9.3.2).
+/// The methods of rows. HEAD is GET without a body (RFC 9110 §9.3.2).
 pub(super) const OF_ROWS: [Method; 5] =
     [Method::GET, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
@@ -13,17 +13,17 @@ pub(super) const OF_ROWS: [Method; 5] =
 pub struct Methods(u8);
 
 impl Methods {
-    /// Of what is only read.
+    /// The methods of read-only routes.
     pub const READS: Self = Self(1);
 
-    /// Those of the rows for which `has` is true, by their place in [`OF_ROWS`]; `None` without any.
-    pub(super) fn where_there(has: impl Fn(usize) -> bool) -> Option<Self> {
+    /// The methods for which `has` is true, by their position in [`OF_ROWS`]; `None` if there are none.
+    pub(super) fn where_true(has: impl Fn(usize) -> bool) -> Option<Self> {
         let set = (0..OF_ROWS.len()).filter(|&at| has(at)).fold(0, |set, at| set | 1 << at);
         (set != 0).then_some(Self(set))
     }
 }
 
-/// As the header is written.
+/// The value of the header.
 impl fmt::Display for Methods {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut separator = "";
@@ -35,8 +35,8 @@ impl fmt::Display for Methods {
     }
 }
 
-/// The place of a method among those of the rows.
-pub(super) fn place(method: &Method) -> Option<usize> {
+/// The position of a method in [`OF_ROWS`].
+pub(super) fn position(method: &Method) -> Option<usize> {
     let method = if method == Method::HEAD { &Method::GET } else { method };
     OF_ROWS.iter().position(|known| known == method)
 }

@@ -1,8 +1,7 @@
-//! The second step: which MLflow path a request asks for.
+//! The second step: the route of a request.
 //!
 //! A target is read once ([`target`]), found under a public mount ([`mounts`]) and in the table of MLflow's routes
-//! ([`table`]), and turned into the path and query that MLflow is sent. The bytes that were inspected are the bytes
-//! that are forwarded.
+//! ([`table`]), and turned into the path and query for MLflow. The inspected bytes are the forwarded bytes.
 
 mod artifact;
 mod methods;
@@ -22,8 +21,8 @@ use actix_web::http::{Method, Uri, uri::PathAndQuery};
 pub use artifact::ArtifactPath;
 pub(crate) use artifact::{Base, WORKSPACES, in_body as artifact_in_body};
 pub use methods::Methods;
-pub use parameters::{Becomes, Parameter, Turn};
-pub use rule::{Artifact, Body, Reach, Rule};
+pub use parameters::{Condition, Effect, Parameter};
+pub use rule::{AnswerFilter, Artifact, Body, BodyCheck, Reach, Rule};
 pub use table::{Replaced, RouteTable, TableError};
 pub(crate) use tagging::Subject;
 pub use tagging::{Change, Tagging};
@@ -44,49 +43,54 @@ pub struct Route {
     is_artifact_stores: bool,
     is_head: bool,
     rule: Arc<Rule>,
-    /// The path at MLflow decoded once, where that is another one than it came as.
+    /// The path at MLflow decoded once, if that differs from the path as it came.
     decoded: Option<Box<str>>,
 }
 
 impl Route {
-    /// The path and query to send to MLflow: the client's own bytes behind the upstream's prefix.
+    /// The path and query for MLflow: the client's own bytes after the upstream's prefix.
     pub fn target(&self) -> &PathAndQuery {
         &self.target
     }
 
-    /// The public mount that it was asked under; empty at the root.
+    /// The public mount of the request; empty at the root.
     pub fn mount(&self) -> &'static str {
         self.mount
     }
 
-    /// The path at MLflow as its routes are found by: decoded once, without the static prefix.
+    /// The path at MLflow by which routes are found: decoded once, without the static prefix.
     pub fn path(&self) -> &str {
         let path = self.target.path();
         self.decoded.as_deref().unwrap_or_else(|| path.strip_prefix(&*self.static_prefix).unwrap_or(path))
     }
 
-    /// The artifact paths that it names, as MLflow reads them. None is an error, or there would be no route.
+    /// The artifact paths that it names, as MLflow reads them. None is an error: `resolve` would have refused it.
     pub fn artifacts(&self) -> impl Iterator<Item = Result<ArtifactPath<'_>, &'static str>> {
         artifact::named(&self.rule, self.is_head, self.path(), self.target.query())
     }
 
-    /// The public path of a path at MLflow, by the mount that this request came by.
+    /// The public path of a path at MLflow, under the mount of this request.
     pub fn public_path(&self, path: &str) -> String {
         format!("{}{}", self.mount, path.strip_prefix(&*self.static_prefix).unwrap_or(path))
     }
 
-    /// Whether a server of artifacts alone answers it.
+    /// Whether the servers of artifacts answer it.
     pub fn is_artifact_stores(&self) -> bool {
         self.is_artifact_stores
     }
 
-    /// Whether MLflow passes a request's headers on, to the provider of the model that is called. Told by its path as MLflow
-    /// does, for a row of the operator's may have another class.
+    /// Whether MLflow forwards the request's headers to a provider of models. Decided by the path, as MLflow does: an operator's
+    /// row may have another class.
     pub fn calls_out(&self) -> bool {
         self.path().starts_with("/gateway/")
     }
 
-    /// The row of the table that it was found by.
+    /// Whether the path ends as that of `server-info` does: MLflow then sets no workspace (mlflow/server/workspace_helpers.py).
+    pub fn ends_like_server_info(&self) -> bool {
+        self.path().trim_end_matches('/').ends_with("/mlflow/server-info")
+    }
+
+    /// Its row of the table.
     pub fn rule(&self) -> &Rule {
         &self.rule
     }
@@ -95,7 +99,7 @@ impl Route {
         self.rule.class
     }
 
-    /// Whether nothing is different at MLflow afterwards, whatever the method: its searches are POSTs.
+    /// Whether it changes nothing at MLflow, whatever the method: searches are POSTs.
     pub fn is_read(&self) -> bool {
         self.rule.class.is_read() || self.rule.method.is_safe()
     }
@@ -116,7 +120,7 @@ pub enum RouteError {
     BodyOfGet,
 }
 
-/// The public mounts and what stands behind them.
+/// The public mounts and the table of routes.
 #[derive(Debug)]
 pub struct Routes {
     rest: RestPrefix,
@@ -127,7 +131,7 @@ pub struct Routes {
 
 impl Routes {
     /// # Errors
-    /// A file of further routes that cannot be used.
+    /// Faults of the operator's file of routes.
     pub fn open(mlflow: &Mlflow) -> Result<Self, TableError> {
         let table = RouteTable::open(mlflow.routes_file.as_deref())?;
         Ok(Self { rest: mlflow.rest, static_prefix: mlflow.static_prefix.as_str().into(), table })
@@ -143,10 +147,10 @@ impl Routes {
         self.table.methods(&target::inspect(path, self.table.names()).ok()?)
     }
 
-    /// Reads a target once, for the decision and for the upstream request alike.
+    /// Reads a target once, for the decision and the upstream request alike.
     ///
     /// # Errors
-    /// A method or a target that is not served; nothing of it may be forwarded.
+    /// A method or a target that is not served and must not be forwarded.
     pub fn resolve(&self, head: SoundHead<'_>) -> Result<Route, RouteError> {
         let uri = &head.get().uri;
         if !uri.path().starts_with('/') {
@@ -175,7 +179,7 @@ impl Routes {
             }
             _ => target.push_str(path),
         }
-        // http's PathAndQuery keeps in 16 bits, unchecked, where the query begins.
+        // http's PathAndQuery keeps the position of the query in 16 bits, unchecked.
         if target.len() >= usize::from(u16::MAX) {
             return Err(RouteError::BadPath("is too long to be sent on"));
         }

@@ -1,4 +1,4 @@
-//! What a row says of a query: the parameters that pass, and those by which the route does something else.
+//! The parameters of a row: those that pass, and those that change the class or reach of the request.
 
 use std::sync::Arc;
 
@@ -11,26 +11,27 @@ use crate::vocabulary::RouteClass;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Parameter {
     pub name: String,
-    pub turn: Option<Turn>,
+    pub condition: Option<Condition>,
 }
 
-/// What becomes of a request by a parameter.
+/// The effect of a parameter's value on the request.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Turn {
-    /// The one value that changes nothing. MLflow compares with another; whatever it may read as that one turns.
+pub struct Condition {
+    /// The only value without an effect. MLflow compares with another value, and may read several texts as that one.
     pub unless: String,
-    pub to: Becomes,
+    pub effect: Effect,
+    /// The rule with the effect.
     pub rule: Arc<Rule>,
 }
 
-/// What a parameter makes of a route.
+/// The class or reach that replaces the row's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Becomes {
+pub enum Effect {
     Class(RouteClass),
     Reach(Reach),
 }
 
-impl Becomes {
+impl Effect {
     pub(super) fn from_words(words: &str) -> Option<Self> {
         let class = RouteClass::from_word(words).map(Self::Class);
         class.or_else(|| Reach::from_words(words).map(Self::Reach))
@@ -45,24 +46,25 @@ impl Becomes {
 }
 
 impl Parameter {
-    /// As a row says it: `?name`, or `?name=value:word`.
+    /// As in a row: `?name` or `?name=value:word`.
     pub fn words(&self) -> String {
-        let turn = self.turn.as_ref();
-        let turn = turn.map_or_else(String::new, |turn| format!("={}:{}", turn.unless, turn.to.words()));
-        format!("?{}{turn}", self.name)
+        let condition = self.condition.as_ref();
+        let condition =
+            condition.map_or_else(String::new, |it| format!("={}:{}", it.unless, it.effect.words()));
+        format!("?{}{condition}", self.name)
     }
 }
 
-/// The row by which a query is to be judged: the one that it was found by, or the one that a parameter turns it to. Names
-/// and values are decoded as MLflow decodes them (werkzeug, `Request.args`), and every one of a repeated name counts.
-pub(super) fn turned<'a>(rule: &'a Arc<Rule>, query: &str) -> Result<&'a Arc<Rule>, RouteError> {
-    let mut judged = rule;
+/// The rule for a query: the row's own, or that of a condition. Names and values are decoded as MLflow does it (werkzeug,
+/// `Request.args`), and each value of a repeated name counts.
+pub(super) fn rule_for_query<'a>(rule: &'a Arc<Rule>, query: &str) -> Result<&'a Arc<Rule>, RouteError> {
+    let mut result = rule;
     for (name, value) in form_urlencoded::parse(query.as_bytes()) {
         let parameter = rule.parameters.iter().find(|parameter| parameter.name == name);
         let parameter = parameter.ok_or(RouteError::UnknownParameter)?;
-        if let Some(turn) = parameter.turn.as_ref().filter(|turn| turn.unless != value) {
-            judged = &turn.rule;
+        if let Some(condition) = parameter.condition.as_ref().filter(|it| it.unless != value) {
+            result = &condition.rule;
         }
     }
-    Ok(judged)
+    Ok(result)
 }

@@ -1,29 +1,29 @@
-//! The paths of rows: `{name}` is a segment or a part of one, `{*name}` all that follows.
+//! The patterns of rows: `{name}` is a segment or a part of one, `{*name}` the rest of the path.
 
-/// A pattern with numbers for its names, by which two rows are one.
+/// A pattern with numbers instead of names, the identity of a row.
 ///
 /// # Errors
-/// A path that no request has, or that the router does not understand.
+/// A path that no request can have, or that the router does not understand.
 pub(super) fn nameless(pattern: &str) -> Result<String, &'static str> {
     if !pattern.starts_with('/') {
         return Err("a path begins with a slash");
     }
     let is_plain = |byte: u8| byte.is_ascii_graphic() && !b"?#%\\".contains(&byte);
     if !pattern.bytes().all(is_plain) {
-        return Err("a path is written as MLflow decodes it, in ASCII and without a query");
+        return Err("a path must be ASCII as MLflow decodes it, without a query");
     }
     if pattern.split('/').skip(1).any(|segment| [".", ".."].contains(&segment)) || pattern.contains("//") {
-        return Err("a path with dot segments or empty ones is never asked for");
+        return Err("a path cannot have dot segments or empty ones");
     }
     let (mut numbered, mut rest, mut number) = (String::with_capacity(pattern.len()), pattern, 0);
     while let Some((before, behind)) = rest.split_once('{') {
         let (name, behind) = behind.split_once('}').ok_or("a `{` in a path has no `}`")?;
         let (star, name) = name.strip_prefix('*').map_or(("", name), |name| ("*", name));
         if name.is_empty() || !name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-            return Err("a parameter of a path has a name: {name}, or {*name} for all that follows");
+            return Err("a parameter of a path has a name: {name}, or {*name} for the rest");
         }
         if star == "*" && !(before.ends_with('/') && behind.is_empty()) {
-            return Err("{*name} is the whole end of a path");
+            return Err("{*name} must be the whole end of a path");
         }
         numbered.push_str(&format!("{before}{{{star}p{number}}}"));
         (rest, number) = (behind, number + 1);
@@ -35,7 +35,7 @@ pub(super) fn nameless(pattern: &str) -> Result<String, &'static str> {
     Ok(numbered)
 }
 
-/// A path that a [nameless] pattern fits, and nothing that is narrower.
+/// A path that matches a [nameless] pattern and no narrower one.
 pub(super) fn sample(nameless: &str) -> String {
     let segments = nameless.split('/').map(|segment| match segment.split_once('{') {
         Some((_, name)) if name.starts_with('*') => "~/~".to_owned(),
@@ -45,12 +45,12 @@ pub(super) fn sample(nameless: &str) -> String {
     segments.collect::<Vec<_>>().join("/")
 }
 
-/// What stands before the `{*name}` of a pattern, if that is one path.
+/// The path before the `{*name}` of a pattern, if that has no other names.
 pub(super) fn before_rest(pattern: &str) -> Option<&str> {
     pattern.split_once("{*").map(|(before, _)| before).filter(|before| !before.contains('{'))
 }
 
-/// Whether some path fits both patterns, and the router would find it by `new`: what is written is found before a name.
+/// Whether some path matches both patterns, and the router would choose `new`: literal segments come before names.
 pub(super) fn takes_from(new: &str, known: &str) -> bool {
     let (mut new, mut known, mut is_first) = (new.split('/'), known.split('/'), None);
     loop {
@@ -83,7 +83,7 @@ fn name_in(segment: &str) -> Option<&str> {
     segment.get(segment.find('{')?..=segment.find('}')?)
 }
 
-/// Whether a segment without a name fits one with a name.
+/// Whether a segment without a name matches one with a name.
 fn fits(pattern: &str, segment: &str) -> bool {
     let Some((before, behind)) = name_in(pattern).and_then(|name| pattern.split_once(name)) else {
         return false;

@@ -1,4 +1,4 @@
-//! The rows as they are written (src/routing/mlflow.routes says how).
+//! Parses rows (src/routing/mlflow.routes describes the format).
 
 use std::sync::Arc;
 
@@ -6,45 +6,47 @@ use actix_web::http::Method;
 
 use super::{
     methods,
-    parameters::{Becomes, Parameter, Turn},
+    parameters::{Condition, Effect, Parameter},
     pattern,
-    rule::{Artifact, Body, Reach, Rule},
+    rule::{AnswerFilter, Artifact, Body, BodyCheck, Reach, Rule},
     tagging::Tagging,
 };
 use crate::vocabulary::RouteClass;
 
-/// What is wrong with a row, which may hold anything: nothing of it is quoted.
+/// What is wrong with a row. The row is not quoted: it may hold anything.
 pub(super) type Fault = &'static str;
 
-/// What a row says. `None`: nothing.
+/// The words of a row. `None`: the word is not there.
 #[derive(Debug, Clone)]
 pub(super) struct Row {
     /// Its line in its file, from 1.
     pub(super) line: usize,
     pub(super) method: Method,
     pub(super) pattern: String,
-    /// The pattern by which two rows are one.
+    /// The pattern without names, the identity of a row.
     pub(super) nameless: String,
     class: RouteClass,
     reach: Option<Reach>,
-    parameters: Option<Vec<Named>>,
+    parameters: Option<Vec<ParameterWord>>,
     tagging: Option<Option<Tagging>>,
     body: Option<Body>,
     artifact: Option<Option<Artifact>>,
+    check: Option<BodyCheck>,
+    answer: Option<AnswerFilter>,
     is_name_free: Option<bool>,
 }
 
-/// A parameter: its name, and the value that changes nothing with what others make of the route.
+/// A parameter, and the value that keeps the route as it is, with the effect of other values.
 #[derive(Debug, Clone)]
-struct Named {
+struct ParameterWord {
     name: String,
-    turn: Option<(String, Becomes)>,
+    condition: Option<(String, Effect)>,
 }
 
-/// Every row of a text, and its twin for MLflow's UI (mlflow/server/handlers.py, `_get_paths`).
+/// Every row of a text, and its twin under /ajax-api/ (mlflow/server/handlers.py, `_get_paths`).
 ///
 /// # Errors
-/// The first line that cannot be read, from 1.
+/// The first line with a fault, from 1.
 pub(super) fn read(text: &str) -> Result<Vec<Row>, (usize, Fault)> {
     let (mut section, mut rows) = (None, Vec::new());
     for (line, text) in text.lines().enumerate().map(|(at, text)| (at + 1, text.trim())) {
@@ -68,12 +70,12 @@ pub(super) fn read(text: &str) -> Result<Vec<Row>, (usize, Fault)> {
 fn section_of(head: &str) -> Result<(RouteClass, Option<Reach>), Fault> {
     let (word, more) = head.split_once(", ").map_or((head, None), |(word, more)| (word, Some(more)));
     let class = RouteClass::from_word(word).ok_or(
-        "this is no class: there are read, write, delete, registry_write, artifact_read, artifact_write, trace_write, \
+        "not a class; the classes are read, write, delete, registry_write, artifact_read, artifact_write, trace_write, \
          gateway_invoke, ui and admin",
     )?;
     let reach = more.map(|more| {
         Reach::from_words(more)
-            .ok_or("behind the class there may be `workspace`, `every workspace` or `direct`")
+            .ok_or("after the class there may be `workspace`, `every workspace` or `direct`")
     });
     Ok((class, reach.transpose()?))
 }
@@ -82,15 +84,15 @@ impl Row {
     fn read(line: usize, class: RouteClass, reach: Option<Reach>, text: &str) -> Result<Self, Fault> {
         let mut words = text.split_whitespace();
         let (Some(method), Some(path)) = (words.next(), words.next()) else {
-            return Err("a row is a method and a path");
+            return Err("a row needs a method and a path");
         };
         if method == "HEAD" {
-            return Err("a row for GET is one for HEAD too");
+            return Err("a row for GET includes HEAD");
         }
         let method = methods::OF_ROWS
             .into_iter()
             .find(|known| known.as_str() == method)
-            .ok_or("begins with no method that is served: GET, POST, PUT, PATCH, DELETE")?;
+            .ok_or("does not begin with one of the methods GET, POST, PUT, PATCH, DELETE")?;
         let mut row = Self {
             line,
             method,
@@ -102,27 +104,29 @@ impl Row {
             tagging: None,
             body: None,
             artifact: None,
+            check: None,
+            answer: None,
             is_name_free: None,
         };
         let (mut all_pass, mut named) = (false, Vec::new());
         for word in words {
             match word {
                 "?*" => all_pass = true,
-                _ if word.starts_with('?') => named.push(Named::read(word)?),
-                _ => row.say(word)?,
+                _ if word.starts_with('?') => named.push(ParameterWord::read(word)?),
+                _ => row.parse_word(word)?,
             }
         }
         if all_pass && !named.is_empty() {
-            return Err("`?*` passes all parameters: none can be named beside it");
+            return Err("`?*` passes all parameters, so none can be named beside it");
         }
         row.parameters = (all_pass || !named.is_empty()).then_some(named);
         Ok(row)
     }
 
-    /// Takes in what a word behind the path says.
-    fn say(&mut self, word: &str) -> Result<(), Fault> {
-        const UNKNOWN: Fault = "a word behind the path is nothing that a row may say: ?parameters, sets=, deletes= or creates= (or \
-                                tags=none), body=, artifact=, name=";
+    /// Parses a word after the path.
+    fn parse_word(&mut self, word: &str) -> Result<(), Fault> {
+        const UNKNOWN: Fault = "unknown word after the path; known are ?parameters, sets=, deletes= or creates= (or tags=none), body=, \
+                                checks=, answer=, artifact=, name=";
         let is_new = match word.split_once('=').ok_or(UNKNOWN)? {
             ("body", body) => {
                 let body = Body::from_word(body).ok_or(UNKNOWN)?;
@@ -133,6 +137,14 @@ impl Row {
                 let artifact = Artifact::from_words(words).ok_or(UNKNOWN)?;
                 self.artifact.replace(Some(artifact)).is_none()
             }
+            ("checks", check) => {
+                let check = BodyCheck::from_word(check).ok_or(UNKNOWN)?;
+                self.check.replace(check).is_none()
+            }
+            ("answer", answer) => {
+                let answer = AnswerFilter::from_word(answer).ok_or(UNKNOWN)?;
+                self.answer.replace(answer).is_none()
+            }
             ("name", "{*}") => self.is_name_free.replace(true).is_none(),
             ("name", "none") => self.is_name_free.replace(false).is_none(),
             ("tags", "none") => self.tagging.replace(None).is_none(),
@@ -141,7 +153,7 @@ impl Row {
                 self.tagging.replace(Some(tagging)).is_none()
             }
         };
-        if is_new { Ok(()) } else { Err("two words behind the path say one thing") }
+        if is_new { Ok(()) } else { Err("the same word is there twice") }
     }
 
     /// The same at another path.
@@ -149,27 +161,28 @@ impl Row {
         Ok(Self { nameless: pattern::nameless(&pattern)?, pattern, ..self.clone() })
     }
 
-    /// What it comes to. What it does not say stays as it is in the row of MLflow's that it takes the place of.
+    /// The rule of this row. Words that are not there are inherited from `known`, the row of MLflow's that it replaces; the checks
+    /// also from `like`, a row for the same path in another version of the API.
     ///
     /// # Errors
-    /// Words that do not go together.
-    pub(super) fn rule(&self, known: Option<&Rule>) -> Result<Rule, Fault> {
+    /// Words that contradict each other.
+    pub(super) fn rule(&self, known: Option<&Rule>, like: Option<&Rule>) -> Result<Rule, Fault> {
         let tagging = self.tagging.unwrap_or_else(|| known.and_then(|known| known.tagging));
         let by_default = Body::by_default(&self.method, self.class, tagging);
         let kept = known.map(|known| known.body).filter(|body| *body != Body::Any);
         let body = self.body.or(kept).unwrap_or(by_default);
         if tagging.is_some() && body != Body::Json {
-            return Err("tags are found in a body that is read as JSON");
+            return Err("tags require a body that is read as JSON");
         }
         let artifact = Artifact::of(self.artifact.clone(), &self.pattern, known);
         let is_one_name = pattern::before_rest(&self.pattern).is_some();
         let is_known = known.is_some_and(|known| known.is_name_free) && is_one_name;
         let is_name_free = self.is_name_free.unwrap_or(is_known);
         if is_name_free && !is_one_name {
-            return Err("a {*name} that is data stands behind a path without other names");
+            return Err("name={*} requires a path that ends in {*name} and has no other names");
         }
         if self.artifact == Some(Some(Artifact::Path(0))) && !self.pattern.contains("{*") && known.is_none() {
-            return Err("an artifact in a path is its {*name}");
+            return Err("artifact={*} requires a path that ends in {*name}");
         }
         let reach = self.reach.or_else(|| known.map(|known| known.reach)).unwrap_or(Reach::Workspace);
         let (class, method, pattern) = (self.class, self.method.clone(), self.pattern.clone());
@@ -182,53 +195,55 @@ impl Row {
             tagging,
             body,
             artifact,
+            check: self.check.or_else(|| known.or(like)?.check),
+            answer: self.answer.or_else(|| known.or(like)?.answer),
             is_name_free,
         };
         let named = self.parameters.clone();
-        let named = named.unwrap_or_else(|| known.map(Named::of).unwrap_or_default());
-        let parameters = named.into_iter().map(|named| named.of_row(self, &plain)).collect();
+        let named = named.unwrap_or_else(|| known.map(ParameterWord::of).unwrap_or_default());
+        let parameters = named.into_iter().map(|word| word.into_parameter(self, &plain)).collect();
         Ok(Rule { parameters, ..plain })
     }
 }
 
-impl Named {
-    /// Reads `?name`, or `?name=value:word`, where `word` is what the row becomes by any other value: a class, or how far it
-    /// leads.
+impl ParameterWord {
+    /// Parses `?name` or `?name=value:word`, where `word` is the class or reach of the request with any other value.
     fn read(word: &str) -> Result<Self, Fault> {
         let text = word.trim_start_matches('?');
-        let Some((name, turn)) = text.split_once('=') else {
-            return Ok(Self { name: text.to_owned(), turn: None });
+        let Some((name, condition)) = text.split_once('=') else {
+            return Ok(Self { name: text.to_owned(), condition: None });
         };
-        let (unless, to) =
-            turn.split_once(':').ok_or("a parameter does not say what other values make of the route")?;
-        let to =
-            Becomes::from_words(to).ok_or("what other values make of the route is no class and no reach")?;
-        Ok(Self { name: name.to_owned(), turn: Some((unless.to_owned(), to)) })
+        let (unless, effect) = condition
+            .split_once(':')
+            .ok_or("a parameter with a value needs a class or a reach for other values: ?name=value:word")?;
+        let effect = Effect::from_words(effect)
+            .ok_or("the word for other values of a parameter is neither a class nor a reach")?;
+        Ok(Self { name: name.to_owned(), condition: Some((unless.to_owned(), effect)) })
     }
 
-    /// Those of a row that is known.
+    /// The parameters of another row.
     fn of(known: &Rule) -> Vec<Self> {
-        let turn = |turn: &Turn| (turn.unless.clone(), turn.to);
-        let parameters = known.parameters.iter();
-        parameters
-            .map(|Parameter { name, turn: to }| Self { name: name.clone(), turn: to.as_ref().map(turn) })
-            .collect()
+        let word = |Parameter { name, condition }: &Parameter| Self {
+            name: name.clone(),
+            condition: condition.as_ref().map(|Condition { unless, effect, .. }| (unless.clone(), *effect)),
+        };
+        known.parameters.iter().map(word).collect()
     }
 
-    fn of_row(self, row: &Row, plain: &Rule) -> Parameter {
-        let turn = self.turn.map(|(unless, to)| {
-            let mut turned = plain.clone();
-            match to {
-                Becomes::Reach(reach) => turned.reach = reach,
-                Becomes::Class(class) => {
-                    turned.class = class;
-                    if row.body.is_none() && turned.body == Body::Any {
-                        turned.body = Body::by_default(&turned.method, class, turned.tagging);
+    fn into_parameter(self, row: &Row, plain: &Rule) -> Parameter {
+        let condition = self.condition.map(|(unless, effect)| {
+            let mut rule = plain.clone();
+            match effect {
+                Effect::Reach(reach) => rule.reach = reach,
+                Effect::Class(class) => {
+                    rule.class = class;
+                    if row.body.is_none() && rule.body == Body::Any {
+                        rule.body = Body::by_default(&rule.method, class, rule.tagging);
                     }
                 }
             }
-            Turn { unless, to, rule: Arc::new(turned) }
+            Condition { unless, effect, rule: Arc::new(rule) }
         });
-        Parameter { name: self.name, turn }
+        Parameter { name: self.name, condition }
     }
 }

@@ -1,4 +1,4 @@
-//! What a row says of its route, once it is read.
+//! A row of the table of routes, parsed.
 
 use actix_web::http::Method;
 
@@ -18,18 +18,20 @@ pub struct Rule {
     pub tagging: Option<Tagging>,
     pub body: Body,
     pub artifact: Option<Artifact>,
-    /// Whether the `{*name}` in which its path ends is data: there separators may be percent-encoded.
+    pub check: Option<BodyCheck>,
+    pub answer: Option<AnswerFilter>,
+    /// Whether the `{*name}` at the end of its path is data, in which separators may be percent-encoded.
     pub is_name_free: bool,
 }
 
-/// How far a route leads.
+/// How far the effect of a route reaches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reach {
-    /// `workspace`: no further than the workspace that it is asked for.
+    /// `workspace`: the workspace of the request only.
     Workspace,
-    /// `every workspace`: beyond it.
+    /// `every workspace`: all of them.
     EveryWorkspace,
-    /// `direct`: to the artifact store itself.
+    /// `direct`: the artifact store itself, past the gateway.
     PastGateway,
 }
 
@@ -49,18 +51,18 @@ impl Reach {
     }
 }
 
-/// What a request's body is, and whether the policy reads it before it is sent on.
+/// The kind of a request's body, and whether the policy reads it first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Body {
-    /// `any`: passed on as it comes.
+    /// `any`: forwarded unread.
     Any,
     /// `json`: read first.
     Json,
-    /// `form`: `multipart/form-data` is passed on as it comes, anything else read first as JSON.
+    /// `form`: `multipart/form-data` is forwarded unread, anything else is read first as JSON.
     Form,
     /// `graphql`: read first, for its operation.
     GraphQl,
-    /// `spans`: of OpenTelemetry, looked at as they pass.
+    /// `spans`: of OpenTelemetry, scanned as they pass.
     Spans,
 }
 
@@ -81,21 +83,89 @@ impl Body {
         Self::ALL.into_iter().find(|body| body.word() == word)
     }
 
-    /// Where a row does not say it: what deletes, changes the registry or administers is read, and so are tags. A GET has none.
+    /// The default: bodies that delete, change the registry, administer or change tags are read. A GET has none.
     pub(super) fn by_default(method: &Method, class: RouteClass, tagging: Option<Tagging>) -> Self {
         let is_checked = matches!(class, RouteClass::Delete | RouteClass::RegistryWrite | RouteClass::Admin);
         if tagging.is_some() || (is_checked && *method != Method::GET) { Self::Json } else { Self::Any }
     }
 }
 
+/// A check of the body beyond its JSON.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyCheck {
+    /// `models`: the logged models that it names must be in the key's workspace.
+    Models,
+    /// `source`: the source of a model version must be in the key's workspace.
+    Source,
+    /// `assessments`: those of a new trace may not name others.
+    Assessments,
+    /// `local_path`: the path of a file at the client.
+    LocalPath,
+    /// `artifact_path`: the path of an artifact of a run or a logged model.
+    ArtifactPath,
+}
+
+impl BodyCheck {
+    const ALL: [Self; 5] =
+        [Self::Models, Self::Source, Self::Assessments, Self::LocalPath, Self::ArtifactPath];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Models => "models",
+            Self::Source => "source",
+            Self::Assessments => "assessments",
+            Self::LocalPath => "local_path",
+            Self::ArtifactPath => "artifact_path",
+        }
+    }
+
+    /// As in a row: `checks=models`.
+    pub fn words(self) -> String {
+        format!("checks={}", self.word())
+    }
+
+    pub(super) fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|check| check.word() == word)
+    }
+}
+
+/// A part of MLflow's response that is not forwarded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerFilter {
+    /// `server_info`: the ways past the gateway, where they are denied.
+    ServerInfo,
+    /// `secrets_config`: what only administrators may see.
+    SecretsConfig,
+}
+
+impl AnswerFilter {
+    const ALL: [Self; 2] = [Self::ServerInfo, Self::SecretsConfig];
+
+    const fn word(self) -> &'static str {
+        match self {
+            Self::ServerInfo => "server_info",
+            Self::SecretsConfig => "secrets_config",
+        }
+    }
+
+    /// As in a row: `answer=server_info`.
+    pub fn words(self) -> String {
+        format!("answer={}", self.word())
+    }
+
+    pub(super) fn from_word(word: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|answer| answer.word() == word)
+    }
+}
+
 /// Where a request names an artifact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Artifact {
-    /// `{*}`: in its path, behind so many slashes, one of the store.
+    /// `{*}`: in its path, after this many slashes; of the store.
     Path(usize),
-    /// `?name`: in a parameter, one of the store; without it, the store's root.
+    /// `?name`: in a parameter; of the store, and its root without the parameter.
     Parameter(String),
-    /// `run?name`: in a parameter, one of a run.
+    /// `run?name`: in a parameter; of a run.
     OfRun(String),
 }
 
@@ -119,12 +189,12 @@ impl Artifact {
     }
 }
 
-/// Below these paths the end of a path is an artifact's.
+/// Below this path, the end of a path names an artifact.
 const STORE: &str = "/mlflow-artifacts/";
 
 impl Artifact {
-    /// Where a row with this pattern names one, by what it says and what the row says whose place it takes: a part of a path
-    /// that was an artifact's is no other artifact's beginning.
+    /// Where a row with this pattern names an artifact, by its own words and by the row that it replaces: a part of an artifact's
+    /// path is not the beginning of another artifact's.
     pub(super) fn of(said: Option<Option<Self>>, pattern: &str, known: Option<&Rule>) -> Option<Self> {
         let known = known.and_then(|known| known.artifact.clone());
         let before = pattern.split_once("{*").map_or(pattern, |(before, _)| before);
@@ -145,19 +215,29 @@ impl Rule {
         self.is_name_free || matches!(self.artifact, Some(Artifact::Path(_)))
     }
 
-    /// Whether what it moves are artifacts: uploads of forms have files in them.
+    /// Whether its bodies are artifacts: forms contain files.
     pub fn moves_artifacts(&self) -> bool {
         self.class.moves_artifacts() || self.body == Body::Form
     }
 
-    /// What a row says behind its path to come to this.
+    /// The words of the row after its path.
     pub fn words(&self) -> String {
         let parameters = self.parameters.iter().map(Parameter::words);
         let tags = self.tagging.map(Tagging::words);
-        let is_said = self.body != Body::by_default(&self.method, self.class, self.tagging);
-        let body = is_said.then(|| format!("body={}", self.body.word()));
+        let is_default = self.body == Body::by_default(&self.method, self.class, self.tagging);
+        let body = (!is_default).then(|| format!("body={}", self.body.word()));
+        let check = self.check.map(BodyCheck::words);
+        let answer = self.answer.map(AnswerFilter::words);
         let artifact = self.artifact.as_ref().map(|artifact| format!("artifact={}", artifact.words()));
         let name = self.is_name_free.then(|| "name={*}".to_owned());
-        parameters.chain(tags).chain(body).chain(artifact).chain(name).collect::<Vec<_>>().join(" ")
+        parameters
+            .chain(tags)
+            .chain(body)
+            .chain(artifact)
+            .chain(check)
+            .chain(answer)
+            .chain(name)
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 }

@@ -1,4 +1,4 @@
-//! MLflow's routes, from the data beside this file, and those of the operator's own.
+//! The table of routes: MLflow's, from mlflow.routes beside this file, and the operator's.
 
 use std::{
     array,
@@ -21,7 +21,7 @@ use crate::trusted_file::{self, FileError};
 
 const MLFLOW: &str = include_str!("mlflow.routes");
 
-/// Why there is no table.
+/// Why a file of routes cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TableError {
     #[error("{file}: {source}")]
@@ -30,7 +30,7 @@ pub enum TableError {
     Row { file: PathBuf, line: usize, what: String },
 }
 
-/// A row of the operator's in the place of one of MLflow's, for all of its paths or for some.
+/// An operator's row that replaces one of MLflow's, for all of its paths or for some.
 #[derive(Debug, Clone)]
 pub struct Replaced {
     /// Its line in the operator's file.
@@ -42,31 +42,31 @@ pub struct Replaced {
 /// Every route that is forwarded.
 #[derive(Debug, Clone, Default)]
 pub struct RouteTable {
-    /// By method: MLflow looks for another row where that of a path has not the method (werkzeug, Starlette).
+    /// By method: if a path's row has another method, MLflow looks for another row (werkzeug, Starlette).
     routers: [Router<Arc<Rule>>; OF_ROWS.len()],
     rules: Vec<Arc<Rule>>,
-    /// What stands before names that are data.
+    /// The paths before names that are data.
     names: Vec<String>,
     replaced: Vec<Replaced>,
 }
 
-/// What is wrong in a line of a file, from 1. Nothing of the line is quoted: a file that is given by mistake may hold a secret.
+/// A fault in a line, from 1. The line is not quoted: a file given by mistake may hold a secret.
 type Fault = (usize, String);
 
-/// Rows by what they are told apart by, each with its line.
+/// Rules with their lines, by nameless pattern and method.
 type Rows = BTreeMap<(String, String), (usize, Arc<Rule>)>;
 
 impl RouteTable {
-    /// MLflow's routes, and the rows of a file of the operator's own in the same format.
+    /// MLflow's routes, and the rows of the operator's file.
     ///
     /// # Errors
-    /// Those of the file; what is compiled in has none, as a test holds.
+    /// Faults of the file. The compiled table has none (tested).
     pub fn open(more: Option<&Path>) -> Result<Self, TableError> {
         let mut rows = Rows::new();
         let own = Path::new("mlflow.routes");
         let wrong = |(line, what)| TableError::Row { file: own.to_owned(), line, what };
         for row in read(MLFLOW).map_err(wrong)? {
-            let rule = row.rule(None).map_err(|what| wrong((row.line, what.to_owned())))?;
+            let rule = row.rule(None, None).map_err(|what| wrong((row.line, what.to_owned())))?;
             add(&mut rows, &row, rule).map_err(wrong)?;
         }
         let known = Self::of(&rows, &Rows::new()).map_err(wrong)?;
@@ -81,17 +81,17 @@ impl RouteTable {
         &self.rules
     }
 
-    /// Where rows of the operator's take the place of MLflow's.
+    /// The rows of MLflow's that the operator's replace.
     pub fn replaced(&self) -> &[Replaced] {
         &self.replaced
     }
 
-    /// What stands before names that are data, at the end of a path.
+    /// The paths before names that are data, at the end of a path.
     pub(super) fn names(&self) -> &[String] {
         &self.names
     }
 
-    /// The row of a request, by its method, its path decoded once, and its query.
+    /// The rule for a request, by its method, its path decoded once, and its query.
     pub(super) fn find(
         &self,
         method: &Method,
@@ -101,36 +101,36 @@ impl RouteTable {
         let rule = self.at(method, path);
         let rule = rule.ok_or_else(|| self.methods(path).map_or(RouteError::Unknown, RouteError::Method))?;
         match query {
-            Some(query) if !rule.parameters.is_empty() => parameters::turned(rule, query),
+            Some(query) if !rule.parameters.is_empty() => parameters::rule_for_query(rule, query),
             _ => Ok(rule),
         }
     }
 
-    /// Whether a GET of this path could say by a body what is judged in its query.
+    /// Whether a GET of this path must have no body, because its parameters are judged in the query.
     pub(super) fn judges_query(&self, method: &Method, path: &str) -> bool {
         *method == Method::GET && self.at(method, path).is_some_and(|rule| !rule.parameters.is_empty())
     }
 
     /// The methods of a path that was decoded once, if it has any.
     pub(super) fn methods(&self, path: &str) -> Option<Methods> {
-        Methods::where_there(|at| self.routers.get(at).is_some_and(|router| router.at(path).is_ok()))
+        Methods::where_true(|at| self.routers.get(at).is_some_and(|router| router.at(path).is_ok()))
     }
 
     fn at(&self, method: &Method, path: &str) -> Option<&Arc<Rule>> {
-        self.routers.get(methods::place(method)?)?.at(path).ok().map(|found| found.value)
+        self.routers.get(methods::position(method)?)?.at(path).ok().map(|found| found.value)
     }
 
-    /// Of MLflow's rows and the operator's own, each of which takes the place of one that is the same.
+    /// From MLflow's rows and the operator's, which replace MLflow's with the same pattern and method.
     fn of(mlflows: &Rows, own: &Rows) -> Result<Self, Fault> {
         let (mut routers, mut names) = (array::from_fn(|_| Router::new()), Vec::new());
         let kept = mlflows.iter().filter(|(key, _)| !own.contains_key(*key));
-        // MLflow's first: what cannot stand beside them is the fault of the operator's. And names before what is written, for
-        // matchit 0.9 takes `/{a}/b` for a suffix where `/@{c}` is there already.
+        // MLflow's rows first, so that a conflict is reported at the operator's row. Names before literal segments: matchit 0.9
+        // takes `/{a}/b` for a suffix if `/@{c}` was inserted before.
         let mut ordered: Vec<_> =
             kept.clone().map(|row| (false, row)).chain(own.iter().map(|row| (true, row))).collect();
         ordered.sort_by_key(|(is_own, ((nameless, _), _))| (*is_own, nameless.replace('{', "\0")));
         for (_, ((nameless, _), (line, rule))) in ordered {
-            if let Some(router) = methods::place(&rule.method).and_then(|at| routers.get_mut(at)) {
+            if let Some(router) = methods::position(&rule.method).and_then(|at| routers.get_mut(at)) {
                 let added = Router::insert(router, nameless, Arc::clone(rule));
                 added.map_err(|error| (*line, unusable(mlflows, own, &error)))?;
             }
@@ -145,12 +145,15 @@ impl RouteTable {
         Ok(Self { routers, rules, names, replaced: Vec::new() })
     }
 
-    /// This table of MLflow's routes with the operator's rows.
+    /// This table with the operator's rows.
     fn with(&self, text: &str, rows: &Rows) -> Result<Self, Fault> {
         let (mut own, mut replaced) = (Rows::new(), Vec::new());
         for row in read(text)? {
             let known = self.known_to(&row).map_err(|what| (row.line, what))?;
-            let rule = row.rule(known.map(Arc::as_ref)).map_err(|what| (row.line, what.to_owned()))?;
+            let like = self.in_another_version(&row);
+            let rule = row
+                .rule(known.map(Arc::as_ref), like.map(Arc::as_ref))
+                .map_err(|what| (row.line, what.to_owned()))?;
             self.leaves_names(&rule).map_err(|what| (row.line, what))?;
             let rule = add(&mut own, &row, rule)?;
             replaced.extend(known.map(|known| Replaced { line: row.line, known: Arc::clone(known), rule }));
@@ -158,10 +161,10 @@ impl RouteTable {
         Ok(Self { replaced, ..Self::of(rows, &own)? })
     }
 
-    /// The row that answers what this one is to answer.
+    /// The row whose requests this one would answer.
     ///
     /// # Errors
-    /// One that would answer only a part of it.
+    /// It would answer some of them only.
     fn known_to(&self, row: &Row) -> Result<Option<&Arc<Rule>>, String> {
         let known = self.at(&row.method, &pattern::sample(&row.nameless));
         let in_part = self.rules.iter().find(|rule| {
@@ -181,7 +184,14 @@ impl RouteTable {
         }
     }
 
-    /// Whether names that are data by a row of the operator's are only its own.
+    /// A row with checks for the same path in another version of the REST API, `/api/VERSION/…`, or with another method.
+    fn in_another_version(&self, row: &Row) -> Option<&Arc<Rule>> {
+        let path = below_version(&row.pattern)?;
+        let is_special = |rule: &&Arc<Rule>| rule.check.is_some() || rule.answer.is_some();
+        self.rules.iter().filter(is_special).find(|rule| below_version(&rule.pattern) == Some(path))
+    }
+
+    /// Checks that a name that is data in an operator's row does not contain a path of MLflow's.
     fn leaves_names(&self, rule: &Rule) -> Result<(), String> {
         let Some(before) = pattern::before_rest(&rule.pattern).filter(|_| rule.ends_in_data()) else {
             return Ok(());
@@ -210,7 +220,13 @@ fn read(text: &str) -> Result<Vec<Row>, Fault> {
     row::read(text).map_err(|(line, what)| (line, what.to_owned()))
 }
 
-/// What is wrong with a path that the router does not take, for a person.
+/// A path without its prefix and version: `mlflow/runs/log-batch` of `/api/2.0/mlflow/runs/log-batch`.
+fn below_version(pattern: &str) -> Option<&str> {
+    let rest = pattern.strip_prefix("/api/").or_else(|| pattern.strip_prefix("/ajax-api/"))?;
+    rest.split_once('/').map(|(_, path)| path)
+}
+
+/// Why the router does not take a path.
 fn unusable(mlflows: &Rows, own: &Rows, error: &InsertError) -> String {
     let InsertError::Conflict { with } = error else { return format!("the path cannot be used: {error}") };
     let find =

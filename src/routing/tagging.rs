@@ -1,6 +1,6 @@
-//! What a row says of tags: whether its requests create, set or delete some, and of what.
+//! The words of a row for tags: whether its requests create, set or delete some, and of which subject.
 
-/// A route by which tags change.
+/// How a route changes tags.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tagging {
     pub change: Change,
@@ -9,15 +9,15 @@ pub struct Tagging {
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
-    /// `creates`: with what they are tags of.
+    /// `creates`: together with the subject.
     Create,
-    /// `sets`: of what is there.
+    /// `sets`: of an existing subject.
     Set,
     /// `deletes`.
     Delete,
 }
 
-/// What has tags that are more than a remark (src/policy/mlflow.tags).
+/// What has protected tags (src/policy/mlflow.tags).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Subject {
     Experiment,
@@ -56,7 +56,7 @@ impl Subject {
 }
 
 impl Tagging {
-    /// As a row says it: `sets=version`.
+    /// As in a row: `sets=version`.
     pub fn words(self) -> String {
         format!("{}={}", self.change.word(), self.subject.word())
     }

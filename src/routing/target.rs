@@ -1,18 +1,17 @@
-//! The one reading of a request target.
+//! Reads a request target, once.
 //!
-//! A path is refused when two programs could read it in two ways: it is decoded up to twice for inspection and
-//! forwarded as it came (RFC 3986 §3.3, §6.2.2). In a name MLflow keeps what it is sent, and reads an artifact's in a
-//! way of its own ([`artifact`](super::artifact)).
+//! A path that two programs could read in two ways is refused: it is decoded up to twice for inspection, and forwarded as it
+//! came (RFC 3986 §3.3, §6.2.2). MLflow keeps names as they are, and reads an artifact's path in its own way
+//! ([`artifact`](super::artifact)).
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// What follows these at MLflow is an artifact's. A server of artifacts alone answers all of it, and nothing else (mlflow
-/// server --artifacts-only).
+/// The paths of the artifact store: all that a server with --artifacts-only answers.
 const ARTIFACT_STORE: [&str; 2] = ["/api/2.0/mlflow-artifacts/", "/ajax-api/2.0/mlflow-artifacts/"];
 
-/// What holds things whose tags have a path of their own.
+/// The paths of resources whose tags have paths of their own.
 const TRACKED: [&str; 4] =
     ["/api/2.0/mlflow/", "/api/3.0/mlflow/", "/ajax-api/2.0/mlflow/", "/ajax-api/3.0/mlflow/"];
 const TAGS: &str = "/tags/";
@@ -21,8 +20,8 @@ pub(super) fn is_artifact_stores(path: &str) -> bool {
     ARTIFACT_STORE.iter().any(|store| path.starts_with(store))
 }
 
-/// Splits a path, as it came, before the name in which it ends: of a tag, or behind one of `names`. There alone separators,
-/// control characters and backslashes are data, if they are encoded, and `;` is, and a `%` that begins nothing.
+/// Splits a path, as it came, before the name at its end: a tag's key, or the rest after one of `names`. Only in such a name,
+/// encoded separators, control characters and backslashes are data, and so are `;` and a `%` without two digits.
 fn split_name<'a>(path: &'a str, names: &[String]) -> (&'a str, &'a str) {
     let name = names.iter().find_map(|before| path.strip_prefix(before.as_str())).or_else(|| {
         let tracked = TRACKED.iter().find_map(|prefix| path.strip_prefix(prefix))?;
@@ -31,10 +30,10 @@ fn split_name<'a>(path: &'a str, names: &[String]) -> (&'a str, &'a str) {
     path.split_at(path.len() - name.unwrap_or_default().len())
 }
 
-/// Inspects a path at MLflow and tells how it reads, decoded once. Behind one of `names` it is data.
+/// Inspects a path at MLflow and returns it decoded once. The rest after one of `names` is data.
 ///
 /// # Errors
-/// What is wrong, as the end of a sentence that begins with "the path".
+/// The end of a sentence that begins with "the path".
 pub(super) fn inspect<'a>(path: &'a str, names: &[String]) -> Result<Cow<'a, str>, &'static str> {
     if !path.is_ascii() {
         return Err("has bytes that must be percent-encoded");
@@ -50,7 +49,7 @@ pub(super) fn inspect<'a>(path: &'a str, names: &[String]) -> Result<Cow<'a, str
     if before.contains(';') {
         return Err("has parameters");
     }
-    // In a name it stays as it is, to MLflow's server and to its own decoder alike (Python's `unquote`).
+    // In a name such a `%` stays as it is, for MLflow's server and its own decoder alike (Python's `unquote`).
     if !escapes_are_hexadecimal(before.as_bytes()) {
         return Err("has a `%` that begins no percent-encoded byte");
     }
@@ -65,7 +64,7 @@ pub(super) fn inspect<'a>(path: &'a str, names: &[String]) -> Result<Cow<'a, str
     Ok(once)
 }
 
-/// What is in no name, decoded twice: what one decoding reveals, the second one keeps.
+/// Checks the part before the name, decoded twice.
 fn encoded(path: &str) -> Result<(), &'static str> {
     let twice = decode(&decode(path)?)?.into_owned();
     if twice.bytes().any(|byte| byte == b'\\' || byte.is_ascii_control()) {
@@ -79,7 +78,7 @@ fn encoded(path: &str) -> Result<(), &'static str> {
     Ok(())
 }
 
-/// Decodes once. A `%` that begins nothing stays: at the second decoding it is a part of a name.
+/// Decodes once. A `%` without two digits stays.
 fn decode(path: &str) -> Result<Cow<'_, str>, &'static str> {
     percent_decode_str(path).decode_utf8().map_err(|_| "does not decode to UTF-8")
 }

@@ -124,7 +124,7 @@ async fn a_redis_that_was_not_told_is_told_when_the_command_is_run_again() {
     until_listening(&redis, 1).await;
     let (code, told) = run(operator.path(), &redis.url(), &["revoke", &gateway.key_id]);
     assert_eq!(code, Some(0), "{told}");
-    assert!(told.contains("revoked already") && told.contains("1 gateway was told"), "{told}");
+    assert!(told.contains("already revoked") && told.contains("1 gateway was told"), "{told}");
     eventually("the key has ended", async || status_with(&gateway, &gateway.key).await == 401).await;
 
     let (code, told) = run(operator.path(), "redis.internal", &["revoke", &gateway.key_id]);

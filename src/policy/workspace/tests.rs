@@ -89,7 +89,7 @@ fn a_tag_of_a_place_is_found_wherever_it_stands() {
         (r#"{"key": "note", "value": "about mlflow.artifactLocation"}"#, false),
         (r#"{"tags": {"mlflow.traceName": "x"}}"#, false),
     ] {
-        assert_eq!(has_tag_of_place(&serde_json::from_str(body).unwrap()), found, "{body}");
+        assert_eq!(has_location_tag(&serde_json::from_str(body).unwrap()), found, "{body}");
     }
 }
 
@@ -98,6 +98,6 @@ fn every_model_of_a_batch_is_found_once() {
     let body =
         r#"{"metrics": [{"model_id": "m-1"}, {"modelId": "m-2"}, {"model_id": "m-1"}, {"model_id": ""}]}"#;
     let mut found = Vec::new();
-    models(&serde_json::from_str(body).unwrap(), &mut found);
+    collect_model_ids(&serde_json::from_str(body).unwrap(), &mut found);
     assert_eq!(found, ["m-1", "m-2"]);
 }

@@ -1,7 +1,7 @@
 //! The artifact paths that a request names, as MLflow reads them.
 //!
-//! What a path means is decided here once for every key, on what is left of it at MLflow: no dot segments, no empty ones,
-//! and no change to a whole root. The policy decides on the same whose it is.
+//! The meaning of a path is decided here, for every key, on the path that MLflow uses in the end: no dot segments, no empty ones,
+//! and no change to a whole root. The policy decides on the same path whose artifact it is.
 
 mod reading;
 
@@ -13,14 +13,14 @@ use url::form_urlencoded;
 
 use super::rule::{Artifact, Rule};
 
-/// Where the paths of a workspace begin (mlflow/server/handlers.py, `_get_workspace_scoped_repo_path_if_enabled`).
+/// The first segment of the paths of workspaces (mlflow/server/handlers.py, `_get_workspace_scoped_repo_path_if_enabled`).
 pub(crate) const WORKSPACES: &str = "workspaces";
 
-/// One artifact path of a request, once MLflow has read it.
+/// An artifact path of a request, as MLflow reads it.
 #[derive(Debug, PartialEq, Eq)]
 pub struct ArtifactPath<'a> {
     reading: Cow<'a, str>,
-    /// From where it leads.
+    /// Where it begins.
     base: Base,
 }
 
@@ -36,7 +36,7 @@ impl<'a> ArtifactPath<'a> {
     /// Reads a path that MLflow's server has decoded once.
     ///
     /// # Errors
-    /// What somebody could read in another way; the end of a sentence that begins with "the path".
+    /// An ambiguous path; the end of a sentence that begins with "the path".
     pub(crate) fn read(written: &'a str, base: Base) -> Result<Self, &'static str> {
         let reading = reading::read(written)?;
         let mut segments = reading.split('/').peekable();
@@ -64,8 +64,8 @@ impl<'a> ArtifactPath<'a> {
         self.reading.split_once('/').unwrap_or((&self.reading, ""))
     }
 
-    /// Whether it holds all there is: of the store, of every workspace or of one, or of a run. An experiment's folder is
-    /// none, for it is one thing of one owner.
+    /// Whether it is a whole root: of the store, of the workspaces or one of them, or of a run. An experiment's folder is not one:
+    /// it has one owner.
     pub(crate) fn is_root(&self) -> bool {
         let (first, rest) = self.split();
         let is_workspaces =
@@ -74,8 +74,8 @@ impl<'a> ArtifactPath<'a> {
     }
 }
 
-/// What a request names by its path, decoded once, or by its query, as its row says. A listing of the store without a path
-/// is one of the root, and so may be one by HEAD: MLflow reads a query of GET alone (mlflow/server/handlers.py,
+/// The artifacts that a request names in its path, decoded once, or in its query, by its row. A listing of the store without a
+/// path lists the root, and so may one by HEAD: MLflow reads the query of a GET only (mlflow/server/handlers.py,
 /// `_get_request_message`).
 pub(super) fn named<'a>(
     rule: &'a Rule,
@@ -97,8 +97,8 @@ pub(super) fn named<'a>(
     root.map(Ok).into_iter().chain(in_path).chain(in_query.map(move |name| owned(&name, base)))
 }
 
-/// What a GET names by its body, where MLflow takes from there what a row says of its query: every field that could be the
-/// parameter to it, in any spelling.
+/// The artifacts that a GET names in its body, from which MLflow may take the parameters: every field that could be the parameter,
+/// in any spelling.
 pub(crate) fn in_body<'a>(
     rule: &Rule,
     body: &'a Value,
@@ -119,12 +119,12 @@ pub(crate) fn in_body<'a>(
     })
 }
 
-/// What follows so many slashes.
+/// The rest after a number of slashes.
 fn behind(path: &str, slashes: usize) -> &str {
     path.splitn(slashes + 1, '/').nth(slashes).unwrap_or_default()
 }
 
-/// Every value of a parameter, of which MLflow takes the first (werkzeug/sansio/request.py, `args`).
+/// Every value of a parameter; MLflow uses the first (werkzeug/sansio/request.py, `args`).
 fn in_query<'a>(query: &'a str, parameter: Option<&'a str>) -> impl Iterator<Item = Cow<'a, str>> {
     let query = if parameter.is_some() { query } else { "" };
     let values = form_urlencoded::parse(query.as_bytes());

@@ -1,19 +1,17 @@
-//! What MLflow makes of an artifact's path, written after its source.
+//! How MLflow reads an artifact's path, written after its source.
 //!
-//! MLflow 3.17.2 decodes a path until nothing changes any more, and each time passes it through Python's `urlparse` and
-//! back (mlflow/utils/uri.py, `_decode`). That takes away more than escapes: ` .` is `.` to MLflow, and so are `.;` and
-//! `.?`. `tests/e2e/test_artifact_readings.py` compares this with MLflow's own function.
+//! MLflow 3.17.2 decodes a path until it does not change any more, each time through Python's `urlparse` and back
+//! (mlflow/utils/uri.py, `_decode`). That removes more than escapes: to MLflow ` .`, `.;` and `.?` are all `.`. `tests/e2e/test_artifact_readings.py` compares this with MLflow's own function.
 
 use std::borrow::Cow;
 
 use percent_encoding::percent_decode_str;
 
-/// How often MLflow decodes before it gives up (`_decode`).
+/// The number of decodings after which MLflow gives up (`_decode`).
 const MAX_DECODINGS: usize = 10;
 
-/// Schemes of which Python's `urlparse` makes more than a name before a colon: it puts slashes behind them or takes
-/// parameters off them, not the same in every version (`uses_netloc` and `uses_params` in urllib/parse.py). MLflow
-/// itself reads `file:` as the root (mlflow/utils/file_utils.py, `local_file_uri_to_path`).
+/// Schemes that Python's `urlparse` treats specially: it adds slashes or removes parameters, depending on its version
+/// (`uses_netloc` and `uses_params` in urllib/parse.py). MLflow itself reads `file:` as the root (mlflow/utils/file_utils.py, `local_file_uri_to_path`).
 const SCHEMES: [&str; 30] = [
     "file",
     "ftp",
@@ -47,10 +45,10 @@ const SCHEMES: [&str; 30] = [
     "wss",
 ];
 
-/// A path as MLflow uses it, of one that its server has decoded once.
+/// The path that MLflow uses, from one that its server has decoded once.
 ///
 /// # Errors
-/// What its versions read in different ways, or not at all; the end of a sentence that begins with "the path".
+/// A path that versions of Python read differently, or not at all; the end of a sentence that begins with "the path".
 pub(super) fn read(written: &str) -> Result<Cow<'_, str>, &'static str> {
     if is_plain(written) {
         return Ok(written.into());
@@ -72,8 +70,8 @@ fn is_plain(path: &str) -> bool {
     !path.starts_with(' ') && !path.bytes().any(special)
 }
 
-/// `urlunparse(urlparse(url))` of CPython 3.11 (urllib/parse.py), but for what has a host or begins with a slash: that has
-/// empty segments, and goes no further.
+/// `urlunparse(urlparse(url))` of CPython 3.11 (urllib/parse.py), except for paths with a host or a slash at the beginning: those
+/// have empty segments, and are refused later.
 fn reassembled(url: &str) -> Result<String, &'static str> {
     // `_WHATWG_C0_CONTROL_OR_SPACE`, `_UNSAFE_URL_BYTES_TO_REMOVE`.
     let url = url.trim_start_matches(|character| character <= ' ').replace(['\t', '\r', '\n'], "");
@@ -91,7 +89,7 @@ fn reassembled(url: &str) -> Result<String, &'static str> {
         whole.push_str(scheme);
         whole.push(':');
     }
-    // Of a `;` that begins empty parameters nothing is left, of a `?` and a `#` with nothing behind them neither.
+    // Empty parameters, an empty query and an empty fragment disappear, with their `;`, `?` or `#`.
     whole.push_str(if scheme.is_none() { without_empty_parameters(path) } else { path });
     for (mark, part) in [('?', query), ('#', fragment)] {
         if !part.is_empty() {

@@ -35,27 +35,27 @@ fn a_file_adds_rows_and_takes_the_place_of_others() {
 fn a_row_that_cannot_be_meant_is_refused_by_its_line() {
     for (text, problem) in [
         ("GET /a", "line 1: a row before the first [class]"),
-        ("[reed]", "line 1: this is no class: there are read, write"),
-        ("[read, direkt]", "line 1: behind the class there may be"),
-        ("[read]\nGTE /a", "line 2: begins with no method that is served"),
-        ("[read]\nHEAD /a", "line 2: a row for GET is one for HEAD too"),
-        ("[read]\n/a", "line 2: a row is a method and a path"),
+        ("[reed]", "line 1: not a class; the classes are read, write"),
+        ("[read, direkt]", "line 1: after the class there may be"),
+        ("[read]\nGTE /a", "line 2: does not begin with one of the methods"),
+        ("[read]\nHEAD /a", "line 2: a row for GET includes HEAD"),
+        ("[read]\n/a", "line 2: a row needs a method and a path"),
         ("[read]\nGET a", "line 2: a path begins with a slash"),
-        ("[read]\nGET /a?b=c", "line 2: a path is written as MLflow decodes it"),
+        ("[read]\nGET /a?b=c", "line 2: a path must be ASCII as MLflow decodes it"),
         ("[read]\nGET /a/{b", "line 2: a `{` in a path has no `}`"),
         ("[read]\nGET /a/{b}{c}", "line 2: the path cannot be used"),
-        ("[read]\nGET /a b", "line 2: a word behind the path is nothing that a row may say"),
-        ("[read]\nGET /a sets=thing", "line 2: a word behind the path is nothing that a row may say"),
-        ("[read]\nGET /a body=xml", "line 2: a word behind the path is nothing that a row may say"),
-        ("[read]\nGET /a artifact=path", "line 2: a word behind the path is nothing that a row may say"),
-        ("[read]\nGET /a sets=trace deletes=trace", "line 2: two words behind the path say one thing"),
-        ("[read]\nGET /a body=json body=any", "line 2: two words behind the path say one thing"),
-        ("[read]\nPOST /a sets=trace body=any", "line 2: tags are found in a body that is read as JSON"),
-        ("[read]\nGET /a ?b=c", "line 2: a parameter does not say"),
-        ("[read]\nGET /a ?b=c:drect", "line 2: what other values make of the route is no class"),
+        ("[read]\nGET /a b", "line 2: unknown word after the path"),
+        ("[read]\nGET /a sets=thing", "line 2: unknown word after the path"),
+        ("[read]\nGET /a body=xml", "line 2: unknown word after the path"),
+        ("[read]\nGET /a artifact=path", "line 2: unknown word after the path"),
+        ("[read]\nGET /a sets=trace deletes=trace", "line 2: the same word is there twice"),
+        ("[read]\nGET /a body=json body=any", "line 2: the same word is there twice"),
+        ("[read]\nPOST /a sets=trace body=any", "line 2: tags require a body that is read as JSON"),
+        ("[read]\nGET /a ?b=c", "line 2: a parameter with a value needs a class or a reach"),
+        ("[read]\nGET /a ?b=c:drect", "line 2: the word for other values of a parameter is neither"),
         ("[read]\nGET /a ?b ?*", "line 2: `?*` passes all parameters"),
-        ("[read]\nGET /a artifact={*}", "line 2: an artifact in a path is its {*name}"),
-        ("[read]\nGET /a/{b}/{*c} name={*}", "line 2: a {*name} that is data stands behind"),
+        ("[read]\nGET /a artifact={*}", "line 2: artifact={*} requires a path that ends"),
+        ("[read]\nGET /a/{b}/{*c} name={*}", "line 2: name={*} requires a path"),
         ("[read]\n\nGET /a/{b}\nGET /a/{c}", "line 4: this method and path is in line 3 already"),
         ("[read]\nGET /api/a\nGET /ajax-api/a", "line 3: this method and path is in line 2 already"),
         ("[read]\nGET /a/{b}\nGET /a/{*c}", "line 2: the path cannot be told apart from that of line 3"),
@@ -128,6 +128,25 @@ fn a_row_of_ones_own_says_what_mlflows_can() {
     assert_eq!(rule.words(), "artifact=run?file");
     let rule = found("[write]\nPOST /plugin/tags creates=model", Method::POST, "/plugin/tags");
     assert_eq!(rule.words(), "creates=model");
+}
+
+#[test]
+fn a_row_keeps_the_checks_of_its_path_also_in_another_version_of_the_api() {
+    for (row, path, words) in [
+        ("POST /api/2.0/mlflow/runs/log-batch", "/api/2.0/mlflow/runs/log-batch", "checks=models"),
+        ("POST /api/9.0/mlflow/runs/log-batch", "/ajax-api/9.0/mlflow/runs/log-batch", "checks=models"),
+        ("PUT /api/2.0/mlflow/runs/log-metric", "/api/2.0/mlflow/runs/log-metric", "checks=models"),
+        (
+            "POST /api/9.0/mlflow/runs/log-batch checks=source",
+            "/api/9.0/mlflow/runs/log-batch",
+            "checks=source",
+        ),
+        ("GET /api/9.0/mlflow/server-info", "/api/9.0/mlflow/server-info", "answer=server_info"),
+        ("POST /api/9.0/mlflow/runs/log-text", "/api/9.0/mlflow/runs/log-text", ""),
+    ] {
+        let method = row.split(' ').next().unwrap().parse().unwrap();
+        assert_eq!(found(&format!("[write]\n{row}"), method, path).words(), words, "{row}");
+    }
 }
 
 /// What it names is the whole path behind the store, or a part of a name would be judged as a name of its own.
