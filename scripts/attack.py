@@ -1,4 +1,4 @@
-"""`make attack`: slowhttptest's three attacks, and what they cost good clients.
+"""`make attack`: slowhttptest's three attacks, and their cost for good clients.
 
 Good clients ask for a small thing at a steady rate; their p99 is taken without an attack and with each one, in turn and
 in several rounds, and compared as ratios: the machine is shared, seconds mean little.
@@ -55,7 +55,7 @@ def start_nginx(folder: Path) -> tuple[subprocess.Popen, str]:
 
 
 def percentile_99(stack: Stack) -> float:
-    """Milliseconds, of requests at a steady rate; one that is late does not hold the next one up."""
+    """Milliseconds of requests sent at a steady rate, whether or not earlier ones were answered."""
     taken: list[float] = []
 
     def ask(share: int) -> None:

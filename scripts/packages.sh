@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs Debian packages that are missing: as root by apt-get, else it says what to install.
+# Installs missing Debian packages with apt-get if it runs as root; else names them and fails.
 set -eu
 
 missing=
@@ -28,6 +28,6 @@ if [ "$(id -u)" != 0 ]; then
     exit 1
 fi
 apt-get update -qq
-# Services are for the tests to start, each for itself.
+# RUNLEVEL: no service is started; the tests start their own.
 # shellcheck disable=SC2086
 DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 apt-get install -y -qq --no-install-recommends $missing

@@ -22,16 +22,16 @@ from pathlib import Path
 from ports import free_port
 
 ROOT = Path(__file__).resolve().parent.parent
-# MLflow starts in 15 to 22 s on two cores; a machine that does more at once is slower.
+# MLflow starts in 15 to 22 s on two free cores, and slower on busy ones.
 PATIENCE_SECONDS = 180
 
 
-# What `make run` and `make demo` listen on, and the variables that name other ports.
+# The usual ports of `make run` and `make demo`, and the variables that choose others.
 PORTS = {"MLflow": ("MLFLOW_PORT", 5000), "the gateway": ("GATEWAY_PORT", 8001)}
 
 
 def chosen_ports() -> dict[str, int]:
-    """The port of each, and a word about each that is taken: another one, unless somebody has asked for it."""
+    """A free port for each server, with a message where it is not the usual one. Exits if a chosen port is in use."""
     ports = {}
     for who, (variable, usual) in PORTS.items():
         named = os.environ.get(variable)
@@ -42,7 +42,7 @@ def chosen_ports() -> dict[str, int]:
         if ports[who] == wanted:
             continue
         if named:
-            sys.exit(f"port {wanted} is in use, and {variable} asks for it: another {variable}, or none")
+            sys.exit(f"port {wanted} is in use, and {variable} asks for it: set another {variable}, or none")
         print(f"port {wanted} is in use: {who} will listen on another one ({variable}=PORT chooses it)", file=sys.stderr)
     return ports
 
@@ -50,7 +50,7 @@ def chosen_ports() -> dict[str, int]:
 class Stack:
     """MLflow and the gateway as processes; a context manager."""
 
-    # What a key of the stack's own may do.
+    # Of the keys that the stack creates.
     scopes = ("mlflow:read", "mlflow:write", "mlflow:delete")
 
     def __init__(self, folder: Path, gateway: Path, mlflow_port: int = 0, gateway_port: int = 0) -> None:
@@ -93,7 +93,7 @@ class Stack:
         self.wait(process, "mlflow", f"{self.mlflow_url}/health")
 
     def kek_passphrase(self) -> str:
-        """What MLflow seals providers' keys with; as old as the database beside it. Its default is the same everywhere."""
+        """MLflow encrypts providers' keys with it. Kept beside the database; MLflow's default is the same everywhere."""
         file = self.folder / "kek-passphrase"
         if not file.exists():
             file.touch(mode=0o600)
@@ -131,7 +131,7 @@ class Stack:
         self.stop()
 
     def stop(self) -> None:
-        """Stops the gateway before MLflow, each with all that it has started."""
+        """Stops the gateway before MLflow, each with its child processes."""
         for process in reversed(self.processes):
             self._stop(process)
         self.processes.clear()
