@@ -103,7 +103,7 @@ impl Application {
             server::bind(bind).map_err(|source| StartupError::BindMetrics { address: bind, source })
         });
         let of_metrics = of_metrics.transpose()?;
-        let (usage, reporter) = UsageReports::wanted(&resources).unzip();
+        let (usage, reporter) = UsageReports::open(&resources).unzip();
         let audit = AuditTrail::open(&settings.audit, resources.metrics.audit_records())?;
         let telemetry = &settings.telemetry;
         let (traces, exporter) = telemetry

@@ -1,4 +1,4 @@
-//! Tells the auth service what its keys were used for: in the background, and never at a request's expense.
+//! Reports to the auth service what its keys were used for, in the background.
 
 use std::time::Duration;
 
@@ -19,19 +19,20 @@ use crate::{
     vocabulary::DeliveryOutcome,
 };
 
-/// Reports that may wait; what is more is dropped, and counted.
+/// Reports that may wait; further ones are dropped, and counted.
 const MAILBOX: usize = 4096;
-/// Reports that are taken out of the mailbox at once, and how many of them are under way together.
+/// Reports that are taken from the mailbox at once, and that are sent at the same time.
 const BATCH: usize = 128;
-const TOGETHER: usize = 8;
-/// Tries for one report, and the pause after the first; it doubles.
+const CONCURRENCY: usize = 8;
+/// How long an idle connection is kept.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
+/// Tries for one report, and the pause after the first one; each further pause is twice as long.
 const TRIES: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(250);
-/// How much of an endpoint is reported, in bytes.
+/// Bytes of an endpoint that are reported.
 const MAX_ENDPOINT: usize = 512;
 
-/// What one request was.
+/// One use of a key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Usage {
     pub(crate) key_id: String,
@@ -41,15 +42,15 @@ pub(crate) struct Usage {
     pub(crate) status_code: u16,
 }
 
-/// What the reporter is sent.
+/// A message for the reporter.
 #[derive(Debug)]
 enum Mail {
     Usage(Usage),
-    /// Answered when everything before it is done with.
+    /// Answered when every report before it is sent or given up.
     Flush(oneshot::Sender<()>),
 }
 
-/// The way to the reporter, for every worker.
+/// The handle on the reporter, for every worker.
 #[derive(Debug, Clone)]
 pub(crate) struct UsageReports {
     mailbox: mpsc::Sender<Mail>,
@@ -57,8 +58,8 @@ pub(crate) struct UsageReports {
 }
 
 impl UsageReports {
-    /// The reports and the actor that sends them, if there is an auth service that wants them.
-    pub(crate) fn wanted(resources: &Resources) -> Option<(Self, Reporter)> {
+    /// The handle and the actor, if usage is to be reported.
+    pub(crate) fn open(resources: &Resources) -> Option<(Self, Reporter)> {
         let settings = resources.keys.usage_service()?;
         let (mailbox, reports) = mpsc::channel(MAILBOX);
         let reporter = Reporter {
@@ -67,7 +68,7 @@ impl UsageReports {
             client: HttpClient::new(
                 &settings.url,
                 resources.auth_tls.as_ref(),
-                Connections { connect_timeout: settings.timeout, keep_alive: KEEP_ALIVE, limit: TOGETHER },
+                Connections { connect_timeout: settings.timeout, keep_alive: KEEP_ALIVE, limit: CONCURRENCY },
             ),
             base: settings.url.path().trim_end_matches('/').to_owned(),
             service_id: settings.service_id.clone(),
@@ -76,9 +77,9 @@ impl UsageReports {
         Some((Self { mailbox, metrics: resources.metrics.clone() }, reporter))
     }
 
-    /// Leaves a report to be sent; drops it if too many wait.
+    /// Queues a report; drops it if too many wait.
     pub(crate) fn add(&self, mut usage: Usage) {
-        // A path may be of 64 KiB, and thousands may wait.
+        // A path may have 64 KiB, and thousands of reports may wait.
         usage.endpoint.truncate(usage.endpoint.floor_char_boundary(MAX_ENDPOINT));
         usage.endpoint.shrink_to_fit();
         if self.mailbox.try_send(Mail::Usage(usage)).is_err() {
@@ -86,7 +87,7 @@ impl UsageReports {
         }
     }
 
-    /// Waits until what was added before is sent, or given up.
+    /// Waits until the reports so far are sent or given up.
     pub(crate) async fn flush(&self) {
         let (sender, done) = oneshot::channel();
         if self.mailbox.send(Mail::Flush(sender)).await.is_ok() {
@@ -114,7 +115,7 @@ struct Report<'a> {
 }
 
 impl Reporter {
-    /// Ends when nobody can add a report any more.
+    /// Ends with the last handle.
     pub(crate) async fn run(mut self) {
         let mut batch = Vec::with_capacity(BATCH);
         while self.reports.recv_many(&mut batch, BATCH).await > 0 {
@@ -126,13 +127,17 @@ impl Reporter {
                 }
             }
             let count = reports.len();
-            let outcomes = stream::iter(reports).map(|usage| self.send(usage)).buffer_unordered(TOGETHER);
+            let outcomes = stream::iter(reports).map(|usage| self.send(usage)).buffer_unordered(CONCURRENCY);
             let sent = outcomes.filter(|sent| std::future::ready(*sent)).count().await;
             let failed = count - sent;
             self.metrics.usage_reported(DeliveryOutcome::Ok, sent as u64);
             self.metrics.usage_reported(DeliveryOutcome::Failed, failed as u64);
             if failed > 0 {
-                tracing::warn!(code = Code::UsageUnreported.text(), failed, "usage was not reported");
+                tracing::warn!(
+                    code = Code::UsageUnreported.text(),
+                    failed,
+                    "usage was not reported; the auth service does not know of these requests"
+                );
             }
             for flush in flushes {
                 let _ = flush.send(());
@@ -182,7 +187,7 @@ impl Reporter {
 
 enum Outcome {
     Sent,
-    /// For good: trying again would not help.
+    /// Trying again would not help.
     Refused,
     Unavailable,
 }

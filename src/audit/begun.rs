@@ -1,22 +1,22 @@
-//! The answer that a record is written, of a change that may now be forwarded.
+//! The answer to `begin`: the record is written, and the change may be forwarded.
 
 use std::sync::mpsc::Sender;
 
-use super::{Message, room::Space};
+use super::{Message, capacity::Reservation};
 
-/// Dropped without being claimed, as when the client goes meanwhile, it has the stream say that nothing was forwarded.
+/// If it is dropped without being claimed, because the client went away, the record is withdrawn.
 #[derive(Debug)]
 pub(super) struct Begun {
     number: u64,
-    withdrawal: Option<(Sender<Message>, Space)>,
+    withdrawal: Option<(Sender<Message>, Reservation)>,
 }
 
 impl Begun {
-    pub(super) fn new(number: u64, mailbox: Sender<Message>, space: Space) -> Self {
-        Self { number, withdrawal: Some((mailbox, space)) }
+    pub(super) fn new(number: u64, mailbox: Sender<Message>, reservation: Reservation) -> Self {
+        Self { number, withdrawal: Some((mailbox, reservation)) }
     }
 
-    /// The record's number: from here on the change's outcome ends what was begun.
+    /// The record's number. From now on the record of the change's outcome refers to it.
     pub(super) fn claim(mut self) -> u64 {
         self.withdrawal = None;
         self.number
@@ -25,8 +25,8 @@ impl Begun {
 
 impl Drop for Begun {
     fn drop(&mut self) {
-        if let Some((mailbox, _space)) = self.withdrawal.take() {
-            let _ = mailbox.send(Message::Withdraw { begun: self.number, _space });
+        if let Some((mailbox, _reservation)) = self.withdrawal.take() {
+            let _ = mailbox.send(Message::Withdraw { begun: self.number, _reservation });
         }
     }
 }

@@ -1,14 +1,14 @@
-//! Lines that hold each other: each has a number, the hash of the one before it, and its own.
+//! The hash chain: each line has a number, the hash of the line before it, and its own hash.
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
 /// The hash before the first line.
 pub(super) const NOTHING: &str = "0000000000000000000000000000000000000000000000000000000000000000";
-/// What stands before a line's own hash.
+/// The text before a line's own hash.
 const HASH: &str = ",\"hash\":\"";
 
-/// The end of a chain, to which the next line is added.
+/// The end of the chain.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Tip {
     pub(super) number: u64,
@@ -21,7 +21,7 @@ impl Default for Tip {
     }
 }
 
-/// What a line says of its place in the chain, and what the stream says in it of itself.
+/// The fields of a line that verification needs: its place in the chain, and those of events.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub(super) struct Link {
@@ -37,7 +37,7 @@ pub(super) struct Link {
 }
 
 impl Tip {
-    /// The end of what `text` holds: its last whole line.
+    /// The last whole line of `text`.
     pub(super) fn of(text: &str) -> Option<Self> {
         text.lines().rev().find_map(|line| read(line).ok()).map(|(_, tip)| tip)
     }
@@ -55,15 +55,15 @@ impl Tip {
     }
 }
 
-/// Why a line is not one of a stream.
+/// Why a line cannot be believed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Unsound {
-    /// Its hash is another one. Where it says that it ends.
+    /// Its hash does not match. With the place in the chain that it claims.
     Changed(Option<Tip>),
     NotWhole,
 }
 
-/// What a line says, and the end of the chain that it makes.
+/// Reads a line, and the end of the chain after it.
 pub(super) fn read(line: &str) -> Result<(Link, Tip), Unsound> {
     let (open, end) = line.rsplit_once(HASH).ok_or(Unsound::NotWhole)?;
     let hash = end.strip_suffix("\"}").ok_or(Unsound::NotWhole)?.to_owned();

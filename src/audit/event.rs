@@ -1,4 +1,4 @@
-//! What the stream tells of itself, among the records of requests: when it was written, and what is not in it.
+//! Lines about the stream itself, among the records of requests: starts, stops, and what is missing.
 
 use jiff::Timestamp;
 use serde::Serialize;
@@ -16,14 +16,14 @@ pub(super) enum Entry<'a> {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub(super) enum Event {
-    /// A process began to write.
+    /// A process begins to write.
     Started { time: Timestamp, version: &'static str },
-    /// It stopped in order: everything that it had is written. Without this line before the next `started` nobody knows.
+    /// The process stopped after it had written everything. If this line is missing before the next `started`, nobody knows.
     Stopped { time: Timestamp },
-    /// So many records could not be kept, so many of them of changes.
+    /// Records that were lost, and how many of them were of changes.
     Lost { time: Timestamp, lost: u64, changes: u64, since: Timestamp, until: Timestamp },
-    /// So many more refusals of this address or this key, which have no record of their own; of so many `sources` together
-    /// where neither is named.
+    /// Refusals that have no record of their own: of one address or key, or of `sources` together where neither is
+    /// named.
     More {
         time: Timestamp,
         more: u64,
@@ -33,8 +33,8 @@ pub(super) enum Event {
         sources: Option<usize>,
         since: Timestamp,
     },
-    /// The line before this one broke off: so many bytes, with this SHA-256.
+    /// The line before this one was cut off: its length in bytes and its SHA-256.
     Torn { time: Timestamp, torn: usize, digest: String },
-    /// The request whose `begun` record has this number was not forwarded after all.
+    /// The request of the `begun` record with this number was not forwarded.
     Withdrawn { time: Timestamp, begun: u64 },
 }

@@ -1,4 +1,4 @@
-//! The file of a stream: one process writes it, a line is in it whole or not at all, and it is put aside when it is large.
+//! The file of the stream: written by one process, in whole lines, and rotated by size.
 
 use std::{
     fs::{self, File, OpenOptions},
@@ -18,44 +18,45 @@ use crate::code::Code;
 /// How much of a file's end is read to find its last line.
 const TAIL: u64 = 256 * 1024;
 
-/// A file that is put aside under the number of its last line when it has reached a size.
+/// A file that is renamed when it reaches `max_size`: the number of its last line is put behind its name.
 #[derive(Debug)]
 pub(super) struct Rotated {
     path: PathBuf,
     file: File,
-    /// Up to here it is whole lines, or was when it was opened.
+    /// Its whole lines end here.
     size: u64,
     max_size: u64,
-    /// Something may stand behind that, which was not to be cut off.
+    /// There may be bytes of a failed write behind `size`, which could not be cut off.
     is_ragged: bool,
-    /// Its last line has no end: one that broke off when the process was killed.
+    /// Its last line has no end, because the process was killed.
     is_open: bool,
-    /// It could not be put aside when that was last tried, which is logged once.
+    /// The last rotation failed; this is logged once.
     is_stuck: bool,
 }
 
-/// What a file holds when it is opened.
+/// A file that was opened, and what is known from its end.
 #[derive(Debug)]
 pub(super) struct Opened {
     pub(super) file: Rotated,
-    /// The end of the chain: in it, else in the file that was put aside last.
+    /// The end of the chain: in the file, else in the one that was rotated last.
     pub(super) tip: Tip,
-    /// Its last line, if that broke off.
+    /// The last line, if it is not whole.
     pub(super) torn: Option<Event>,
 }
 
 impl Rotated {
     pub(super) fn open(path: &Path, max_size: u64) -> io::Result<Opened> {
-        let mut file = lone(path)?;
+        let mut file = open_alone(path)?;
         let end = tail(&mut file)?;
         let text = String::from_utf8_lossy(&end);
         let is_begun = !end.is_empty() && !is_first_line_torn(&text);
-        let tip = match aside(path).pop() {
+        let tip = match rotated_files(path).pop() {
             _ if is_begun => Tip::of(&text),
-            Some(elder) => Tip::of(&String::from_utf8_lossy(&tail(&mut File::open(elder)?)?)),
+            Some(previous) => Tip::of(&String::from_utf8_lossy(&tail(&mut File::open(previous)?)?)),
             None => Some(Tip::default()),
         };
-        let tip = tip.ok_or_else(|| io::Error::other("its end is no audit stream: put it aside"))?;
+        let tip =
+            tip.ok_or_else(|| io::Error::other("it does not end like an audit stream: move it away"))?;
         let last = end.rsplit(|byte| *byte == b'\n').next().unwrap_or_default();
         let is_whole = str::from_utf8(last).is_ok_and(|last| chain::read(last).is_ok());
         let torn = (!last.is_empty() && !is_whole).then(|| Event::Torn {
@@ -69,17 +70,17 @@ impl Rotated {
         Ok(Opened { file, tip, torn })
     }
 
-    /// Writes lines, of which `tip` is the end before them; all of them, or nothing.
+    /// Writes all lines or none. `tip` is the end of the chain before them.
     pub(super) fn write(&mut self, lines: &str, tip: &Tip) -> io::Result<()> {
         if self.is_ragged {
             self.cut()?;
         }
         let lines = if self.is_open { format!("\n{lines}") } else { lines.to_owned() };
         if self.size > 0 && self.size + lines.len() as u64 > self.max_size && !self.is_open {
-            // A file that cannot be put aside goes on growing: its records count more than its size.
+            // If rotation fails the file grows on: records matter more than its size.
             let rotated = self.rotate(tip);
             if let (Err(error), false) = (&rotated, self.is_stuck) {
-                tracing::error!(code = Code::AuditNotRotated.text(), %error, "the audit file could not be put aside");
+                tracing::error!(code = Code::AuditNotRotated.text(), %error, "audit file not rotated; records are still written to it");
             }
             self.is_stuck = rotated.is_err();
         }
@@ -97,9 +98,9 @@ impl Rotated {
         }
     }
 
-    /// Takes away what a write left that came to no end.
+    /// Cuts off what a failed write left.
     fn cut(&mut self) -> io::Result<()> {
-        // Somebody may have emptied it meanwhile.
+        // The file may have been emptied meanwhile.
         if self.file.metadata()?.len() > self.size {
             self.file.set_len(self.size)?;
         }
@@ -114,20 +115,20 @@ impl Rotated {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        self.file = lone(&self.path)?;
+        self.file = open_alone(&self.path)?;
         self.size = self.file.metadata()?.len();
         Ok(())
     }
 }
 
-/// A file that no other process writes, and that only its owner and group read.
-fn lone(path: &Path) -> io::Result<File> {
+/// Opens a file that no other process writes, readable by its owner and group only.
+fn open_alone(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(path)?;
-    file.try_lock().map_err(|error| io::Error::other(format!("another process writes it: {error}")))?;
+    file.try_lock().map_err(|error| io::Error::other(format!("another process is writing it: {error}")))?;
     Ok(file)
 }
 
-/// Whether it is one line of a stream that broke off, and no other.
+/// Whether it is a single line of a stream, and not whole.
 fn is_first_line_torn(text: &str) -> bool {
     const BEGINNING: &str = "{\"number\":";
     !text.contains('\n')
@@ -144,8 +145,8 @@ fn tail(file: &mut File) -> io::Result<Vec<u8>> {
     Ok(tail)
 }
 
-/// The files that were put aside, the newest last.
-fn aside(path: &Path) -> Vec<PathBuf> {
+/// The rotated files, the newest last.
+fn rotated_files(path: &Path) -> Vec<PathBuf> {
     let (Some(folder), Some(name)) = (path.parent(), path.file_name()) else { return Vec::new() };
     let prefix = format!("{}.", name.to_string_lossy());
     let entries = fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
@@ -172,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn where_the_file_is_gone_the_chain_goes_on_behind_the_one_that_was_put_aside_last() {
+    fn where_the_file_is_gone_the_chain_goes_on_from_the_last_rotated_one() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("audit.jsonl");
         let Opened { mut file, mut tip, .. } = Rotated::open(&path, 1).unwrap();
@@ -181,7 +182,7 @@ mod tests {
         }
         drop(file);
         fs::remove_file(&path).unwrap();
-        assert_eq!(aside(&path).len(), 11);
+        assert_eq!(rotated_files(&path).len(), 11);
         assert_eq!(Rotated::open(&path, 1).unwrap().tip.number, 11);
     }
 

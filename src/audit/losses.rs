@@ -1,4 +1,4 @@
-//! What could not be kept, until that itself is written.
+//! Counts lost records until the count itself can be written.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -6,14 +6,14 @@ use jiff::Timestamp;
 
 use super::event::Event;
 
-/// A process that is killed takes its count with it.
+/// A process that is killed loses the count as well.
 #[derive(Debug, Default)]
 pub(super) struct Losses(Mutex<Option<Loss>>);
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Loss {
     records: u64,
-    /// Those of requests that may have changed something at MLflow.
+    /// Those among them of requests that may have changed something at MLflow.
     changes: u64,
     since: Timestamp,
     until: Timestamp,
@@ -29,7 +29,7 @@ impl Losses {
         self.lock().is_some()
     }
 
-    /// To be written; what is not written goes back by [`Losses::merge`].
+    /// If it cannot be written, put it back with [`Losses::merge`].
     pub(super) fn take(&self) -> Option<Loss> {
         self.lock().take()
     }

@@ -1,17 +1,17 @@
-//! Who did what to what: one record for every change, every refusal and all administration, in a stream of its own.
+//! The audit stream: one record for every change, every refusal and all administration.
 //!
-//! Records wait in three lanes, each with room of its own: changes; refusals of keys; refusals of strangers. Of refusals only so
-//! many have a record of their own, the rest is counted ([`refusals`]). What could not be kept is itself a line of the stream
-//! ([`losses`]).
+//! Records wait in three lanes, each with a capacity of its own: changes, refusals of known keys, refusals of strangers. Only
+//! so many refusals have a record of their own; the others are counted ([`refusals`]). Lost records are counted too, in a
+//! line of the stream ([`losses`]).
 
 mod begun;
+mod capacity;
 mod chain;
 mod event;
 mod file;
 mod losses;
 mod record;
 mod refusals;
-mod room;
 mod subject;
 #[cfg(test)]
 mod tests;
@@ -31,7 +31,7 @@ use prometheus::IntCounterVec;
 use tokio::{sync::oneshot, time::timeout};
 
 pub(crate) use record::{Operation, Record};
-pub(crate) use refusals::Source;
+pub(crate) use refusals::RefusalSource;
 pub use verify::{Fault, Lost, Verification};
 
 use crate::{
@@ -39,19 +39,19 @@ use crate::{
     vocabulary::DeliveryOutcome,
 };
 use begun::Begun;
+use capacity::{Capacity, Reservation};
 use losses::Losses;
 use refusals::Refusals;
-use room::{Room, Space};
 use writer::Writer;
 
 /// Bytes that may wait in each lane.
 const CHANGES: usize = 8 << 20;
 const KEYS: usize = 2 << 20;
 const STRANGERS: usize = 1 << 20;
-/// How long a request waits until it is known that its record is written.
-const PATIENCE: Duration = Duration::from_secs(1);
+/// How long a request waits for its record to be written.
+const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Why there is no stream.
+/// Why the stream cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[error("{path}: {what}", path = path.display())]
 pub struct AuditError {
@@ -59,12 +59,12 @@ pub struct AuditError {
     what: String,
 }
 
-/// A change whose record cannot be kept, where there has to be one.
+/// The record of a change could not be written, and `audit.on_failure` is `closed`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("its record could not be written to the audit stream")]
 pub struct NotKept;
 
-/// What a record waits among.
+/// The queue that a record waits in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Lane {
     Changes,
@@ -72,18 +72,19 @@ pub(crate) enum Lane {
     Strangers,
 }
 
-/// Where records go. Whoever adds one never waits; whoever begins one does, where it must be kept.
+/// The handle on the stream, for all workers. [`add`](Self::add) never waits; [`begin`](Self::begin) does.
 #[derive(Debug, Clone)]
 pub(crate) struct AuditTrail(Option<Arc<Open>>);
 
 #[derive(Debug)]
 struct Open {
-    /// What is in it is bounded by the rooms.
+    /// Bounded by the capacities.
     mailbox: Sender<Message>,
-    changes: Room,
-    keys: Room,
-    strangers: Room,
+    changes: Capacity,
+    keys: Capacity,
+    strangers: Capacity,
     ledger: Arc<Ledger>,
+    /// `audit.on_failure` is `closed`.
     must_keep: bool,
 }
 
@@ -112,27 +113,27 @@ impl Ledger {
     }
 }
 
-/// What the writer is sent.
+/// A message for the writer.
 #[derive(Debug)]
 enum Message {
     Record {
         record: Box<Record>,
         lane: Lane,
-        _space: Space,
+        _reservation: Reservation,
     },
-    /// Answered when it is written; not answered when it could not be.
+    /// Answered when the record is written; the answer is dropped if it could not be.
     Begin {
         record: Box<Record>,
         answer: oneshot::Sender<Begun>,
         mailbox: Sender<Message>,
-        space: Space,
+        reservation: Reservation,
     },
-    /// The request whose record has this number is not forwarded after all.
+    /// The request of the `begun` record with this number was not forwarded.
     Withdraw {
         begun: u64,
-        _space: Space,
+        _reservation: Reservation,
     },
-    /// Answered when all before it is written, and what was only counted.
+    /// Answered when everything before it is written, and the counts.
     Stop(oneshot::Sender<()>),
 }
 
@@ -149,9 +150,9 @@ impl AuditTrail {
         writer.start(messages)?;
         Ok(Self(Some(Arc::new(Open {
             mailbox,
-            changes: Room::of(CHANGES),
-            keys: Room::of(KEYS),
-            strangers: Room::of(STRANGERS),
+            changes: Capacity::of(CHANGES),
+            keys: Capacity::of(KEYS),
+            strangers: Capacity::of(STRANGERS),
             ledger,
             must_keep: settings.on_failure == OnFailure::Closed,
         }))))
@@ -166,35 +167,35 @@ impl AuditTrail {
         self.0.is_some()
     }
 
-    /// Whether a change is to be begun by [`AuditTrail::begin`].
+    /// Whether a change needs [`begin`](Self::begin) before it is forwarded.
     pub(crate) fn must_keep(&self) -> bool {
         self.0.as_ref().is_some_and(|open| open.must_keep)
     }
 
-    /// The lane of a refusal that is to have a record; if it is to have none, it is counted.
-    pub(crate) fn admit_refusal(&self, source: &Source) -> Option<Lane> {
+    /// The lane for the record of a refusal. `None`: it was only counted.
+    pub(crate) fn admit_refusal(&self, source: &RefusalSource) -> Option<Lane> {
         let open = self.0.as_ref()?;
         let lane = match source {
-            Source::Key(_) => Lane::Keys,
-            Source::Stranger(_) => Lane::Strangers,
+            RefusalSource::Key(_) => Lane::Keys,
+            RefusalSource::Stranger(_) => Lane::Strangers,
         };
         open.ledger.refusals.admit(source, Instant::now()).then_some(lane)
     }
 
-    /// Writes a record of what is about to happen, and waits until it is written: its number.
+    /// Writes the record of a change that is about to be forwarded, and waits until it is written. Returns its number.
     ///
     /// # Errors
-    /// A record that could not be written, or not in time. It is then not in the stream, or a line behind it says that it is void;
-    /// so it does where whoever waits goes.
+    /// The record could not be written, or not in time. Then it is not in the stream, or a later line withdraws it; the same
+    /// where the caller stops waiting.
     pub(crate) async fn begin(&self, record: Record) -> Result<u64, NotKept> {
         let open = self.0.as_ref().ok_or(NotKept)?;
         let (answer, written) = oneshot::channel();
         let mailbox = open.mailbox.clone();
-        let message = |record, space| Message::Begin { record, answer, mailbox, space };
+        let message = |record, reservation| Message::Begin { record, answer, mailbox, reservation };
         open.send(Lane::Changes, record, message, 0).ok_or(NotKept)?;
-        match timeout(PATIENCE, written).await {
+        match timeout(WRITE_TIMEOUT, written).await {
             Ok(begun) => begun.map(Begun::claim).map_err(|_| NotKept),
-            // Nothing is lost: nothing is forwarded.
+            // Not a loss: the request is not forwarded.
             Err(_) => {
                 open.ledger.count(DeliveryOutcome::Dropped, 1);
                 Err(NotKept)
@@ -204,11 +205,11 @@ impl AuditTrail {
 
     pub(crate) fn add(&self, lane: Lane, record: Record) {
         let Some(open) = &self.0 else { return };
-        let message = |record, _space| Message::Record { record, lane, _space };
+        let message = |record, _reservation| Message::Record { record, lane, _reservation };
         open.send(lane, record, message, u64::from(lane == Lane::Changes));
     }
 
-    /// Waits until all that was added is written, and says so in the stream.
+    /// Waits until every added record is written, and ends the stream with a line that says so.
     pub(crate) async fn stop(&self) {
         let Some(open) = &self.0 else { return };
         let (done, written) = oneshot::channel();
@@ -219,24 +220,24 @@ impl AuditTrail {
 }
 
 impl Open {
-    /// `None` if there is no room, or nobody to write it: then it is lost, and `changes` with it.
+    /// `None` if the lane is full, or the writer is gone: then the record is lost, and counts as so many `changes`.
     fn send(
         &self,
         lane: Lane,
         record: Record,
-        message: impl FnOnce(Box<Record>, Space) -> Message,
+        message: impl FnOnce(Box<Record>, Reservation) -> Message,
         changes: u64,
     ) -> Option<()> {
-        let room = match lane {
+        let capacity = match lane {
             Lane::Changes => &self.changes,
             Lane::Keys => &self.keys,
             Lane::Strangers => &self.strangers,
         };
-        let Some(space) = room.take(record.weight()) else {
+        let Some(reservation) = capacity.reserve(record.weight()) else {
             self.ledger.lose(DeliveryOutcome::Dropped, 1, changes);
             return None;
         };
-        if self.mailbox.send(message(Box::new(record), space)).is_err() {
+        if self.mailbox.send(message(Box::new(record), reservation)).is_err() {
             self.ledger.lose(DeliveryOutcome::Failed, 1, changes);
             return None;
         }

@@ -13,10 +13,10 @@ use crate::{
     vocabulary::{EndReason, KeyState, MethodLabel, RequestOutcome, RouteLabel},
 };
 
-/// The longest path that is kept, in characters; and of a stranger's request.
+/// Characters of a path that are kept; and of a stranger's path.
 const LONGEST_PATH: usize = 2048;
 const LONGEST_OF_STRANGERS: usize = 256;
-/// Bytes of a record beside its path and its subject, as it waits and as it is written.
+/// Bytes of a record beside its path and its subject.
 const FRAME: usize = 1024;
 
 /// One request and its outcome.
@@ -31,12 +31,12 @@ pub(crate) struct Record {
     pub(crate) client_ip: Option<String>,
     /// The class of its route.
     pub(crate) route: RouteLabel,
-    /// What it is to MLflow: its path, with the names of parameters in it.
+    /// The route's pattern: the path at MLflow with the names of its parameters.
     pub(crate) operation: Option<String>,
     pub(crate) method: MethodLabel,
     /// As the client sent it, without the query.
     pub(crate) path: String,
-    /// What path, query and body name: runs, experiments, models. Of a stranger's request nothing.
+    /// The runs, experiments, models that path, query and body name. Empty for a stranger's request.
     pub(crate) subject: Map<String, Value>,
     pub(crate) outcome: RequestOutcome,
     pub(crate) status: Option<u16>,
@@ -46,12 +46,12 @@ pub(crate) struct Record {
     pub(crate) key_state: Option<KeyState>,
     pub(crate) bytes_in: u64,
     pub(crate) bytes_out: u64,
-    /// The number of the record that was written before it was forwarded, where there had to be one.
+    /// The number of the record that was written before the request was forwarded, if one was.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) begun: Option<u64>,
 }
 
-/// What a request is to MLflow: the pattern that its route was found by, its path there and its query.
+/// A request as MLflow sees it: its route's pattern, its path and its query.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Operation<'a> {
     pub(crate) pattern: &'a str,
@@ -60,7 +60,7 @@ pub(crate) struct Operation<'a> {
 }
 
 impl Record {
-    /// What is known of a request before it is over; the rest is the exchange's to fill in.
+    /// What is known before the request is over. The exchange fills in the rest.
     pub(crate) fn of(
         request: &HttpRequest,
         request_id: &str,
@@ -74,7 +74,7 @@ impl Record {
         Self { subject, ..Self::bare(request, request_id, client_ip, operation, LONGEST_PATH) }
     }
 
-    /// The same of a request that nobody whom we know has sent: a short one.
+    /// The same for an unknown sender: a shorter record.
     pub(crate) fn of_stranger(
         request: &HttpRequest,
         request_id: &str,
@@ -113,7 +113,7 @@ impl Record {
         }
     }
 
-    /// About how many bytes it takes while it waits.
+    /// Its approximate size in memory, in bytes.
     pub(super) fn weight(&self) -> usize {
         let of = |value: &Value| match value {
             Value::String(text) => text.len(),

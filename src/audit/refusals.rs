@@ -1,5 +1,5 @@
-//! Which refusals have a record of their own: so many of one source in a minute, and so many of all. The others are counted, and the
-//! counts written: a flood leaves a few lines, and crowds nobody out.
+//! Limits the records of refusals, for each source and for all of them, in a minute. The others are counted, and the counts
+//! are written: a flood leaves a few lines, and crowds out no other source.
 
 use std::{
     collections::HashMap,
@@ -13,29 +13,29 @@ use jiff::Timestamp;
 use super::event::Event;
 use crate::client_ip;
 
-/// For so long refusals are counted together.
+/// Refusals are counted over this time.
 const WINDOW: Duration = Duration::from_secs(60);
 /// Records of one source in a window.
 const EACH: u32 = 20;
-/// Records of all strangers in a window, each of 2 KiB at most; and of all keys, of 12 KiB.
+/// Records of all strangers in a window, of 2 KiB each at most; and of all keys, of 12 KiB.
 const OF_STRANGERS: u32 = 600;
 const OF_KEYS: u32 = 300;
-/// Sources that are told apart in a window; further ones are counted together.
+/// Sources that are counted apart in a window; further ones are counted together.
 const SOURCES: usize = 1024;
-/// Sums that are written of each lane at the end of a window: those of the busiest sources, and one of the rest.
+/// Sums that are written at the end of a window: of the busiest sources, and one of the rest.
 const SUMS: usize = 32;
 
-/// Whose request was refused.
+/// The sender of a refused request.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub(crate) enum Source {
-    /// Nobody's that is known; in IPv6 of a whole /64.
+pub(crate) enum RefusalSource {
+    /// An unknown sender, by address; in IPv6 by its /64.
     Stranger(Option<IpAddr>),
-    /// That of a key of ours, one that has ended included: by its id, or its user where it has none.
+    /// A known key, also one that has ended: by its id, or by its user where it has none.
     Key(String),
 }
 
-impl Source {
-    /// `key` where there was one.
+impl RefusalSource {
+    /// `key` if it is known.
     pub(crate) fn of(key: Option<String>, client_ip: Option<IpAddr>) -> Self {
         key.map_or_else(|| Self::Stranger(client_ip.map(client_ip::household)), Self::Key)
     }
@@ -49,16 +49,16 @@ pub(super) struct Refusals(Mutex<Option<Window>>);
 struct Window {
     opened: Instant,
     since: Timestamp,
-    strangers: Lane,
-    keys: Lane,
+    strangers: SourceCounts,
+    keys: SourceCounts,
 }
 
 #[derive(Debug)]
-struct Lane {
-    /// Records that there may be yet.
+struct SourceCounts {
+    /// Records that are still allowed.
     left: u32,
-    sources: HashMap<Source, Tally>,
-    /// Refusals of sources that there was no place for.
+    sources: HashMap<RefusalSource, Tally>,
+    /// Refusals of sources beyond [`SOURCES`].
     others: u64,
 }
 
@@ -68,12 +68,12 @@ struct Tally {
     more: u64,
 }
 
-impl Lane {
+impl SourceCounts {
     fn new(records: u32) -> Self {
         Self { left: records, sources: HashMap::new(), others: 0 }
     }
 
-    fn admit(&mut self, source: &Source) -> bool {
+    fn admit(&mut self, source: &RefusalSource) -> bool {
         if !self.sources.contains_key(source) {
             if self.sources.len() == SOURCES {
                 self.others += 1;
@@ -92,7 +92,7 @@ impl Lane {
         admitted
     }
 
-    /// What was only counted; the busiest first.
+    /// The refusals that were only counted; the busiest source first.
     fn sums(self, since: Timestamp) -> Vec<Event> {
         let time = Timestamp::now();
         let mut counted: Vec<_> = self.sources.into_iter().filter(|(_, tally)| tally.more > 0).collect();
@@ -103,14 +103,14 @@ impl Lane {
             .into_iter()
             .map(|(source, Tally { more, .. })| {
                 let (client_ip, key_id) = match source {
-                    Source::Stranger(ip) => (ip.map(|ip| ip.to_string()), None),
-                    Source::Key(id) => (None, Some(id)),
+                    RefusalSource::Stranger(ip) => (ip.map(|ip| ip.to_string()), None),
+                    RefusalSource::Key(id) => (None, Some(id)),
                 };
                 Event::More { time, more, client_ip, key_id, sources: None, since }
             })
             .collect();
         if more > 0 {
-            // How many those were that there was no place for nobody counted.
+            // The number of sources beyond the limit is not known.
             let sources = (self.others == 0).then_some(rest.len());
             sums.push(Event::More { time, more, client_ip: None, key_id: None, sources, since });
         }
@@ -119,33 +119,33 @@ impl Lane {
 }
 
 impl Refusals {
-    /// Whether this refusal is to have a record; if not, it is counted.
-    pub(super) fn admit(&self, source: &Source, now: Instant) -> bool {
+    /// Whether this refusal gets a record; if not, it is counted.
+    pub(super) fn admit(&self, source: &RefusalSource, now: Instant) -> bool {
         let mut window = self.lock();
         let window = window.get_or_insert_with(|| Window {
             opened: now,
             since: Timestamp::now(),
-            strangers: Lane::new(OF_STRANGERS),
-            keys: Lane::new(OF_KEYS),
+            strangers: SourceCounts::new(OF_STRANGERS),
+            keys: SourceCounts::new(OF_KEYS),
         });
         match source {
-            Source::Stranger(_) => window.strangers.admit(source),
-            Source::Key(_) => window.keys.admit(source),
+            RefusalSource::Stranger(_) => window.strangers.admit(source),
+            RefusalSource::Key(_) => window.keys.admit(source),
         }
     }
 
-    /// When the sums are to be written, if there was a refusal.
+    /// When the sums are due, if there was a refusal.
     pub(super) fn due(&self) -> Option<Instant> {
         self.lock().as_ref().map(|window| window.opened + WINDOW)
     }
 
-    /// What was only counted, of a window that is over by `now`.
+    /// The sums of a window that is over by `now`.
     pub(super) fn sums(&self, now: Instant) -> Vec<Event> {
         let window = self.lock().take_if(|window| window.opened + WINDOW <= now);
         window.map(Window::sums).unwrap_or_default()
     }
 
-    /// And of one that is not over yet.
+    /// The sums of a window that is not over yet.
     pub(super) fn last_sums(&self) -> Vec<Event> {
         let window = self.lock().take();
         window.map(Window::sums).unwrap_or_default()
@@ -166,11 +166,11 @@ impl Window {
 mod tests {
     use super::*;
 
-    fn stranger(number: u32) -> Source {
-        Source::of(None, Some(IpAddr::from(number.to_be_bytes())))
+    fn stranger(number: u32) -> RefusalSource {
+        RefusalSource::of(None, Some(IpAddr::from(number.to_be_bytes())))
     }
 
-    fn told(sums: &[Event]) -> u64 {
+    fn total(sums: &[Event]) -> u64 {
         sums.iter().map(|sum| if let Event::More { more, .. } = sum { *more } else { 0 }).sum()
     }
 
@@ -181,7 +181,7 @@ mod tests {
         let kept = (0..100).filter(|_| refusals.admit(&stranger(1), now)).count();
         assert_eq!(kept, EACH as usize);
         assert!(refusals.admit(&stranger(2), now), "another one has its own");
-        assert!(refusals.admit(&Source::Key("k-1".to_owned()), now));
+        assert!(refusals.admit(&RefusalSource::Key("k-1".to_owned()), now));
         assert_eq!(refusals.due(), Some(now + WINDOW));
         assert!(refusals.sums(now + WINDOW / 2).is_empty());
         let sums = refusals.sums(now + WINDOW);
@@ -200,7 +200,7 @@ mod tests {
         assert_eq!(refusals.lock().as_ref().unwrap().strangers.sources.len(), SOURCES);
         let sums = refusals.last_sums();
         assert_eq!(sums.len(), SUMS + 1);
-        assert_eq!(told(&sums) + u64::from(OF_STRANGERS), 10_000);
+        assert_eq!(total(&sums) + u64::from(OF_STRANGERS), 10_000);
     }
 
     #[test]
@@ -208,14 +208,14 @@ mod tests {
         let (refusals, now) = (Refusals::default(), Instant::now());
         for number in 0..10_000 {
             refusals.admit(&stranger(number), now);
-            refusals.admit(&Source::Key("loud".to_owned()), now);
+            refusals.admit(&RefusalSource::Key("loud".to_owned()), now);
         }
-        assert!(refusals.admit(&Source::Key("quiet".to_owned()), now));
+        assert!(refusals.admit(&RefusalSource::Key("quiet".to_owned()), now));
     }
 
     #[test]
     fn the_addresses_of_one_ipv6_network_are_one_source() {
-        let of = |text: &str| Source::of(None, Some(text.parse().unwrap()));
+        let of = |text: &str| RefusalSource::of(None, Some(text.parse().unwrap()));
         assert_eq!(of("2001:db8::1"), of("2001:db8::2"));
         assert_ne!(of("2001:db8::1"), of("2001:db8:0:1::1"));
     }

@@ -1,11 +1,11 @@
-//! What a request is about, by the names that MLflow gives its parameters.
+//! What a request is about: the parameters that name runs, experiments, models.
 
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use crate::redaction::without_keys;
 
-/// Parameters that name something, beside those that end in `_id` and `_ids`.
+/// Parameters that name something, besides those that end in `_id` or `_ids`.
 const NAMES: [&str; 14] = [
     "name",
     "new_name",
@@ -22,18 +22,18 @@ const NAMES: [&str; 14] = [
     "secret_name",
     "rest",
 ];
-/// In a query this is what some clients send their API key as.
+/// In a query, some clients send their API key under this name.
 const NOT_IN_QUERY: &str = "key";
-/// What holds an address, and with it may hold a password or a signature. Elsewhere `://` is a part of a name.
+/// Holds a URL, which may contain a password or a signature. Elsewhere `://` is part of a name.
 const ADDRESS: &str = "source";
-/// Characters of a name and of a value, items of a list, and bytes of all that are kept.
+/// Limits: characters of a name and of a value, items of a list, bytes in all.
 const LONGEST_NAME: usize = 64;
 const LONGEST: usize = 512;
 const MOST: usize = 32;
 const ROOM: usize = 8 * 1024;
 
-/// Takes the names out of a path at MLflow that fits `pattern`, out of its body where that was read, and out of its query.
-/// The first one of a name counts: MLflow takes a parameter of the path from there, and the first of a query.
+/// Reads the names from the path at MLflow, by its `pattern`; from the body, if it was read; and from the query. The first
+/// value of a name counts, as at MLflow.
 pub(super) fn subject(pattern: &str, path: &str, query: &str, body: Option<&Value>) -> Map<String, Value> {
     let mut subject = Subject { kept: Map::new(), room: ROOM };
     let mut rest = path;
@@ -65,7 +65,7 @@ fn names_something(name: &str) -> bool {
     name.len() <= LONGEST_NAME && (name.ends_with("_id") || name.ends_with("_ids") || NAMES.contains(&name))
 }
 
-/// What is kept, and room for more.
+/// The names so far, and the bytes that are left.
 struct Subject {
     kept: Map<String, Value>,
     room: usize,
@@ -87,7 +87,7 @@ impl Subject {
     }
 }
 
-/// A value that names one thing, without the keys in it.
+/// A value that names one thing, without API keys.
 fn short(value: &Value) -> Option<Value> {
     match value {
         Value::String(text) => Some(without_keys(text).chars().take(LONGEST).collect::<String>().into()),
@@ -96,7 +96,7 @@ fn short(value: &Value) -> Option<Value> {
     }
 }
 
-/// An address without user, password and query.
+/// A URL without user, password and query.
 fn without_credentials(text: &str) -> String {
     let Some((scheme, rest)) = text.split_once("://") else { return text.to_owned() };
     let rest = rest.split(['?', '#']).next().unwrap_or_default();
@@ -105,7 +105,7 @@ fn without_credentials(text: &str) -> String {
     format!("{scheme}://{}", &rest[host..])
 }
 
-/// protobuf's JSON has two spellings of a name; here there is one.
+/// protobuf's JSON has two spellings of a name; records have one.
 fn snake_case(name: &str) -> String {
     let mut snake = String::with_capacity(name.len() + 4);
     for character in name.chars() {

@@ -44,9 +44,9 @@ async fn a_change_that_was_refused_because_the_disk_is_slow_is_no_loss() {
     let (mailbox, messages) = channel();
     let trail = AuditTrail(Some(Arc::new(Open {
         mailbox,
-        changes: Room::of(CHANGES),
-        keys: Room::of(KEYS),
-        strangers: Room::of(STRANGERS),
+        changes: Capacity::of(CHANGES),
+        keys: Capacity::of(KEYS),
+        strangers: Capacity::of(STRANGERS),
         ledger,
         must_keep: true,
     })));

@@ -1,13 +1,13 @@
-//! Whether a stream is what was written, and what it says is missing from it.
+//! Verifies the hash chain of a stream, and collects what the stream itself says is missing.
 
 use std::{collections::BTreeSet, fmt};
 
 use super::chain::{self, Link, NOTHING, Tip, Unsound};
 
-/// Faults that are told one by one; further ones are counted.
-const TOLD: usize = 100;
+/// Faults that are listed; further ones are counted.
+const MAX_FAULTS: usize = 100;
 
-/// Where a stream is not what was written.
+/// A line that is not as it was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// The line, from 1.
@@ -21,43 +21,43 @@ impl fmt::Display for Fault {
     }
 }
 
-/// A line of the stream that says that records could not be kept.
+/// A line of the stream that counts lost records.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Lost {
     /// Its number.
     pub record: u64,
     pub records: u64,
-    /// Those of requests that may have changed something.
+    /// Those among them of requests that may have changed something.
     pub changes: u64,
 }
 
-/// What is found of a stream, line by line. That lines are missing at its end nothing in it can tell.
+/// The result, line by line. It cannot show that lines are missing at the end.
 #[derive(Debug, Default)]
 pub struct Verification {
     lines: usize,
-    /// The number of the first line that could be read. It is for the reader to know whether it should be 1.
+    /// The number of the first line that could be read. The caller knows whether it should be 1.
     pub first: Option<u64>,
     tip: Option<Tip>,
-    /// Every line that was changed, broke off, or does not follow the one before it, in their order.
+    /// Lines that were changed, cut off, or do not follow the line before them, in order.
     pub faults: Vec<Fault>,
-    /// How many faults there are, those included that are not told.
+    /// The number of all faults, also of those that are not listed.
     pub fault_count: usize,
-    /// What the stream itself says could not be kept.
+    /// Records that the stream says were lost.
     pub lost: Vec<Lost>,
-    /// Refusals that were counted and have no record of their own.
+    /// Refusals that were counted and have no record.
     pub summed: u64,
-    /// The numbers of `begun` records behind which the stream does not say how the request ended.
+    /// The numbers of `begun` records whose requests have no outcome in the stream.
     pub unended: BTreeSet<u64>,
-    /// The numbers of `started` records of processes that were killed: what they had yet to write nobody knows.
+    /// The numbers of `started` lines of processes that were killed, perhaps with records that they had not written.
     pub killed: Vec<u64>,
-    /// The `started` record of a process that has not stopped.
+    /// The number of the `started` line of a process that has not stopped.
     running: Option<u64>,
-    /// A line that was not whole, until the next one says whether it is known: with the digest of what there is of it.
+    /// A line that is not whole, and its digest, until the next line says whether the writer knew of it.
     broken: Option<(Fault, String)>,
 }
 
 impl Verification {
-    /// Looks at the next line, which is here without its end.
+    /// Takes the next line, without its line end.
     pub fn line(&mut self, bytes: &[u8]) {
         self.lines += 1;
         let read = str::from_utf8(bytes).map_err(|_| Unsound::NotWhole).and_then(chain::read);
@@ -66,19 +66,20 @@ impl Verification {
             Ok((link, tip)) => {
                 if let Some((mut fault, digest)) = broken {
                     if link.event.as_deref() == Some("torn") && link.digest == Some(digest) {
-                        fault.what = format!("broke off when it was written, as record {} says", link.number);
+                        fault.what =
+                            format!("was cut off while it was written, as record {} says", link.number);
                     }
                     self.fault(fault);
                 }
                 self.follow(&link);
                 self.first.get_or_insert(link.number);
-                self.heed(link);
+                self.collect(link);
                 self.tip = Some(tip);
             }
             Err(Unsound::Changed(stated)) => {
                 self.flush(broken);
-                self.fault_here("was changed: its hash is another one");
-                // Where it says that it ends: so that what stands behind it is looked at for itself.
+                self.fault_here("was changed: its hash does not match");
+                // The lines after it are judged by the place that it claims.
                 self.tip = stated.or(self.tip.take());
             }
             Err(Unsound::NotWhole) => {
@@ -89,7 +90,7 @@ impl Verification {
         }
     }
 
-    /// There are no more lines.
+    /// Call it after the last line.
     pub fn end(&mut self) {
         let broken = self.broken.take();
         self.flush(broken);
@@ -105,7 +106,7 @@ impl Verification {
         self.lines
     }
 
-    /// Whether nothing is missing, as far as the stream itself can tell.
+    /// Whether nothing is missing, as far as the stream can show.
     pub fn is_whole(&self) -> bool {
         self.fault_count == 0 && self.lost.is_empty()
     }
@@ -120,14 +121,14 @@ impl Verification {
                     records(tip.number + 1, link.number - 1)
                 )
             }
-            _ => "does not follow the line before it: one is missing, or they were put in another order"
+            _ => "does not follow the line before it: a line is missing, or the lines were reordered"
                 .to_owned(),
         };
         self.fault_here(&what);
     }
 
-    /// What the stream says of itself.
-    fn heed(&mut self, Link { number, event, lost, changes, more, begun, outcome, .. }: Link) {
+    /// Collects what the stream says of itself.
+    fn collect(&mut self, Link { number, event, lost, changes, more, begun, outcome, .. }: Link) {
         match event.as_deref() {
             Some("started") => self.killed.extend(self.running.replace(number)),
             Some("stopped") => self.running = None,
@@ -156,7 +157,7 @@ impl Verification {
 
     fn fault(&mut self, fault: Fault) {
         self.fault_count += 1;
-        if self.faults.len() < TOLD {
+        if self.faults.len() < MAX_FAULTS {
             self.faults.push(fault);
         }
     }
@@ -215,8 +216,8 @@ mod tests {
     fn whatever_is_changed_missing_or_moved_is_found_where_it_is_and_what_stands_behind_it_is_looked_at() {
         let lines = paths(6);
         let missing = "does not follow the line before it: record 2 is missing";
-        let order = "does not follow the line before it: one is missing, or they were put in another order";
-        let changed = "was changed: its hash is another one";
+        let order = "does not follow the line before it: a line is missing, or the lines were reordered";
+        let changed = "was changed: its hash does not match";
         let torn = "is not a whole line of an audit stream";
         let pick = |numbers: &[usize]| numbers.iter().map(|number| &*lines[number - 1]).collect::<String>();
         let change = |text: String, of: &str| text.replace(&format!("\"/{of}\""), "\"/x\"");
@@ -277,7 +278,7 @@ mod tests {
         let said = |digest: String| event(&Event::Torn { time: Timestamp::now(), torn: torn.len(), digest });
         let known = stream(&[json!({ "path": "/" }), said(chain::digest(torn.as_bytes()))]);
         let text = [&known[0], torn, "\n", &known[1]].concat();
-        assert_eq!(faults(&text), ["line 2: broke off when it was written, as record 2 says"]);
+        assert_eq!(faults(&text), ["line 2: was cut off while it was written, as record 2 says"]);
         assert!(!verify(&text).is_whole());
         let of_another = stream(&[json!({ "path": "/" }), said(chain::digest(b"another"))]);
         let text = [&of_another[0], torn, "\n", &of_another[1]].concat();
@@ -287,6 +288,6 @@ mod tests {
     #[test]
     fn what_is_no_stream_at_all_takes_no_memory_for_its_faults() {
         let found = verify(&"x\n".repeat(10_000));
-        assert_eq!((found.faults.len(), found.fault_count), (TOLD, 10_000));
+        assert_eq!((found.faults.len(), found.fault_count), (MAX_FAULTS, 10_000));
     }
 }

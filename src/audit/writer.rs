@@ -1,4 +1,5 @@
-//! The thread that writes the stream, to a file or to standard output; and what it could not write, as soon as it can again.
+//! The thread that writes the stream, to a file or to standard output. What it cannot write it counts, and writes the count
+//! as soon as it can.
 
 use std::{
     io::{self, Write as _},
@@ -22,9 +23,9 @@ use super::{
 };
 use crate::{VERSION, code::Code, settings::AuditOutput, vocabulary::DeliveryOutcome};
 
-/// Time between two tries to write what was lost, where no record comes.
-const PAUSE: Duration = Duration::from_secs(1);
-/// How long it sleeps where there is nothing to do.
+/// Time between two tries to write while no message comes.
+const RETRY: Duration = Duration::from_secs(1);
+/// The longest sleep when there is nothing to do.
 const IDLE: Duration = Duration::from_secs(3600);
 
 /// Owns the output and the end of the chain.
@@ -32,17 +33,17 @@ const IDLE: Duration = Duration::from_secs(3600);
 pub(super) struct Writer {
     out: Out,
     tip: Tip,
-    /// Goes before whatever is written next.
-    owed: Vec<Event>,
-    /// When losses were last written: not with every line, where there are ever more.
-    lost_told: Option<Instant>,
+    /// Events that are written before anything else.
+    pending: Vec<Event>,
+    /// When a count of losses was last written: not before every line of a long outage.
+    losses_written: Option<Instant>,
     is_failing: bool,
     ledger: Arc<Ledger>,
 }
 
 #[derive(Debug)]
 enum Out {
-    /// And whether a line of ours may have broken off.
+    /// And whether the last line may be cut off.
     Stdout {
         is_open: bool,
     },
@@ -66,12 +67,12 @@ impl Writer {
             }
         };
         let started = Event::Started { time: Timestamp::now(), version: VERSION };
-        let owed = torn.into_iter().chain([started]).collect();
+        let pending = torn.into_iter().chain([started]).collect();
         let ledger = Arc::clone(ledger);
-        Ok(Some(Self { out, tip, owed, lost_told: None, is_failing: false, ledger }))
+        Ok(Some(Self { out, tip, pending, losses_written: None, is_failing: false, ledger }))
     }
 
-    /// It ends with the last sender.
+    /// The thread ends with the last sender.
     pub(super) fn start(mut self, messages: Receiver<Message>) -> Result<(), AuditError> {
         let path = PathBuf::from("audit");
         let thread =
@@ -81,112 +82,112 @@ impl Writer {
 
     fn run(&mut self, messages: &Receiver<Message>) {
         loop {
-            if !self.is_failing && !self.owed.is_empty() {
-                self.settle();
+            if !self.is_failing && !self.pending.is_empty() {
+                self.write_pending();
             }
-            match messages.recv_timeout(self.patience()) {
-                Ok(message) => self.take(message),
-                Err(RecvTimeoutError::Timeout) => self.settle(),
+            match messages.recv_timeout(self.next_wakeup()) {
+                Ok(message) => self.handle(message),
+                Err(RecvTimeoutError::Timeout) => self.write_pending(),
                 Err(RecvTimeoutError::Disconnected) => return,
             }
-            self.sum_up(self.ledger.refusals.sums(Instant::now()));
+            self.write_sums(self.ledger.refusals.sums(Instant::now()));
         }
     }
 
-    /// How long there is nothing to do if no message comes.
-    fn patience(&self) -> Duration {
-        if self.is_owing() {
-            return PAUSE;
+    /// How long to wait for a message.
+    fn next_wakeup(&self) -> Duration {
+        if self.has_pending() {
+            return RETRY;
         }
         let due = self.ledger.refusals.due();
         due.map_or(IDLE, |due| due.saturating_duration_since(Instant::now()))
     }
 
-    fn is_owing(&self) -> bool {
-        !self.owed.is_empty() || self.ledger.losses.are_there()
+    fn has_pending(&self) -> bool {
+        !self.pending.is_empty() || self.ledger.losses.are_there()
     }
 
-    fn take(&mut self, message: Message) {
+    fn handle(&mut self, message: Message) {
         match message {
-            Message::Record { record, lane, _space } => {
+            Message::Record { record, lane, _reservation } => {
                 if self.write(Some(Entry::Request(&record))).is_err() {
                     self.ledger.lose(DeliveryOutcome::Failed, 1, u64::from(lane == Lane::Changes));
                 }
             }
-            // Whoever does not wait any more has refused the request.
+            // The request was refused when it stopped waiting.
             Message::Begin { answer, .. } if answer.is_closed() => {}
-            Message::Begin { record, answer, mailbox, space } => {
+            Message::Begin { record, answer, mailbox, reservation } => {
                 match self.write(Some(Entry::Request(&record))) {
                     Ok(number) => {
-                        if let Err(begun) = answer.send(Begun::new(number, mailbox, space)) {
+                        if let Err(begun) = answer.send(Begun::new(number, mailbox, reservation)) {
                             self.withdraw(begun.claim());
                         }
                     }
                     Err(_) => self.ledger.lose(DeliveryOutcome::Failed, 1, 0),
                 }
             }
-            Message::Withdraw { begun, _space } => self.withdraw(begun),
+            Message::Withdraw { begun, _reservation } => self.withdraw(begun),
             Message::Stop(done) => {
-                self.sum_up(self.ledger.refusals.last_sums());
-                self.lost_told = None;
-                self.tell(&Event::Stopped { time: Timestamp::now() }, 0);
+                self.write_sums(self.ledger.refusals.last_sums());
+                self.losses_written = None;
+                self.write_event(&Event::Stopped { time: Timestamp::now() }, 0);
                 let _ = done.send(());
             }
         }
     }
 
     fn withdraw(&mut self, begun: u64) {
-        self.tell(&Event::Withdrawn { time: Timestamp::now(), begun }, 0);
+        self.write_event(&Event::Withdrawn { time: Timestamp::now(), begun }, 0);
     }
 
-    fn sum_up(&mut self, sums: Vec<Event>) {
+    fn write_sums(&mut self, sums: Vec<Event>) {
         for sum in sums {
             let Event::More { more, .. } = sum else { continue };
-            self.tell(&sum, more);
+            self.write_event(&sum, more);
         }
     }
 
-    /// Writes an event; if that is not possible, what it stands for is lost.
-    fn tell(&mut self, event: &Event, records: u64) {
+    /// Writes an event; if that fails, the `records` that it counts are lost.
+    fn write_event(&mut self, event: &Event, records: u64) {
         if self.write(Some(Entry::Event(event))).is_err() && records > 0 {
             self.ledger.lose(DeliveryOutcome::Failed, records, 0);
         }
     }
 
-    /// Writes what is owed, if anything is.
-    fn settle(&mut self) {
-        if self.is_owing() {
+    /// Tries to write pending events and losses.
+    fn write_pending(&mut self) {
+        if self.has_pending() {
             let _ = self.write(None);
         }
     }
 
-    /// Writes a line, behind what is owed; all of it or nothing. The number of the last line.
+    /// Writes what is pending and then `entry`, or nothing at all. Returns the number of the last line.
     fn write(&mut self, entry: Option<Entry<'_>>) -> io::Result<u64> {
-        let may_tell = self.lost_told.is_none_or(|at| at.elapsed() >= PAUSE);
-        let loss = if may_tell { self.ledger.losses.take() } else { None };
+        let is_due = self.losses_written.is_none_or(|at| at.elapsed() >= RETRY);
+        let loss = if is_due { self.ledger.losses.take() } else { None };
         let mut tip = self.tip.clone();
         let written = self.seal(&mut tip, loss.map(|loss| loss.event()).as_ref(), entry.as_ref());
         let written = written.map_err(io::Error::other).and_then(|lines| self.out.write(&lines, &self.tip));
         match written {
             Ok(()) => {
                 if self.is_failing {
-                    tracing::info!(code = Code::AuditFailing.text(), "audit records can be written again");
+                    tracing::info!(code = Code::AuditFailing.text(), "audit records are written again");
                 }
                 self.is_failing = false;
-                self.owed.clear();
-                self.lost_told = loss.map(|_| Instant::now()).or(self.lost_told);
+                self.pending.clear();
+                self.losses_written = loss.map(|_| Instant::now()).or(self.losses_written);
                 self.tip = tip;
                 let requests = u64::from(matches!(entry, Some(Entry::Request(_))));
                 self.ledger.count(DeliveryOutcome::Ok, requests);
                 Ok(self.tip.number)
             }
             Err(error) => {
-                // A line that is not written leaves the chain as it is.
+                // The chain is as it was before.
                 if let Some(loss) = loss {
                     self.ledger.losses.merge(loss);
                 }
                 if !self.is_failing {
-                    tracing::error!(code = Code::AuditFailing.text(), %error, "an audit record could not be written");
+                    tracing::error!(code = Code::AuditFailing.text(), %error, "an audit record could not be written; records are lost until one can");
                 }
                 self.is_failing = true;
                 Err(error)
@@ -200,9 +201,9 @@ impl Writer {
         loss: Option<&Event>,
         entry: Option<&Entry<'_>>,
     ) -> serde_json::Result<String> {
-        let owed = self.owed.iter().chain(loss).map(Entry::Event);
+        let pending = self.pending.iter().chain(loss).map(Entry::Event);
         let mut lines = String::new();
-        for event in owed {
+        for event in pending {
             lines += &tip.seal(&event)?;
         }
         if let Some(entry) = entry {
@@ -213,7 +214,7 @@ impl Writer {
 }
 
 impl Out {
-    /// Lines, of which `tip` is the end before them.
+    /// `tip` is the end of the chain before the lines.
     fn write(&mut self, lines: &str, tip: &Tip) -> io::Result<()> {
         match self {
             Self::File(file) => file.write(lines, tip),
@@ -221,7 +222,7 @@ impl Out {
                 let begin = if *is_open { "\n" } else { "" };
                 let mut out = io::stdout().lock();
                 let written = out.write_all(begin.as_bytes()).and_then(|()| out.write_all(lines.as_bytes()));
-                // What is written there cannot be cut off.
+                // Nothing can be cut off from standard output.
                 *is_open = written.is_err();
                 written
             }

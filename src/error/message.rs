@@ -12,7 +12,7 @@ use crate::{
 };
 
 impl GatewayError {
-    /// What the client is told. Never a source, and one text for all keys that are refused.
+    /// Never an error's source, and one text for all keys that are refused.
     pub(crate) fn message(&self) -> String {
         match self {
             Self::Route(error @ RouteError::BadPath(_)) => {
@@ -41,7 +41,7 @@ impl GatewayError {
                 "too many API keys from this address were refused; try again later".to_owned()
             }
             Self::Auth { error: AuthError::Unavailable(_), .. } => {
-                "API keys cannot be checked at the moment; the key itself may be fine, try again".to_owned()
+                "API keys cannot be checked at the moment; your key may be valid, try again".to_owned()
             }
             Self::Denied { error: Denied::Scope(missing), .. } | Self::Body(BodyError::Scope(missing)) => {
                 missing.to_string()
@@ -50,32 +50,32 @@ impl GatewayError {
                 outside.to_string()
             }
             Self::Audit(NotKept) => {
-                "changes cannot be recorded at the moment, and are refused until they can: nothing was changed, try again"
+                "the audit record of this change cannot be written at the moment: nothing was changed, try again"
                     .to_owned()
             }
             Self::Body(error) => error.to_string(),
             Self::Limited(TooMany { of: Of::Requests(limit), .. }) => {
-                format!("this API key may make {limit} requests an hour and has made them")
+                format!("this API key has reached its limit of {limit} requests an hour")
             }
             Self::Limited(TooMany { of: Of::ArtifactBytes(limit), .. }) => {
-                format!("this API key may move {limit} bytes of artifacts an hour and has moved them")
+                format!("this API key has reached its limit of {limit} bytes of artifacts an hour")
             }
             Self::Proxy(ProxyError::Direct(words)) => (*words).to_owned(),
-            Self::Proxy(ProxyError::Busy) => "too many requests are under way to MLflow; try again".to_owned(),
+            Self::Proxy(ProxyError::Busy) => "too many requests to MLflow are in progress; try again".to_owned(),
             Self::Proxy(
                 ProxyError::Ejected
                 | ProxyError::Connect(_)
                 | ProxyError::LookupFailed(_),
             ) => "MLflow cannot be reached".to_owned(),
             Self::Proxy(ProxyError::Transport(fault)) if fault.is_closed() => "MLflow cannot be reached".to_owned(),
-            Self::Proxy(ProxyError::Transport(_) | ProxyError::NotRewritten(_)) => "MLflow answered in a way that cannot be passed on".to_owned(),
+            Self::Proxy(ProxyError::Transport(_) | ProxyError::NotRewritten(_)) => "MLflow sent a response that cannot be passed on".to_owned(),
             Self::Proxy(ProxyError::UpstreamTimeout(_)) => "MLflow did not answer in time".to_owned(),
             Self::Proxy(ProxyError::ClientStalled) => "the request's body did not arrive in time".to_owned(),
-            Self::Proxy(ProxyError::BodyTooLarge) => "the request's body is larger than this gateway takes".to_owned(),
-            Self::Proxy(ProxyError::ClientGone(_)) => "the request's body broke off".to_owned(),
+            Self::Proxy(ProxyError::BodyTooLarge) => "the request's body is larger than this gateway accepts".to_owned(),
+            Self::Proxy(ProxyError::ClientGone(_)) => "the request's body ended early".to_owned(),
             Self::Proxy(ProxyError::NeedsHttp11) => {
-                "this response has no length, and in HTTP/1.0 over TLS a truncated one could be taken for whole: use HTTP/1.1 \
-                 (nginx: proxy_http_version 1.1)"
+                "this response has no length, and in HTTP/1.0 over TLS its end cannot be told from a broken connection: \
+                 use HTTP/1.1 (nginx: proxy_http_version 1.1)"
                     .to_owned()
             }
             Self::Proxy(ProxyError::Internal(_)) | Self::Ungranted | Self::Panicked | Self::Metrics(_) => "the gateway failed".to_owned(),

@@ -1,8 +1,8 @@
-//! From what went wrong to what the client is told: the only place that chooses a status.
+//! Turns errors into responses. The only place that chooses a status.
 //!
-//! Every error of a step maps to one [`Reason`], the same word in the log, in the metrics and in the body. MLflow's
-//! client prints `error_code: message` for a definite denial, and retries 408, 429, 500, 502, 503 and 504 on every
-//! method (mlflow/utils/rest_utils.py): a denial is therefore never one of those, and a 503 says when to come again.
+//! Each error has one [`Reason`](crate::vocabulary::Reason), the same word in the log, the metrics and the body. MLflow's client
+//! prints `error_code: message` for most errors, and retries 408, 429, 500, 502, 503 and 504 on every method
+//! (mlflow/utils/rest_utils.py): so a definite denial has none of these, and a 503 says when to retry.
 
 mod message;
 mod reason;
@@ -26,7 +26,7 @@ use crate::{
     vocabulary::KeyState,
 };
 
-/// Whatever ends a request before MLflow's answer does.
+/// Why a request is not answered by MLflow.
 #[derive(Debug, thiserror::Error)]
 pub enum GatewayError {
     #[error(transparent)]
@@ -66,7 +66,7 @@ pub enum GatewayError {
 }
 
 impl GatewayError {
-    /// The cause that an operator is told of; `None` where it is the client's doing.
+    /// The code of the operator's message; `None` where the client is the cause.
     pub(crate) fn code(&self) -> Option<Code> {
         match self {
             Self::Head(HeadError::Loop) => Some(Code::Loop),
@@ -80,7 +80,7 @@ impl GatewayError {
         }
     }
 
-    /// What became of the key, for log, audit and operators alone.
+    /// Never for the client.
     pub(crate) fn key_state(&self) -> Option<KeyState> {
         match self {
             Self::Auth { error: AuthError::Rejected(rejection), .. } => Some(rejection.key_state()),

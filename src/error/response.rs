@@ -1,4 +1,4 @@
-//! What a client is sent for an error.
+//! The response for an error.
 
 use std::error::Error as _;
 
@@ -34,8 +34,8 @@ pub fn respond(error: &GatewayError, request: &HttpRequest) -> HttpResponse {
     let mut response = response(error, request_id);
     let is_foreign = !head::METHODS.contains(request.method());
     if is_foreign || is_malformed(error.reason()) || head::has_body(request.headers()) {
-        // What follows could be this request's body to one reader and a request to another; and no body is waited for
-        // that is not wanted.
+        // The bytes that follow could be read as this request's body or as another request; and the gateway does not wait
+        // for a body that it does not need.
         response.head_mut().set_connection_type(ConnectionType::Close);
         if let Some(connection) = Connection::of(request) {
             connection.close();
@@ -44,7 +44,7 @@ pub fn respond(error: &GatewayError, request: &HttpRequest) -> HttpResponse {
     response
 }
 
-/// As [`respond`] for what never became a request, to be sent as it is.
+/// As [`respond`], for bytes that never became a request: the whole response.
 pub(crate) fn respond_in_bytes(error: &GatewayError, request_id: &HeaderValue) -> Vec<u8> {
     let response = response(error, request_id.to_str().unwrap_or_default());
     let status = response.status();
@@ -87,24 +87,24 @@ fn response(error: &GatewayError, request_id: &str) -> HttpResponse {
     response
 }
 
-/// Limit, remaining, reset; each with its elder.
+/// Limit, remaining, reset; each with its older name.
 static ALLOWANCE_FIELDS: [[HeaderName; 2]; 3] = [
     [HeaderName::from_static("ratelimit-limit"), HeaderName::from_static("x-ratelimit-limit")],
     [HeaderName::from_static("ratelimit-remaining"), HeaderName::from_static("x-ratelimit-remaining")],
     [HeaderName::from_static("ratelimit-reset"), HeaderName::from_static("x-ratelimit-reset")],
 ];
 
-/// Tells a client what is left to it, under the names of draft-ietf-httpapi-ratelimit-headers-07 and their elders.
+/// Sets the rate limit headers: the names of draft-ietf-httpapi-ratelimit-headers-07, and the older ones.
 pub fn tell_allowance(Allowance { limit, remaining, reset }: Allowance, headers: &mut HeaderMap) {
-    for ([name, elder], value) in
+    for ([name, older], value) in
         ALLOWANCE_FIELDS.iter().zip([u64::from(limit), u64::from(remaining), reset].map(HeaderValue::from))
     {
         headers.insert(name.clone(), value.clone());
-        headers.insert(elder.clone(), value);
+        headers.insert(older.clone(), value);
     }
 }
 
-/// Whether the request is not one that a client of MLflow's sends.
+/// Whether no client of MLflow sends such a request.
 fn is_malformed(reason: Reason) -> bool {
     matches!(reason, Reason::BadRequest | Reason::BadPath | Reason::CredentialAmbiguous)
 }
@@ -117,7 +117,7 @@ fn log(error: &GatewayError, reason: Reason, request_id: &str) {
         chain = format!("{chain}: {cause}");
         source = cause.source();
     }
-    // What a client did is the client's to know, even where it is a 501.
+    // The client's mistakes are not the operator's concern, even if the status is 501.
     match error.code() {
         Some(code) => tracing::warn!(code = code.text(), request_id, reason, error = chain, "request failed"),
         None => tracing::debug!(request_id, reason, error = chain, "request refused"),

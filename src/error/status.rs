@@ -14,7 +14,7 @@ use crate::{
     vocabulary::Reason,
 };
 
-/// Seconds after which a client may try again what failed for a while.
+/// Seconds after which a client may retry a temporary failure.
 const RETRY_SECONDS: u64 = 1;
 
 /// The usual status of a reason, and MLflow's error code (mlflow/protos/databricks.proto).

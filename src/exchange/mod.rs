@@ -21,7 +21,7 @@ use actix_web::{
 pub use drain::Drain;
 
 use crate::{
-    audit::{AuditTrail, Lane, Record, Source},
+    audit::{AuditTrail, Lane, Record, RefusalSource},
     client_ip::Client,
     redaction::without_keys,
     telemetry::{LONGEST_PATH, RequestContext, RequestLog, WorkerMetrics, otlp::Traces},
@@ -172,9 +172,9 @@ impl Exchange {
     }
 
     /// The source that a refusal of this request is counted under.
-    pub(crate) fn source(&self) -> Source {
+    pub(crate) fn source(&self) -> RefusalSource {
         let caller = self.0.caller.borrow();
-        Source::of(caller.key_id.clone().or_else(|| caller.user_id.clone()), self.0.client.ip)
+        RefusalSource::of(caller.key_id.clone().or_else(|| caller.user_id.clone()), self.0.client.ip)
     }
 
     /// Adds time that is not the gateway's own.

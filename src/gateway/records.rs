@@ -4,7 +4,7 @@ use actix_web::HttpRequest;
 use serde_json::Value;
 
 use crate::{
-    audit::{AuditTrail, Lane, NotKept, Operation, Record, Source},
+    audit::{AuditTrail, Lane, NotKept, Operation, Record, RefusalSource},
     exchange::Exchange,
     head,
     routing::{Route, Routes},
@@ -46,8 +46,8 @@ pub(super) fn refusal(trail: &AuditTrail, request: &HttpRequest, exchange: &Exch
     let operation = route.as_ref().map(operation);
     let (request_id, client_ip) = (exchange.context().request_id(), exchange.client().ip);
     let record = match source {
-        Source::Key(_) => Record::of(request, request_id, client_ip, operation, None),
-        Source::Stranger(_) => Record::of_stranger(request, request_id, client_ip, operation),
+        RefusalSource::Key(_) => Record::of(request, request_id, client_ip, operation, None),
+        RefusalSource::Stranger(_) => Record::of_stranger(request, request_id, client_ip, operation),
     };
     exchange.set_record(lane, record);
 }

@@ -282,7 +282,7 @@ async fn a_restart_goes_on_with_the_chain_and_only_one_process_writes_a_file() {
     let text = fs::read_to_string(&file).unwrap();
     let found = stream::verify(&text);
     let faults: Vec<_> = found.faults.iter().map(ToString::to_string).collect();
-    assert_eq!(faults, ["line 10: broke off when it was written, as record 10 says"]);
+    assert_eq!(faults, ["line 10: was cut off while it was written, as record 10 says"]);
     assert_eq!(found.last(), Some(13), "and what stands behind it is looked at");
     let told = command(folder.path()).args(["audit", "verify", "audit.jsonl"]).output().unwrap();
     assert_eq!(told.status.code(), Some(1), "a record is missing");
