@@ -124,7 +124,7 @@ impl Rotated {
 /// Opens a file that no other process writes, readable by its owner and group only.
 fn open_alone(path: &Path) -> io::Result<File> {
     let file = OpenOptions::new().read(true).append(true).create(true).mode(0o640).open(path)?;
-    file.try_lock().map_err(|error| io::Error::other(format!("another process is writing it: {error}")))?;
+    file.try_lock().map_err(|error| io::Error::other(format!("another process writes it: {error}")))?;
     Ok(file)
 }
 
