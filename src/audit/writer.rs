@@ -171,7 +171,7 @@ impl Writer {
         match written {
             Ok(()) => {
                 if self.is_failing {
-                    tracing::info!(code = Code::AuditFailing.text(), "audit records are written again");
+                    tracing::info!(code = Code::AuditFailing.text(), "audit records can be written again");
                 }
                 self.is_failing = false;
                 self.pending.clear();
