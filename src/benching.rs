@@ -82,7 +82,7 @@ pub fn application(
     let audit = AuditTrail::open(&settings.audit, resources.metrics.audit_records())?;
     let limiter = limiter(&settings);
     let endpoints = server::endpoint_metrics(&resources.metrics, Listener::Main)?;
-    let shared = Shared::new(settings, resources, limiter, None, audit, None);
+    let shared = Shared::new(settings, resources, limiter, None, audit);
     Ok(test::init_service(server::app(Data::new(Gateway::new(Arc::new(shared))), &endpoints)))
 }
 
@@ -94,7 +94,6 @@ pub fn exchange(request: &ServiceRequest, client: Client) -> Result<Exchange, pr
     let sinks = Sinks {
         metrics: WorkerMetrics::new(Metrics::new()?),
         log: None,
-        traces: None,
         audit: AuditTrail::off(),
         drain: Arc::default(),
     };

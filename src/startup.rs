@@ -30,9 +30,8 @@ use crate::{
     server::{self, Unbound},
     settings::{AuthMode, Settings},
     telemetry::{
-        Lines,
+        Lines, TraceExporter, TraceFlush,
         emf::{self, LastLines},
-        otlp::Traces,
     },
     tls,
     usage::{Reporter, UsageReports},
@@ -44,6 +43,7 @@ pub struct Application {
     address: SocketAddr,
     metrics_address: Option<SocketAddr>,
     last_emf: Option<LastLines>,
+    traces: Option<TraceFlush>,
     server: RunningServer,
     shared: Arc<Shared>,
 }
@@ -105,28 +105,23 @@ impl Application {
         let of_metrics = of_metrics.transpose()?;
         let (usage, reporter) = UsageReports::open(&resources).unzip();
         let audit = AuditTrail::open(&settings.audit, resources.metrics.audit_records())?;
-        let telemetry = &settings.telemetry;
-        let (traces, exporter) = telemetry
-            .otlp_endpoint
-            .as_ref()
-            .map(|endpoint| {
-                let of = (&*telemetry.service, &*telemetry.env);
-                Traces::new(endpoint, resources.otlp_tls.as_ref(), of, &resources.metrics)
-            })
-            .unzip();
         let (limiter, settler) = Limiter::new(&settings.limits, resources.redis.clone());
-        let shared = Arc::new(Shared::new(settings, resources, limiter, usage, audit, traces));
+        let shared = Arc::new(Shared::new(settings, resources, limiter, usage, audit));
         start_actors(&shared, reporter, settler);
-        if let Some(exporter) = exporter {
-            actor::spawn("trace_exporter", &shared.health.deaths, Box::pin(exporter.run()));
-        }
         let stop = stop_signal(Arc::clone(&shared))?;
         let server = server::start(listener, Arc::clone(&shared), stop)?;
         let metrics_address = of_metrics.as_ref().map(TcpListener::local_addr).transpose()?;
         if let Some(listener) = of_metrics {
             actix_rt::spawn(server::start_metrics(listener, Arc::clone(&shared))?);
         }
-        Ok(Self { address, metrics_address, last_emf: None, server: RunningServer(server), shared })
+        Ok(Self {
+            address,
+            metrics_address,
+            last_emf: None,
+            traces: None,
+            server: RunningServer(server),
+            shared,
+        })
     }
 
     /// Reads the settings again at SIGHUP.
@@ -138,6 +133,16 @@ impl Application {
         let following = reload::run(reload, Arc::clone(&self.shared), hangup);
         actor::spawn("settings_reloader", &self.shared.health.deaths, Box::pin(following));
         Ok(self)
+    }
+
+    /// Sends spans to the collector, where there is one.
+    pub fn exporting(mut self, traces: Option<TraceExporter>) -> Self {
+        if let Some(exporter) = traces {
+            self.traces = Some(exporter.flush());
+            let exporting = exporter.run(self.shared.resources.otlp_tls.clone());
+            actor::spawn("trace_exporter", &self.shared.health.deaths, Box::pin(exporting));
+        }
+        self
     }
 
     /// Writes metrics for CloudWatch among the lines of the log, where the settings want it.
@@ -174,6 +179,11 @@ impl Application {
             && timeout(FLUSH, usage.flush()).await.is_err()
         {
             tracing::warn!(code = Code::UsageUnreported.text(), "not all usage was reported");
+        }
+        if let Some(traces) = self.traces
+            && timeout(FLUSH, traces.flush()).await.is_err()
+        {
+            tracing::warn!(code = Code::SpansRefused.text(), "not all spans were sent to the collector");
         }
         if let Some(last_emf) = self.last_emf {
             let (done, told) = oneshot::channel();

@@ -11,6 +11,7 @@ use std::{
 };
 
 use jiff::Timestamp;
+use tracing::Instrument as _;
 
 use super::{
     AuthError, Authenticated, Principal, Rejection, ServiceFault,
@@ -23,7 +24,7 @@ use super::{
 use crate::{
     redis::Redis,
     settings::{Auth, AuthService},
-    telemetry::Metrics,
+    telemetry::{Metrics, spans},
     vocabulary::{CacheResult, CacheTier, ValidationOutcome, VerdictSource},
 };
 
@@ -183,7 +184,12 @@ impl CachingVerifier {
         let deadline = service.deadline();
         let permit = self.limiter.admit(status, deadline).await?;
         let (asked_at, began) = (Timestamp::now(), Instant::now());
-        let answer = service.verify(key, *client_ip, deadline).await;
+        let span = spans::validation();
+        let answer = service.verify(key, *client_ip, deadline).instrument(span.clone()).await;
+        if matches!(answer, Err(AuthError::Unavailable(_))) {
+            spans::failed(&span);
+        }
+        drop(span);
         if permit.has_waited && matches!(answer, Err(AuthError::Unavailable(ServiceFault::Timeout))) {
             // The wait for a permit took part of the service's time.
             permit.record(CallOutcome::CutShort);

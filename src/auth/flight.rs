@@ -8,6 +8,7 @@ use std::{
 };
 
 use tokio::sync::watch;
+use tracing::Instrument as _;
 
 /// The fetches in flight. Bounded by the requests that wait for them.
 #[derive(Debug)]
@@ -49,11 +50,13 @@ impl<K: Copy + Eq + Hash + 'static, V: Clone + 'static> Flights<K, V> {
 
         let landing = Landing { flights: Arc::clone(self), key };
         let fetch = fetch();
-        actix_rt::spawn(async move {
+        // In the span of the request that started it.
+        let flying = async move {
             let value = fetch.await;
             drop(landing);
             sender.send_replace(Some(value));
-        });
+        };
+        actix_rt::spawn(flying.in_current_span());
         answer
     }
 

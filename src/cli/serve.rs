@@ -12,7 +12,7 @@ use crate::{
     resources::Resources,
     settings::Settings,
     startup::{Application, StartupError},
-    telemetry::{self, Lines, Log},
+    telemetry::{self, Lines, Log, TraceExporter},
 };
 
 pub(super) fn run(config: Option<&Path>) -> ExitCode {
@@ -26,7 +26,7 @@ pub(super) fn run(config: Option<&Path>) -> ExitCode {
             return super::bad_settings(&problems);
         }
     };
-    let Log { filter, lines, requests, writer } =
+    let Log { filter, lines, requests, traces, writer } =
         match telemetry::init(&settings.telemetry, &resources.metrics) {
             Ok(log) => log,
             Err(error) => {
@@ -43,7 +43,7 @@ pub(super) fn run(config: Option<&Path>) -> ExitCode {
     let config = config.map(Path::to_owned);
     let load = Box::new(move || Settings::load(config.as_deref(), super::environment()));
     let reload = Reload { load, log_filter: filter };
-    let outcome = actix_rt::System::new().block_on(serve(settings, resources, reload, lines));
+    let outcome = actix_rt::System::new().block_on(serve(settings, resources, reload, (lines, traces)));
     if let Err(error) = &outcome {
         tracing::error!(code = code_of(&**error).text(), %error, "the gateway ended");
     }
@@ -66,13 +66,14 @@ async fn serve(
     settings: Settings,
     resources: Resources,
     reload: Reload,
-    lines: Lines,
+    (lines, traces): (Lines, Option<TraceExporter>),
 ) -> Result<(), Box<dyn std::error::Error>> {
     let (mlflow, config_hash) = (
         settings.mlflow.urls.iter().map(ToString::to_string).collect::<Vec<_>>().join(" "),
         settings.fingerprint(),
     );
-    let application = Application::build(settings, resources)?.reloading(reload)?.telling_cloudwatch(lines);
+    let application = Application::build(settings, resources)?.exporting(traces).reloading(reload)?;
+    let application = application.telling_cloudwatch(lines);
     tracing::info!(
         address = %application.address(),
         metrics_address = application.metrics_address().map(tracing::field::display),

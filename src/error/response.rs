@@ -60,7 +60,7 @@ pub(crate) fn respond_in_bytes(error: &GatewayError, request_id: &HeaderValue) -
 
 fn response(error: &GatewayError, request_id: &str) -> HttpResponse {
     let (reason, status, message) = (error.reason(), error.status(), error.message());
-    log(error, reason, request_id);
+    log(error, reason);
     let mut response = HttpResponse::build(status);
     response.insert_header((CACHE_CONTROL, "no-store")).insert_header((VARY, proxy::VARYING));
     response.insert_header((ERROR_SOURCE, "gateway"));
@@ -109,7 +109,7 @@ fn is_malformed(reason: Reason) -> bool {
     matches!(reason, Reason::BadRequest | Reason::BadPath | Reason::CredentialAmbiguous)
 }
 
-fn log(error: &GatewayError, reason: Reason, request_id: &str) {
+fn log(error: &GatewayError, reason: Reason) {
     let reason = reason.word();
     let mut chain = error.to_string();
     let mut source = error.source();
@@ -119,7 +119,7 @@ fn log(error: &GatewayError, reason: Reason, request_id: &str) {
     }
     // The client's mistakes are not the operator's concern, even if the status is 501.
     match error.code() {
-        Some(code) => tracing::warn!(code = code.text(), request_id, reason, error = chain, "request failed"),
-        None => tracing::debug!(request_id, reason, error = chain, "request refused"),
+        Some(code) => tracing::warn!(code = code.text(), reason, error = chain, "request failed"),
+        None => tracing::debug!(reason, error = chain, "request refused"),
     }
 }

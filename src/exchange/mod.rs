@@ -15,8 +15,10 @@ use actix_web::{
     Error, FromRequest, HttpMessage, HttpRequest,
     dev::{Payload, ServiceRequest},
     error::ErrorInternalServerError,
-    http::{Method, StatusCode, header::HeaderMap},
+    http::{Method, StatusCode},
 };
+use tracing::Span;
+use uuid::Uuid;
 
 pub use drain::Drain;
 
@@ -24,7 +26,7 @@ use crate::{
     audit::{AuditTrail, Lane, Record, RefusalSource},
     client_ip::Client,
     redaction::without_keys,
-    telemetry::{LONGEST_PATH, RequestContext, RequestLog, WorkerMetrics, otlp::Traces},
+    telemetry::{LONGEST_PATH, RequestContext, RequestLog, WorkerMetrics},
     vocabulary::{KeyState, Reason, RouteLabel, UpstreamOutcome, VerdictSource},
 };
 
@@ -36,6 +38,8 @@ pub struct Exchange(Rc<Account>);
 struct Account {
     sinks: Rc<Sinks>,
     context: RequestContext,
+    /// Only where it is exported.
+    span: Span,
     client: Client,
     method: Method,
     path: String,
@@ -69,7 +73,6 @@ pub struct Caller {
 pub struct Sinks {
     pub(crate) metrics: WorkerMetrics,
     pub(crate) log: Option<RequestLog>,
-    pub(crate) traces: Option<Traces>,
     pub(crate) audit: AuditTrail,
     pub(crate) drain: Arc<Drain>,
 }
@@ -77,15 +80,21 @@ pub struct Sinks {
 impl Exchange {
     /// Begins with a request's head, and is left in the request's extensions. The route is `open` until a step sets it.
     pub fn begin(request: &ServiceRequest, client: Client, sinks: &Rc<Sinks>) -> Self {
-        let context = RequestContext::of(request.headers());
+        let begun = request.extensions_mut().remove::<RequestContext>();
+        let context = begun.unwrap_or_else(|| RequestContext::new(request.headers(), Uuid::new_v4()));
         let exchange = Self::new(context, (request.method().clone(), request.path()), client, sinks);
         request.extensions_mut().insert(exchange.clone());
         exchange
     }
 
     /// For bytes that never became a request, with what could be read of the method and the path.
-    pub fn of_no_request(method: Method, path: &str, client: Client, sinks: &Rc<Sinks>) -> Self {
-        let exchange = Self::new(RequestContext::of(&HeaderMap::new()), (method, path), client, sinks);
+    pub fn of_no_request(
+        context: RequestContext,
+        request_line: (Method, &str),
+        client: Client,
+        sinks: &Rc<Sinks>,
+    ) -> Self {
+        let exchange = Self::new(context, request_line, client, sinks);
         exchange.set_route(RouteLabel::Unknown);
         exchange
     }
@@ -100,6 +109,7 @@ impl Exchange {
         let path = without_keys(path);
         Self(Rc::new(Account {
             sinks: Rc::clone(sinks),
+            span: if context.is_exported() { Span::current() } else { Span::none() },
             context,
             client,
             method,

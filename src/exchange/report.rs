@@ -3,12 +3,12 @@
 use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 
 use super::Account;
 use crate::{
     audit::Record,
-    telemetry::{RequestLine, RequestLog, milliseconds, otlp::RequestSpan},
+    telemetry::{RequestLine, RequestLog, milliseconds, spans},
     vocabulary::{EndReason, MethodLabel, Reason, RequestOutcome, RouteLabel, UpstreamOutcome},
 };
 
@@ -41,10 +41,8 @@ impl Account {
         if let Some(log) = &sinks.log {
             self.log(log, end);
         }
-        if let Some(traces) = sinks.traces.as_ref().filter(|_| route != RouteLabel::Open) {
-            let started = Timestamp::now() - SignedDuration::try_from(end.took).unwrap_or_default();
-            let (context, status, reason) = (self.context.clone(), end.status.as_u16(), self.reason.get());
-            traces.add(RequestSpan { context, started, took: end.took, method, route, status, reason });
+        if self.context.is_exported() && route != RouteLabel::Open {
+            spans::end(&self.span, method, route, end.status, self.reason.get());
         }
         if let Some((lane, record)) = self.record.take() {
             sinks.audit.add(lane, self.complete(record, end));

@@ -25,7 +25,7 @@ use actix_web::{
 };
 
 pub use admit::{Admitted, admit, forward};
-pub use observe::observe;
+pub use observe::{connection, exchange};
 pub use shared::Shared;
 pub(crate) use sound::inspect;
 
@@ -65,7 +65,6 @@ impl Gateway {
         let sinks = Rc::new(Sinks {
             metrics: WorkerMetrics::new(resources.metrics.clone()),
             log: resources.log.clone(),
-            traces: shared.traces.clone(),
             audit: shared.audit.clone(),
             drain: Arc::clone(&shared.drain),
         });

@@ -1,6 +1,7 @@
 //! What never became a request is told like one: a line, a count, an id.
 
-use actix_web::http::Method;
+use actix_web::http::{Method, header::HeaderMap};
+use uuid::Uuid;
 
 use super::Gateway;
 use crate::{
@@ -8,15 +9,17 @@ use crate::{
     connection::{NoRequest, RefusedInput},
     error::{self, GatewayError},
     exchange::Exchange,
+    telemetry::spans,
 };
 
 impl Gateway {
     /// Tells of it, and returns the whole response.
     pub(crate) fn refuse(&self, fault: NoRequest, input: RefusedInput<'_>) -> Vec<u8> {
-        let (method, path) = request_line(input.begin);
+        let (context, span) = spans::begin(&HeaderMap::new(), Uuid::new_v4());
+        let _inside = span.entered();
         // The headers that could name another are not read.
         let client = Client { ip: input.peer.map(|peer| peer.ip().to_canonical()), secure: input.secure };
-        let exchange = Exchange::of_no_request(method, path, client, &self.sinks);
+        let exchange = Exchange::of_no_request(context, request_line(input.begin), client, &self.sinks);
         let error = GatewayError::from(fault);
         exchange.set_reason(error.reason());
         exchange.response_began(error.status());

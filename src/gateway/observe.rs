@@ -3,7 +3,7 @@
 
 use actix_web::{
     Error, HttpResponse,
-    body::BoxBody,
+    body::{BoxBody, EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::ConnectionType,
     middleware::Next,
@@ -13,28 +13,40 @@ use actix_web::{
 use super::Gateway;
 use crate::{connection::Connection, exchange::Exchange, telemetry::X_REQUEST_ID};
 
-/// The outermost middleware.
+/// The middleware that takes a request's turn on the client's connection, and closes it behind the last one.
 ///
 /// # Errors
 /// Those of what it surrounds.
-pub async fn observe(
-    gateway: Data<Gateway>,
+pub async fn connection<B: MessageBody>(
     request: ServiceRequest,
-    next: Next<BoxBody>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B>>, Error> {
     let connection = Connection::of(request.request());
     let under_way = connection.map(|connection| connection.begin(request.head()));
     if matches!(under_way, Some(None)) {
         let nothing = HttpResponse::BadRequest().force_close().finish();
-        return Ok(request.into_response(nothing));
+        return Ok(request.into_response(nothing).map_into_right_body());
     }
+    let mut response = next.call(request).await?;
+    if Connection::of(response.request()).is_some_and(|connection| connection.is_last()) {
+        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
+    }
+    Ok(response.map_into_left_body())
+}
+
+/// The middleware that gives a request its [`Exchange`], and its response the id.
+///
+/// # Errors
+/// Those of what it surrounds.
+pub async fn exchange(
+    gateway: Data<Gateway>,
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<BoxBody>, Error> {
     let exchange = Exchange::begin(&request, gateway.client(request.request()), &gateway.sinks);
     let mut response = next.call(request).await?;
     let request_id = exchange.context().request_id_value().clone();
     response.headers_mut().insert(X_REQUEST_ID, request_id);
-    if Connection::of(response.request()).is_some_and(|connection| connection.is_last()) {
-        response.response_mut().head_mut().set_connection_type(ConnectionType::Close);
-    }
     exchange.response_began(response.status());
     Ok(response)
 }

@@ -13,7 +13,6 @@ use crate::{
     policy::BodyMemory,
     resources::Resources,
     settings::{Live, Settings},
-    telemetry::otlp::Traces,
     upstream::UpstreamPool,
     usage::UsageReports,
 };
@@ -28,8 +27,6 @@ pub struct Shared {
     /// Only where there is an auth service that wants it.
     pub(crate) usage: Option<UsageReports>,
     pub(crate) audit: AuditTrail,
-    /// Only where there is a collector.
-    pub(crate) traces: Option<Traces>,
     pub(crate) drain: Arc<Drain>,
     /// What has changed of the settings since.
     pub(super) live: ArcSwap<Live>,
@@ -46,7 +43,6 @@ impl Shared {
         limiter: Limiter,
         usage: Option<UsageReports>,
         audit: AuditTrail,
-        traces: Option<Traces>,
     ) -> Self {
         Self {
             health: Arc::default(),
@@ -57,7 +53,6 @@ impl Shared {
             resources,
             usage,
             audit,
-            traces,
             config_hash: settings.fingerprint(),
             live: ArcSwap::from_pointee(settings.live()),
             settings,

@@ -8,6 +8,7 @@ use std::{
 
 use deadpool_redis::redis::Script;
 use tokio::sync::Mutex as AsyncMutex;
+use tracing::Instrument as _;
 
 use super::{Allowance, HOUR, Of, Rate, TooMany};
 use crate::{
@@ -105,10 +106,11 @@ impl Lease {
     /// Asks for the next batch before this one is used up, so that nobody waits for it.
     fn refill_behind(self: &Arc<Self>, redis: &Redis, rate: Rate) {
         let (lease, redis) = (Arc::clone(self), redis.clone());
-        actix_rt::spawn(async move {
+        let refilling = async move {
             let _turn = lease.asking.lock().await;
             lease.refill(&redis, rate).await
-        });
+        };
+        actix_rt::spawn(refilling.in_current_span());
     }
 
     /// `None` if Redis does not answer.

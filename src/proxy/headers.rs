@@ -23,7 +23,7 @@ use crate::{
     policy::Grant,
     routing::Route,
     settings::{HostHeader, Mlflow, Passing, UpstreamAuth},
-    telemetry::X_REQUEST_ID,
+    telemetry::{TRACESTATE, X_REQUEST_ID},
 };
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -46,7 +46,7 @@ const OF_MLFLOWS_CLIENTS: [&str; 4] =
 
 /// Headers that end here on the way to MLflow: credentials, for whomever they are meant, what the gateway sets itself, and
 /// what would make a server behind us read another path, method or address than the one that was decided on.
-const NOT_FOR_UPSTREAM: [&str; 12] = [
+const NOT_FOR_UPSTREAM: [&str; 13] = [
     "x-api-key",
     "api-key",
     "x-goog-api-key",
@@ -59,6 +59,7 @@ const NOT_FOR_UPSTREAM: [&str; 12] = [
     "x-original-host",
     "x-request-id",
     "traceparent",
+    "tracestate",
 ];
 
 /// Bytes of an identity that a header cannot carry as they are.
@@ -154,6 +155,7 @@ impl HeaderRules {
 
         let context = exchange.context();
         add(to, &TRACEPARENT, HeaderValue::try_from(context.traceparent()).ok().as_ref());
+        add(to, &TRACESTATE, context.tracestate(from).as_ref());
         add(to, &X_REQUEST_ID, Some(context.request_id_value()));
     }
 

@@ -26,6 +26,7 @@ use actix_web::{
 };
 use awc::ClientResponse;
 use tokio::time::timeout;
+use tracing::{Instrument as _, Span};
 
 use crate::{
     connection::Connection,
@@ -35,6 +36,7 @@ use crate::{
     policy::Grant,
     settings::{DirectArtifacts, Settings},
     stall_budget::StallBudget,
+    telemetry::spans,
     upstream::UpstreamPool,
     vocabulary::UpstreamOutcome,
 };
@@ -121,7 +123,8 @@ impl Proxy {
         let lease = pool.lease(None).await;
         exchange.waited(began.elapsed());
         let lease = lease?;
-        let (lease, response) = match self.call(&lease, forwarded, &body, Try::First).await {
+        let call = self.call(&lease, forwarded, &body, Try::First).instrument(spans::call_to_mlflow());
+        let (lease, response) = match call.await {
             Ok(response) => (lease, response),
             Err(error) if may_retry(&error, pool, &lease, forwarded, &body) => {
                 tracing::debug!(%error, "trying once more");
@@ -129,7 +132,8 @@ impl Proxy {
                 drop(lease);
                 let lease = pool.lease(Some(&tried)).await?;
                 let is_counted = error.counts_against_server() && Arc::ptr_eq(&tried, &lease.member.upstream);
-                let response = self.call(&lease, forwarded, &body, Try::Again { is_counted }).await?;
+                let again = self.call(&lease, forwarded, &body, Try::Again { is_counted });
+                let response = again.instrument(spans::call_to_mlflow()).await?;
                 (lease, response)
             }
             Err(error) => return Err(error),
@@ -197,6 +201,9 @@ impl Proxy {
             Ok(_) => UpstreamOutcome::Ok,
             Err(error) => error.outcome(),
         };
+        if calling.outcome != UpstreamOutcome::Ok {
+            spans::failed(&Span::current());
+        }
         drop(calling);
         match &outcome {
             Ok(_) => member.upstream.record_success(),

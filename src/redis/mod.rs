@@ -13,12 +13,13 @@ use tokio::{
     sync::Semaphore,
     time::{sleep, timeout},
 };
+use tracing::Instrument as _;
 
 use crate::{
     breaker::Breaker,
     code::Code,
     settings::{RedisSettings, RedisUrl},
-    telemetry::{Dependency, Metrics},
+    telemetry::{Dependency, Metrics, spans},
 };
 use backend::Backend;
 pub(crate) use backend::Connection;
@@ -84,15 +85,20 @@ impl Redis {
         let permit = Arc::clone(&self.calls).try_acquire_owned().ok()?;
         let attempt = self.breaker.admit()?;
         let backend = self.backend.clone();
-        let working = actix_rt::spawn(async move {
+        let span = spans::redis();
+        let working = async move {
             let _permit = permit;
             let work = async { work(backend.connection().await?).await };
             timeout(DEADLINE, work).await
-        });
+        };
+        let working = actix_rt::spawn(working.instrument(span.clone()));
         let outcome = match timeout(PATIENCE, working).await {
             Ok(Ok(Ok(outcome))) => outcome,
             _ => Err(into_redis_error(format!("no answer within {PATIENCE:?}"))),
         };
+        if outcome.is_err() {
+            spans::failed(&span);
+        }
         let answers = outcome.as_ref().map_or_else(is_a_refusal, |_| true);
         attempt.record(answers);
         if outcome.as_ref().is_err_and(is_a_refusal_of_all) {
@@ -126,7 +132,7 @@ impl Redis {
         F: Future<Output = Result<(), RedisError>> + 'static,
     {
         let redis = self.clone();
-        actix_rt::spawn(async move { redis.call(work).await });
+        actix_rt::spawn(async move { redis.call(work).await }.in_current_span());
     }
 
     /// Sends what must not be lost because others have filled the path, or Redis failed a moment ago: a few times, past the
@@ -140,7 +146,7 @@ impl Redis {
             );
         };
         let backend = self.backend.clone();
-        actix_rt::spawn(async move {
+        let retrying = async move {
             let _place = place;
             let mut outcome = Ok(());
             for pause in TRIES {
@@ -158,7 +164,8 @@ impl Redis {
                     "a revocation did not reach Redis"
                 );
             }
-        });
+        };
+        actix_rt::spawn(retrying.in_current_span());
     }
 
     /// Sends a message, for a command that waits for it. Tells how many heard it; `None` of a cluster, whose nodes know only

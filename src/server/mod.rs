@@ -16,6 +16,7 @@ use actix_web::{
     web::{self, Data, ServiceConfig},
 };
 use actix_web_prom::PrometheusMetrics;
+use tracing_actix_web::TracingLogger;
 
 pub use address::bind;
 pub(crate) use address::{Unbound, meaning, try_out};
@@ -25,9 +26,10 @@ pub use metrics::start_metrics;
 
 use crate::{
     error,
-    gateway::{Gateway, admit, forward, observe},
+    gateway::{self, Gateway, admit, forward},
     health,
     routing::{Methods, RouteError},
+    telemetry::RequestSpan,
 };
 
 /// Every route, open ones first; whatever is not open is MLflow's, and goes through [`admit`].
@@ -76,5 +78,15 @@ pub(crate) fn app(
         InitError = (),
     > + use<>,
 > {
-    App::new().app_data(gateway).configure(|app| routes(app, endpoints)).wrap(from_fn(observe))
+    // The last one wraps the others. Outermost first:
+    // - connection: a request that may not be served, because the one before it closed the connection, is nobody's request.
+    // - TracingLogger: the span of the request, in which all below happens, so that every event has the request's id.
+    // - exchange: the request's one account, which is reported however the request ends; and its id on every response.
+    // - on the open routes, their metrics (`routes`); on all that is MLflow's, admit: the decision, which the exchange learns of.
+    App::new()
+        .app_data(gateway)
+        .configure(|app| routes(app, endpoints))
+        .wrap(from_fn(gateway::exchange))
+        .wrap(TracingLogger::<RequestSpan>::new())
+        .wrap(from_fn(gateway::connection))
 }

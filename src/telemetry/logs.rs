@@ -2,12 +2,21 @@
 
 use std::io::{self, IsTerminal as _, Write};
 
-use tracing_subscriber::{EnvFilter, fmt, layer::SubscriberExt as _, reload, util::SubscriberInitExt as _};
+use tracing::{Metadata, Subscriber, level_filters::LevelFilter, subscriber::Interest};
+use tracing_subscriber::{
+    EnvFilter, Layer, fmt,
+    layer::{Context, SubscriberExt as _},
+    reload,
+    util::SubscriberInitExt as _,
+};
 
 use super::{
     Metrics,
+    json_events::{JsonEvents, RequestIdOnly},
     lines::{LineWriter, Lines},
+    otlp::{self, TraceExporter},
     request_line::RequestLog,
+    spans,
 };
 use crate::{
     code::Code,
@@ -22,6 +31,8 @@ pub struct Log {
     pub lines: Lines,
     /// Where each request gets its line.
     pub requests: RequestLog,
+    /// Only where there is a collector of traces.
+    pub traces: Option<TraceExporter>,
     /// Kept until the end of the process, behind its last line.
     pub writer: LineWriter,
 }
@@ -45,7 +56,7 @@ impl std::fmt::Debug for LogFilter {
 /// Starts logging for the whole process. A second call changes nothing.
 ///
 /// # Errors
-/// A machine that has no thread left.
+/// A machine that has no thread left; a collector's address that OpenTelemetry does not understand.
 pub fn init(settings: &Telemetry, metrics: &Metrics) -> io::Result<Log> {
     init_to(io::stdout(), settings, metrics)
 }
@@ -64,13 +75,23 @@ pub(crate) fn init_to(
     let (lines, writer) = Lines::to(out)?;
     let counted = lines.clone();
     metrics.count_dropped_lines(move || counted.dropped());
-    let (filter, handle) = reload::Layer::new(EnvFilter::new(&settings.filter));
-    let registry = tracing_subscriber::registry().with(filter);
+    let (events, handle) = reload::Layer::new(EnvFilter::new(&settings.filter));
+    let traces = settings.otlp_endpoint.as_ref().map(|endpoint| otlp::open(settings, endpoint, metrics));
+    let (tracer, traces) = traces.transpose()?.unzip();
+    let export = tracer.map(|tracer| {
+        let layer = tracing_opentelemetry::layer().with_tracer(tracer).with_context_activation(false);
+        let layer = layer.with_tracked_inactivity(false).with_error_events_to_status(false);
+        layer.with_location(false).with_threads(false).with_target(false)
+    });
+    let filter = Filter { events, are_spans_exported: export.is_some() };
+    let registry = tracing_subscriber::registry().with(filter).with(export);
     let out = lines.clone();
+    let lines_of_events = fmt::layer().with_writer(move || out.clone());
     let done = if json {
-        registry.with(fmt::layer().json().flatten_event(true).with_writer(move || out.clone())).try_init()
+        let json = lines_of_events.fmt_fields(RequestIdOnly).event_format(JsonEvents::new());
+        registry.with(json).try_init()
     } else {
-        registry.with(fmt::layer().with_target(false).with_writer(move || out.clone())).try_init()
+        registry.with(lines_of_events.with_target(false)).try_init()
     };
     if let Err(error) = done {
         tracing::debug!(%error, "logging was started before");
@@ -81,5 +102,33 @@ pub(crate) fn init_to(
         }
     }));
     let requests = RequestLog { json, reads: settings.sample_reads, lines: lines.clone() };
-    Ok(Log { filter, lines, requests, writer })
+    Ok(Log { filter, lines, requests, traces, writer })
+}
+
+/// The filter of the settings decides about events, and nothing else does.
+struct Filter<S> {
+    events: reload::Layer<EnvFilter, S>,
+    are_spans_exported: bool,
+}
+
+impl<S: Subscriber> Layer<S> for Filter<S> {
+    fn register_callsite(&self, callsite: &'static Metadata<'static>) -> Interest {
+        match callsite.is_span() {
+            true if spans::is_wanted(callsite, self.are_spans_exported) => Interest::always(),
+            true => Interest::never(),
+            false => self.events.register_callsite(callsite),
+        }
+    }
+
+    fn enabled(&self, callsite: &Metadata<'_>, context: Context<'_, S>) -> bool {
+        if callsite.is_span() {
+            spans::is_wanted(callsite, self.are_spans_exported)
+        } else {
+            self.events.enabled(callsite, context)
+        }
+    }
+
+    fn max_level_hint(&self) -> Option<LevelFilter> {
+        self.events.max_level_hint().map(|events| events.max(spans::LEVEL.into()))
+    }
 }

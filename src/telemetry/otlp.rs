@@ -1,170 +1,279 @@
-//! Traces for a collector: one span a request, in OTLP over HTTP as JSON (opentelemetry.io/docs/specs/otlp, "OTLP/HTTP").
-//!
-//! Written here because a span of ours is one object: OpenTelemetry's own exporter brings a second HTTP client, which
-//! knows neither our TLS nor our guard on connections.
+//! Spans for a collector of traces: OpenTelemetry's SDK makes them and its OTLP exporter encodes them (OTLP over HTTP, in
+//! protobuf); they wait in a bounded mailbox, and are sent by our own client, with our TLS and deadline. No request waits.
 
-use std::time::Duration;
+use std::{fmt, io, time::Duration};
 
 use actix_web::http::{Method, header::CONTENT_TYPE, uri::PathAndQuery};
-use serde_json::{Value, json};
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{SpanId, SpanKind, TracerProvider as _},
+};
+use opentelemetry_http::{Bytes, HttpError, Request, Response};
+use opentelemetry_otlp::{Protocol, RetryPolicy, SpanExporter, WithExportConfig as _, WithHttpConfig as _};
+use opentelemetry_sdk::{
+    Resource,
+    error::OTelSdkResult,
+    trace::{Sampler, SdkTracer, SdkTracerProvider, Span, SpanData, SpanExporter as _, SpanProcessor},
+};
 use tokio::{
-    sync::mpsc,
-    time::{sleep, timeout},
+    sync::{mpsc, oneshot},
+    time::{Instant, timeout, timeout_at},
 };
 use url::Url;
 
-use super::{Metrics, RequestContext};
+use super::{Metrics, spans};
 use crate::{
     code::Code,
     http_client::{Connections, HttpClient, Reuse, Tls},
-    vocabulary::{DeliveryOutcome, MethodLabel, Reason, RouteLabel},
+    settings::Telemetry,
+    vocabulary::DeliveryOutcome,
 };
 
 /// Spans that may wait, and that are sent at once.
 const MAILBOX: usize = 4096;
 const BATCH: usize = 512;
-/// Time that a batch is gathered for, and that a collector has to take it.
-const PAUSE: Duration = Duration::from_secs(1);
-const PATIENCE: Duration = Duration::from_secs(5);
-/// The kind of a span that answers a request, and the status of one that failed (opentelemetry/proto/trace/v1/trace.proto).
-const SERVER: u32 = 2;
-const ERROR: u32 = 2;
-
-/// What a request leaves of itself for a trace.
-#[derive(Debug, Clone)]
-pub(crate) struct RequestSpan {
-    pub(crate) context: RequestContext,
-    pub(crate) started: jiff::Timestamp,
-    pub(crate) took: Duration,
-    pub(crate) method: MethodLabel,
-    pub(crate) route: RouteLabel,
-    pub(crate) status: u16,
-    pub(crate) reason: Option<Reason>,
-}
-
-/// The way to the exporter, for every worker.
-#[derive(Debug, Clone)]
-pub(crate) struct Traces {
-    mailbox: mpsc::Sender<RequestSpan>,
-    metrics: Metrics,
-}
+/// How long a batch is gathered.
+const GATHERING: Duration = Duration::from_secs(1);
+/// How long a collector may take for one.
+const DEADLINE: Duration = Duration::from_secs(5);
 
 /// The actor that sends spans.
 #[derive(Debug)]
-pub(crate) struct Exporter {
-    spans: mpsc::Receiver<RequestSpan>,
-    client: HttpClient,
-    target: PathAndQuery,
-    service: String,
-    env: String,
+pub struct TraceExporter {
+    mailbox: mpsc::Receiver<Mail>,
+    exporter: SpanExporter,
+    posts: mpsc::Receiver<Post>,
+    endpoint: Url,
+    metrics: Metrics,
+    flush: TraceFlush,
+}
+
+/// Has the spans sent that wait.
+#[derive(Debug, Clone)]
+pub(crate) struct TraceFlush(mpsc::Sender<Mail>);
+
+#[derive(Debug)]
+enum Mail {
+    Span(Box<SpanData>),
+    Flush(oneshot::Sender<()>),
+}
+
+/// An encoded batch, and where the collector's answer goes.
+type Post = (Request<Bytes>, oneshot::Sender<Result<Response<Bytes>, HttpError>>);
+
+/// The tracer of the process, and the actor that is to run for it.
+pub(super) fn open(
+    settings: &Telemetry,
+    endpoint: &Url,
+    metrics: &Metrics,
+) -> io::Result<(SdkTracer, TraceExporter)> {
+    let (sender, mailbox) = mpsc::channel(MAILBOX);
+    let (post, posts) = mpsc::channel(1);
+    let mut exporter = SpanExporter::builder()
+        .with_http()
+        .with_http_client(ByActor(post))
+        .with_protocol(Protocol::HttpBinary)
+        .with_endpoint(target(endpoint).to_string())
+        // What a request is now matters more than what one was: a batch that fails is lost, and counted.
+        .with_retry_policy(RetryPolicy::default().with_max_retries(0))
+        .build()
+        .map_err(io::Error::other)?;
+    let resource = Resource::builder_empty()
+        .with_attributes([
+            KeyValue::new("service.name", settings.service.clone()),
+            KeyValue::new("service.version", crate::VERSION),
+            KeyValue::new("deployment.environment.name", settings.env.clone()),
+        ])
+        .build();
+    exporter.set_resource(&resource);
+    let flush = TraceFlush(sender.clone());
+    let provider = SdkTracerProvider::builder()
+        .with_resource(resource)
+        // Whoever began the trace says whether it is kept; the gateway keeps its own.
+        .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)))
+        .with_span_processor(Mailbox { mail: sender, metrics: metrics.clone() })
+        .build();
+    let tracer = provider.tracer("hokusai-gateway");
+    Ok((
+        tracer,
+        TraceExporter {
+            mailbox,
+            exporter,
+            posts,
+            endpoint: endpoint.clone(),
+            metrics: metrics.clone(),
+            flush,
+        },
+    ))
+}
+
+/// `/v1/traces` behind the endpoint's path.
+fn target(endpoint: &Url) -> Url {
+    let mut target = endpoint.clone();
+    target.set_path(&format!("{}/v1/traces", endpoint.path().trim_end_matches('/')));
+    target
+}
+
+/// Where spans go when they end; called by workers, and never waits.
+#[derive(Debug)]
+struct Mailbox {
+    mail: mpsc::Sender<Mail>,
     metrics: Metrics,
 }
 
-impl Traces {
-    /// `endpoint` is the collector's; `/v1/traces` is put behind its path.
-    pub(crate) fn new(
-        endpoint: &Url,
-        tls: Option<&Tls>,
-        (service, env): (&str, &str),
-        metrics: &Metrics,
-    ) -> (Self, Exporter) {
-        let (mailbox, spans) = mpsc::channel(MAILBOX);
-        let connections = Connections { connect_timeout: PATIENCE, keep_alive: PATIENCE, limit: 2 };
-        let path = format!("{}/v1/traces", endpoint.path().trim_end_matches('/'));
-        let exporter = Exporter {
-            spans,
-            client: HttpClient::new(endpoint, tls, connections),
-            target: PathAndQuery::try_from(path).unwrap_or_else(|_| PathAndQuery::from_static("/v1/traces")),
-            service: service.to_owned(),
-            env: env.to_owned(),
-            metrics: metrics.clone(),
-        };
-        (Self { mailbox, metrics: metrics.clone() }, exporter)
-    }
+impl SpanProcessor for Mailbox {
+    fn on_start(&self, _: &mut Span, _: &Context) {}
 
-    /// Leaves a span to be sent, if its trace is sampled; drops it if too many wait.
-    pub(crate) fn add(&self, span: RequestSpan) {
-        if span.context.is_sampled() && self.mailbox.try_send(span).is_err() {
+    fn on_end(&self, span: SpanData) {
+        if is_told(&span) && self.mail.try_send(Mail::Span(Box::new(span))).is_err() {
             self.metrics.traced(DeliveryOutcome::Dropped, 1);
         }
     }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
 }
 
-impl Exporter {
-    /// Ends when nobody can add a span any more.
-    pub(crate) async fn run(mut self) {
-        let mut batch = Vec::with_capacity(BATCH);
-        while self.spans.recv_many(&mut batch, BATCH).await > 0 {
-            let count = batch.len() as u64;
-            let spans: Vec<Value> = batch.drain(..).map(|span| describe(&span)).collect();
-            let outcome = if self.send(spans).await { DeliveryOutcome::Ok } else { DeliveryOutcome::Failed };
-            self.metrics.traced(outcome, count);
-            if count < BATCH as u64 {
-                sleep(PAUSE).await;
+/// Not what the gateway answers by itself, health checks above all, nor calls that no request waits for.
+fn is_told(span: &SpanData) -> bool {
+    match span.span_kind {
+        SpanKind::Server => span.attributes.iter().any(|attribute| attribute.key.as_str() == spans::ROUTE),
+        _ => span.parent_span_id != SpanId::INVALID,
+    }
+}
+
+impl TraceFlush {
+    /// Returns when what waited is sent, or lost.
+    pub(crate) async fn flush(&self) {
+        let (done, flushed) = oneshot::channel();
+        if self.0.send(Mail::Flush(done)).await.is_ok() {
+            let _ = flushed.await;
+        }
+    }
+}
+
+impl TraceExporter {
+    pub(crate) fn flush(&self) -> TraceFlush {
+        self.flush.clone()
+    }
+
+    /// Ends when there are no spans any more.
+    pub(crate) async fn run(self, tls: Option<Tls>) {
+        let Self { mut mailbox, exporter, mut posts, endpoint, metrics, flush } = self;
+        drop(flush);
+        let collector = Collector::new(&endpoint, tls.as_ref());
+        let exporting = async move {
+            while let Some(mail) = mailbox.recv().await {
+                let (spans, flush) = gather(mail, &mut mailbox).await;
+                let count = spans.len() as u64;
+                if count > 0 {
+                    let is_taken = exporter.export(spans).await.is_ok();
+                    metrics
+                        .traced(if is_taken { DeliveryOutcome::Ok } else { DeliveryOutcome::Failed }, count);
+                }
+                if let Some(done) = flush {
+                    let _ = done.send(());
+                }
             }
+        };
+        let posting = async {
+            while let Some((request, answer)) = posts.recv().await {
+                let _ = answer.send(collector.post(request.into_body()).await);
+            }
+        };
+        tokio::join!(exporting, posting);
+    }
+}
+
+/// A batch that begins with `first`, and who waits for it to be sent.
+async fn gather(
+    first: Mail,
+    mailbox: &mut mpsc::Receiver<Mail>,
+) -> (Vec<SpanData>, Option<oneshot::Sender<()>>) {
+    let until = Instant::now() + GATHERING;
+    let (mut spans, mut next) = (Vec::new(), Some(first));
+    while let Some(mail) = next {
+        match mail {
+            Mail::Span(span) => spans.push(with_our_names(*span)),
+            Mail::Flush(done) => return (spans, Some(done)),
+        }
+        if spans.len() == BATCH {
+            break;
+        }
+        next = timeout_at(until, mailbox.recv()).await.unwrap_or_default();
+    }
+    (spans, None)
+}
+
+/// The log's field is an attribute of ours, not of OpenTelemetry's conventions.
+fn with_our_names(mut span: SpanData) -> SpanData {
+    for attribute in span.attributes.iter_mut().filter(|attribute| attribute.key.as_str() == "request_id") {
+        attribute.key = "hokusai.request_id".into();
+    }
+    span
+}
+
+/// The exporter's client, which may be used on any thread: it hands each batch to the actor, whose client is of one thread.
+#[derive(Debug)]
+struct ByActor(mpsc::Sender<Post>);
+
+#[async_trait::async_trait]
+impl opentelemetry_http::HttpClient for ByActor {
+    async fn send_bytes(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
+        let (answer, answered) = oneshot::channel();
+        self.0.send((request, answer)).await?;
+        answered.await?
+    }
+}
+
+/// The way to the collector.
+struct Collector {
+    client: HttpClient,
+    target: PathAndQuery,
+}
+
+impl Collector {
+    fn new(endpoint: &Url, tls: Option<&Tls>) -> Self {
+        let connections = Connections { connect_timeout: DEADLINE, keep_alive: DEADLINE, limit: 2 };
+        let path = PathAndQuery::try_from(target(endpoint).path());
+        Self {
+            client: HttpClient::new(endpoint, tls, connections),
+            target: path.unwrap_or_else(|_| PathAndQuery::from_static("/v1/traces")),
         }
     }
 
-    async fn send(&self, spans: Vec<Value>) -> bool {
-        let body = json!({ "resourceSpans": [{
-            "resource": { "attributes": [
-                text("service.name", &self.service),
-                text("service.version", crate::VERSION),
-                text("deployment.environment.name", &self.env),
-            ] },
-            "scopeSpans": [{ "scope": { "name": "hokusai-gateway" }, "spans": spans }],
-        }] });
+    /// Logs why a batch is lost.
+    async fn post(&self, body: Bytes) -> Result<Response<Bytes>, HttpError> {
         let request = self.client.request(Method::POST, self.target.clone(), Reuse::Safe);
-        let sending = request.insert_header((CONTENT_TYPE, "application/json")).send_body(body.to_string());
-        match timeout(PATIENCE, sending).await {
-            Ok(Ok(response)) if response.status().is_success() => true,
+        let sending = request.insert_header((CONTENT_TYPE, "application/x-protobuf")).send_body(body);
+        let code = Code::SpansRefused.text();
+        match timeout(DEADLINE, sending).await {
             Ok(Ok(response)) => {
-                tracing::warn!(
-                    code = Code::SpansRefused.text(),
-                    status = response.status().as_u16(),
-                    "the collector refused spans"
-                );
-                false
+                let status = response.status().as_u16();
+                if !response.status().is_success() {
+                    tracing::warn!(code, status, "the collector refused spans; they are lost");
+                }
+                Ok(Response::builder().status(status).body(Bytes::new())?)
             }
             Ok(Err(error)) => {
-                tracing::warn!(code = Code::SpansRefused.text(), %error, "spans could not be sent");
-                false
+                tracing::warn!(code, %error, "spans could not be sent to the collector; they are lost");
+                Err(error.to_string().into())
             }
-            Err(_) => {
-                tracing::warn!(code = Code::SpansRefused.text(), "the collector took no spans in time");
-                false
+            Err(late) => {
+                tracing::warn!(code, "the collector did not take spans in time; they are lost");
+                Err(late.into())
             }
         }
     }
 }
 
-fn describe(span: &RequestSpan) -> Value {
-    let end = span.started.as_nanosecond() + span.took.as_nanos() as i128;
-    let mut attributes = vec![
-        text("http.request.method", span.method.word()),
-        text("http.route", span.route.word()),
-        json!({ "key": "http.response.status_code", "value": { "intValue": span.status.to_string() } }),
-        text("hokusai.request_id", span.context.request_id()),
-    ];
-    attributes.extend(span.reason.map(|reason| text("error.type", reason.word())));
-    let mut described = json!({
-        "traceId": span.context.trace_id(),
-        "spanId": span.context.span_id(),
-        "name": format!("{} {}", span.method.word(), span.route.word()),
-        "kind": SERVER,
-        "startTimeUnixNano": span.started.as_nanosecond().to_string(),
-        "endTimeUnixNano": end.to_string(),
-        "attributes": attributes,
-    });
-    if let Some(parent) = span.context.parent_id() {
-        described["parentSpanId"] = parent.into();
+impl fmt::Debug for Collector {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Collector").field("target", &self.target).finish_non_exhaustive()
     }
-    if span.status >= 500 {
-        described["status"] = json!({ "code": ERROR });
-    }
-    described
-}
-
-fn text(key: &str, value: &str) -> Value {
-    json!({ "key": key, "value": { "stringValue": value } })
 }

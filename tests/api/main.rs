@@ -55,6 +55,7 @@ mod probe_redis;
 mod redis;
 mod refusals;
 mod refused_everywhere;
+mod request_ids;
 mod revoke;
 mod routes;
 mod secrets;

@@ -1,74 +1,189 @@
-//! Spans for a collector of traces.
+//! Spans for a collector of traces, of a whole process: its tracer is one for all that it serves.
 
-use serde_json::{Value, json};
+use std::{fs, net::TcpListener};
 
-use crate::support::{GatewayBuilder, Server, ask, eventually, metric, server::Answer};
+use opentelemetry_proto::tonic::{
+    collector::trace::v1::ExportTraceServiceRequest,
+    common::v1::{KeyValue, any_value::Value},
+    trace::v1::{ResourceSpans, Span, span::SpanKind, status::StatusCode},
+};
+use prost::Message as _;
+use secrecy::ExposeSecret as _;
+
+use crate::support::{Server, ask, eventually, gateway::create_key, process::Process, server::Answer};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+const CLIENT: &str = "00f067aa0ba902b7";
 
-/// The spans that a collector was sent.
-fn spans(collector: &Server) -> Vec<Value> {
-    let requests = collector.requests();
-    let bodies = requests.iter().map(|request| serde_json::from_slice::<Value>(&request.body).unwrap());
-    bodies
-        .flat_map(|body| body["resourceSpans"][0]["scopeSpans"][0]["spans"].as_array().unwrap().clone())
-        .collect()
+fn resources(collector: &Server) -> Vec<ResourceSpans> {
+    let bodies = collector.requests().into_iter().map(|request| request.body);
+    bodies.flat_map(|body| ExportTraceServiceRequest::decode(&*body).unwrap().resource_spans).collect()
 }
 
-fn attribute(span: &Value, key: &str) -> Value {
-    let attributes = span["attributes"].as_array().unwrap();
-    let found = attributes.iter().find(|attribute| attribute["key"] == key);
-    found.map_or(Value::Null, |attribute| {
-        attribute["value"].as_object().unwrap().values().next().unwrap().clone()
+/// The spans that a collector was sent.
+fn spans(collector: &Server) -> Vec<Span> {
+    resources(collector).into_iter().flat_map(|of| of.scope_spans).flat_map(|of| of.spans).collect()
+}
+
+/// The only one of this name.
+fn named<'a>(spans: &'a [Span], name: &str) -> &'a Span {
+    let mut named = spans.iter().filter(|span| span.name == name);
+    let found = named.next().unwrap_or_else(|| panic!("no {name}: {spans:#?}"));
+    assert!(named.next().is_none(), "{name}: {spans:#?}");
+    found
+}
+
+fn text(attributes: &[KeyValue], key: &str) -> Option<String> {
+    let found = attributes.iter().find(|attribute| attribute.key == key)?;
+    Some(match found.value.clone()?.value? {
+        Value::StringValue(text) => text,
+        Value::IntValue(number) => number.to_string(),
+        other => format!("{other:?}"),
     })
+}
+
+fn get(key: &str, target: &str, rest: &str) -> String {
+    format!("GET /api/2.0/mlflow/{target} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n{rest}\r\n")
+}
+
+fn traceparent(flags: &str) -> String {
+    format!("traceparent: 00-{TRACE}-{CLIENT}-{flags}\r\n")
+}
+
+/// How many spans came to this end.
+async fn counted(gateway: &Process, outcome: &str) -> u64 {
+    let metrics = ask(gateway.metrics_address.unwrap(), "GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let name = format!("hokusai_gateway_trace_spans_total{{outcome=\"{outcome}\"}} ");
+    let value = metrics.text().lines().find_map(|line| line.strip_prefix(&name)?.parse().ok());
+    value.unwrap_or_default()
 }
 
 #[actix_web::test]
 async fn each_sampled_request_is_a_span_between_the_clients_and_mlflows() {
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
-    let collector = Server::start(|_| Answer::ok("{}")).await;
-    let gateway = GatewayBuilder::default()
-        .set("TELEMETRY__OTLP_ENDPOINT", &format!("{}/base", collector.url()))
-        .start(&mlflow)
-        .await;
+    let collector = Server::start(|_| Answer::bytes("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let key = create_key(&folder.path().join("keys.toml"), "ada", None).key.expose_secret().to_owned();
+    let endpoint = format!("{}/base", collector.url());
+    let settings = [("MLFLOW_SERVER_URL", &*mlflow.url()), ("HOKUSAI__TELEMETRY__OTLP_ENDPOINT", &endpoint)];
+    let gateway = Process::serve(folder.path(), &settings);
+    ask(gateway.address, "GET /live HTTP/1.1\r\nhost: a\r\n\r\n").await;
     for (flags, target) in [("01", "runs/get"), ("00", "runs/get"), ("01", "secrets")] {
-        let traceparent = format!("traceparent: 00-{TRACE}-00f067aa0ba902b7-{flags}\r\n");
-        let target = format!("/api/2.0/mlflow/{target}?token={}", gateway.key);
-        ask(gateway.address, gateway.request("GET", &target, &traceparent)).await;
+        let mine = format!("{}x-request-id: mine\r\n", traceparent(flags));
+        ask(gateway.address, get(&key, &format!("{target}?token={key}"), &mine)).await;
     }
-    eventually("the spans are there", async || spans(&collector).len() >= 2).await;
+    eventually("the spans are there", async || spans(&collector).len() >= 3).await;
     let seen = &collector.requests()[0];
-    assert_eq!((seen.target(), seen.header("content-type")), ("/base/v1/traces", Some("application/json")));
-    let text = seen.text();
-    assert!(text.contains(r#"{"key":"service.name","value":{"stringValue":"hokusai-gateway"}}"#), "{text}");
-    assert!(!text.contains(&gateway.key));
+    assert_eq!(
+        (seen.target(), seen.header("content-type")),
+        ("/base/v1/traces", Some("application/x-protobuf"))
+    );
+    assert!(!String::from_utf8_lossy(&seen.body).contains(&key));
+    let resource = resources(&collector)[0].resource.clone().unwrap().attributes;
+    assert_eq!(text(&resource, "service.name").as_deref(), Some("hokusai-gateway"));
 
     let spans = spans(&collector);
-    assert_eq!(spans.len(), 2, "what is not sampled is not sent");
-    let span = &spans[0];
-    assert_eq!((&span["traceId"], &span["parentSpanId"]), (&json!(TRACE), &json!("00f067aa0ba902b7")));
-    assert_eq!(span["name"], "GET read");
-    // MLflow's parent is this very span.
-    let passed_on = mlflow.requests()[0].header("traceparent").unwrap().to_owned();
-    assert_eq!(passed_on, format!("00-{TRACE}-{}-01", span["spanId"].as_str().unwrap()));
-    let nanoseconds = |name: &str| span[name].as_str().unwrap().parse::<u128>().unwrap();
-    assert!(nanoseconds("startTimeUnixNano") < nanoseconds("endTimeUnixNano"));
-    assert_eq!(attribute(span, "http.response.status_code"), "200");
-    assert_eq!(attribute(&spans[1], "http.response.status_code"), "404");
-    assert_eq!(attribute(&spans[1], "error.type"), "route_unknown");
-    assert_eq!(metric(&gateway, r#"trace_spans_total{outcome="ok"}"#).await, 2.0);
+    assert_eq!(spans.len(), 3, "neither what is not sampled nor /live is sent: {spans:#?}");
+    let (span, call, refused) =
+        (named(&spans, "GET read"), named(&spans, "MLflow"), named(&spans, "GET unknown"));
+    assert_eq!(
+        (hex::encode(&span.trace_id), hex::encode(&span.parent_span_id)),
+        (TRACE.into(), CLIENT.into())
+    );
+    assert_eq!((span.kind, call.kind), (SpanKind::Server as i32, SpanKind::Client as i32));
+    assert_eq!((&call.trace_id, &call.parent_span_id), (&span.trace_id, &span.span_id));
+    assert!(span.start_time_unix_nano <= call.start_time_unix_nano);
+    assert!(call.start_time_unix_nano < call.end_time_unix_nano);
+    assert!(call.end_time_unix_nano <= span.end_time_unix_nano);
+    // MLflow's parent is the call that is exported, and what is not sampled says so.
+    let parents: Vec<String> =
+        mlflow.requests().iter().map(|request| request.header("traceparent").unwrap().to_owned()).collect();
+    assert_eq!(parents[0], format!("00-{TRACE}-{}-01", hex::encode(&call.span_id)));
+    assert!(parents[1].starts_with(&format!("00-{TRACE}-")) && parents[1].ends_with("-00"), "{parents:?}");
+    for (span, status, error) in [(span, "200", None), (refused, "404", Some("route_unknown"))] {
+        assert_eq!(text(&span.attributes, "http.request.method").as_deref(), Some("GET"));
+        assert_eq!(text(&span.attributes, "http.response.status_code").as_deref(), Some(status));
+        assert_eq!(text(&span.attributes, "hokusai.request_id").as_deref(), Some("mine"));
+        assert_eq!(text(&span.attributes, "error.type").as_deref(), error);
+    }
+    assert_eq!(text(&span.attributes, "http.route").as_deref(), Some("read"));
+    assert_eq!(counted(&gateway, "ok").await, 3);
+}
+
+#[actix_web::test]
+async fn the_validation_and_redis_are_spans_below_the_requests_that_failed_are_marked_and_a_drain_sends_all()
+{
+    let mlflow = Server::start(|_| Answer::Close).await;
+    let auth = Server::start(|_| {
+        Answer::ok(r#"{"is_valid": true, "key_id": "k-7", "user_id": "u-7", "scopes": ["mlflow:read"]}"#)
+    })
+    .await;
+    let collector = Server::start(|_| Answer::bytes("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")).await;
+    // Connections are made, and nobody answers.
+    let redis = TcpListener::bind("127.0.0.1:0").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [
+        ("MLFLOW_SERVER_URL", &*mlflow.url()),
+        ("HOKUSAI_AUTH_SERVICE_URL", &auth.url()),
+        ("HOKUSAI__REDIS__URL", &format!("redis://{}", redis.local_addr().unwrap())),
+        ("HOKUSAI__LIMITS__MODE", "off"),
+        ("HOKUSAI__TELEMETRY__OTLP_ENDPOINT", &collector.url()),
+        // No filter of the log decides about spans.
+        ("HOKUSAI__TELEMETRY__FILTER", "error,hokusai_gateway=info"),
+    ];
+    let mut gateway = Process::serve(folder.path(), &settings);
+    assert_eq!(ask(gateway.address, get("some-key", "runs/get", "")).await.status, 502);
+    gateway.terminate();
+    // Not here, where the collector runs.
+    actix_web::web::block(move || gateway.wait()).await.unwrap();
+    let spans = spans(&collector);
+    let request = named(&spans, "GET read");
+    assert!(request.parent_span_id.is_empty());
+    let status = |span: &Span| span.status.as_ref().map_or(StatusCode::Unset, |status| status.code());
+    assert_eq!(status(request), StatusCode::Error);
+    let calls: Vec<_> = spans.iter().filter(|span| span.name != "GET read").collect();
+    for call in &calls {
+        assert_eq!((&call.trace_id, &call.parent_span_id), (&request.trace_id, &request.span_id), "{call:?}");
+        let is_failed = if call.name == "validation" { StatusCode::Unset } else { StatusCode::Error };
+        assert_eq!(status(call), is_failed, "{call:?}");
+    }
+    for name in ["validation", "MLflow", "Redis"] {
+        assert!(calls.iter().any(|call| call.name == name), "no {name}: {spans:#?}");
+    }
+    let log = fs::read_to_string(folder.path().join("log")).unwrap();
+    assert!(log.contains(&hex::encode(&request.trace_id)), "the request's line has another trace: {log}");
 }
 
 #[actix_web::test]
 async fn a_collector_that_is_gone_holds_no_request_up() {
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
-    let gateway =
-        GatewayBuilder::default().set("TELEMETRY__OTLP_ENDPOINT", "http://127.0.0.1:1").start(&mlflow).await;
+    let folder = tempfile::tempdir().unwrap();
+    let key = create_key(&folder.path().join("keys.toml"), "ada", None).key.expose_secret().to_owned();
+    let settings =
+        [("MLFLOW_SERVER_URL", &*mlflow.url()), ("HOKUSAI__TELEMETRY__OTLP_ENDPOINT", "http://127.0.0.1:1")];
+    let gateway = Process::serve(folder.path(), &settings);
     for _ in 0..100 {
-        assert_eq!(gateway.get("/api/2.0/mlflow/runs/get").await.status, 200);
+        assert_eq!(ask(gateway.address, get(&key, "runs/get", "")).await.status, 200);
     }
-    eventually("they are counted", async || {
-        metric(&gateway, r#"trace_spans_total{outcome="failed"}"#).await >= 1.0
-    })
-    .await;
+    eventually("they are counted", async || counted(&gateway, "failed").await >= 1).await;
+}
+
+#[actix_web::test]
+async fn spans_that_find_no_room_are_dropped_and_counted_and_hold_no_request_up() {
+    const REQUESTS: usize = 2_500;
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let collector = Server::start(|_| Answer::Silence).await;
+    let folder = tempfile::tempdir().unwrap();
+    let key = create_key(&folder.path().join("keys.toml"), "ada", None).key.expose_secret().to_owned();
+    let settings = [
+        ("MLFLOW_SERVER_URL", &*mlflow.url()),
+        ("HOKUSAI__TELEMETRY__OTLP_ENDPOINT", &*collector.url()),
+        ("HOKUSAI__TELEMETRY__SAMPLE_READS", "0"),
+    ];
+    let gateway = Process::serve(folder.path(), &settings);
+    // Two spans each; 4,096 may wait, and 512 are being sent.
+    for _ in 0..REQUESTS {
+        assert_eq!(ask(gateway.address, get(&key, "runs/get", "")).await.status, 200);
+    }
+    eventually("some are dropped", async || counted(&gateway, "dropped").await >= 1).await;
 }

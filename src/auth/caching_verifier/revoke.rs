@@ -5,6 +5,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use tokio::time::sleep;
+use tracing::Instrument as _;
 
 use super::{CachingVerifier, KeyQuery};
 use crate::auth::{Principal, revocation::EVERYTHING};
@@ -69,12 +70,13 @@ impl CachingVerifier {
         if wait.is_zero() {
             return self.revoke_everywhere(name);
         }
-        actix_rt::spawn(async move {
+        let revoking = async move {
             sleep(wait).await;
             if verifier.cache.revoked_at(&name).is_none_or(|at| at <= rejected_at) {
                 verifier.revoke_everywhere(name);
             }
-        });
+        };
+        actix_rt::spawn(revoking.in_current_span());
     }
 
     fn revoke_everywhere(&self, name: String) {

@@ -22,6 +22,7 @@ fn program(folder: &Path, name: &str) -> Command {
 /// A running `serve`, with one worker on a free port; its log is in the folder's file `log`.
 pub struct Process {
     pub address: SocketAddr,
+    pub metrics_address: Option<SocketAddr>,
     child: Child,
     /// Its output, where nobody reads on.
     unread: Option<Output>,
@@ -84,12 +85,14 @@ impl Process {
             .spawn()
             .unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let address = lines
+        let listening = lines
             .by_ref()
             .map(|line| serde_json::from_str::<serde_json::Value>(&line.unwrap()).unwrap())
-            .find_map(|line| line["address"].as_str().map(|address| address.parse().unwrap()))
+            .find(|line| line["address"].is_string())
             .unwrap();
-        (Self { address, child, unread: None }, lines)
+        let address = |name: &str| Some(listening[name].as_str()?.parse().unwrap());
+        let (address, metrics_address) = (address("address").unwrap(), address("metrics_address"));
+        (Self { address, metrics_address, child, unread: None }, lines)
     }
 
     /// The next line of an output that nobody has read so far.
