@@ -3,12 +3,18 @@
 
 use std::{fs, mem};
 
+use actix_service::{Service, Transform as _, fn_service};
 use actix_web::{
-    dev::Service as _,
+    Error, HttpResponse,
+    dev::{ServiceRequest, ServiceResponse},
     http::{Method, StatusCode},
 };
 use futures_util::FutureExt as _;
-use hokusai_gateway::benching;
+use hokusai_gateway::{
+    benching,
+    telemetry::{RequestLog, RequestSpan},
+};
+use tracing_actix_web::TracingLogger;
 
 use super::{
     Run,
@@ -25,6 +31,44 @@ pub(super) fn live() -> Run {
     answered(Method::GET, "/live", StatusCode::OK)
 }
 
+/// A service that answers at once, and nothing else; [`root_span`] has this in it.
+pub(super) fn no_span() -> Run {
+    log_as_by_default();
+    called(fn_service(at_once))
+}
+
+/// The same within `TracingLogger` and the span of a request, entered for its one poll.
+pub(super) fn root_span() -> Run {
+    log_as_by_default();
+    let logger = TracingLogger::<RequestSpan>::new();
+    called(logger.new_transform(fn_service(at_once)).now_or_never().unwrap().unwrap())
+}
+
+async fn at_once(request: ServiceRequest) -> Result<ServiceResponse, Error> {
+    Ok(request.into_response(HttpResponse::Ok()))
+}
+
+fn called<B: 'static>(
+    service: impl Service<ServiceRequest, Response = ServiceResponse<B>, Error = Error> + 'static,
+) -> Run {
+    run(move || {
+        let request = requests::asking(Method::GET, requests::RUN, BEARER).to_srv_request();
+        service.call(request).now_or_never().unwrap().unwrap()
+    })
+}
+
+/// As long as the process: to all that are measured in one, the first log is the only one.
+fn log_as_by_default() -> RequestLog {
+    let log = benching::log_to_nowhere(&settings(&[
+        ("HOKUSAI__AUTH__KEY_FILE__PATH", "keys.toml"),
+        ("HOKUSAI__TELEMETRY__LOG", "json"),
+    ]));
+    let log = log.unwrap();
+    let lines = log.requests.clone();
+    mem::forget(log);
+    lines
+}
+
 fn answered(method: Method, target: &'static str, status: StatusCode) -> Run {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys.toml");
@@ -34,11 +78,7 @@ fn answered(method: Method, target: &'static str, status: StatusCode) -> Run {
         ("HOKUSAI__TELEMETRY__LOG", "json"),
         ("HOKUSAI__AUDIT__OUTPUT", "off"),
     ]);
-    // As long as the process: to all that are measured in one, the first log is the only one.
-    let log = benching::log_to_nowhere(&settings).unwrap();
-    let lines = log.requests.clone();
-    mem::forget(log);
-    let application = benching::application(settings, lines).unwrap().now_or_never().unwrap();
+    let application = benching::application(settings, log_as_by_default()).unwrap().now_or_never().unwrap();
     run(move || {
         let request = requests::asking(method.clone(), target, BEARER).to_request();
         let response = application.call(request).now_or_never().unwrap().unwrap();

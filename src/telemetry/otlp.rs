@@ -91,6 +91,8 @@ pub(super) fn open(
         .with_resource(resource)
         // Whoever began the trace says whether it is kept; the gateway keeps its own.
         .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)))
+        // Events stay in the log: they name users.
+        .with_max_events_per_span(0)
         .with_span_processor(Mailbox { mail: sender, metrics: metrics.clone() })
         .build();
     let tracer = provider.tracer("hokusai-gateway");

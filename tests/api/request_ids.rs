@@ -132,7 +132,7 @@ async fn in_text_as_well_an_event_has_the_id_once() {
     let get = format!(
         "GET /api/2.0/mlflow/runs/get HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\nx-request-id: mine\r\n\r\n"
     );
-    assert_eq!(ask(address.unwrap(), get).await.status, 503);
+    assert_eq!(ask(address.unwrap(), get).await.status, 502);
     let event = output.lines().map(Result::unwrap).find(|line| line.contains("request failed")).unwrap();
     child.kill().unwrap();
     child.wait().unwrap();
