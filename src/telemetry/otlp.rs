@@ -253,21 +253,27 @@ impl Collector {
     async fn post(&self, body: Bytes) -> Result<Response<Bytes>, HttpError> {
         let request = self.client.request(Method::POST, self.target.clone(), Reuse::Safe);
         let sending = request.insert_header((CONTENT_TYPE, "application/x-protobuf")).send_body(body);
-        let code = Code::SpansRefused.text();
         match timeout(DEADLINE, sending).await {
             Ok(Ok(response)) => {
                 let status = response.status().as_u16();
                 if !response.status().is_success() {
-                    tracing::warn!(code, status, "the collector refused spans; they are lost");
+                    tracing::warn!(
+                        code = Code::SpansRefused.text(),
+                        status,
+                        "the collector refused spans; they are lost"
+                    );
                 }
                 Ok(Response::builder().status(status).body(Bytes::new())?)
             }
             Ok(Err(error)) => {
-                tracing::warn!(code, %error, "spans could not be sent to the collector; they are lost");
+                tracing::warn!(code = Code::SpansRefused.text(), %error, "spans could not be sent to the collector; they are lost");
                 Err(error.to_string().into())
             }
             Err(late) => {
-                tracing::warn!(code, "the collector did not take spans in time; they are lost");
+                tracing::warn!(
+                    code = Code::SpansRefused.text(),
+                    "the collector did not take spans in time; they are lost"
+                );
                 Err(late.into())
             }
         }
