@@ -1,54 +1,33 @@
 //! What `check` says of settings, and of what they lead to.
 
+use crate::support::{
+    Server,
+    commands::{check, folder_with_a_key, mlflow},
+    process::command,
+    server::Answer,
+};
 use serde_json::Value;
-use tempfile::TempDir;
 
-use crate::support::{Server, commands::mlflow, process::command, server::Answer};
-
-/// `check` in a folder with a good key file.
-fn check(arguments: &[&str], settings: &[(&str, &str)]) -> (Option<i32>, Value) {
-    let folder = folder_with_a_key();
-    let output = command(folder.path())
-        .args(["check", "--format", "json"])
-        .args(arguments)
-        .env("HOKUSAI__MLFLOW__CONNECT_TIMEOUT", "100ms")
-        .env("HOKUSAI__MLFLOW__PROBE_INTERVAL", "40ms")
-        .env("HOKUSAI__AUTH__SERVICE__TIMEOUT", "200ms")
-        .envs(settings.iter().copied())
-        .output()
-        .unwrap();
-    (output.status.code(), serde_json::from_slice(&output.stdout).unwrap())
-}
-
-fn folder_with_a_key() -> TempDir {
-    let folder = tempfile::tempdir().unwrap();
-    assert!(
-        command(folder.path()).args(["keys", "create", "--user", "ada"]).output().unwrap().status.success()
-    );
-    folder
-}
-
-/// What is said of the one check that fails.
+/// Exit code, and what is said of the one check that fails.
 async fn probed(settings: &[(&str, String)]) -> (Option<i32>, String) {
-    let settings: Vec<_> = settings.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-    let probing = actix_web::web::block(move || {
-        let settings: Vec<_> = settings.iter().map(|(name, value)| (&**name, &**value)).collect();
-        check(&["--probe"], &settings)
-    });
-    let (code, said) = probing.await.unwrap();
-    let checks = said["checks"].as_array().unwrap();
-    let failed: Vec<_> = checks.iter().filter(|check| check["outcome"] == "failed").collect();
+    let impatient = [
+        ("HOKUSAI__MLFLOW__CONNECT_TIMEOUT", "100ms"),
+        ("HOKUSAI__MLFLOW__PROBE_INTERVAL", "40ms"),
+        ("HOKUSAI__AUTH__SERVICE__TIMEOUT", "200ms"),
+    ];
+    let given = settings.iter().map(|(name, value)| (*name, &**value));
+    let report = check(&["--probe"], &impatient.into_iter().chain(given).collect::<Vec<_>>()).await;
+    let failed = report.failed();
     assert!(failed.len() < 2, "{failed:?}");
-    let words = |check: &Value| {
-        ["check", "found", "cause", "fix"].map(|name| check[name].as_str().unwrap().to_owned())
-    };
-    (code, failed.first().map(|check| words(check).join(" | ")).unwrap_or_default())
+    let told = failed.into_iter().next().map(|(name, words)| format!("{name} | {words}"));
+    (report.code, told.unwrap_or_default())
 }
 
-#[test]
-fn problems_warnings_and_what_to_write_are_told_to_programs_too() {
-    let (code, said) = check(&[], &[("HOKUSAI__SERVER__WORKERS", "many")]);
-    assert_eq!((code, &said["ok"]), (Some(64), &false.into()));
+#[actix_web::test]
+async fn problems_warnings_and_what_to_write_are_told_to_programs_too() {
+    let report = check(&[], &[("HOKUSAI__SERVER__WORKERS", "many")]).await;
+    let said = &report.said;
+    assert_eq!((report.code, &said["ok"]), (Some(64), &false.into()));
     let keys: Vec<_> = said["problems"].as_array().unwrap().iter().map(|problem| &problem["key"]).collect();
     assert_eq!(keys, ["server.workers", "mlflow.url"]);
     assert_eq!(said["problems"][0]["found"], "a text of 4 characters, in the environment");
@@ -56,8 +35,9 @@ fn problems_warnings_and_what_to_write_are_told_to_programs_too() {
     assert_eq!(said["problems"][1]["variables"][1], "MLFLOW_SERVER_URL");
 
     let risky = [("MLFLOW_SERVER_URL", "http://127.0.0.1:1"), ("HOKUSAI__POLICY__MODE", "off")];
-    let (code, said) = check(&[], &risky);
-    assert_eq!((code, &said["ok"]), (Some(0), &true.into()));
+    let report = check(&[], &risky).await;
+    let said = &report.said;
+    assert_eq!((report.code, &said["ok"]), (Some(0), &true.into()));
     assert_eq!(said["warnings"][0]["key"], "policy.mode");
     assert_eq!(said["config_hash"].as_str().unwrap().len(), 16);
 }
@@ -96,14 +76,12 @@ fn files_that_are_missing_are_told_with_the_rest() {
     assert_eq!((output.status.code(), &keys[..]), (Some(64), &expected[..]));
 }
 
-#[test]
-fn a_settings_file_that_is_not_there_has_no_variable_and_risks_are_told_beside_problems() {
-    let (_, said) = check(&["--config", "none.toml"], &[]);
+#[actix_web::test]
+async fn a_settings_file_that_is_not_there_has_no_variable_and_risks_are_told_beside_problems() {
+    let said = check(&["--config", "none.toml"], &[]).await.said;
     assert_eq!(said["problems"][0]["variables"], serde_json::json!([]));
-    let (_, said) = check(
-        &[],
-        &[("HOKUSAI__POLICY__MODE", "off"), ("MLFLOW_SERVER_URL", "http://a"), ("HOKUSAI__X", "1")],
-    );
+    let odd = [("HOKUSAI__POLICY__MODE", "off"), ("MLFLOW_SERVER_URL", "http://a"), ("HOKUSAI__X", "1")];
+    let said = check(&[], &odd).await.said;
     assert_eq!(
         (&said["warnings"][0]["key"], &said["problems"][0]["key"]),
         (&"policy.mode".into(), &"…".into())

@@ -28,7 +28,7 @@ async fn a_service_id_for_which_the_key_is_refused_is_named_with_the_usual_one()
     .await;
     let report = probe(&auth, &[GOOD_KEY, ("AUTH_SERVICE_ID", "ml-platform")]).await;
     assert_eq!(report.code, Some(69));
-    report.assert_failed("auth.key", r#"auth.service.service_id = \"platform\""#);
+    report.assert_failed("auth.key", r#"auth.service.service_id = "platform""#);
     assert_eq!(probe(&auth, &[GOOD_KEY]).await.code, Some(0));
 }
 

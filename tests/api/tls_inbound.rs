@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::support::{
     Gateway, GatewayBuilder, Server, ask,
     certificates::Certificate,
-    commands::{Report, check},
+    commands::{Report, check, folder_with_a_key},
     eventually,
     process::{Process, command},
     server::Answer,
@@ -83,10 +83,9 @@ async fn the_health_check_asks_over_tls_where_clients_do() {
 
 #[actix_web::test]
 async fn a_private_key_that_others_may_read_by_now_is_not_taken_over() {
-    let (folder, certificate) = with_certificate();
+    let (_certificates, certificate) = with_certificate();
+    let folder = folder_with_a_key();
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
-    let created = command(folder.path()).args(["keys", "create", "--user", "ada"]).output().unwrap();
-    assert!(created.status.success());
     let settings = [
         ("MLFLOW_SERVER_URL", &*mlflow.url()),
         ("HOKUSAI__SERVER__TLS__CERT", certificate.path()),

@@ -6,6 +6,7 @@ use std::{
 };
 
 use serde_json::Value;
+use tempfile::TempDir;
 
 use super::{Server, process::command, server::Answer};
 
@@ -34,7 +35,8 @@ impl Report {
 
     /// Finding, cause and fix of each check that failed.
     pub fn failed(&self) -> BTreeMap<&str, String> {
-        let words = |check: &Value| ["found", "cause", "fix"].map(|part| check[part].to_string()).join(" | ");
+        let words =
+            |check: &Value| ["found", "cause", "fix"].map(|part| check[part].as_str().unwrap()).join(" | ");
         self.checks("failed").map(|check| (check["check"].as_str().unwrap(), words(check))).collect()
     }
 
@@ -56,11 +58,16 @@ impl Report {
     }
 }
 
-/// `check`, with a good key file.
-pub async fn check(arguments: &[&str], settings: &[(&str, &str)]) -> Report {
+pub fn folder_with_a_key() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
     let created = command(folder.path()).args(["keys", "create", "--user", "ada"]).output().unwrap();
     assert!(created.status.success(), "{created:?}");
+    folder
+}
+
+/// `check`, with a good key file.
+pub async fn check(arguments: &[&str], settings: &[(&str, &str)]) -> Report {
+    let folder = folder_with_a_key();
     let mut command = command(folder.path());
     command.arg("check").args(arguments).env("HOKUSAI__SERVER__BIND", "127.0.0.1:0");
     command.envs(settings.iter().copied());
