@@ -150,7 +150,7 @@ async fn decide(
     set("scopes_held", held.into());
     set("workspace", principal.workspace.as_ref().map_or("any", |workspace| workspace.as_str()).into());
     set("limits", limits(settings, &principal, &route));
-    let in_mlflows_place = proxy::direct_answer(route.rule()).filter(|_| denies_direct);
+    let in_mlflows_place = proxy::denied_direct_transfer(route.rule()).filter(|_| denies_direct);
     policy::authorize(&settings.policy, principal, route)
         .map_err(|error| GatewayError::Denied { error, sent_as })?;
     in_mlflows_place.map_or(Ok(()), |answer| Err(answer.into()))

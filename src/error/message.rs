@@ -63,7 +63,7 @@ impl GatewayError {
             Self::Limited(TooMany { of: Of::ArtifactBytes(limit), .. }) => {
                 format!("this API key has reached its limit of {limit} bytes of artifacts an hour").into()
             }
-            Self::Proxy(ProxyError::Direct(words)) => (*words).into(),
+            Self::Proxy(ProxyError::DirectTransfer(words)) => (*words).into(),
             Self::Proxy(ProxyError::Busy) => "too many requests to MLflow are in progress; try again".into(),
             Self::Proxy(ProxyError::Ejected | ProxyError::Connect(_) | ProxyError::LookupFailed(_)) => {
                 "MLflow cannot be reached".into()

@@ -65,7 +65,7 @@ impl GatewayError {
             Self::Proxy(
                 ProxyError::Busy | ProxyError::Ejected | ProxyError::Connect(_) | ProxyError::LookupFailed(_),
             ) => Reason::UpstreamUnavailable,
-            Self::Proxy(ProxyError::Direct(_)) => Reason::DirectTransferDenied,
+            Self::Proxy(ProxyError::DirectTransfer(_)) => Reason::DirectTransferDenied,
             Self::Proxy(ProxyError::Transport(fault)) if fault.is_closed() => Reason::UpstreamUnavailable,
             Self::Proxy(ProxyError::Transport(_) | ProxyError::NotRewritten(_)) => Reason::UpstreamProtocol,
             Self::Proxy(ProxyError::UpstreamTimeout(_)) => Reason::UpstreamTimeout,

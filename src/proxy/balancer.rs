@@ -20,7 +20,7 @@ use crate::{
     upstream::{InFlight, Upstream},
 };
 
-/// One worker's way to a group of servers that are alike.
+/// One worker's connections to a group of equivalent servers.
 #[derive(Debug)]
 pub(super) struct Balancer {
     members: Vec<Member>,
@@ -29,20 +29,20 @@ pub(super) struct Balancer {
     waiting: Cell<usize>,
 }
 
-/// One worker's way to one server.
+/// One worker's connections to one server.
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) upstream: Arc<Upstream>,
     /// The server's host and port, as a `Host` header has them.
     pub(super) host: HeaderValue,
-    /// The path of its URL, which is put before every path; without a slash at the end.
+    /// The path of its URL, a prefix of every request's path; without a slash at the end.
     pub(super) prefix: String,
     pub(super) client: HttpClient,
     /// One permit for each connection that may be in use; held until the response's last byte.
     connections: Arc<Semaphore>,
 }
 
-/// A server to send a request to, and the permission to.
+/// A server to send a request to, and the permit for a connection.
 pub(super) struct Lease<'a> {
     pub(super) member: &'a Member,
     pub(super) held: (OwnedSemaphorePermit, InFlight),

@@ -1,6 +1,6 @@
-//! What caches between here and the clients are told: an answer to a key is for whoever sent that key (RFC 9111).
+//! Cache headers of responses: the answer to a key is only for whoever sent that key (RFC 9111).
 //!
-//! A cache does not know that `X-API-Key` is a credential, and many store what comes without a word about caching.
+//! A cache does not know that `X-API-Key` is a credential, and many store a response without cache headers.
 
 use actix_web::http::header::{HeaderName, HeaderValue};
 

@@ -1,5 +1,4 @@
-//! Deadlines of an exchange until the response's head is there: none on the whole of a transfer, one on each
-//! silence in it.
+//! Deadlines until the head of the response: none for a transfer as a whole, one for each silence in it.
 
 use std::{
     cell::Cell,
@@ -17,9 +16,9 @@ use crate::stall_budget::StallBudget;
 /// How long each silence may last.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Timeouts {
-    /// MLflow's, before it takes the next piece of a body, or sends it.
+    /// Of MLflow, before it takes or sends the next piece of a body.
     pub(super) upstream_idle: Duration,
-    /// MLflow's, from the end of the upload to the response's head; the connect, where there is no body.
+    /// Of MLflow, from the end of the upload (without one: from the connect) to the head of the response.
     pub(super) response: Duration,
 }
 
@@ -34,7 +33,7 @@ pub(super) enum WaitingFor {
     Response,
 }
 
-/// Whom an exchange waits for, and since when. The upload keeps it up to date.
+/// Who is waited for, and since when. The request's body keeps it up to date.
 #[derive(Debug)]
 pub(super) struct Progress {
     awaited: Cell<(WaitingFor, Instant)>,
@@ -42,24 +41,24 @@ pub(super) struct Progress {
 }
 
 impl Progress {
-    /// An exchange whose upload has not begun: MLflow is waited for, to be connected to.
+    /// A call whose upload has not begun: MLflow is waited for, to be connected to.
     pub(super) fn new(awaited: WaitingFor, with_client: StallBudget) -> Self {
         Self { awaited: Cell::new((awaited, Instant::now())), with_client: Cell::new(with_client) }
     }
 
-    /// From now on `awaited` is. A wait that goes on keeps its beginning.
+    /// Waits for `awaited`. A wait that goes on keeps its beginning.
     pub(super) fn wait_for(&self, awaited: WaitingFor) {
         if self.awaited.get().0 != awaited {
             self.restart(awaited);
         }
     }
 
-    /// Something arrived: from now on `awaited` is, afresh.
+    /// Something arrived: begins a new wait for `awaited`.
     pub(super) fn restart(&self, awaited: WaitingFor) {
         self.awaited.set((awaited, Instant::now()));
     }
 
-    /// A piece of the client's body arrived: from now on MLflow is waited for, to take it.
+    /// A piece of the client's body arrived: waits for MLflow to take it.
     pub(super) fn client_sent(&self, bytes: usize) {
         if let (WaitingFor::Client, since) = self.awaited.get() {
             let mut stall_budget = self.with_client.get();
@@ -84,10 +83,10 @@ impl Progress {
     }
 }
 
-/// Runs `exchange` until it ends, or until somebody is silent for too long.
+/// Runs `exchange` until it ends, or someone is silent for too long.
 ///
 /// # Errors
-/// Who it was.
+/// Who was silent.
 pub(super) async fn within<T>(
     timeouts: Timeouts,
     progress: &Progress,
@@ -98,7 +97,7 @@ pub(super) async fn within<T>(
         if let Poll::Ready(outcome) = exchange.as_mut().poll(cx) {
             return Poll::Ready(Ok(outcome));
         }
-        // The timer is moved only when it must: forward when it rings early, back when the deadline came closer.
+        // The timer moves only when it must: forward when it fires early, back when the deadline came closer.
         loop {
             let deadline = progress.deadline(timeouts).into();
             if timer.deadline() > deadline {

@@ -37,9 +37,9 @@ pub enum ProxyError {
     ClientGone(Box<dyn Error>),
     #[error("the response is large and has no length, and the client speaks HTTP/1.0 over TLS")]
     NeedsHttp11,
-    /// With the words that make MLflow's client fall back.
+    /// With the message on which MLflow's client falls back.
     #[error("{0}")]
-    Direct(&'static str),
+    DirectTransfer(&'static str),
     #[error(transparent)]
     OutsideWorkspace(#[from] WorkspaceViolation),
     #[error("{0}")]
@@ -90,7 +90,7 @@ impl ProxyError {
             | Self::BodyTooLarge
             | Self::ClientGone(_)
             | Self::NeedsHttp11
-            | Self::Direct(_)
+            | Self::DirectTransfer(_)
             | Self::OutsideWorkspace(_) => AtFault::Client,
             Self::Busy | Self::Internal(_) => AtFault::Gateway,
             Self::Ejected

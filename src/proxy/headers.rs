@@ -1,7 +1,7 @@
-//! Which headers cross the gateway, and what it adds.
+//! Which headers cross the gateway, and which it adds.
 //!
-//! Hop-by-hop headers, and what `Connection` names, end here (RFC 9110 §7.6.1). They are taken out before the
-//! gateway's own are put in, so that no client can name those away.
+//! Hop-by-hop headers, and those that `Connection` names, are dropped (RFC 9110 §7.6.1) before the gateway's own are added, so
+//! that no client can have those dropped.
 
 use actix_web::{
     HttpRequest, HttpResponseBuilder,
@@ -35,17 +35,17 @@ const USER_ID: HeaderName = HeaderName::from_static("x-hokusai-user-id");
 const WORKSPACE: HeaderName = HeaderName::from_static("x-mlflow-workspace");
 const KEY_ID: HeaderName = HeaderName::from_static("x-hokusai-key-id");
 
-/// Names that only the gateway may say to MLflow, whatever follows them.
+/// Prefixes of headers that only the gateway sets.
 const OWN_PREFIXES: [&str; 2] = ["x-hokusai-", "x-forwarded-"];
 
-/// Of MLflow's own names, those that its clients send. The others are between its parts, and steer its AI gateway: past the
-/// guardrails, as somebody else (mlflow/gateway/constants.py, guardrails.py).
+/// Of MLflow's own headers, those that its clients send. The others are internal, and steer its AI gateway past the guardrails or as
+/// another user (mlflow/gateway/constants.py, guardrails.py).
 const MLFLOWS_PREFIX: &str = "x-mlflow-";
 const OF_MLFLOWS_CLIENTS: [&str; 4] =
     ["x-mlflow-client-version", "x-mlflow-experiment-id", "x-mlflow-run-id", "x-mlflow-workspace"];
 
-/// Headers that end here on the way to MLflow: credentials, for whomever they are meant, what the gateway sets itself, and
-/// what would make a server behind us read another path, method or address than the one that was decided on.
+/// Headers that do not pass to MLflow: credentials of any kind, what the gateway sets itself, and what would make a server behind it
+/// read another path, method or address than the one that was authorised.
 const NOT_FOR_UPSTREAM: [&str; 13] = [
     "x-api-key",
     "api-key",
@@ -62,10 +62,10 @@ const NOT_FOR_UPSTREAM: [&str; 13] = [
     "tracestate",
 ];
 
-/// Bytes of an identity that a header cannot carry as they are.
+/// Bytes that are percent-encoded in an identity.
 const NOT_IN_IDENTITY: &AsciiSet = &CONTROLS.add(b' ').add(b'%');
 
-/// What the settings say of headers, ready to be put in.
+/// The settings of headers, as values.
 #[derive(Debug)]
 pub(super) struct HeaderRules {
     host: HostHeader,
@@ -86,7 +86,7 @@ impl HeaderRules {
         }
     }
 
-    /// The host that MLflow is told, of a request with these headers if they may say so.
+    /// The `Host` for MLflow; `from` are the client's headers, where they may choose it.
     pub(super) fn host<'a>(
         &'a self,
         upstream_host: &'a HeaderValue,
@@ -99,7 +99,7 @@ impl HeaderRules {
         }
     }
 
-    /// Adds what every request has, whoever sends it.
+    /// Adds what every request to MLflow has.
     pub(super) fn of_gateway(&self, to: &mut HeaderMap) {
         self.of_gateway_in(&AUTHORIZATION, to);
     }
@@ -110,8 +110,7 @@ impl HeaderRules {
         add(to, &VIA, Some(&self.via));
     }
 
-    /// Adds what MLflow is sent. Framing is not among it: that is the body's. `plain`: the answer is to be whole, and
-    /// not compressed.
+    /// Adds the headers for MLflow, without framing, which is the body's. `plain`: asks for a whole response that is not compressed.
     pub(super) fn to_upstream(
         &self,
         request: &HttpRequest,
@@ -159,8 +158,7 @@ impl HeaderRules {
         add(to, &X_REQUEST_ID, Some(context.request_id_value()));
     }
 
-    /// Adds MLflow's headers to the response, but for those of one hop and those that are the gateway's to say.
-    /// Framing is not among them either.
+    /// Adds MLflow's headers to the response, without framing, hop-by-hop headers and those that the gateway sets.
     pub(super) fn to_client(
         &self,
         from_mlflow: &HeaderMap,
@@ -168,7 +166,7 @@ impl HeaderRules {
         (request, route): (&HttpRequest, &Route),
         response: &mut HttpResponseBuilder,
     ) {
-        // What MLflow was told that its host is, it makes its addresses of.
+        // MLflow builds its addresses from the host that it was sent.
         let told_host = match &self.host {
             HostHeader::Fixed(host) => Some(host),
             HostHeader::Client => request.headers().get(HOST),
@@ -197,8 +195,8 @@ impl HeaderRules {
     }
 }
 
-/// Where a response of MLflow's sends a client, as the public sees it: MLflow's own address, with or without a host,
-/// becomes the path below the mount that the request came by; any other address stays.
+/// The public form of a `Location`: MLflow's own address, with or without a host, becomes the path below the mount of the request;
+/// any other address stays.
 fn public_location(
     location: &HeaderValue,
     from: &Member,
@@ -206,7 +204,7 @@ fn public_location(
     route: &Route,
 ) -> Option<HeaderValue> {
     let location = location.to_str().ok()?;
-    // http::Uri would drop it without a word.
+    // http::Uri would drop the fragment.
     let (location, fragment) = location.find('#').map_or((location, ""), |at| location.split_at(at));
     let uri = Uri::try_from(location).ok()?;
     let own_host = |authority: &Authority| {
@@ -221,7 +219,7 @@ fn public_location(
     HeaderValue::try_from(format!("{}{query}{fragment}", route.public_path(path))).ok()
 }
 
-/// The length that a head gives its body. A chunked body has none, whatever else its head says (RFC 9112 §6.3).
+/// The length of a body according to its head. A chunked body has none, whatever else the head says (RFC 9112 §6.3).
 pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
     if headers.contains_key(TRANSFER_ENCODING) {
         return None;

@@ -1,6 +1,6 @@
-//! Responses without a length, for clients of HTTP/1.0: those know no chunks (RFC 9112 §6.3, §7).
+//! Responses without a length for HTTP/1.0 clients, which know no chunks (RFC 9112 §6.3, §7).
 //!
-//! A small one is gathered, and gets a length. A larger one ends with its connection, which is reset where it breaks off.
+//! A small body is buffered and gets a length. A larger one ends with its connection, which is reset if the body breaks off.
 
 use std::{
     collections::VecDeque,
@@ -24,12 +24,12 @@ use super::{
 };
 use crate::connection::Connection;
 
-/// The largest body that is gathered, in bytes.
-const GATHERED: usize = 64 * 1024;
-/// How long the whole of it is waited for, where it may also come piece by piece.
+/// The largest body that is buffered, in bytes.
+const MAX_BUFFERED: usize = 64 * 1024;
+/// How long to buffer a body that can also be streamed.
 const WAIT: Duration = Duration::from_secs(1);
 
-/// Whether a client could not read a response that is framed like this.
+/// Whether the client cannot read a response with this framing.
 pub(super) fn lacks_length(framing: ResponseFraming, request: &HttpRequest) -> bool {
     framing == ResponseFraming::Chunked && request.version() < Version::HTTP_11
 }
@@ -37,17 +37,17 @@ pub(super) fn lacks_length(framing: ResponseFraming, request: &HttpRequest) -> b
 /// Puts the body behind its head.
 ///
 /// # Errors
-/// One that breaks off before anything of it was sent; one that could not be told from a truncated one.
+/// A body that breaks off before anything of it was sent, or whose end the client could not tell from a truncation.
 pub(super) async fn attach(
     mut head: HttpResponseBuilder,
     body: ResponseBody,
     connection: Option<&Rc<Connection>>,
 ) -> Result<HttpResponse, ProxyError> {
-    let mut pieces = Pieces { first: VecDeque::new(), rest: body, connection: None };
-    // In vain it is gathered over TLS alone, where it can be sent in no other way.
+    let mut pieces = Buffered { first: VecDeque::new(), rest: body, connection: None };
+    // Over TLS a body can only be sent with a length: there is no reset that the client would see.
     let is_whole = match connection.filter(|connection| !connection.is_secure()) {
-        Some(_) => timeout(WAIT, pieces.gather()).await.unwrap_or(Ok(false))?,
-        None => pieces.gather().await?,
+        Some(_) => timeout(WAIT, pieces.fill()).await.unwrap_or(Ok(false))?,
+        None => pieces.fill().await?,
     };
     if is_whole {
         return Ok(head.body(Bytes::from(Vec::from(pieces.first).concat())));
@@ -59,19 +59,19 @@ pub(super) async fn attach(
     Ok(response.set_body(BodyStream::new(pieces)).map_into_boxed_body())
 }
 
-/// A body of which the first pieces are there.
-struct Pieces {
+/// A body whose first pieces are buffered.
+struct Buffered {
     first: VecDeque<Bytes>,
     rest: ResponseBody,
     /// The connection that ends with it.
     connection: Option<Rc<Connection>>,
 }
 
-impl Pieces {
-    /// Whether all of it is there now. It may be given up at any time, and loses nothing by that.
-    async fn gather(&mut self) -> Result<bool, ProxyError> {
+impl Buffered {
+    /// Buffers the body; whether that was all of it. Dropping this future loses nothing.
+    async fn fill(&mut self) -> Result<bool, ProxyError> {
         let mut length = 0;
-        while length <= GATHERED {
+        while length <= MAX_BUFFERED {
             match poll_fn(|cx| Pin::new(&mut self.rest).poll_next(cx)).await {
                 Some(Ok(piece)) => {
                     length += piece.len();
@@ -88,7 +88,7 @@ impl Pieces {
     }
 }
 
-impl Stream for Pieces {
+impl Stream for Buffered {
     type Item = Result<Bytes, BodyFault>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {

@@ -1,4 +1,4 @@
-//! Questions to MLflow before a request: whether what it names is in the key's workspace.
+//! Asks MLflow, before a request is forwarded, whether the logged models that it names are in the key's workspace.
 
 use actix_web::{
     body,
@@ -12,14 +12,14 @@ use crate::{
     policy::{Grant, ModelReferences, WorkspaceViolation},
 };
 
-/// The largest answer that is read, in bytes; what is in it does not matter, and behind a larger one its connection is closed.
-const MAX_ANSWER: usize = 64 * 1024;
+/// Bytes that are read of a response, so that its connection can be used again. The content does not matter.
+const MAX_READ: usize = 64 * 1024;
 
 impl Proxy {
-    /// Looks for every logged model that a request names, in the workspace of its key.
+    /// Looks up every logged model that a request names, in the workspace of its key.
     ///
     /// # Errors
-    /// One that is not there, or no answer.
+    /// A model that is not there, or no answer.
     pub(crate) async fn look_up(&self, grant: &Grant, models: &ModelReferences) -> Result<(), ProxyError> {
         for model_id in &models.ids {
             let found = timeout(self.timeouts.response, Box::pin(self.has_model(grant, model_id)));
@@ -36,7 +36,7 @@ impl Proxy {
         if !model_id.bytes().all(plain) {
             return Ok(false);
         }
-        // Beside the route that was asked for, whatever it stands behind.
+        // At the same mount as the route of the request.
         let asked = grant.route().target().path();
         let (before, _) = asked.split_once("/2.0/mlflow/").unwrap_or((asked, ""));
         let target = PathAndQuery::try_from(format!("{before}/2.0/mlflow/logged-models/{model_id}"))
@@ -49,8 +49,7 @@ impl Proxy {
         headers::set_workspace(grant, request.headers_mut());
         let response = request.send_body(body::None::new()).await.map_err(SendError::from)?;
         let status = response.status();
-        // Read to its end, so that the connection can be used again.
-        beginning(response, MAX_ANSWER).await;
+        beginning(response, MAX_READ).await;
         match status {
             StatusCode::OK => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),

@@ -1,20 +1,20 @@
-//! The last step: the request to MLflow and its response back, both streamed, neither held.
+//! The last step: the request to MLflow and its response back, both streamed, neither buffered.
 
 mod balancer;
 #[cfg(feature = "bench")]
 mod benching;
 mod caching;
 mod deadlines;
-mod direct;
+mod direct_transfer;
 mod egress;
 mod error;
+mod gateway_calls;
 mod headers;
 mod http10;
 mod lookup;
-mod own;
+mod redaction;
 mod request_body;
 mod response_body;
-mod withheld;
 
 use std::{cell::Cell, num::NonZeroU64, pin::pin, rc::Rc, sync::Arc, time::Instant};
 
@@ -43,18 +43,18 @@ use crate::{
 use balancer::{Balancer, Lease};
 pub(crate) use caching::VARYING;
 use deadlines::{Progress, Timeouts, WaitingFor, within};
-pub(crate) use direct::answer as direct_answer;
+pub(crate) use direct_transfer::denied as denied_direct_transfer;
 pub use error::ProxyError;
 use error::{Late, Retry};
+use redaction::Redaction;
 use request_body::{RequestBody, RequestFraming};
 use response_body::ResponseBody;
-use withheld::Withheld;
 
-/// The way to MLflow, one for each worker.
+/// One worker's way to MLflow.
 #[derive(Debug)]
 pub struct Proxy {
     mlflow: Balancer,
-    /// Only where artifacts are apart.
+    /// Only where artifacts have servers of their own.
     artifacts: Option<Balancer>,
     headers: headers::HeaderRules,
     denies_direct: bool,
@@ -63,7 +63,7 @@ pub struct Proxy {
     max_body: u64,
 }
 
-/// What is forwarded.
+/// A request on its way to MLflow.
 #[derive(Debug, Clone, Copy)]
 struct Forwarded<'a> {
     grant: &'a Grant,
@@ -91,11 +91,10 @@ impl Proxy {
         }
     }
 
-    /// Sends a granted request on, counts its bytes, and answers with MLflow's response, of which the body is still to
-    /// come.
+    /// Forwards a granted request, counts its bytes, and returns MLflow's response, whose body is still to come.
     ///
     /// # Errors
-    /// When there is no response whose head can be passed on.
+    /// No response, or one that cannot be passed on.
     pub async fn forward(
         &self,
         grant: &Grant,
@@ -106,9 +105,9 @@ impl Proxy {
     ) -> Result<HttpResponse, ProxyError> {
         let rule = grant.route().rule();
         if self.denies_direct
-            && let Some(answer) = direct::answer(rule)
+            && let Some(denied) = direct_transfer::denied(rule)
         {
-            return Err(answer);
+            return Err(denied);
         }
         let framing = request_body::framing(request);
         if matches!(framing, RequestFraming::Length(length) if length > self.max_body) {
@@ -140,11 +139,11 @@ impl Proxy {
         };
 
         let has_body = request.method() != Method::HEAD && response.status().is_success();
-        let withheld = Withheld::of(grant, self.denies_direct).filter(|_| has_body);
-        if let Some(withheld) = withheld {
+        let redaction = Redaction::of(grant, self.denies_direct).filter(|_| has_body);
+        if let Some(redaction) = redaction {
             let mut head = HttpResponse::build(response.status());
             self.headers.to_client(response.headers(), lease.member, (request, grant.route()), &mut head);
-            let rewriting = timeout(self.timeouts.upstream_idle, withheld.taken_from(response, head));
+            let rewriting = timeout(self.timeouts.upstream_idle, redaction.apply(response, head));
             return rewriting.await.map_err(|_| ProxyError::UpstreamTimeout(Late::ContinueBody))?;
         }
         let framing = response_body::framing(request.method(), &response);
@@ -165,7 +164,7 @@ impl Proxy {
     ) -> Result<ClientResponse, ProxyError> {
         let Forwarded { grant, request, framing, meter, exchange } = forwarded;
         let (member, started) = (lease.member, Instant::now());
-        // MLflow calls itself by the host that it is told (mlflow/server/asgi_utils.py), with what its guardrails look at.
+        // On these routes MLflow calls itself at the host of the request (mlflow/server/asgi_utils.py), with what its guardrails check.
         let may_name_host = !grant.route().calls_out();
         let host = self.headers.host(&member.host, may_name_host.then(|| request.headers()));
         let reuse = match which {
@@ -174,8 +173,8 @@ impl Proxy {
             Try::First => Reuse::Safe,
         };
         let mut upstream = member.request(request.method(), grant.route().target(), host, reuse)?;
-        // What is rewritten is read here.
-        let plain = Withheld::of(grant, self.denies_direct).is_some();
+        // The response is read here: it must not be compressed.
+        let plain = Redaction::of(grant, self.denies_direct).is_some();
         self.headers.to_upstream(request, grant, exchange, plain, upstream.headers_mut());
 
         let progress = Rc::new(Progress::new(WaitingFor::Response, self.client_stall_budget));
@@ -248,7 +247,7 @@ enum Try {
     },
 }
 
-/// A call that is told however it ends: where it is dropped, the client was gone.
+/// Reports a call to MLflow however it ends: if this is dropped early, the client was gone.
 struct Calling<'a> {
     exchange: &'a Exchange,
     started: Instant,
@@ -261,9 +260,8 @@ impl Drop for Calling<'_> {
     }
 }
 
-/// Once, and only where nothing is done twice: not connected and another server is there; or a connection that was
-/// closed before a byte of the response, by a server that may not even have seen the request, for a method that may be
-/// repeated (RFC 9110 §9.2.2), without a body.
+/// Whether to try once more, without doing anything twice: at another server if this one could not be connected to; or, if the
+/// connection ended before a byte of the response, for an idempotent method without a body (RFC 9110 §9.2.2).
 fn may_retry(
     error: &ProxyError,
     pool: &Balancer,
@@ -283,7 +281,7 @@ fn may_retry(
     }
 }
 
-/// Whether MLflow may be sent it twice.
+/// Whether the request may be sent to MLflow twice.
 fn is_repeatable(Forwarded { request, framing, .. }: Forwarded<'_>) -> bool {
     matches!(framing, RequestFraming::None | RequestFraming::Length(0)) && request.method().is_idempotent()
 }

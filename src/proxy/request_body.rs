@@ -21,7 +21,7 @@ use super::{
 };
 use crate::{connection::Connection, exchange::Exchange, limits::Meter};
 
-/// How the request's body is framed, and how it is therefore sent on.
+/// The framing of a request's body, which is kept on the way to MLflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum RequestFraming {
     /// Neither a length nor chunks: no body.
@@ -31,7 +31,7 @@ pub(super) enum RequestFraming {
     Chunked,
 }
 
-/// actix-http has refused every other framing before (RFC 9112 §6).
+/// The framing of a request's body. actix-http refuses any other (RFC 9112 §6).
 pub(super) fn framing(request: &HttpRequest) -> RequestFraming {
     if request.headers().contains_key(TRANSFER_ENCODING) {
         return RequestFraming::Chunked;
@@ -39,9 +39,9 @@ pub(super) fn framing(request: &HttpRequest) -> RequestFraming {
     headers::content_length(request.headers()).map_or(RequestFraming::None, RequestFraming::Length)
 }
 
-/// A payload that keeps account of who is waited for, and of how much came.
+/// A payload that counts its bytes, and notes who is waited for.
 pub(super) struct RequestBody {
-    /// Left in its place until a connection is there that wants it.
+    /// Taken when there is a connection to send it on: before that, another server can be tried.
     unsent: Rc<Cell<Option<Payload>>>,
     payload: Option<Payload>,
     progress: Rc<Progress>,

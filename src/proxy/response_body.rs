@@ -1,4 +1,4 @@
-//! MLflow's body on its way to the client.
+//! MLflow's response body on its way to the client.
 
 use std::{
     future::Future as _,
@@ -29,7 +29,7 @@ use crate::{
     vocabulary::{Reason, UpstreamOutcome},
 };
 
-/// Why a response's body broke off. The client's connection is then closed without the end of the body.
+/// Why a response's body broke off. The client's connection is closed before the end of the body.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum BodyFault {
     #[error("MLflow's response broke off: it {0}")]
@@ -38,22 +38,22 @@ pub(super) enum BodyFault {
     Silent(Duration),
 }
 
-/// What is kept until a response's last byte: the permit for a connection to MLflow, the request's place there, and its
-/// place on the client's connection.
+/// Held until the last byte of a response: the permit for a connection to MLflow, and the places of the request at the server and on
+/// the client's connection.
 pub(super) type Held = ((OwnedSemaphorePermit, InFlight), Option<ActiveRequest>);
 
 /// A body that is read as fast as the client takes it, with a deadline on MLflow's silence.
 pub(super) struct ResponseBody {
-    // Dropped before the permit: the connection is back in its pool before the next request may want it.
+    // Dropped before the permit, so that the next request finds the connection idle.
     payload: ClientResponse,
     _held: Held,
     idle: Duration,
-    /// Runs while MLflow is waited for. Made at the first wait, for most bodies arrive with their head.
+    /// Runs while MLflow is waited for. Made at the first wait: most bodies arrive with their head.
     silence: Option<Pin<Box<Sleep>>>,
     waiting: bool,
     meter: Meter,
     exchange: Exchange,
-    /// Bytes that are to come; `None`: until it ends.
+    /// Bytes to come; `None` if there is no length.
     left: Option<u64>,
     ended: bool,
 }
@@ -80,7 +80,7 @@ impl ResponseBody {
         }
     }
 
-    /// The status is sent already; the request's line still says what became of the body.
+    /// The status is already sent; the request's line still tells that the body broke off.
     fn broke_off(&mut self, reason: Reason, outcome: UpstreamOutcome) {
         self.ended = true;
         self.exchange.set_reason(reason);
@@ -133,14 +133,13 @@ impl Drop for ResponseBody {
     }
 }
 
-/// How a response's body is framed: as MLflow framed it, and nothing is invented for responses that have none
-/// (RFC 9110 §6.4.1, §8.6).
+/// The framing of a response's body: MLflow's own, and none where MLflow sent none (RFC 9110 §6.4.1, §8.6).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ResponseFraming {
     None,
-    /// No body, but the length that it would have: a 304.
+    /// A 304: no body, but the length that it would have.
     Declared(u64),
-    /// A body of this length; to HEAD, the length alone.
+    /// A body of this length; in the answer to a HEAD, only the length.
     Length(u64),
     Chunked,
 }
@@ -156,7 +155,7 @@ pub(super) fn framing(method: &Method, upstream: &ClientResponse) -> ResponseFra
     }
 }
 
-/// How many bytes of a body the client is to take; `None`: as many as come.
+/// How many bytes the client takes; `None` if there is no length.
 pub(super) fn expected(framing: ResponseFraming, method: &Method) -> Option<u64> {
     match framing {
         ResponseFraming::Length(length) if method != Method::HEAD => Some(length),
@@ -165,7 +164,7 @@ pub(super) fn expected(framing: ResponseFraming, method: &Method) -> Option<u64>
     }
 }
 
-/// Puts the body behind its head.
+/// The response with its body.
 pub(super) fn attach(
     framing: ResponseFraming,
     mut response: HttpResponseBuilder,

@@ -1,4 +1,4 @@
-//! Requests on the gateway's own account, to one server and not to whichever has least to do.
+//! Calls that the gateway makes for itself, to one given server: probes and checks.
 
 use std::sync::Arc;
 
@@ -17,7 +17,7 @@ use crate::{
 };
 
 impl Proxy {
-    /// Asks a server for `target` on the gateway's own account, as requests go.
+    /// GETs `target` from a server, with the gateway's own credentials.
     ///
     /// # Errors
     /// As [`Proxy::forward`].
@@ -29,7 +29,7 @@ impl Proxy {
         self.send_own(upstream, &Method::GET, target, body::None::new()).await
     }
 
-    /// The same with a body, which is sent whole.
+    /// Sends a request with a body of known length; an empty one is no body.
     ///
     /// # Errors
     /// As [`Proxy::forward`].
