@@ -6,6 +6,7 @@ mod fuzzing;
 mod http10;
 mod request;
 mod response;
+mod response_reader;
 pub(crate) mod target;
 
 pub(crate) use chunks::Chunks;
@@ -14,3 +15,4 @@ pub use fuzzing::{fuzz_chunked_body, fuzz_inbound_head};
 pub(crate) use http10::with_length;
 pub(crate) use request::{HeadTooLarge, RequestHeadReader};
 pub(crate) use response::{BodyLength, HeadFault, ResponseHead};
+pub(crate) use response_reader::{ResponseReader, Taken};

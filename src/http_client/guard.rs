@@ -11,7 +11,7 @@
 //! A guard stands for one exchange: awc's pool gets an empty one back.
 
 use std::{
-    fmt, io,
+    fmt, io, mem,
     pin::{Pin, pin},
     rc::Rc,
     task::{Context, Poll, ready},
@@ -27,7 +27,7 @@ use super::{
     idle::{IdleConnections, Open, Reuse},
     stream::acknowledge,
 };
-use crate::http1::{BodyLength, Chunks, ResponseHead};
+use crate::http1::{ResponseReader, Taken};
 
 pub(super) struct Guarded {
     /// Gone when the response is over.
@@ -37,34 +37,16 @@ pub(super) struct Guarded {
     idle: Rc<IdleConnections>,
     /// Whether the connection may be used again.
     keeps: bool,
-    expect: Expect,
-    /// What has come of a response before the end of its request, and was not judged yet.
+    /// Whether the request is a HEAD; `None` before it is written.
+    to_head: Option<bool>,
+    response: ResponseReader,
+    /// What has come of a response before the end of its request, and was not read yet.
     early: BytesMut,
     /// The server has begun to answer, and reads no more: the rest of the request is dropped.
     answered_early: bool,
     /// What was read of a large body beyond what awc asked for: awc reads 8 KiB at a time.
     ahead: BytesMut,
     reads_ahead: bool,
-}
-
-/// What the next bytes from the server are.
-enum Expect {
-    /// A head, of which `seen` has come. `to_head`: it answers a HEAD request; not known before that is written.
-    Head {
-        seen: BytesMut,
-        to_head: Option<bool>,
-    },
-    Body(Body),
-    /// Nothing. `had_body`: whoever reads on has not seen the end of it.
-    Nothing {
-        had_body: bool,
-    },
-}
-
-enum Body {
-    Bytes(u64),
-    Chunks(Chunks),
-    UntilClose,
 }
 
 /// Bytes of a body that are read at once when there is much of it.
@@ -85,7 +67,8 @@ impl Guarded {
             was_idle,
             idle,
             keeps: reuse != Reuse::Never,
-            expect: Expect::Head { seen: BytesMut::new(), to_head: None },
+            to_head: None,
+            response: ResponseReader::default(),
             early: BytesMut::new(),
             answered_early: false,
             ahead: BytesMut::new(),
@@ -93,86 +76,41 @@ impl Guarded {
         }
     }
 
-    /// Judges bytes as they come. How many of them are the response's.
-    fn judge(&mut self, bytes: &[u8]) -> Result<usize, TransportFault> {
-        let body_at = match &mut self.expect {
-            Expect::Nothing { .. } => return Ok(0),
-            Expect::Body(_) => 0,
-            Expect::Head { seen, to_head } => {
-                let (before, to_head) = (seen.len(), to_head.unwrap_or_default());
-                // A head nearly always comes in one piece, and is then read where it lies.
-                let head = if before == 0 {
-                    ResponseHead::read(bytes, to_head)?
-                } else {
-                    seen.extend_from_slice(bytes);
-                    ResponseHead::read(seen, to_head)?
-                };
-                let Some(head) = head else {
-                    if before == 0 {
-                        seen.extend_from_slice(bytes);
-                    }
-                    return Ok(bytes.len());
-                };
-                let body_at = head.length - before;
-                self.begin_body(head, body_at == bytes.len());
-                body_at
+    /// Follows the response as its bytes come. How many of them belong to it.
+    fn follow(&mut self, bytes: &[u8]) -> Result<usize, TransportFault> {
+        let Taken { count, head } = self.response.take(bytes, self.to_head.unwrap_or_default())?;
+        if let Some((head, is_alone)) = head {
+            self.keeps &= head.keeps_alive && !self.answered_early;
+            if let Some(timeout) = head.idle_timeout {
+                self.idle.server_timeout.announced(timeout, Instant::now());
             }
-        };
-        let Expect::Body(body) = &mut self.expect else { return Ok(body_at) };
-        let Some(end) = body.end_in(&bytes[body_at..]) else { return Ok(bytes.len()) };
-        let end = body_at + end;
-        // Bytes that nobody asked for would be taken for the next response.
-        self.keeps &= end == bytes.len();
-        self.end();
-        Ok(end)
-    }
-
-    fn begin_body(&mut self, head: ResponseHead, is_alone: bool) {
-        self.keeps &= head.keeps_alive && !self.answered_early;
-        if let Some(timeout) = head.idle_timeout {
-            self.idle.server_timeout.announced(timeout, Instant::now());
+            if let Some(open) = self.open.as_ref().filter(|_| is_alone) {
+                acknowledge(&open.stream);
+            }
         }
-        if let Some(open) = self.open.as_ref().filter(|_| is_alone && head.body != BodyLength::None) {
-            acknowledge(&open.stream);
+        if self.response.is_over() {
+            // Bytes that nobody asked for would be taken for the next response.
+            self.keeps &= count == bytes.len();
+            if let Some(open) = self.open.take().filter(|_| self.keeps) {
+                self.idle.keep(open);
+            }
         }
-        self.expect = Expect::Body(head.body.into());
-    }
-
-    /// The response is over: its connection is for the next request.
-    fn end(&mut self) {
-        let had_body = !matches!(self.expect, Expect::Body(Body::Bytes(0) | Body::UntilClose));
-        self.expect = Expect::Nothing { had_body };
-        if let Some(open) = self.open.take().filter(|_| self.keeps) {
-            self.idle.keep(open);
-        }
+        Ok(count)
     }
 
     /// The server has closed the connection.
     fn closed(&mut self) -> Result<(), TransportFault> {
-        match &self.expect {
-            Expect::Body(Body::UntilClose) => {
-                self.keeps = false;
-                self.end();
-                Ok(())
-            }
-            // HTTP/1.0 with `content-length: 0`: awc reads to the end of the connection.
-            Expect::Nothing { had_body: false } => Ok(()),
-            Expect::Head { seen, .. } if seen.is_empty() => Err(self.unanswered(None)),
-            _ => Err(TransportFault::ClosedInResponse),
+        if self.response.close() {
+            self.open = None;
+            return Ok(());
         }
+        Err(self.broke(None))
     }
 
-    /// The connection broke.
-    fn broke(&self, error: &io::Error) -> TransportFault {
-        match &self.expect {
-            Expect::Head { seen, .. } if seen.is_empty() => self.unanswered(Some(error)),
-            _ => TransportFault::ClosedInResponse,
-        }
-    }
-
-    /// The connection ended before a byte of the response.
-    fn unanswered(&self, error: Option<&io::Error>) -> TransportFault {
+    /// Why there is no more of a response, which the connection ended before; by an error, or properly.
+    fn broke(&self, error: Option<&io::Error>) -> TransportFault {
         match (self.was_idle, error) {
+            _ if self.response.has_begun() => TransportFault::ClosedInResponse,
             (Some(idle), _) => {
                 self.idle.server_timeout.observe_closed(idle, Instant::now());
                 TransportFault::ClosedIdle
@@ -191,37 +129,29 @@ impl Guarded {
                 self.answered_early = true;
                 Poll::Ready(Ok(()))
             }
-            Ok(_) => Poll::Ready(Err(self.unanswered(None))),
-            Err(error) => Poll::Ready(Err(self.unanswered(Some(&error)))),
+            Ok(_) => Poll::Ready(Err(self.broke(None))),
+            Err(error) => Poll::Ready(Err(self.broke(Some(&error)))),
         }
     }
-}
 
-impl Body {
-    /// How many of these bytes are the body's, if its end is among them.
-    fn end_in(&mut self, bytes: &[u8]) -> Option<usize> {
-        match self {
-            Self::Bytes(left) => match left.checked_sub(bytes.len() as u64) {
-                Some(rest @ 1..) => {
-                    *left = rest;
-                    None
-                }
-                _ => usize::try_from(*left).ok(),
-            },
-            Self::Chunks(chunks) => chunks.end_in(bytes),
-            Self::UntilClose => None,
+    /// Reads more of a body than awc has room for.
+    fn poll_ahead(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<Result<(), TransportFault>> {
+        let Some(open) = self.open.as_mut().filter(|_| self.response.is_in_body()) else {
+            self.reads_ahead = false;
+            return Poll::Ready(Ok(()));
+        };
+        self.ahead.reserve(LARGE);
+        let read = ready!(pin!(open.stream.read_buf(&mut self.ahead)).poll(cx));
+        let count = read.map_err(|error| self.broke(Some(&error)))?;
+        if count == 0 {
+            return Poll::Ready(self.closed());
         }
-    }
-}
-
-impl From<BodyLength> for Body {
-    fn from(length: BodyLength) -> Self {
-        match length {
-            BodyLength::None => Self::Bytes(0),
-            BodyLength::Bytes(length) => Self::Bytes(length),
-            BodyLength::Chunked => Self::Chunks(Chunks::default()),
-            BodyLength::UntilClose => Self::UntilClose,
-        }
+        self.reads_ahead = count > room;
+        let mut ahead = mem::take(&mut self.ahead);
+        let count = self.follow(&ahead)?;
+        ahead.truncate(count);
+        self.ahead = ahead;
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -257,37 +187,15 @@ impl AsyncRead for Guarded {
             buf.put_slice(&this.early.split_to(count));
         } else if let Some(open) = &mut this.open {
             let read = ready!(Pin::new(&mut open.stream).poll_read(cx, buf));
-            read.map_err(|error| this.broke(&error))?;
+            read.map_err(|error| this.broke(Some(&error)))?;
         }
         let came = &buf.filled()[before..];
         if came.is_empty() {
             return Poll::Ready(this.closed().map_err(io::Error::from));
         }
         this.reads_ahead = came.len() == room;
-        let count = this.judge(came)?;
+        let count = this.follow(came)?;
         buf.set_filled(before + count);
-        Poll::Ready(Ok(()))
-    }
-}
-
-impl Guarded {
-    /// Reads more of a body than there is room for where it is wanted.
-    fn poll_ahead(&mut self, cx: &mut Context<'_>, room: usize) -> Poll<Result<(), TransportFault>> {
-        let (Expect::Body(_), Some(open)) = (&self.expect, &mut self.open) else {
-            self.reads_ahead = false;
-            return Poll::Ready(Ok(()));
-        };
-        self.ahead.reserve(LARGE);
-        let read = ready!(pin!(open.stream.read_buf(&mut self.ahead)).poll(cx));
-        let count = read.map_err(|error| self.broke(&error))?;
-        if count == 0 {
-            return Poll::Ready(self.closed());
-        }
-        self.reads_ahead = count > room;
-        let mut ahead = std::mem::take(&mut self.ahead);
-        let count = self.judge(&ahead)?;
-        ahead.truncate(count);
-        self.ahead = ahead;
         Poll::Ready(Ok(()))
     }
 }
@@ -298,10 +206,10 @@ impl AsyncWrite for Guarded {
         if this.answered_early {
             return Poll::Ready(Ok(buf.len()));
         }
-        let (Expect::Head { to_head, .. }, Some(open)) = (&mut this.expect, &mut this.open) else {
+        let Some(open) = &mut this.open else {
             return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
         };
-        to_head.get_or_insert_with(|| buf.starts_with(b"HEAD "));
+        this.to_head.get_or_insert_with(|| buf.starts_with(b"HEAD "));
         let written = Pin::new(&mut open.stream).poll_write(cx, buf);
         if matches!(written, Poll::Ready(Ok(_))) {
             return written;
@@ -309,7 +217,7 @@ impl AsyncWrite for Guarded {
         // A server that reads no more, or has closed, has perhaps answered.
         match (this.poll_early(cx), written) {
             (Poll::Ready(Ok(())), _) => Poll::Ready(Ok(buf.len())),
-            (_, Poll::Ready(Err(error))) => Poll::Ready(Err(this.broke(&error).into())),
+            (_, Poll::Ready(Err(error))) => Poll::Ready(Err(this.broke(Some(&error)).into())),
             (Poll::Ready(Err(fault)), _) => Poll::Ready(Err(fault.into())),
             (Poll::Pending, _) => Poll::Pending,
         }
@@ -322,7 +230,7 @@ impl AsyncWrite for Guarded {
         };
         // TLS keeps bytes of its own: it may be here that a server is found to read no more.
         match Pin::new(&mut open.stream).poll_flush(cx) {
-            Poll::Ready(Err(error)) => Poll::Ready(Err(this.broke(&error).into())),
+            Poll::Ready(Err(error)) => Poll::Ready(Err(this.broke(Some(&error)).into())),
             Poll::Pending => this.poll_early(cx).map_err(io::Error::from),
             flushed => flushed,
         }
