@@ -4,12 +4,12 @@ import json
 import re
 import shutil
 import subprocess
-import threading
 import time
 
 import pytest
 import requests
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from fake_auth_service import start_auth_service
+from redis_server import start_redis
 from stack import ROOT, free_port
 
 RULES = ROOT / "deploy" / "prometheus"
@@ -17,31 +17,19 @@ RULES = ROOT / "deploy" / "prometheus"
 VARIABLES = {"$job": ".*", "$__rate_interval": "30s"}
 
 
-class AuthService(BaseHTTPRequestHandler):
-    """Knows every key, and fails for one."""
-
-    def do_POST(self):
-        self.rfile.read(int(self.headers["Content-Length"]))
-        fails = self.headers["Authorization"] == "Bearer unlucky"
-        body = json.dumps({"is_valid": True, "key_id": "k-1", "scopes": ["mlflow:read", "mlflow:write"]}).encode()
-        self.send_response(500 if fails else 200)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_):
-        pass
+def knows_every_key(authorization, _):
+    """The auth service's answer, which fails for one key."""
+    status = 500 if authorization == "Bearer unlucky" else 200
+    return status, {"is_valid": True, "key_id": "k-1", "scopes": ["mlflow:read", "mlflow:write"]}
 
 
 @pytest.fixture
 def scraped(second_gateway, tmp_path):
     """A gateway with all that it can use, and a Prometheus that looks at it every second."""
-    auth = ThreadingHTTPServer(("127.0.0.1", 0), AuthService)
-    threading.Thread(target=auth.serve_forever, daemon=True).start()
-    redis = free_port()
-    second_gateway.start("redis", ["redis-server", "--port", str(redis), "--save", ""], {})
+    auth = start_auth_service(knows_every_key)
+    _, redis = start_redis(second_gateway)
     second_gateway.start_gateway(
-        HOKUSAI_AUTH_SERVICE_URL=f"http://127.0.0.1:{auth.server_port}",
+        HOKUSAI_AUTH_SERVICE_URL=auth.url,
         HOKUSAI__AUTH__CACHE__TTL="1s",
         REDIS_URL=f"redis://127.0.0.1:{redis}",
         HOKUSAI__AUTH__PEPPER="obviously-a-pepper-of-a-test-0000",
