@@ -10,6 +10,7 @@
 mod support;
 
 mod access;
+mod actix_http;
 mod audit;
 mod audit_flood;
 mod audit_full;
