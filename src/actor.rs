@@ -1,4 +1,4 @@
-//! Work that outlives a request: a named task whose death is noticed.
+//! Actors: named tasks that outlive a request. The death of one fails readiness.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -6,12 +6,12 @@ use futures_core::future::LocalBoxFuture;
 
 use crate::code::Code;
 
-/// The names of actors that have died, which fail readiness.
+/// The names of dead actors.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Deaths(Arc<Mutex<Vec<&'static str>>>);
 
 impl Deaths {
-    /// The dead, in the order of their deaths.
+    /// In the order of their deaths.
     pub(crate) fn names(&self) -> Vec<&'static str> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -26,7 +26,7 @@ impl Deaths {
     }
 }
 
-/// Runs an actor on the current runtime. It is meant never to end; if it does, or panics, that is its death.
+/// Runs an actor on the current runtime. An actor never ends; if it returns or panics, it is dead.
 pub(crate) fn spawn(name: &'static str, deaths: &Deaths, actor: LocalBoxFuture<'static, ()>) {
     let deaths = deaths.clone();
     let task = actix_rt::spawn(actor);

@@ -1,8 +1,8 @@
-//! Who the client is: the peer of the connection, or what trusted proxies say it is.
+//! The client's address: the peer of the connection, or what trusted proxies say.
 //!
-//! Each proxy appends what it saw to what it was sent, so an account of the way is read from the right, and only while the address
-//! that appended an entry is trusted. What is left of the first one that is not is the client's own claim. One header is
-//! believed ([`ForwardedHeader`]) and the other is nobody's: a proxy that sets one passes the other on as the client sent it.
+//! Each proxy appends an entry to the header that it received. So entries are read from the right, as long as the address that appended
+//! one is trusted; everything to the left is the client's own claim. Only one of the two headers is read ([`ForwardedHeader`]): a proxy
+//! that sets one forwards the other as the client sent it.
 
 mod forwarded;
 mod node;
@@ -17,15 +17,15 @@ use crate::settings::ForwardedHeader;
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 
-/// What is known of who sent a request.
+/// The client of a request.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Client {
     pub ip: Option<IpAddr>,
-    /// Over TLS.
+    /// Whether it used TLS.
     pub secure: bool,
 }
 
-/// The proxies that are believed, and by which header.
+/// The trusted proxies, and the header that they set.
 #[derive(Debug, Clone, Copy)]
 pub struct Proxies<'a> {
     pub trusted: &'a [IpNet],
@@ -33,14 +33,14 @@ pub struct Proxies<'a> {
 }
 
 impl Proxies<'_> {
-    fn trust(self, address: IpAddr) -> bool {
+    fn is_trusted(self, address: IpAddr) -> bool {
         self.trusted.iter().any(|network| network.contains(&address))
     }
 
-    /// Who sent a request that came from `peer`, over TLS or not.
+    /// The client of a request that came from `peer`.
     pub fn client(self, peer: IpAddr, over_tls: bool, headers: &HeaderMap) -> Client {
         let peer = peer.to_canonical();
-        if !self.trust(peer) {
+        if !self.is_trusted(peer) {
             return Client { ip: Some(peer), secure: over_tls };
         }
         let (ip, over_https) = match self.header {
@@ -56,11 +56,11 @@ impl Proxies<'_> {
             hops += 1;
             let Some(address) = node::address(entry) else { break };
             client = address;
-            if !self.trust(client) {
+            if !self.is_trusted(client) {
                 break;
             }
         }
-        // The entry that was appended with the client's address; or of fewer the first, for many proxies write one anew.
+        // The entry of the proxy that appended the client's address. With fewer entries the first: many proxies overwrite the header.
         let schemes = lines(headers, &X_FORWARDED_PROTO).flat_map(|line| line.rsplit(','));
         let scheme = schemes.take(hops.max(1)).last();
         (client, scheme.is_some_and(is_https))
@@ -73,7 +73,7 @@ impl Proxies<'_> {
             over_https = hop.proto.is_some_and(is_https);
             let Some(address) = hop.node.and_then(node::address) else { break };
             client = address;
-            if !self.trust(client) {
+            if !self.is_trusted(client) {
                 break;
             }
         }
@@ -81,7 +81,7 @@ impl Proxies<'_> {
     }
 }
 
-/// What stands for a line that is no text: it has no address, no scheme and no pair, and ends the walk.
+/// In place of a line that is not text. It is not an address, so reading ends there.
 const UNREADABLE: &str = "?";
 
 /// The lines of a header, the last one first.
@@ -94,8 +94,8 @@ fn is_https(scheme: &str) -> bool {
     scheme.trim().eq_ignore_ascii_case("https")
 }
 
-/// Whom an address belongs to: in IPv6 a single customer has at least a /64.
-pub fn household(address: IpAddr) -> IpAddr {
+/// The network of one customer: in IPv6 that is a /64 at least.
+pub fn customer_network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() & (u128::MAX << 64)).into(),
         v4 @ IpAddr::V4(_) => v4,

@@ -1,9 +1,9 @@
-//! Whether a file has changed. Polling sees what a notification can miss: a renamed file, a mounted secret that is a link
-//! to a link, a network file system.
+//! Tells whether a file has changed. It is polled, because notifications miss renamed files, mounted secrets (links to links) and
+//! network file systems.
 
 use std::{fs, os::unix::fs::MetadataExt as _, path::Path};
 
-/// What tells one state of a file from the next: device, inode, length, and the time of change in nanoseconds.
+/// Device, inode, length, and time of change in seconds and nanoseconds; `None` if there is no file.
 pub(crate) type State = Option<(u64, u64, u64, i64, i64)>;
 
 pub(crate) fn file_state(path: &Path) -> State {

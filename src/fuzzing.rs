@@ -1,4 +1,4 @@
-//! What must hold for any bytes; `make fuzz` looks for some for which it does not.
+//! Properties that hold for any bytes; `make fuzz` looks for counterexamples.
 
 use std::sync::{Arc, OnceLock};
 
@@ -24,8 +24,8 @@ pub use crate::{
     http1::{fuzz_chunked_body as chunked_body, fuzz_inbound_head as inbound_head},
 };
 
-/// A target that has a route reads in one way: decoded once it has no dot segment and no empty one, and outside of a name
-/// none, no backslash and no control character decoded twice; and it is sent on as it came.
+/// A target with a route is unambiguous: decoded once it has no dot segments and no empty segments. Outside of names, also decoded
+/// twice, it has no backslashes and no control characters either. It is forwarded unchanged.
 pub fn target(bytes: &[u8]) {
     let Ok(uri) = Uri::try_from(bytes) else { return };
     let sent = uri.path().to_owned();
@@ -45,8 +45,8 @@ pub fn target(bytes: &[u8]) {
     }
 }
 
-/// What a key of a workspace is granted in the artifact store is the workspace's, also where somebody decodes it to the end,
-/// drops what MLflow may drop and resolves dots; to change a root nobody is; and a path that was read reads as itself.
+/// A key of a workspace is granted paths of that workspace only, also if a reader decodes them fully, drops what MLflow may drop and
+/// resolves dots. Nobody may change a root. Parsing a parsed path gives the same path.
 pub fn artifact_path(bytes: &[u8]) {
     let written = String::from_utf8_lossy(bytes);
     let encoded = utf8_percent_encode(&written, NON_ALPHANUMERIC).to_string();
@@ -71,17 +71,17 @@ pub fn artifact_path(bytes: &[u8]) {
             continue;
         };
         let is_digits = |name: &str| name.bytes().all(|byte| byte.is_ascii_digit());
-        let is_well = match (workspace, place.as_slice()) {
+        let is_allowed = match (workspace, place.as_slice()) {
             (Some("default"), [first, ..]) if is_digits(first) => true,
             (Some(name), ["workspaces", owner, ..]) => name == *owner,
             (Some(name), _) => name != "default",
             (None, place) => place.len() > 2 || place.first().is_some_and(|first| *first != "workspaces"),
         };
-        assert!(is_well, "{method} {written:?} was granted in {workspace:?}: {place:?}");
+        assert!(is_allowed, "{method} {written:?} was granted in {workspace:?}: {place:?}");
     }
 }
 
-/// Where a path leads, read by somebody who knows nothing of MLflow.
+/// The segments of a path for a reader that decodes and resolves everything.
 fn resolved(written: &str) -> Vec<String> {
     let mut path = written.to_owned();
     for _ in 0..16 {
@@ -119,7 +119,7 @@ fn route(method: Method, uri: Uri) -> Option<Route> {
     routes.resolve(head::inspect(&head).ok()?).ok()
 }
 
-/// A credential is one key of visible ASCII, the same whatever white space is around it, and its Debug output does not show it.
+/// A credential is one key of visible ASCII, independent of white space around it, and not in its Debug output.
 pub fn credential(bytes: &[u8]) {
     let extract = |bytes: &[u8]| {
         let mut headers = HeaderMap::new();
@@ -131,7 +131,7 @@ pub fn credential(bytes: &[u8]) {
     assert!((1..=8192).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()), "{key:?}");
     let padded = extract(&[b" \t", bytes, b"\t "].concat());
     assert_eq!(padded.as_ref().map(Credential::key), Some(key), "with white space around it");
-    // Not by looking for the key: it could be a word of the output's own.
+    // A search for the key could match a word of the output.
     let debug = format!("{credential:?}");
     let without_source = debug.split("source").next();
     assert_eq!(without_source, Some("Credential { key: SecretBox<str>([REDACTED]), "));

@@ -1,7 +1,6 @@
-//! The first step: whether a request's head can be read in one way only.
+//! The first step: refuses heads that different servers read differently.
 //!
-//! actix-http has refused by now what RFC 9112 forbids of framing and of field syntax. What is refused here is legal, or
-//! nearly, and read differently by different servers.
+//! They are legal, or nearly: actix-http has already refused what RFC 9112 forbids in framing and field syntax.
 
 use actix_web::{
     dev::RequestHead,
@@ -16,11 +15,11 @@ use actix_web::{
 pub(crate) const METHODS: [Method; 6] =
     [Method::GET, Method::HEAD, Method::POST, Method::PUT, Method::PATCH, Method::DELETE];
 
-/// What the gateway calls itself in `Via` towards MLflow (RFC 9110 §7.6.3): a request that has it comes back from there.
-/// No host has this name, as other proxies call themselves by theirs.
+/// The gateway's pseudonym in `Via` (RFC 9110 §7.6.3): a request that has it was forwarded by a gateway before. It is not a possible
+/// host name of another proxy.
 pub(crate) const PSEUDONYM: &str = "hokusai-gateway-hop";
 
-/// A head that was inspected. Only [`inspect`] makes one.
+/// An inspected head; made by [`inspect`] only.
 #[derive(Debug, Clone, Copy)]
 pub struct SoundHead<'a>(&'a RequestHead);
 
@@ -52,7 +51,7 @@ pub enum HeadError {
 }
 
 /// # Errors
-/// What could be read in two ways, or cannot be met.
+/// The head is ambiguous, or asks for something that the gateway does not support.
 pub fn inspect(head: &RequestHead) -> Result<SoundHead<'_>, HeadError> {
     if !METHODS.contains(&head.method) {
         return Err(HeadError::Method);
@@ -64,12 +63,12 @@ pub fn inspect(head: &RequestHead) -> Result<SoundHead<'_>, HeadError> {
         return Err(HeadError::Underscore);
     }
     host(head)?;
-    // A GET may have one: MLflow reads its parameters there (policy/body.rs).
+    // A GET may have one: MLflow reads parameters from it (policy/body.rs).
     if head.method == Method::HEAD && has_body(&head.headers) {
         return Err(HeadError::Body);
     }
-    // An upgrade to WebSocket would turn the rest of the connection into this request's body. Others are ignored, as
-    // RFC 9110 §7.8 allows.
+    // After an upgrade to WebSocket the rest of the connection would be this request's body. Other upgrades are ignored
+    // (RFC 9110 §7.8).
     let websocket = |value: &str| value.to_ascii_lowercase().contains("websocket");
     if head.headers.get_all(UPGRADE).any(|value| value.to_str().map_or(true, websocket)) {
         return Err(HeadError::Upgrade);
@@ -80,7 +79,7 @@ pub fn inspect(head: &RequestHead) -> Result<SoundHead<'_>, HeadError> {
     Ok(SoundHead(head))
 }
 
-/// Whether a gateway has sent this request on before: any one, for a load balancer leads to each of them.
+/// Whether any gateway has forwarded this request before; behind a load balancer it may be another instance.
 pub(crate) fn has_been_here(headers: &HeaderMap) -> bool {
     headers.get_all(VIA).any(|value| {
         let value = value.as_bytes().to_ascii_lowercase();
@@ -88,12 +87,12 @@ pub(crate) fn has_been_here(headers: &HeaderMap) -> bool {
     })
 }
 
-/// Whether a request's head announces a body of any length but 0.
+/// Whether a head announces a body that is not empty.
 pub(crate) fn has_body(headers: &HeaderMap) -> bool {
     headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
 
-/// RFC 9110 §7.2, RFC 9112 §3.2.2: one host, in the field and in an absolute target alike.
+/// One host, the same in `Host` and in an absolute target (RFC 9110 §7.2, RFC 9112 §3.2.2).
 fn host(head: &RequestHead) -> Result<(), HeadError> {
     let Some(host) = head.headers.get(HOST) else {
         return if head.version < Version::HTTP_11 { Ok(()) } else { Err(HeadError::Host) };
@@ -152,7 +151,7 @@ mod tests {
     }
 
     #[test]
-    fn what_could_be_read_in_two_ways_or_cannot_be_met_is_refused() {
+    fn ambiguous_heads_and_unsupported_expectations_are_refused() {
         for (name, value, error) in [
             ("content_length", "5", HeadError::Underscore),
             ("x_hokusai_user_id", "eve", HeadError::Underscore),

@@ -1,11 +1,10 @@
-//! Why a text could not be read: a place in it and words of the program's own.
+//! Why a text cannot be parsed: the position, and a reason that never quotes the text.
 //!
-//! The errors of parsers quote what they could not read, and that may be a secret in the wrong place. What is wrong is a
-//! `&'static str` here, so that nothing of the text can be in it.
+//! The errors of parsers quote the text, and it may be a secret in the wrong place. The reason here is a `&'static str`.
 
 use std::fmt;
 
-/// The first thing that is wrong with a text.
+/// The first fault in a text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ParseFault {
     line: usize,
@@ -14,7 +13,7 @@ pub struct ParseFault {
 }
 
 impl ParseFault {
-    /// At a place in a text, counted in bytes.
+    /// A fault at an offset in bytes.
     pub fn at(text: &str, offset: usize, what: &'static str) -> Self {
         let before = &text[..text.floor_char_boundary(offset)];
         let line_start = before.rfind('\n').map_or(0, |end| end + 1);
@@ -22,15 +21,15 @@ impl ParseFault {
         Self { line, column, what }
     }
 
-    /// Where JSON is none, or not the JSON that is wanted; for one of these reasons, if the error begins with it.
+    /// A fault in JSON. Its reason is the one of `reasons` that the error begins with, if there is one.
     pub fn of_json(error: &serde_json::Error, reasons: &[&'static str]) -> Self {
         use serde_json::error::Category;
-        let told = error.to_string();
-        let reason = reasons.iter().find(|reason| told.starts_with(**reason));
+        let text = error.to_string();
+        let reason = reasons.iter().find(|reason| text.starts_with(**reason));
         let what = match error.classify() {
             Category::Data if let Some(reason) = reason => reason,
-            Category::Syntax => "is no JSON",
-            Category::Data => "is another value than is wanted here",
+            Category::Syntax => "is not JSON",
+            Category::Data => "is not the value that is expected here",
             Category::Eof => "ends too early",
             Category::Io => "could not be read",
         };
@@ -58,8 +57,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_place_is_told_in_lines_and_characters() {
-        for (text, offset, place) in [
+    fn a_position_is_given_in_lines_and_characters() {
+        for (text, offset, position) in [
             ("", 0, "line 1, column 1"),
             ("abc", 2, "line 1, column 3"),
             ("a\nbc", 3, "line 2, column 2"),
@@ -67,7 +66,7 @@ mod tests {
             ("a\n", 9, "line 2, column 1"),
             ("ä", 1, "line 1, column 1"),
         ] {
-            assert_eq!(ParseFault::at(text, offset, "x").to_string(), format!("{place}: x"), "{text:?}");
+            assert_eq!(ParseFault::at(text, offset, "x").to_string(), format!("{position}: x"), "{text:?}");
         }
     }
 }

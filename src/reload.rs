@@ -1,4 +1,4 @@
-//! SIGHUP: settings are read again, and those that can change while the gateway runs do.
+//! SIGHUP: reloads the settings, and applies those that can change while the gateway runs.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::{
     telemetry::LogFilter,
 };
 
-/// Where settings come from, and what follows them beside the gateway.
+/// How settings are loaded, and the log filter that follows them.
 pub struct Reload {
     pub load: Box<dyn Fn() -> Result<Settings, Problems>>,
     pub log_filter: LogFilter,
@@ -23,7 +23,7 @@ impl std::fmt::Debug for Reload {
     }
 }
 
-/// The actor that reads the settings again at every hang-up.
+/// The actor that reloads the settings at each SIGHUP.
 pub(crate) async fn run(reload: Reload, shared: Arc<Shared>, mut hangup: Signal) {
     while hangup.recv().await.is_some() {
         match (reload.load)() {
@@ -32,18 +32,18 @@ pub(crate) async fn run(reload: Reload, shared: Arc<Shared>, mut hangup: Signal)
                 reload.log_filter.set(&settings.telemetry.filter);
                 shared.follow(&settings);
                 if needs_restart.is_empty() {
-                    tracing::info!(code = Code::SettingsNotReloaded.text(), "settings taken over");
+                    tracing::info!(code = Code::SettingsNotReloaded.text(), "settings reloaded");
                 } else {
                     let sections = needs_restart.join(", ");
                     tracing::warn!(
                         code = Code::RestartNeeded.text(),
                         sections,
-                        "settings taken over, but for what needs a restart"
+                        "settings reloaded; changes in some sections need a restart"
                     );
                 }
             }
             Err(problems) => {
-                tracing::error!(code = Code::SettingsNotReloaded.text(), %problems, "settings not taken over: those in force stay")
+                tracing::error!(code = Code::SettingsNotReloaded.text(), %problems, "settings reload failed; keeping the previous ones")
             }
         }
     }

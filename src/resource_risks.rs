@@ -1,4 +1,4 @@
-//! What the settings name, and works, and may not do what is believed of it: told by `check` and at the start.
+//! Warnings about the files that the settings name: they work, but may not do what is expected. Shown by `check` and at the start.
 
 use std::path::Path;
 
@@ -11,10 +11,10 @@ use crate::{
     resources::Resources,
     routing::{Replaced, Routes},
     settings::{AuthMode, Problem, Settings},
-    tls::{Ending, SOON_DAYS, Validity},
+    tls::{Expiry, SOON_DAYS, Validity},
 };
 
-/// Every such thing.
+/// All warnings.
 pub(crate) fn of(settings: &Settings, resources: &Resources) -> Vec<Problem> {
     let mut risks = Vec::new();
     if let KeySource::File(keys) = &resources.keys {
@@ -23,18 +23,18 @@ pub(crate) fn of(settings: &Settings, resources: &Resources) -> Vec<Problem> {
             code: Code::UnknownScope,
             key: "auth.key_file.path".to_owned(),
             found: Some(scope.to_string()),
-            what: "gives a key a scope that there is not".to_owned(),
+            what: "gives a key an unknown scope".to_owned(),
             fix: scope.fix(),
         }));
     }
     risks.extend(loosened_routes(&resources.routes));
     let now = Timestamp::now();
-    risks.extend(certificates(settings).into_iter().filter_map(|(key, path)| outdated(key, path, now)));
-    risks.extend(resources.endings.iter().filter_map(ending));
+    risks.extend(certificates(settings).into_iter().filter_map(|(key, path)| not_valid(key, path, now)));
+    risks.extend(resources.expiries.iter().filter_map(ends_soon));
     risks
 }
 
-/// Where a file of routes asks less than the gateway's own table does: a warning each, and no problem.
+/// Routes of a file that require less than the gateway's own table.
 fn loosened_routes(routes: &Routes) -> impl Iterator<Item = Problem> {
     routes.table().replaced().iter().filter_map(|Replaced { line, known, rule }| {
         let lost = policy::loosened(known, rule).join(", ");
@@ -48,27 +48,27 @@ fn loosened_routes(routes: &Routes) -> impl Iterator<Item = Problem> {
     })
 }
 
-/// That a certificate ends soon; or that all authorities of a file have ended, for of one that is shown [`outdated`] tells.
-fn ending(ending: &Ending) -> Option<Problem> {
-    let (code, what) = match ending.days_left() {
-        ..0 if ending.is_ca => (Code::CertificateExpired, format!("ended at {}", ending.at)),
-        days @ 0..SOON_DAYS => (Code::CertificateEndsSoon, format!("ends at {}, in {days} days", ending.at)),
+/// A certificate that expires soon, or a file whose authorities have all expired. [`not_valid`] warns about the gateway's own.
+fn ends_soon(expiry: &Expiry) -> Option<Problem> {
+    let (code, what) = match expiry.days_left() {
+        ..0 if expiry.is_ca => (Code::CertificateExpired, format!("ended at {}", expiry.at)),
+        days @ 0..SOON_DAYS => (Code::CertificateEndsSoon, format!("ends at {}, in {days} days", expiry.at)),
         _ => return None,
     };
-    let fix = match ending.key {
-        "server.tls.cert" => "a renewed one in its place, which is taken over within a second",
+    let fix = match expiry.key {
+        "server.tls.cert" => "a renewed one in its place, which is loaded within a second",
         _ => "a renewed one in its place, and a restart",
     };
     Some(Problem {
         code,
-        key: ending.key.to_owned(),
-        found: Some(ending.file.clone()),
+        key: expiry.key.to_owned(),
+        found: Some(expiry.file.clone()),
         what,
         fix: fix.to_owned(),
     })
 }
 
-/// The certificates that are shown to others, by the settings that name them.
+/// The gateway's own certificates, by their settings.
 fn certificates(settings: &Settings) -> Vec<(&'static str, &Path)> {
     let server = settings.server.tls.as_ref().map(|files| ("server.tls.cert", &*files.cert));
     let mlflow = settings.mlflow.tls.identity.as_ref().map(|files| ("mlflow.tls.cert", &*files.cert));
@@ -80,15 +80,14 @@ fn certificates(settings: &Settings) -> Vec<(&'static str, &Path)> {
     [server, mlflow, auth].into_iter().flatten().collect()
 }
 
-/// A warning and no error: a gateway whose certificate ran out in the night must start again, if only to be reached where
-/// nobody looks at certificates.
-fn outdated(key: &'static str, path: &Path, now: Timestamp) -> Option<Problem> {
+/// A warning, not an error: a gateway whose certificate has expired must still start, for clients that do not verify it.
+fn not_valid(key: &'static str, path: &Path, now: Timestamp) -> Option<Problem> {
     let (code, what) = Validity::of(path).ok().flatten()?.fault(now)?;
     let found = Some(path.display().to_string());
     let fix = if key == "server.tls.cert" {
-        "a renewed one in its place, which is taken over within a second; if the dates are right, this machine's clock is not"
+        "a renewed one in its place, which is loaded within a second; if the dates are right, this machine's clock is wrong"
     } else {
-        "a renewed one in its place, and a restart; if the dates are right, this machine's clock is not"
+        "a renewed one in its place, and a restart; if the dates are right, this machine's clock is wrong"
     };
     Some(Problem { code, key: key.to_owned(), found, what, fix: fix.to_owned() })
 }

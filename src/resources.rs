@@ -1,4 +1,4 @@
-//! What the settings name outside themselves, opened: all that can be wrong before a socket is bound.
+//! Opens the files and services that the settings name. All problems are found before a socket is bound.
 
 use std::{path::PathBuf, sync::Arc};
 
@@ -7,7 +7,7 @@ use url::Url;
 use crate::{
     auth::{KeyFile, KeyFileError, KeySource},
     code::Code,
-    files::{self, TooFew},
+    files::{self, TooFewFiles},
     http_client::Tls,
     redis::{Redis, RedisUrlError},
     routing::{Routes, TableError},
@@ -16,35 +16,34 @@ use crate::{
         Settings,
     },
     telemetry::{Metrics, RequestLog},
-    tls::{self, Ending, ServerIdentity, TlsError},
+    tls::{self, Expiry, ServerIdentity, TlsError},
 };
 
-/// What is made once and used by all.
+/// What is opened once, and shared by all workers.
 #[derive(Debug, Clone)]
 pub struct Resources {
     pub(crate) keys: KeySource,
     /// One pool for verdicts, limits and revocations.
     pub(crate) redis: Option<Redis>,
-    /// Only where they are spoken to over TLS.
+    /// `None` where TLS is not used.
     pub(crate) mlflow_tls: Option<Tls>,
     pub(crate) auth_tls: Option<Tls>,
     pub(crate) otlp_tls: Option<Tls>,
-    /// Only where clients speak TLS to us.
+    /// The certificate for clients, if they use TLS.
     pub(crate) identity: Option<Arc<ServerIdentity>>,
-    /// When the certificates that the settings name end.
-    pub(crate) endings: Vec<Ending>,
+    pub(crate) expiries: Vec<Expiry>,
     pub(crate) routes: Arc<Routes>,
-    /// Connections of clients, and files that may be open.
+    /// The most client connections, and the limit on open files.
     pub(crate) max_connections: usize,
     pub(crate) file_limit: usize,
     pub(crate) metrics: Metrics,
-    /// Only where there is a log: one of a process, not one of a test's gateways.
+    /// `None` in tests: the log is one of the process.
     pub(crate) log: Option<RequestLog>,
 }
 
 impl Resources {
     /// # Errors
-    /// Everything that is missing or unreadable, each as a problem of the setting that names it.
+    /// Everything that is missing or cannot be read, each as a problem of the setting that names it.
     pub fn open(settings: &Settings) -> Result<Self, Problems> {
         let mut problems = Problems::default();
         let metrics = Metrics::new()
@@ -76,9 +75,9 @@ impl Resources {
                 Some(max_connections),
             ) => {
                 let routes = Arc::new(routes);
-                let endings = tls::endings(settings);
-                for ending in &endings {
-                    metrics.set_certificate_expiry(ending.certificate, ending.at.as_second());
+                let expiries = tls::expiries(settings);
+                for expiry in &expiries {
+                    metrics.set_certificate_expiry(expiry.certificate, expiry.at.as_second());
                 }
                 problems.into_result(Self {
                     keys,
@@ -87,7 +86,7 @@ impl Resources {
                     auth_tls,
                     otlp_tls,
                     identity,
-                    endings,
+                    expiries,
                     routes,
                     max_connections,
                     file_limit,
@@ -100,7 +99,7 @@ impl Resources {
     }
 }
 
-/// What is missing or unreadable of all that these sections name: for settings that are not whole.
+/// What is missing or cannot be read for these sections. Used where other sections are not valid.
 pub(crate) fn missing(sections: &Sections) -> Problems {
     let Sections { server, mlflow, auth, redis, audit } = sections;
     let mut problems = Problems::default();
@@ -135,11 +134,10 @@ fn no_keys(error: KeyFileError) -> Problem {
     }
 }
 
-/// The problem of a limit on open files that is too low. Where nobody asked for a number of connections, no setting is to
-/// blame.
-fn too_few(error: TooFew) -> Problem {
+/// The problem of a limit on open files that is too low. It names a setting only if the number of connections is set.
+fn too_few(error: TooFewFiles) -> Problem {
     let higher = format!("ulimit -n {0}, LimitNOFILE={0}, --ulimit nofile={0}, or more", error.needed);
-    match error.asked_for {
+    match error.configured {
         None => Problem {
             code: Code::TooFewFiles,
             key: String::new(),
@@ -152,12 +150,12 @@ fn too_few(error: TooFew) -> Problem {
             key: "server.max_connections".to_owned(),
             found: Some(connections.to_string()),
             what: error.to_string(),
-            fix: if error.room == 0 { higher } else { format!("{} or less; or {higher}", error.room) },
+            fix: if error.allowed == 0 { higher } else { format!("{} or less; or {higher}", error.allowed) },
         },
     }
 }
 
-/// The problem of an audit file that cannot be made.
+/// The problem of an audit file in a folder that does not exist.
 fn no_folder(output: &AuditOutput) -> Option<Problem> {
     let AuditOutput::File(path) = output else { return None };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
@@ -165,8 +163,8 @@ fn no_folder(output: &AuditOutput) -> Option<Problem> {
         code: Code::NoFolder,
         key: "audit.output".to_owned(),
         found: Some(path.display().to_string()),
-        what: format!("is in the folder {}, which is not there", folder.display()),
-        fix: "a path in a folder that is there".to_owned(),
+        what: format!("is in the folder {}, which does not exist", folder.display()),
+        fix: "a path in a folder that exists".to_owned(),
     })
 }
 

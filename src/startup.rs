@@ -1,5 +1,4 @@
-//! From settings to a running gateway: opens what they name, and binds first, so that port 0 works and a taken port is
-//! told at once.
+//! Starts a gateway from its settings, and drains it. It binds first, so that port 0 works and a port in use is reported at once.
 
 use std::{
     io,
@@ -27,7 +26,7 @@ use crate::{
     redis::{self, Needs},
     reload::{self, Reload},
     resources::Resources,
-    server::{self, Unbound},
+    server::{self, BindFault},
     settings::{AuthMode, Settings},
     telemetry::{
         Lines, TraceExporter, TraceFlush,
@@ -37,7 +36,7 @@ use crate::{
     usage::{Reporter, UsageReports},
 };
 
-/// A gateway that listens.
+/// A listening gateway.
 #[derive(Debug)]
 pub struct Application {
     address: SocketAddr,
@@ -59,11 +58,11 @@ impl std::fmt::Debug for RunningServer {
 /// Why the gateway does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartupError {
-    #[error("cannot listen on {address} (server.bind, HOKUSAI__SERVER__BIND): it {}", told(*address, source))]
+    #[error("cannot listen on {address} (server.bind, HOKUSAI__SERVER__BIND): it {}", bind_fault_text(*address, source))]
     Bind { address: SocketAddr, source: io::Error },
     #[error(
         "cannot listen on {address} (metrics.bind, HOKUSAI__METRICS__BIND): it {}; or port 0 for any that is free, or off",
-        told(*address, source)
+        bind_fault_text(*address, source)
     )]
     BindMetrics { address: SocketAddr, source: io::Error },
     #[error("no audit stream (audit.output): {0}")]
@@ -73,11 +72,11 @@ pub enum StartupError {
 }
 
 impl StartupError {
-    /// The cause that an operator is told of.
+    /// The code of the message for operators.
     pub fn code(&self) -> Code {
         match self {
             Self::Bind { address, source } | Self::BindMetrics { address, source } => {
-                server::meaning(*address, source).code
+                server::bind_fault(*address, source).code
             }
             Self::Audit(_) => Code::AuditFailing,
             Self::Io(_) => Code::GatewayEnded,
@@ -85,8 +84,8 @@ impl StartupError {
     }
 }
 
-fn told(address: SocketAddr, error: &io::Error) -> String {
-    let Unbound { what, fix, .. } = server::meaning(address, error);
+fn bind_fault_text(address: SocketAddr, error: &io::Error) -> String {
+    let BindFault { what, fix, .. } = server::bind_fault(address, error);
     format!("{what} ({error}). Write {fix}")
 }
 
@@ -94,7 +93,7 @@ impl Application {
     /// Binds, and starts the actors and the workers. Call it inside an actix system.
     ///
     /// # Errors
-    /// An address that is taken, or a machine that lacks what the settings need.
+    /// An address that cannot be bound, or an audit stream that cannot be opened.
     pub fn build(settings: Settings, resources: Resources) -> Result<Self, StartupError> {
         let bind = settings.server.bind;
         let listener = server::bind(bind).map_err(|source| StartupError::Bind { address: bind, source })?;
@@ -124,10 +123,10 @@ impl Application {
         })
     }
 
-    /// Reads the settings again at SIGHUP.
+    /// Reloads the settings at SIGHUP.
     ///
     /// # Errors
-    /// A signal that cannot be listened for.
+    /// The handler for the signal cannot be set.
     pub fn reloading(self, reload: Reload) -> io::Result<Self> {
         let hangup = signal(SignalKind::hangup())?;
         let following = reload::run(reload, Arc::clone(&self.shared), hangup);
@@ -145,7 +144,7 @@ impl Application {
         self
     }
 
-    /// Writes metrics for CloudWatch among the lines of the log, where the settings want it.
+    /// Writes metrics for CloudWatch into the log, if the settings say so.
     pub fn telling_cloudwatch(mut self, lines: Lines) -> Self {
         let settings = &self.shared.settings.telemetry;
         if settings.emf {
@@ -157,68 +156,68 @@ impl Application {
         self
     }
 
-    /// Where it listens: the port that was taken, if the settings said 0.
+    /// The bound address; its port is never 0.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// Where the metrics are, unless they are off.
+    /// The bound address of the metrics listener, if there is one.
     pub fn metrics_address(&self) -> Option<SocketAddr> {
         self.metrics_address
     }
 
-    /// Serves until SIGTERM and the settle time after it, or SIGINT; then until transfers in flight have ended or the
-    /// grace is over.
+    /// Serves until SIGINT, or until the settle time after SIGTERM. Then drains: until the transfers in flight have ended or
+    /// `server.drain_grace` is over.
     ///
     /// # Errors
-    /// A server that fails.
+    /// The server fails.
     pub async fn run_until_stopped(self) -> io::Result<()> {
         self.server.0.await?;
-        tell_of_the_cut(&self.shared).await;
+        log_cut_transfers(&self.shared).await;
         if let Some(usage) = &self.shared.usage
-            && timeout(FLUSH, usage.flush()).await.is_err()
+            && timeout(FLUSH_TIMEOUT, usage.flush()).await.is_err()
         {
             tracing::warn!(code = Code::UsageUnreported.text(), "not all usage was reported");
         }
         if let Some(traces) = self.traces
-            && timeout(FLUSH, traces.flush()).await.is_err()
+            && timeout(FLUSH_TIMEOUT, traces.flush()).await.is_err()
         {
             tracing::warn!(code = Code::SpansRefused.text(), "not all spans were sent to the collector");
         }
         if let Some(last_emf) = self.last_emf {
             let (done, told) = oneshot::channel();
             if last_emf.send(done).await.is_ok() {
-                let _ = timeout(FLUSH, told).await;
+                let _ = timeout(FLUSH_TIMEOUT, told).await;
             }
         }
-        if timeout(FLUSH, self.shared.resources.keys.flush()).await.is_err() {
+        if timeout(FLUSH_TIMEOUT, self.shared.resources.keys.flush()).await.is_err() {
             tracing::warn!(code = Code::LastUsesNotKept.text(), "not all last uses of keys were written");
         }
-        if timeout(FLUSH, self.shared.audit.stop()).await.is_err() {
+        if timeout(FLUSH_TIMEOUT, self.shared.audit.stop()).await.is_err() {
             tracing::warn!(code = Code::AuditCutShort.text(), "not all audit records were written");
         }
         Ok(())
     }
 }
 
-/// What the drain's time was too short for; a worker's requests end with its thread, which nobody else waits for.
-async fn tell_of_the_cut(shared: &Shared) {
+/// Logs how many transfers the end of the drain has cut, when all workers have ended.
+async fn log_cut_transfers(shared: &Shared) {
     let Shared { resources, drain, settings, .. } = shared;
     let all_ended = async {
         while resources.metrics.in_flight() > 0 {
             sleep(Duration::from_millis(10)).await;
         }
     };
-    let _ = timeout(FLUSH, all_ended).await;
+    let _ = timeout(FLUSH_TIMEOUT, all_ended).await;
     let (cut, drain_grace) = (drain.cut(), settings.server.drain_grace);
     if cut > 0 {
-        let fix = "a longer server.drain_grace, and as long a time to stop in what stops the process";
+        let fix = "a longer server.drain_grace, and a stop timeout as long in what stops the process";
         tracing::warn!(
             code = Code::TransfersCut.text(),
             cut,
             ?drain_grace,
             fix,
-            "the drain was over before all transfers were: they were cut"
+            "drain grace exceeded: the remaining transfers were cut"
         );
     }
 }
@@ -264,8 +263,8 @@ fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Set
     }
 }
 
-/// Time at the end for what the auth service has yet to be told, and for what is yet to be written.
-const FLUSH: Duration = Duration::from_secs(2);
+/// How long each of usage reports, metrics, key uses and audit records may take to be flushed at the end.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
 
 fn stop_signal(shared: Arc<Shared>) -> io::Result<impl Future<Output = ()> + Send + 'static> {
     let mut terminate = signal(SignalKind::terminate())?;
@@ -275,7 +274,7 @@ fn stop_signal(shared: Arc<Shared>) -> io::Result<impl Future<Output = ()> + Sen
         let settle_time = server.settle_time;
         tokio::select! {
             _ = terminate.recv() => {
-                tracing::info!(code = Code::Draining.text(), ?settle_time, "stopping: not ready any more, everything goes on until then");
+                tracing::info!(code = Code::Draining.text(), ?settle_time, "stopping: not ready any more; requests are still served during the settle time");
                 health.drain();
                 tokio::select! {
                     () = sleep(settle_time) => {}

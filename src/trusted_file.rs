@@ -1,7 +1,7 @@
-//! The files that the gateway believes: nobody else on the machine may write them, and nobody else may read its secrets.
+//! Reads the files that the gateway trusts: other users of the machine may not write them, nor read its secrets.
 //!
-//! "Others" are those of the mode's last digit. A group is one that somebody has chosen (an orchestrator's `fsGroup`, a
-//! user's own group under the umask 002), and may do what its mode says.
+//! Other users are those of the mode's last digit. The group may do what the mode says: it was chosen by somebody (an orchestrator's
+//! `fsGroup`, a user's own group under umask 002).
 
 use std::{
     fs::{self, File, Metadata},
@@ -16,36 +16,36 @@ use rustix::{
     process::geteuid,
 };
 
-mod place;
+mod location;
 
-pub(crate) use place::{Place, kind};
+pub(crate) use location::{FileLocation, kind};
 
 const OTHERS_READ: u32 = 0o004;
 const OTHERS_WRITE: u32 = 0o002;
-/// In a folder that has this, nobody removes or replaces somebody else's file.
+/// In a folder with this bit, a user cannot remove or replace another user's file.
 const STICKY: u32 = 0o1000;
 
-/// Why a file is not read.
+/// Why a file is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum FileError {
     #[error("cannot be read: {0}")]
     Io(#[from] io::Error),
-    #[error("may be written by everybody on this machine (mode {0:04o})")]
+    #[error("is world-writable (mode {0:04o})")]
     Writable(u32),
-    #[error("may be replaced by everybody on this machine: so is the mode of the folder {}", .0.display())]
+    #[error("can be replaced by any user: the folder {} is world-writable", .0.display())]
     Replaceable(PathBuf),
-    #[error("may be somebody else's: {path}, in a folder in which everybody may make files, is of the user {owner}", path = .path.display())]
+    #[error("may be another user's: {path}, in a world-writable folder, is owned by user {owner}", path = .path.display())]
     Foreign { path: PathBuf, owner: u32 },
-    #[error("is not reached: the link {path} is of the user {owner}, and what it leads to is not", path = .path.display())]
+    #[error("is not followed: the link {path} is owned by user {owner}, and its target is not", path = .path.display())]
     Link { path: PathBuf, owner: u32 },
-    #[error("is no regular file")]
+    #[error("is not a regular file")]
     Irregular,
-    #[error("may be read by everybody on this machine (mode {0:04o})")]
+    #[error("is world-readable (mode {0:04o})")]
     Readable(u32),
 }
 
 impl FileError {
-    /// The cause that an operator is told of.
+    /// The code of the message for operators.
     pub fn code(&self) -> Code {
         match self {
             Self::Io(_) | Self::Irregular => Code::UnreadableFile,
@@ -56,20 +56,20 @@ impl FileError {
         }
     }
 
-    /// What to do, unless it is to be seen from the error itself.
+    /// What to do, unless the error itself says it.
     pub fn fix(&self, path: &Path) -> Option<String> {
         let path = path.display();
         match self {
             Self::Io(_) => None,
-            Self::Irregular => Some("a regular file, and no pipe or device".to_owned()),
+            Self::Irregular => Some("a regular file, not a pipe or a device".to_owned()),
             Self::Link { path, .. } => Some(format!(
-                "the file's own name, or a link of your own or of root's in place of {}",
+                "the file's own path, or a link owned by you or root in place of {}",
                 path.display()
             )),
             Self::Writable(_) => Some(format!("chmod o-w {path}")),
             Self::Replaceable(folder) => Some(format!("chmod o-w {}", folder.display())),
             Self::Foreign { path, .. } => {
-                Some(format!("a file of your own or of root's in place of {}", path.display()))
+                Some(format!("a file owned by you or root in place of {}", path.display()))
             }
             Self::Readable(_) => {
                 Some(format!("chmod o-rwx {path}; defaultMode: 0440 for a Secret of Kubernetes"))
@@ -78,36 +78,35 @@ impl FileError {
     }
 }
 
-/// A text that decides what is done.
+/// Reads a text that decides what the gateway does.
 ///
 /// # Errors
-/// A file that cannot be read, is no UTF-8, or that others may write or replace.
+/// A file that cannot be read, is not UTF-8, or that other users may write or replace.
 pub(crate) fn read_text(path: &Path) -> Result<String, FileError> {
     let (mut file, metadata) = open(path)?;
     let mut text = String::new();
     file.read_to_string(&mut text)?;
     if text.is_empty() && metadata.file_type().is_fifo() {
-        // Not what it said before: at a reload that would be the defaults.
-        return Err(io::Error::other("is a pipe with nothing in it: it can be read once").into());
+        // At a reload an empty text would be the defaults.
+        return Err(io::Error::other("is an empty pipe: a pipe can be read once only").into());
     }
     Ok(text)
 }
 
-/// The same for a file that is read again and again, or changed: a regular one. Whoever makes a pipe of it would have
-/// its reader wait for ever.
+/// Reads a text that is reloaded or changed. It must be a regular file: a pipe would block the reader.
 ///
 /// # Errors
-/// As [`read_text`]; and what is no regular file.
+/// As [`read_text`]; and a file that is not regular.
 pub(crate) fn read_file(path: &Path) -> Result<String, FileError> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
     let mut file = fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
-    believe_regular(&file, path)?;
+    check_regular(&file, path)?;
     let mut text = String::new();
     file.read_to_string(&mut text)?;
     Ok(text)
 }
 
-/// The same for what is no text.
+/// Reads bytes instead of a text.
 ///
 /// # Errors
 /// As [`read_text`].
@@ -118,10 +117,10 @@ pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, FileError> {
     Ok(bytes)
 }
 
-/// A private key.
+/// Reads a private key.
 ///
 /// # Errors
-/// As [`read_text`]; and a file that others may read.
+/// As [`read_text`]; and a file that other users may read.
 pub(crate) fn read_private_key(path: &Path) -> Result<Vec<u8>, FileError> {
     let (mut file, metadata) = open(path)?;
     if let Some(exposed) = exposed(&metadata) {
@@ -132,7 +131,7 @@ pub(crate) fn read_private_key(path: &Path) -> Result<Vec<u8>, FileError> {
     Ok(bytes)
 }
 
-/// A secret in a file, and whether others may read it: that is no error, for it is how orchestrators mount them by default.
+/// A secret in a file. That other users may read it is not an error, because orchestrators mount secrets so by default.
 #[derive(Debug)]
 pub(crate) struct Secret {
     pub(crate) text: String,
@@ -153,36 +152,36 @@ fn exposed(metadata: &Metadata) -> Option<FileError> {
     is_read.then(|| FileError::Readable(mode(metadata)))
 }
 
-/// What is opened is what is looked at: a name may lead elsewhere a moment later.
+/// Returns the metadata of the opened file: the path may lead elsewhere a moment later.
 fn open(path: &Path) -> Result<(File, Metadata), FileError> {
     let file = File::open(path)?;
     let metadata = file.metadata()?;
-    // A pipe is whoever's has it open.
+    // The mode of a pipe says nothing.
     if metadata.is_file() {
-        believe(&metadata, path)?;
+        check_trusted(&metadata, path)?;
     }
     Ok((file, metadata))
 }
 
-fn believe_regular(file: &File, path: &Path) -> Result<(), FileError> {
+fn check_regular(file: &File, path: &Path) -> Result<(), FileError> {
     let metadata = file.metadata()?;
     if !metadata.is_file() {
         return Err(FileError::Irregular);
     }
-    believe(&metadata, path)
+    check_trusted(&metadata, path)
 }
 
-fn believe(metadata: &Metadata, path: &Path) -> Result<(), FileError> {
+fn check_trusted(metadata: &Metadata, path: &Path) -> Result<(), FileError> {
     if mode(metadata) & OTHERS_WRITE != 0 {
         return Err(FileError::Writable(mode(metadata)));
     }
-    // Where its name is, and what its name links to.
-    hold(&path::absolute(path)?)?;
-    hold(&fs::canonicalize(path)?)
+    // The path as it was given, and the target of its links.
+    check_not_replaceable(&path::absolute(path)?)?;
+    check_not_replaceable(&fs::canonicalize(path)?)
 }
 
-/// Nobody else may put another thing in the place of this one, nor of a folder that it is in.
-fn hold(path: &Path) -> Result<(), FileError> {
+/// Checks that no other user can replace this file, nor a folder that it is in.
+fn check_not_replaceable(path: &Path) -> Result<(), FileError> {
     for path in path.ancestors() {
         let Some(folder) = path.parent() else { break };
         let mode = mode(&fs::metadata(folder)?);
@@ -200,7 +199,7 @@ fn hold(path: &Path) -> Result<(), FileError> {
     Ok(())
 }
 
-/// As Kubernetes mounts what it makes files of, in folders of the mode 0777.
+/// Kubernetes mounts secrets and config maps read-only, in folders of mode 0777.
 fn is_read_only(folder: &Path) -> bool {
     statvfs(folder).is_ok_and(|file_system| file_system.f_flag.contains(StatVfsMountFlags::RDONLY))
 }

@@ -37,7 +37,7 @@ pub(crate) enum RefusalSource {
 impl RefusalSource {
     /// `key` if it is known.
     pub(crate) fn of(key: Option<String>, client_ip: Option<IpAddr>) -> Self {
-        key.map_or_else(|| Self::Stranger(client_ip.map(client_ip::household)), Self::Key)
+        key.map_or_else(|| Self::Stranger(client_ip.map(client_ip::customer_network)), Self::Key)
     }
 }
 

@@ -13,7 +13,7 @@ use super::{
 use crate::{
     doctor::{Journal, bind_addresses, describe_problem, probe, secrets},
     settings::{Problem, Problems},
-    tls::Ending,
+    tls::Expiry,
 };
 
 /// Exit status if a dependency does not work (sysexits.h: `EX_UNAVAILABLE`).
@@ -51,7 +51,7 @@ impl Check {
             print(&format!("the settings are good (config_hash {config_hash})\n"));
             let (connections, files) = (resources.max_connections, resources.file_limit);
             print(&format!("room for {connections} connections of clients: {files} files may be open\n"));
-            for Ending { key, file, at, .. } in &resources.endings {
+            for Expiry { key, file, at, .. } in &resources.expiries {
                 print(&format!("{key} ({file}) is good until {at}\n"));
             }
         }
@@ -79,7 +79,7 @@ impl Check {
                 "config_hash": config_hash,
                 "max_connections": resources.max_connections,
                 "file_limit": resources.file_limit,
-                "certificates": resources.endings.iter().map(certificate).collect::<Vec<_>>(),
+                "certificates": resources.expiries.iter().map(certificate).collect::<Vec<_>>(),
                 "problems": [],
                 "warnings": warnings.iter().map(describe_problem).collect::<Vec<_>>(),
                 "checks": journal.checks(),
@@ -104,10 +104,10 @@ impl Check {
     }
 }
 
-fn certificate(ending: &Ending) -> Value {
-    let Ending { certificate, key, file, at, .. } = ending;
+fn certificate(expiry: &Expiry) -> Value {
+    let Expiry { certificate, key, file, at, .. } = expiry;
     json!({
         "certificate": certificate, "key": key, "file": file, "not_after": at.to_string(),
-        "days_left": ending.days_left(),
+        "days_left": expiry.days_left(),
     })
 }

@@ -1,23 +1,22 @@
 //! RFC 7239's `Forwarded`.
 
-/// What a proxy says of one hop.
+/// An element of the header: one hop.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Hop<'a> {
-    /// `for`: whom the proxy was asked by.
+    /// `for`: the client of the proxy.
     pub(super) node: Option<&'a str>,
-    /// `proto`: by which scheme.
+    /// `proto`: the scheme.
     pub(super) proto: Option<&'a str>,
 }
 
-/// The hops of one line, from the right. A `None` is one that cannot be read, and nothing left of it is to be believed.
+/// The hops of one line, from the right; `None` for one that cannot be parsed, and nothing to the left of it can be trusted.
 ///
-/// It is split from the right too, because a client may leave a quotation open on the left, in which the entry that a proxy
-/// appends would seem to be a part of the client's own.
+/// The line is split from the right, because a client may leave a quotation open on the left, which would swallow a proxy's element.
 pub(super) fn hops_from_right(line: &str) -> impl Iterator<Item = Option<Hop<'_>>> {
     split_from_right(line, ',').filter(|element| !element.trim().is_empty()).map(hop)
 }
 
-/// Splits at a character outside of quotations.
+/// Splits at a character outside of quotes.
 fn split_from_right(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let mut is_quoted = false;
     text.rsplit(move |character| {
@@ -31,21 +30,21 @@ fn hop(element: &str) -> Option<Hop<'_>> {
     for pair in split_from_right(element, ';').map(str::trim).filter(|pair| !pair.is_empty()) {
         let (name, value) = pair.split_once('=')?;
         let value = value_of(value)?;
-        let place = match name {
+        let field = match name {
             name if name.eq_ignore_ascii_case("for") => &mut hop.node,
             name if name.eq_ignore_ascii_case("proto") => &mut hop.proto,
             _ => continue,
         };
         // RFC 7239 §4: each at most once.
-        if place.replace(value).is_some() {
+        if field.replace(value).is_some() {
             return None;
         }
     }
     Some(hop)
 }
 
-/// A token, or what is between two quotes; no address and no scheme has an escaped character. An address of IPv6, or a port,
-/// without quotes is against the grammar, and means nothing else.
+/// A token, or a quoted string without escapes, which no address and no scheme has. Unquoted IPv6 addresses and ports are against the
+/// grammar, but unambiguous.
 fn value_of(value: &str) -> Option<&str> {
     let inside = match value.strip_prefix('"') {
         Some(rest) => rest.strip_suffix('"')?,
@@ -81,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_client_leaves_open_swallows_nothing_of_what_a_proxy_appends() {
+    fn a_quotation_that_a_client_leaves_open_swallows_no_element_of_a_proxy() {
         for begin in ["for=\"", "for=\"x", "\"", "for=a, for=\"b", "x", "for=a\\\"", "for=\"a\\"] {
             for (appended, expected) in
                 [("for=192.0.2.9", "192.0.2.9"), ("proto=http;for=\"[2001:db8::9]:1\"", "[2001:db8::9]:1")]
@@ -94,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn an_element_that_is_none_is_told_from_one_without_an_address() {
+    fn a_malformed_element_is_not_one_without_an_address() {
         for line in [
             "a",
             "for",

@@ -2,20 +2,20 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// The address of a node: `192.0.2.1`, `192.0.2.1:4711` (as Azure's Application Gateway has it), `2001:db8::1`, `[2001:db8::1]`,
-/// `[2001:db8::1]:4711`, with or without a zone (RFC 4007 §11). RFC 7239 §6 may hide the port. `None` for what is no address:
-/// `unknown`, `_hidden`.
+/// The address of a node: `192.0.2.1`, `192.0.2.1:4711` (Azure's Application Gateway), `2001:db8::1`, `[2001:db8::1]`,
+/// `[2001:db8::1]:4711`, with or without a zone (RFC 4007 §11), with an obfuscated port (RFC 7239 §6). `None` for `unknown`, `_hidden`
+/// and anything else.
 pub(super) fn address(node: &str) -> Option<IpAddr> {
     let node = node.trim_matches([' ', '\t']);
     if let Some(rest) = node.strip_prefix('[') {
-        let (host, behind) = rest.split_once(']')?;
-        let is_well = behind.is_empty() || behind.strip_prefix(':').is_some_and(is_port);
-        return v6(host).filter(|_| is_well);
+        let (host, after) = rest.split_once(']')?;
+        let is_valid = after.is_empty() || after.strip_prefix(':').is_some_and(is_port);
+        return v6(host).filter(|_| is_valid);
     }
     match node.split_once(':') {
         None => v4(node),
         Some((host, port)) if !port.contains(':') => v4(host).filter(|_| is_port(port)),
-        // More than one colon is IPv6, in which a port could not be told from the last group.
+        // More than one colon: IPv6 without a port, which could not be distinguished from the last group.
         Some(_) => v6(node),
     }
 }
@@ -24,7 +24,7 @@ fn v4(text: &str) -> Option<IpAddr> {
     text.parse::<Ipv4Addr>().ok().map(IpAddr::V4)
 }
 
-/// An address of IPv4 that is written as one of IPv6 is one of IPv4.
+/// An IPv4-mapped address becomes an IPv4 address.
 fn v6(text: &str) -> Option<IpAddr> {
     let host = text.split_once('%').map_or(text, |(host, _)| host);
     host.parse::<Ipv6Addr>().ok().map(|address| address.to_canonical())
@@ -40,7 +40,7 @@ mod tests {
     use super::address;
 
     #[test]
-    fn an_address_is_found_in_whatever_it_is_wrapped() {
+    fn an_address_is_found_with_ports_brackets_and_zones() {
         for (node, expected) in [
             ("203.0.113.9", "203.0.113.9"),
             (" \t203.0.113.9 ", "203.0.113.9"),
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_none() {
+    fn anything_else_is_not_an_address() {
         for node in [
             "",
             "unknown",

@@ -4,7 +4,7 @@ use std::{io::ErrorKind, net::SocketAddr, time::Duration};
 
 use super::local;
 use crate::{
-    server::{self, Unbound},
+    server::{self, BindFault},
     settings::{Problem, Settings},
 };
 
@@ -21,14 +21,14 @@ pub(crate) async fn problems(settings: &Settings) -> Vec<Problem> {
     let metrics = settings.metrics.bind.map(|bind| ("metrics.bind", bind, false, "/metrics", METRIC));
     let mut problems = Vec::new();
     for (key, address, over_tls, target, text) in main.into_iter().chain(metrics) {
-        let Err(error) = server::try_out(address) else { continue };
-        let Unbound { code, what, fix } = server::meaning(address, &error);
+        let Err(error) = server::check_bind(address) else { continue };
+        let BindFault { code, what, fix } = server::bind_fault(address, &error);
         let mut problem =
             Problem { code, key: key.to_owned(), found: Some(format!("{address} ({error})")), what, fix };
         if error.kind() != ErrorKind::AddrInUse {
             problem.fix = format!("nothing, if the gateway will run elsewhere; or else {}", problem.fix);
         } else if is_gateway(address, over_tls, target, text).await {
-            "is taken by a running gateway".clone_into(&mut problem.what);
+            "is in use by a running gateway".clone_into(&mut problem.what);
             problem.fix = format!("nothing, if `check` is run beside this gateway; or else {}", problem.fix);
         }
         problems.push(problem);

@@ -57,9 +57,9 @@ pub fn start(
         .shutdown_timeout(settings.drain_grace.as_millis().div_ceil(1000) as u64)
         .shutdown_signal(stop)
         .workers(workers)
-        .max_concurrent_connections(share + files::passing(settings));
+        .max_concurrent_connections(share + files::accept_margin(settings));
     let draining = builder.graceful_shutdown_signal();
-    actix_tls::accept::max_concurrent_tls_connect(files::HANDSHAKES);
+    actix_tls::accept::max_concurrent_tls_connect(files::MAX_HANDSHAKES);
     let identity = shared.resources.identity.as_ref().map(ServerIdentity::config).transpose();
     let builder = match identity.map_err(std::io::Error::other)? {
         None => builder.listen("http", listener, move || {

@@ -40,7 +40,8 @@ pub fn start_metrics(listener: TcpListener, shared: Arc<Shared>) -> io::Result<S
             )
             .default_service(web::to(unknown))
     };
-    let server = HttpServer::new(app).workers(1).max_connections(files::OF_METRICS).disable_signals();
+    let server =
+        HttpServer::new(app).workers(1).max_connections(files::METRICS_CONNECTIONS).disable_signals();
     Ok(server.listen(listener)?.run())
 }
 

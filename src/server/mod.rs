@@ -19,7 +19,7 @@ use actix_web_prom::PrometheusMetrics;
 use tracing_actix_web::TracingLogger;
 
 pub use address::bind;
-pub(crate) use address::{Unbound, meaning, try_out};
+pub(crate) use address::{BindFault, bind_fault, check_bind};
 pub(crate) use endpoints::{Listener, endpoint_metrics};
 pub use listener::start;
 pub use metrics::start_metrics;

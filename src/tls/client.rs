@@ -1,4 +1,4 @@
-//! Towards servers: HTTP/1.1 only, trusted by the machine's own certificate store or by authorities of one's own.
+//! TLS to servers: HTTP/1.1 only, verified by the machine's certificate store or by configured authorities.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use rustls::{
 use super::{TlsError, certificates, certified, no_certificate, provider};
 use crate::settings::ClientTls;
 
-/// How TLS is spoken to one server; shared by all clients.
+/// The TLS configuration for one server; shared by all clients.
 pub(crate) type ClientConfig = Arc<rustls::ClientConfig>;
 
 /// # Errors
@@ -29,15 +29,15 @@ pub(crate) fn client_config(settings: &ClientTls) -> Result<ClientConfig, TlsErr
             }
             roots
         }
-        None => roots_of_this_machine()?,
+        None => native_roots()?,
     };
     let builder = rustls::ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .with_root_certificates(roots);
     let mut config = match &settings.identity {
         Some(identity) => {
-            let shown = SingleCertAndKey::from(certified(identity)?);
-            builder.with_client_cert_resolver(Arc::new(shown))
+            let identity = SingleCertAndKey::from(certified(identity)?);
+            builder.with_client_cert_resolver(Arc::new(identity))
         }
         None => builder.with_no_client_auth(),
     };
@@ -45,23 +45,23 @@ pub(crate) fn client_config(settings: &ClientTls) -> Result<ClientConfig, TlsErr
     Ok(Arc::new(config))
 }
 
-/// For a server that nobody can stand in for: whatever certificate it shows is believed.
+/// Accepts any certificate. Only for a server that nobody can impersonate: one on this machine.
 ///
 /// # Errors
-/// None with the versions of TLS that rustls has.
-pub(crate) fn trusting_config() -> Result<ClientConfig, TlsError> {
+/// None with rustls's default TLS versions.
+pub(crate) fn unverified_config() -> Result<ClientConfig, TlsError> {
     let config = rustls::ClientConfig::builder_with_provider(provider())
         .with_safe_default_protocol_versions()?
         .dangerous()
-        .with_custom_certificate_verifier(Arc::new(Trusting))
+        .with_custom_certificate_verifier(Arc::new(AcceptAny))
         .with_no_client_auth();
     Ok(Arc::new(config))
 }
 
 #[derive(Debug)]
-struct Trusting;
+struct AcceptAny;
 
-impl ServerCertVerifier for Trusting {
+impl ServerCertVerifier for AcceptAny {
     fn verify_server_cert(
         &self,
         _: &CertificateDer<'_>,
@@ -96,7 +96,7 @@ impl ServerCertVerifier for Trusting {
     }
 }
 
-fn roots_of_this_machine() -> Result<RootCertStore, TlsError> {
+fn native_roots() -> Result<RootCertStore, TlsError> {
     let native = rustls_native_certs::load_native_certs();
     let mut roots = RootCertStore::empty();
     let (usable, _) = roots.add_parsable_certificates(native.certs);

@@ -1,4 +1,4 @@
-//! When certificates end: those that the gateway shows, and the authorities that it believes.
+//! When the configured certificates expire: the gateway's own, and those of the authorities that it trusts.
 
 use std::path::Path;
 
@@ -8,35 +8,35 @@ use rustls::pki_types::CertificateDer;
 use super::{TlsError, Validity, certificates};
 use crate::settings::{AuthMode, ClientTls, Settings};
 
-/// Days before its end from which a certificate is warned about: renewal by machines begins a month before.
+/// How many days before its expiry a certificate is warned about. Automatic renewal begins a month before.
 pub(crate) const SOON_DAYS: i64 = 14;
 
-/// A certificate of the settings.
+/// The expiry of a configured certificate.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Ending {
-    /// Its label: `server`, `mlflow_client`, `mlflow_ca`, `auth_client`, `auth_ca`.
+pub(crate) struct Expiry {
+    /// Its metric label: `server`, `mlflow_client`, `mlflow_ca`, `auth_client`, `auth_ca`.
     pub(crate) certificate: &'static str,
     /// The setting that names its file.
     pub(crate) key: &'static str,
     pub(crate) file: String,
-    /// A file of authorities, and not a certificate that is shown.
+    /// Whether the file has authorities, not a certificate of the gateway.
     pub(crate) is_ca: bool,
     pub(crate) at: Timestamp,
 }
 
-impl Ending {
-    /// Whole days that are left; negative behind its end.
+impl Expiry {
+    /// Whole days that are left; negative after the expiry.
     pub(crate) fn days_left(&self) -> i64 {
         self.at.duration_since(Timestamp::now()).as_hours().div_euclid(24)
     }
 }
 
-/// All that the settings name. What cannot be read is not among them, and told elsewhere.
-pub(crate) fn endings(settings: &Settings) -> Vec<Ending> {
+/// Those of all configured files. A file that cannot be read is left out, and reported elsewhere.
+pub(crate) fn expiries(settings: &Settings) -> Vec<Expiry> {
     let mut found = Vec::new();
     let mut note = |certificate, key, path: &Path, is_ca, at: Result<Timestamp, TlsError>| {
         if let Ok(at) = at {
-            found.push(Ending { certificate, key, file: path.display().to_string(), is_ca, at });
+            found.push(Expiry { certificate, key, file: path.display().to_string(), is_ca, at });
         }
     };
     if let Some(identity) = &settings.server.tls {
@@ -62,17 +62,17 @@ pub(crate) fn endings(settings: &Settings) -> Vec<Ending> {
     found
 }
 
-/// When the first certificate of a file ends: those behind it are others', and often go on without one of them.
+/// When the first certificate of a file expires. The others are the chain, and are often not needed.
 fn of_identity(path: &Path) -> Result<Timestamp, TlsError> {
     Ok(certificates(path)?.first().map_or(Timestamp::MAX, end_of))
 }
 
-/// When the last authority of a file ends: until then something may be believed.
+/// When the last authority of a file expires.
 fn of_authorities(path: &Path) -> Result<Timestamp, TlsError> {
     Ok(certificates(path)?.iter().map(end_of).max().unwrap_or(Timestamp::MAX))
 }
 
-/// One that cannot be read is none that ends.
+/// [`Timestamp::MAX`] for a certificate that cannot be parsed.
 pub(super) fn end_of(certificate: &CertificateDer<'_>) -> Timestamp {
     Validity::of_der(certificate).map_or(Timestamp::MAX, |validity| validity.not_after)
 }

@@ -1,5 +1,4 @@
-//! TLS by rustls, either way: towards clients with a certificate that can change, towards servers with authorities and
-//! an identity by setting.
+//! TLS by rustls: for clients with a certificate that can be renewed, for servers with configured authorities and identity.
 
 mod client;
 mod expiry;
@@ -12,8 +11,8 @@ use std::{
     sync::Arc,
 };
 
-pub(crate) use client::{ClientConfig, client_config, trusting_config};
-pub(crate) use expiry::{Ending, SOON_DAYS, endings};
+pub(crate) use client::{ClientConfig, client_config, unverified_config};
+pub(crate) use expiry::{Expiry, SOON_DAYS, expiries};
 use rustls::{
     CertificateError, Error,
     crypto::{CryptoProvider, ring},
@@ -25,7 +24,7 @@ pub(crate) use validity::Validity;
 use crate::{code::Code, settings::Identity, trusted_file::FileError};
 use pem_file::{certificates, private_key};
 
-/// Why there can be no TLS.
+/// Why TLS cannot be configured.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum TlsError {
     #[error("no usable certificate authority on this machine (Debian: the package ca-certificates): {0}")]
@@ -34,41 +33,39 @@ pub(crate) enum TlsError {
     File { path: PathBuf, source: FileError },
     #[error("{}: {what}", path.display())]
     Pem { path: PathBuf, what: &'static str, fix: Option<&'static str> },
-    /// Each can be read, and they are no pair.
+    /// Both are valid, and do not belong together.
     #[error("{} is not the private key of the certificate in {}", key.display(), cert.display())]
-    Strangers { cert: PathBuf, key: PathBuf },
+    Mismatch { cert: PathBuf, key: PathBuf },
     #[error(transparent)]
     Rustls(#[from] rustls::Error),
 }
 
 impl TlsError {
-    /// The file that is at fault, if it is one.
+    /// The file at fault, if there is one.
     pub(crate) fn path(&self) -> Option<&Path> {
         match self {
-            Self::File { path, .. } | Self::Pem { path, .. } | Self::Strangers { key: path, .. } => {
-                Some(path)
-            }
+            Self::File { path, .. } | Self::Pem { path, .. } | Self::Mismatch { key: path, .. } => Some(path),
             _ => None,
         }
     }
 
-    /// The cause that an operator is told of.
+    /// The code of the message for operators.
     pub(crate) fn code(&self) -> Code {
         match self {
             Self::NoRoots(_) => Code::NoAuthorities,
             Self::File { source, .. } => source.code(),
-            Self::Strangers { .. } => Code::NoPair,
+            Self::Mismatch { .. } => Code::NoPair,
             Self::Pem { .. } | Self::Rustls(_) => Code::BadPem,
         }
     }
 
-    /// What to do about it, where that is known.
+    /// What to do, where that is known.
     pub(crate) fn fix(&self) -> Option<String> {
         match self {
             Self::File { path, source } => source.fix(path),
             Self::Pem { fix, .. } => fix.map(str::to_owned),
-            Self::Strangers { cert, key } => Some(format!(
-                "the two that were made for each other: `openssl x509 -noout -pubkey -in {}` and `openssl pkey -pubout -in \
+            Self::Mismatch { cert, key } => Some(format!(
+                "a certificate and its own key: `openssl x509 -noout -pubkey -in {}` and `openssl pkey -pubout -in \
                  {}` then print the same; the server's own certificate stands first in its file",
                 cert.display(),
                 key.display()
@@ -78,15 +75,12 @@ impl TlsError {
     }
 }
 
-/// A certificate with its chain and its private key, which belong together.
+/// A certificate with its chain and its private key.
 fn certified(files: &Identity) -> Result<CertifiedKey, TlsError> {
     let (chain, key) = (certificates(&files.cert)?, private_key(&files.key)?);
     CertifiedKey::from_der(chain, key, &provider()).map_err(|error| match error {
-        Error::InconsistentKeys(_) => {
-            TlsError::Strangers { cert: files.cert.clone(), key: files.key.clone() }
-        }
+        Error::InconsistentKeys(_) => TlsError::Mismatch { cert: files.cert.clone(), key: files.key.clone() },
         Error::InvalidCertificate(error) => no_certificate(&files.cert, &error),
-        // What the key is is not told: rustls's words would not say it either.
         _ => TlsError::Pem {
             path: files.key.clone(),
             what: "holds a private key of a kind that is not supported, or a damaged one",
@@ -95,9 +89,8 @@ fn certified(files: &Identity) -> Result<CertifiedKey, TlsError> {
     })
 }
 
-/// PEM around something else.
 fn no_certificate(path: &Path, _: &CertificateError) -> TlsError {
-    let what = "is PEM around something that is no certificate, or a damaged one";
+    let what = "is PEM, but not of a valid certificate";
     TlsError::Pem { path: path.to_owned(), what, fix: None }
 }
 

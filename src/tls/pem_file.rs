@@ -1,4 +1,4 @@
-//! Files of certificates and private keys, and what is in them where that is something else. Nothing of a file is ever quoted.
+//! Reads certificates and private keys from PEM files, and names what a file holds instead. No error quotes a file.
 
 use std::path::Path;
 
@@ -10,12 +10,12 @@ use rustls::pki_types::{
 use super::TlsError;
 use crate::trusted_file::{self, FileError};
 
-/// What stands in a file, by the first of these marks that it has; each with what to do where a certificate was wanted,
-/// and where a key was.
+/// What a file holds, by the first of these marks in it; each with what to do where a certificate was expected, and where a key
+/// was.
 const KINDS: [(&str, &str, [Option<&str>; 2]); 5] = [
     (
         "ENCRYPTED",
-        "holds a private key that is encrypted, and nobody is there to type its passphrase",
+        "holds an encrypted private key, and the gateway cannot ask for its passphrase",
         [
             None,
             Some("a key without a passphrase, which only the gateway may read: openssl pkey -in FILE -out …"),
@@ -23,8 +23,8 @@ const KINDS: [(&str, &str, [Option<&str>; 2]); 5] = [
     ),
     (
         "-----BEGIN CERTIFICATE REQUEST-----",
-        "holds a request for a certificate, and not the certificate",
-        [Some("what the authority answered to it"), None],
+        "holds a certificate request, not a certificate",
+        [Some("the certificate that the authority issued for it"), None],
     ),
     ("PRIVATE KEY-----", "holds a private key, and no certificate", [Some("the certificate's file"), None]),
     (
@@ -52,25 +52,25 @@ fn unusable(path: &Path, source: FileError) -> TlsError {
     TlsError::File { path: path.to_owned(), source }
 }
 
-/// The reader's own words would quote the file. `wanted`: 0 for a certificate, 1 for a key.
-fn bad_pem(path: &Path, text: &[u8], wanted: usize, error: &pem::Error) -> TlsError {
+/// `expected`: 0 for a certificate, 1 for a key. The parser's own error would quote the file.
+fn bad_pem(path: &Path, text: &[u8], expected: usize, error: &pem::Error) -> TlsError {
     let has = |mark: &str| text.windows(mark.len()).any(|part| part == mark.as_bytes());
-    let mut kinds = KINDS.iter().filter(|(_, _, fixes)| fixes[wanted].is_some());
+    let mut kinds = KINDS.iter().filter(|(_, _, fixes)| fixes[expected].is_some());
     let (what, fix) = match (error, kinds.find(|(mark, ..)| has(mark))) {
         (pem::Error::NoItemsFound, _) if text.trim_ascii().is_empty() => ("is empty", None),
-        // What ASN.1 begins with.
+        // DER begins with an ASN.1 SEQUENCE.
         (pem::Error::NoItemsFound, _) if text.starts_with(b"\x30") => (
-            "is DER, and PEM is wanted",
-            Some("openssl x509 -inform der, or openssl pkey -inform der, makes PEM of it"),
+            "is DER, and PEM is needed",
+            Some("openssl x509 -inform der, or openssl pkey -inform der, converts it"),
         ),
         (pem::Error::NoItemsFound | pem::Error::Base64Decode(_), Some((_, what, fixes))) => {
-            (*what, fixes[wanted])
+            (*what, fixes[expected])
         }
         (pem::Error::MissingSectionEnd { .. }, _) => ("is PEM that has no -----END line", None),
-        (pem::Error::IllegalSectionStart { .. }, _) => ("has a -----BEGIN line that is none", None),
-        (pem::Error::Base64Decode(_), _) => ("is PEM that is no base64", None),
+        (pem::Error::IllegalSectionStart { .. }, _) => ("has an invalid -----BEGIN line", None),
+        (pem::Error::Base64Decode(_), _) => ("is PEM with invalid base64", None),
         (pem::Error::NoItemsFound, _) => ("holds no PEM of this kind", None),
-        _ => ("is no PEM that can be read", None),
+        _ => ("is not valid PEM", None),
     };
     TlsError::Pem { path: path.to_owned(), what, fix }
 }
@@ -80,7 +80,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_file_holds_instead_is_told() {
+    fn the_error_names_what_a_file_holds_instead() {
         let key = "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n";
         let sealed = "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n";
         let old = "-----BEGIN RSA PRIVATE KEY-----\nProc-Type: 4,ENCRYPTED\n\nAAAA\n-----END RSA PRIVATE KEY-----\n";
@@ -91,20 +91,23 @@ mod tests {
             (sealed, "holds a private key, and no certificate", "encrypted"),
             (old, "holds a private key, and no certificate", "encrypted"),
             (certificate, "", "holds a certificate, and no private key"),
-            (request, "holds a request for a certificate", "holds no PEM of this kind"),
+            (request, "holds a certificate request", "holds no PEM of this kind"),
             ("0\u{3}", "is DER", "is DER"),
             (" \n", "is empty", "is empty"),
             ("what", "holds no PEM of this kind", "holds no PEM of this kind"),
         ] {
             let file = tempfile::NamedTempFile::new().unwrap();
             std::fs::write(file.path(), text).unwrap();
-            let told = [certificates(file.path()).map(drop), private_key(file.path()).map(drop)];
-            let told = told.map(|read| read.err().map(|error| error.to_string()).unwrap_or_default());
+            let errors = [certificates(file.path()).map(drop), private_key(file.path()).map(drop)];
+            let errors = errors.map(|read| read.err().map(|error| error.to_string()).unwrap_or_default());
             assert!(
-                told[0].contains(as_certificate) && told[0].is_empty() == as_certificate.is_empty(),
-                "{text}: {told:?}"
+                errors[0].contains(as_certificate) && errors[0].is_empty() == as_certificate.is_empty(),
+                "{text}: {errors:?}"
             );
-            assert!(told[1].contains(as_key) && told[1].is_empty() == as_key.is_empty(), "{text}: {told:?}");
+            assert!(
+                errors[1].contains(as_key) && errors[1].is_empty() == as_key.is_empty(),
+                "{text}: {errors:?}"
+            );
         }
     }
 }

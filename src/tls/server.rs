@@ -1,4 +1,4 @@
-//! Towards clients: a certificate that is read again when its file changes.
+//! TLS for clients, with a certificate that is reloaded when its file changes.
 
 use std::{sync::Arc, time::Duration};
 
@@ -19,10 +19,9 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// Often enough for a certificate, which is renewed weeks before its end.
 const INTERVAL: Duration = Duration::from_secs(1);
 
-/// What is shown to clients. Connections keep what they began with.
+/// The certificate for clients, and its key. A connection keeps the one that it began with.
 #[derive(Debug)]
 pub(crate) struct ServerIdentity {
     files: Identity,
@@ -40,7 +39,7 @@ impl ServerIdentity {
     }
 
     /// # Errors
-    /// None with the versions of TLS that rustls has.
+    /// None with rustls's default TLS versions.
     pub(crate) fn config(self: &Arc<Self>) -> Result<ServerConfig, TlsError> {
         let resolver: Arc<dyn ResolvesServerCert> = Arc::clone(self) as _;
         let mut config = ServerConfig::builder_with_provider(provider())
@@ -62,15 +61,15 @@ fn states(files: &Identity) -> [State; 2] {
     [file_state(&files.cert), file_state(&files.key)]
 }
 
-/// The actor that takes a renewed certificate over. Never returns.
+/// The actor that reloads the certificate. Never returns.
 pub(crate) async fn watch(identity: Arc<ServerIdentity>, metrics: Metrics) {
     let mut ticks = interval(INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let (mut taken_over, mut refused) = (identity.opened, None);
+    let (mut loaded, mut refused) = (identity.opened, None);
     loop {
         ticks.tick().await;
         let now = states(&identity.files);
-        if now == taken_over {
+        if now == loaded {
             continue;
         }
         let path = identity.files.cert.display();
@@ -80,17 +79,17 @@ pub(crate) async fn watch(identity: Arc<ServerIdentity>, metrics: Metrics) {
                     metrics.set_certificate_expiry("server", end_of(leaf).as_second());
                 }
                 identity.current.store(Arc::new(key));
-                taken_over = now;
-                tracing::info!(code = Code::CertificateNotReloaded.text(), %path, "certificate taken over");
+                loaded = now;
+                tracing::info!(code = Code::CertificateNotReloaded.text(), %path, "certificate reloaded");
                 let validity = Validity::of(&identity.files.cert).ok().flatten();
                 if let Some((code, fault)) = validity.and_then(|validity| validity.fault(Timestamp::now())) {
-                    tracing::warn!(code = code.text(), %path, fault, "the certificate that was taken over is not valid now");
+                    tracing::warn!(code = code.text(), %path, fault, "the reloaded certificate is not valid now");
                 }
             }
-            // Tried again at every tick: certificate and key may be written one after the other.
+            // Tried again at each tick: certificate and key may be written one after the other.
             Err(error) if refused != Some(now) => {
                 refused = Some(now);
-                tracing::error!(code = Code::CertificateNotReloaded.text(), %path, %error, "certificate not taken over: the one in force stays");
+                tracing::error!(code = Code::CertificateNotReloaded.text(), %path, %error, "certificate reload failed; keeping the previous one");
             }
             Err(_) => {}
         }

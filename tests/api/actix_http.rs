@@ -4,7 +4,7 @@
 use std::{convert::Infallible, io, time::Duration};
 
 use actix_http::{
-    HttpMessage as _, HttpService, Request, Response,
+    HttpService, Request, Response,
     body::{BodyStream, BoxBody, MessageBody as _},
 };
 use actix_service::{Service as _, ServiceFactory as _, fn_service};

@@ -211,7 +211,7 @@ async fn transfers_that_the_drain_has_no_more_time_for_say_so_and_are_counted() 
     told.sort();
     let expected = [r#""GET" 200 "drained""#, r#""PUT" 400 "bad_request""#, r#""PUT" 499 "drained""#];
     assert_eq!(told, expected);
-    let cut = &lines(&folder, "the drain was over")[0];
+    let cut = &lines(&folder, "drain grace exceeded")[0];
     assert_eq!((cut["cut"].as_u64(), cut["level"].as_str()), (Some(2), Some("WARN")));
 }
 

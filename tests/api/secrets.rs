@@ -224,7 +224,7 @@ async fn a_reload_quotes_nothing() {
     for (told, line) in wrong_lines(&["keep_alive", "min_body_rate"]).into_iter().enumerate() {
         fs::write(folder.path().join("gateway.toml"), format!("[server]\n{line}\n")).unwrap();
         gateway.hang_up();
-        eventually(&line, async || log().matches("settings not taken over").count() > told).await;
+        eventually(&line, async || log().matches("settings reload failed").count() > told).await;
     }
     fs::write(folder.path().join("keys.toml"), format!("[[keys]]\nid = {SECRET}\n")).unwrap();
     eventually("it says why not", async || log().contains("key file reload failed")).await;

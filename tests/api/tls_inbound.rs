@@ -94,7 +94,7 @@ async fn a_private_key_that_others_may_read_by_now_is_not_taken_over() {
     let gateway = Process::serve(folder.path(), &settings);
     fs::set_permissions(&certificate.key, fs::Permissions::from_mode(0o644)).unwrap();
     let log = || fs::read_to_string(folder.path().join("log")).unwrap_or_default();
-    eventually("it is told", async || log().contains("may be read by everybody")).await;
+    eventually("it is told", async || log().contains("is world-readable")).await;
     assert_eq!(tls::get(gateway.address, &certificate.path, "/live", "none").await.unwrap(), 200);
 }
 

@@ -86,12 +86,12 @@ fn an_address_that_is_taken_is_told_with_whether_a_gateway_has_it() {
         let told = words(&said["warnings"][0]);
         assert_eq!(code, Some(0), "it may be the gateway that `check` is run beside");
         assert!(told.starts_with(&format!("{key} | {taken}")), "{told}");
-        assert!(told.contains("something listens there already") && told.contains("ss -ltnp"), "{told}");
+        assert!(told.contains("another process listens on it") && told.contains("ss -ltnp"), "{told}");
     }
     let gateway = Process::serve(folder.path(), &[("MLFLOW_SERVER_URL", "http://127.0.0.1:1")]);
     let (code, said) = check(&folder, &[("HOKUSAI__SERVER__BIND", &gateway.address.to_string())]);
     let told = words(&said["warnings"][0]);
-    assert!(code == Some(0) && told.contains("is taken by a running gateway"), "{told}");
+    assert!(code == Some(0) && told.contains("is in use by a running gateway"), "{told}");
 }
 
 #[test]
@@ -159,7 +159,7 @@ fn a_port_that_needs_a_right_is_told_so_before_and_at_the_start() {
     let (code, told) = said(&mut unprivileged);
     let told = words(&told["warnings"][0]);
     assert!(code == Some(0) && told.starts_with("server.bind | 127.0.0.1:83"), "{told}");
-    assert!(told.contains("is forbidden") && told.contains("NET_BIND_SERVICE"), "{told}");
+    assert!(told.contains("is not permitted") && told.contains("NET_BIND_SERVICE"), "{told}");
 
     let mut start = Command::new("setpriv");
     start.args(["--bounding-set", "-net_bind_service", program, "serve"]).current_dir(folder.path());
@@ -170,7 +170,7 @@ fn a_port_that_needs_a_right_is_told_so_before_and_at_the_start() {
         output.status.code() == Some(1) && log.contains("cannot listen on 127.0.0.1:83 (server.bind"),
         "{log}"
     );
-    assert!(log.contains("is forbidden") && log.contains("NET_BIND_SERVICE"), "{log}");
+    assert!(log.contains("is not permitted") && log.contains("NET_BIND_SERVICE"), "{log}");
 }
 
 #[test]

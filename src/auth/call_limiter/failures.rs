@@ -10,7 +10,7 @@ use std::{
 use quick_cache::sync::Cache;
 
 use super::NotAdmitted;
-use crate::{client_ip::household, token_bucket::TokenBucket};
+use crate::{client_ip::customer_network, token_bucket::TokenBucket};
 
 /// How many addresses have their failures counted; the least recently used are forgotten first.
 const ADDRESSES: usize = 10_000;
@@ -44,7 +44,7 @@ impl FailureLimit {
 
     /// Whether an address has failed too often. Takes no token.
     pub(super) fn check(&self, client: Option<IpAddr>) -> Result<(), NotAdmitted> {
-        let budget = client.and_then(|client| self.budgets.get(&household(client)));
+        let budget = client.and_then(|client| self.budgets.get(&customer_network(client)));
         match budget.map(|budget| lock(&budget).refused(Instant::now())) {
             Some(Some(refused @ NotAdmitted::TooManyFailures(_))) => Err(refused),
             _ => Ok(()),
@@ -60,7 +60,8 @@ impl FailureLimit {
         let now = Instant::now();
         let left = TokenBucket::new(self.per_minute, self.per_minute / 60.0, now);
         let new = || Arc::new(Mutex::new(Budget { left, in_use: 0 }));
-        let made: Result<_, Infallible> = self.budgets.get_or_insert_with(&household(client), || Ok(new()));
+        let made: Result<_, Infallible> =
+            self.budgets.get_or_insert_with(&customer_network(client), || Ok(new()));
         let of = made.unwrap_or_else(|never| match never {});
         let mut budget = lock(&of);
         if let Some(refused) = budget.refused(now) {

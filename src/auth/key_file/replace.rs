@@ -16,10 +16,10 @@ use rustix::{
     io::Errno,
 };
 
-use crate::trusted_file::{FileError, Place, kind};
+use crate::trusted_file::{FileError, FileLocation, kind};
 
 /// A file whose folder is locked until this is dropped.
-pub(super) struct LockedFile(Place);
+pub(super) struct LockedFile(FileLocation);
 
 impl LockedFile {
     /// Waits for the lock on the folder.
@@ -27,7 +27,7 @@ impl LockedFile {
     /// # Errors
     /// A link that must not be followed, or a folder that cannot be opened.
     pub(super) fn wait(path: &Path) -> Result<Self, FileError> {
-        let place = Place::find(path)?;
+        let place = FileLocation::find(path)?;
         place.folder.lock()?;
         Ok(Self(place))
     }
@@ -37,7 +37,7 @@ impl LockedFile {
     /// # Errors
     /// As [`LockedFile::wait`].
     pub(super) fn try_now(path: &Path) -> Result<Option<Self>, FileError> {
-        let place = Place::find(path)?;
+        let place = FileLocation::find(path)?;
         match place.folder.try_lock() {
             Ok(()) => Ok(Some(Self(place))),
             Err(TryLockError::WouldBlock) => Ok(None),
@@ -61,7 +61,7 @@ impl LockedFile {
     pub(super) fn replace(&self, text: &str, mode: u32) -> io::Result<()> {
         let old = self.0.look()?;
         if old.is_some_and(|old| kind(&old) != FileType::RegularFile) {
-            return Err(io::Error::other("is no regular file"));
+            return Err(io::Error::other("is not a regular file"));
         }
         let mut temp = TempFile::new(&self.0.folder)?;
         temp.file.write_all(text.as_bytes())?;

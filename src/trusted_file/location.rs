@@ -1,8 +1,7 @@
-//! Where a file that is changed really is: its folder, held open so that it cannot be exchanged, and its name there.
+//! Resolves the path of a file that is changed: its folder, opened so that it cannot be exchanged, and its name there.
 //!
-//! A symbolic link is followed, in the path as at its end, if it is root's or our own user's, or if whoever laid it also owns
-//! what it leads to (the rule of Linux's fs.protected_symlinks, in every folder). Any other would have root change a file
-//! that the link's owner may not.
+//! A symbolic link anywhere in the path is followed if its owner is root, the gateway's user, or the owner of its target (the rule of
+//! Linux's fs.protected_symlinks, in every folder). Any other link could make root change a file that the link's owner may not.
 
 use std::{
     collections::VecDeque,
@@ -19,30 +18,30 @@ use rustix::{
     process::geteuid,
 };
 
-use super::{FileError, believe_regular, hold};
+use super::{FileError, check_not_replaceable, check_regular};
 
-/// As many as Linux follows (path_resolution(7)).
-const MOST_LINKS: usize = 40;
-/// A folder that is only passed need not be readable.
+/// As in Linux (path_resolution(7)).
+const MAX_LINKS: usize = 40;
+/// A folder in the middle of the path need not be readable.
 #[cfg(target_os = "linux")]
-const PASSED: OFlags = OFlags::PATH;
+const TRAVERSE: OFlags = OFlags::PATH;
 #[cfg(not(target_os = "linux"))]
-const PASSED: OFlags = OFlags::RDONLY;
+const TRAVERSE: OFlags = OFlags::RDONLY;
 
-/// A file, whether it is there or not.
+/// The location of a file, which may not exist.
 #[derive(Debug)]
-pub(crate) struct Place {
+pub(crate) struct FileLocation {
     pub(crate) folder: File,
     pub(crate) name: OsString,
-    /// Without links, for messages.
+    /// With links resolved, for messages.
     path: PathBuf,
 }
 
 enum Step {
     Name(OsString),
     Up,
-    /// What this link leads to is reached.
-    Reached(Link),
+    /// The target of this link is reached.
+    LinkEnd(Link),
 }
 
 struct Link {
@@ -51,7 +50,7 @@ struct Link {
 }
 
 impl Link {
-    fn may_lead_to(self, owner: u32) -> Result<(), FileError> {
+    fn check_target(self, owner: u32) -> Result<(), FileError> {
         if [0, geteuid().as_raw(), owner].contains(&self.owner) {
             return Ok(());
         }
@@ -59,50 +58,50 @@ impl Link {
     }
 }
 
-impl Place {
+impl FileLocation {
     /// # Errors
-    /// A link that somebody else may have laid, or that leads back to itself; a folder that cannot be opened.
+    /// A link of another user, or that leads back to itself; a folder that cannot be opened.
     pub(crate) fn find(path: &Path) -> Result<Self, FileError> {
         let mut steps = steps_of(&path::absolute(path)?);
-        let (mut folder, mut at, mut links) = (pass(CWD, OsStr::new("/"))?, PathBuf::from("/"), 0);
+        let (mut folder, mut at, mut links) = (traverse(CWD, OsStr::new("/"))?, PathBuf::from("/"), 0);
         while let Some(step) = steps.pop_front() {
             let name = match step {
                 Step::Name(name) => name,
                 Step::Up => {
-                    folder = pass(&folder, OsStr::new(".."))?;
+                    folder = traverse(&folder, OsStr::new(".."))?;
                     at.pop();
                     continue;
                 }
-                Step::Reached(link) => {
-                    link.may_lead_to(fstat(&folder).map_err(io::Error::from)?.st_uid)?;
+                Step::LinkEnd(link) => {
+                    link.check_target(fstat(&folder).map_err(io::Error::from)?.st_uid)?;
                     continue;
                 }
             };
             let (path, found) = (at.join(&name), look(&folder, &name)?);
             if let Some(link) = found.filter(|found| kind(found) == FileType::Symlink) {
                 links += 1;
-                if links > MOST_LINKS {
+                if links > MAX_LINKS {
                     return Err(io::Error::other("is a link that leads back to itself").into());
                 }
-                hold(&path)?;
+                check_not_replaceable(&path)?;
                 let leads_to = readlinkat(&folder, &name, Vec::new()).map_err(io::Error::from)?;
                 let leads_to = PathBuf::from(OsString::from_vec(leads_to.into_bytes()));
                 if leads_to.is_absolute() {
-                    (folder, at) = (pass(CWD, OsStr::new("/"))?, PathBuf::from("/"));
+                    (folder, at) = (traverse(CWD, OsStr::new("/"))?, PathBuf::from("/"));
                 }
-                steps.push_front(Step::Reached(Link { path, owner: link.st_uid }));
+                steps.push_front(Step::LinkEnd(Link { path, owner: link.st_uid }));
                 steps_of(&leads_to).into_iter().rev().for_each(|step| steps.push_front(step));
                 continue;
             }
-            if steps.iter().any(|step| !matches!(step, Step::Reached(_))) {
-                (folder, at) = (pass(&folder, &name)?, path);
+            if steps.iter().any(|step| !matches!(step, Step::LinkEnd(_))) {
+                (folder, at) = (traverse(&folder, &name)?, path);
                 continue;
             }
-            // Whoever owns a folder may make in it what is not there yet.
+            // A file that does not exist yet can be created by the owner of its folder.
             let owner = found.map_or_else(|| fstat(&folder), Ok).map_err(io::Error::from)?.st_uid;
             for step in steps {
-                let Step::Reached(link) = step else { continue };
-                link.may_lead_to(owner)?;
+                let Step::LinkEnd(link) = step else { continue };
+                link.check_target(owner)?;
             }
             let readable = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
             let folder = openat(&folder, ".", readable, Mode::empty()).map_err(io::Error::from)?;
@@ -111,15 +110,15 @@ impl Place {
         Err(io::Error::from(ErrorKind::IsADirectory).into())
     }
 
-    /// What is there now, which is no link that was followed.
+    /// The state of the file; `None` if it does not exist. A link that is there now is not followed.
     ///
     /// # Errors
-    /// Why it cannot be told.
+    /// The folder cannot be read.
     pub(crate) fn look(&self) -> io::Result<Option<Stat>> {
         look(&self.folder, &self.name)
     }
 
-    /// What the file says; `None` if there is none.
+    /// The text of the file; `None` if it does not exist.
     ///
     /// # Errors
     /// As [`super::read_file`].
@@ -130,7 +129,7 @@ impl Place {
             Err(Errno::NOENT) => return Ok(None),
             Err(error) => return Err(io::Error::from(error).into()),
         };
-        believe_regular(&file, &self.path)?;
+        check_regular(&file, &self.path)?;
         let mut text = String::new();
         file.read_to_string(&mut text)?;
         Ok(Some(text))
@@ -159,9 +158,9 @@ fn look(folder: impl rustix::fd::AsFd, name: &OsStr) -> io::Result<Option<Stat>>
     }
 }
 
-/// Not through a link that has come in place of the folder since it was looked at.
-fn pass(folder: impl rustix::fd::AsFd, name: &OsStr) -> io::Result<OwnedFd> {
-    let flags = PASSED | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+/// Opens a folder; fails if a link has replaced it since it was looked at.
+fn traverse(folder: impl rustix::fd::AsFd, name: &OsStr) -> io::Result<OwnedFd> {
+    let flags = TRAVERSE | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     Ok(openat(folder, name, flags, Mode::empty())?)
 }
 

@@ -40,9 +40,9 @@ fn a_link_of_somebody_elses_leads_only_to_what_is_theirs() {
         symlink(at("ours/keys.toml"), at("bob/alias")).unwrap();
         symlink(at(target), &link).unwrap();
         let path = at("bob").join(name);
-        assert!(Place::find(&path).is_ok(), "{target} {name}: our own leads anywhere");
+        assert!(FileLocation::find(&path).is_ok(), "{target} {name}: our own leads anywhere");
         lchown(&link, Some(SOMEBODY), None).unwrap();
-        let found = Place::find(&path);
+        let found = FileLocation::find(&path);
         assert_eq!(found.is_ok(), theirs_leads, "{target} {name}: {found:?}");
         assert!(
             !matches!(found, Err(ref error) if !matches!(error, FileError::Link { owner: SOMEBODY, .. }))
@@ -58,7 +58,7 @@ fn a_folder_that_is_exchanged_afterwards_is_not_gone_to() {
         fs::create_dir(path).unwrap();
         fs::write(path.join("keys.toml"), text).unwrap();
     }
-    let place = Place::find(&inner.join("keys.toml")).unwrap();
+    let place = FileLocation::find(&inner.join("keys.toml")).unwrap();
     fs::rename(&inner, folder.path().join("aside")).unwrap();
     symlink(&victim, &inner).unwrap();
     let text =
@@ -81,8 +81,8 @@ fn links_as_kubernetes_lays_them_lead_to_the_file() {
     fs::write(at("..2026/keys.toml"), "mounted").unwrap();
     symlink("..2026", at("..data")).unwrap();
     symlink("..data/keys.toml", at("keys.toml")).unwrap();
-    assert_eq!(Place::find(&at("keys.toml")).unwrap().read().unwrap().as_deref(), Some("mounted"));
+    assert_eq!(FileLocation::find(&at("keys.toml")).unwrap().read().unwrap().as_deref(), Some("mounted"));
     symlink("round", at("round")).unwrap();
-    let round = Place::find(&at("round")).unwrap_err().to_string();
+    let round = FileLocation::find(&at("round")).unwrap_err().to_string();
     assert!(round.contains("leads back to itself"), "{round}");
 }
