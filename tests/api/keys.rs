@@ -81,7 +81,11 @@ fn a_link_that_somebody_else_has_laid_is_not_followed_to_a_new_file() {
         return;
     }
     let output = run(folder.path(), &["create", "--user", "ada", "--file", link.to_str().unwrap()]);
-    assert!(!output.status.success() && told(&output).contains("is owned by user 12345"), "{}", told(&output));
+    assert!(
+        !output.status.success() && told(&output).contains("is owned by user 12345"),
+        "{}",
+        told(&output)
+    );
     assert!(!target.exists());
 
     let circle = folder.path().join("circle.toml");
