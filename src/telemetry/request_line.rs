@@ -1,4 +1,4 @@
-//! The one line of a request, written when it is over.
+//! The log's line of a request, written when it is over.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -13,10 +13,10 @@ use crate::{
     vocabulary::{EndReason, KeyState, RouteLabel, VerdictSource},
 };
 
-/// The longest path that a line has, in bytes.
+/// Bytes of a path that a line has.
 pub(crate) const LONGEST_PATH: usize = 2048;
 
-/// Where request lines go, and which.
+/// Writes request lines, and samples them.
 #[derive(Debug, Clone)]
 pub struct RequestLog {
     pub(super) json: bool,
@@ -25,8 +25,8 @@ pub struct RequestLog {
     pub(super) lines: Lines,
 }
 
-/// What a line tells, in this order: no query, no credential, no address that is only claimed. What is not known is left
-/// out. One flat struct: with its beginning in another, flattened, a line took half as long again.
+/// The fields of a line, in this order; unknown ones are left out. No query, no credential, no address that is only claimed.
+/// One flat struct: with `serde(flatten)` a line took half as long again.
 #[derive(Debug, Serialize)]
 pub(crate) struct RequestLine<'a> {
     pub(crate) timestamp: Timestamp,
@@ -61,13 +61,13 @@ pub(crate) struct RequestLine<'a> {
 impl RequestLog {
     /// Writes a line, unless sampling leaves it out. `draw` is a random number of this request.
     pub(crate) fn write(&self, line: &RequestLine<'_>, draw: u32) {
-        // The filter of the log, which can change.
+        // The log's filter can change.
         let is_wanted = tracing::event_enabled!(target: "hokusai_gateway::request", tracing::Level::INFO);
         if !is_wanted || (line.is_successful_read() && !self.reads.includes(draw)) {
             return;
         }
         let written = if self.json { line.json() } else { line.text() };
-        // A line that cannot be written is no reason to fail a request.
+        // A request does not fail for its line.
         if let Ok(written) = written {
             self.lines.add(&written);
         }
@@ -75,7 +75,7 @@ impl RequestLog {
 }
 
 impl RequestLine<'_> {
-    /// What sampling may leave out: never an error, and nothing that changed anything.
+    /// What sampling may leave out: never an error, and never a change.
     fn is_successful_read(&self) -> bool {
         let status = self.status;
         self.route.is_read() && (status.is_success() || status.is_redirection()) && self.reason.is_none()

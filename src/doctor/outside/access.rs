@@ -12,6 +12,7 @@ use crate::{
     code::Code,
     doctor::{Answer, Fault, Finding, Journal},
     upstream::search,
+    vocabulary::Reason,
 };
 
 const WRONG_KEY: &str = "Bearer hokusai-gateway-doctor-this-is-no-key";
@@ -22,8 +23,8 @@ const LIMITS: [&str; 3] = ["ratelimit-limit", "ratelimit-remaining", "ratelimit-
 impl Deployment {
     /// `None` if the key does not work, or not for every check after this one.
     pub(super) async fn access(&self, journal: &mut Journal, made: &Made) -> Option<()> {
-        journal.check("no key", self.denied(None, "credential_missing")).await;
-        journal.check("wrong key", self.denied(Some(WRONG_KEY), "credential_rejected")).await;
+        journal.check("no key", self.denied(None, Reason::CredentialMissing)).await;
+        journal.check("wrong key", self.denied(Some(WRONG_KEY), Reason::CredentialRejected)).await;
         let answer = journal.check("key", self.allowed(&self.authorization)).await;
         journal.check("key as a password", self.allowed(&self.as_password)).await;
         let Some(answer) = answer else {
@@ -55,7 +56,8 @@ impl Deployment {
         self.site.send(Method::GET, &target, &headers, body::None::new()).await
     }
 
-    async fn denied(&self, authorization: Option<&str>, reason: &str) -> Finding {
+    async fn denied(&self, authorization: Option<&str>, reason: Reason) -> Finding {
+        let reason = reason.word();
         let answer = self.search(authorization).await;
         if let Ok(answer) = &answer
             && answer.status.is_success()

@@ -5,114 +5,115 @@ use serde_json::Value;
 use crate::{
     code::Code,
     doctor::{Answer, Fault, excerpt},
+    vocabulary::Reason,
 };
 
 /// The meaning of each of the gateway's reasons for an operator; docs/TROUBLESHOOTING.md explains them.
-const REASONS: [(&str, Code, &str, &str); 18] = [
+const REASONS: [(Reason, Code, &str, &str); 18] = [
     (
-        "credential_missing",
+        Reason::CredentialMissing,
         Code::CredentialsChanged,
         "a proxy before the gateway removes the Authorization header",
         "let the load balancer or CDN pass Authorization on",
     ),
     (
-        "credential_rejected",
+        Reason::CredentialRejected,
         Code::KeyRejected,
         "the key is unknown, expired or revoked; or the gateway asks the auth service about another service id",
         "`hokusai-gateway check --probe` beside the gateway, with the same key, shows which",
     ),
     (
-        "scope_missing",
+        Reason::ScopeMissing,
         Code::KeyMayNot,
         "the key does not permit this",
         "a key with mlflow:read, mlflow:write and mlflow:delete; `hokusai-gateway explain` shows what a key permits",
     ),
     (
-        "rate_limited",
+        Reason::RateLimited,
         Code::KeyLimitUsedUp,
         "the key has used up its limit",
         "wait as long as Retry-After says, or a key with a higher limit",
     ),
     (
-        "auth_unavailable",
+        Reason::AuthUnavailable,
         Code::AuthUnwell,
         "the auth service does not answer, or not as agreed",
         "`hokusai-gateway check --probe` beside the gateway shows why",
     ),
     (
-        "audit_unavailable",
+        Reason::AuditUnavailable,
         Code::AuditFailing,
         "the gateway cannot write its audit stream, and refuses changes until it can (audit.on_failure)",
         "free space on the disk of audit.output; the gateway's log shows why",
     ),
     (
-        "upstream_unavailable",
+        Reason::UpstreamUnavailable,
         Code::MlflowUnreachable,
         "the gateway cannot reach MLflow",
         "`hokusai-gateway check --probe` beside the gateway shows why",
     ),
     (
-        "upstream_timeout",
+        Reason::UpstreamTimeout,
         Code::MlflowSlow,
         "MLflow hangs, or its database does",
         "look at MLflow's log; mlflow.response_timeout",
     ),
     (
-        "upstream_protocol",
+        Reason::UpstreamProtocol,
         Code::MlflowProtocol,
         "MLflow, or a proxy before it, aborts its answer, or answers in a way that cannot be passed on",
         "look at MLflow's log; mlflow.url should lead to MLflow itself",
     ),
     (
-        "loop_detected",
+        Reason::LoopDetected,
         Code::Loop,
         "mlflow.url leads back to a gateway",
         "set mlflow.url to the address of MLflow itself, which only the gateway uses",
     ),
     (
-        "route_unknown",
+        Reason::RouteUnknown,
         Code::RequestsChanged,
         "the gateway is older than this command, or a proxy before it changes paths",
         "let the load balancer pass paths on unchanged",
     ),
     (
-        "bad_request",
+        Reason::BadRequest,
         Code::RequestsChanged,
         "a proxy before the gateway changes requests",
         "let the load balancer pass requests on unchanged",
     ),
     (
-        "body_timeout",
+        Reason::BodyTimeout,
         Code::BodiesHeldBack,
         "a proxy sends bodies too slowly, or holds them back",
         "no buffering of requests before the gateway",
     ),
     (
-        "credential_ambiguous",
+        Reason::CredentialAmbiguous,
         Code::CredentialsChanged,
         "a proxy before the gateway adds credentials of its own",
         "let it pass Authorization and X-API-Key on unchanged",
     ),
     (
-        "bad_path",
+        Reason::BadPath,
         Code::RequestsChanged,
         "a proxy before the gateway changes paths",
         "let the load balancer pass paths on unchanged",
     ),
     (
-        "method_not_allowed",
+        Reason::MethodNotAllowed,
         Code::RequestsChanged,
         "a proxy before the gateway changes methods",
         "let the load balancer pass methods on unchanged",
     ),
     (
-        "body_too_large",
+        Reason::BodyTooLarge,
         Code::BodyTooLarge,
         "server.max_body is smaller than this upload",
         "a larger server.max_body",
     ),
     (
-        "internal",
+        Reason::Internal,
         Code::Defect,
         "a defect of the gateway",
         "report it with the request id and the gateway's log",
@@ -138,8 +139,8 @@ pub(super) fn expect(answer: Result<Answer, String>, status: u16) -> Result<Answ
 /// The meaning of an answer whose status is not `wanted`.
 pub(super) fn unexpected(answer: &Answer, wanted: u16) -> Fault {
     let what = format!("expected {wanted}, got {}", excerpt(answer));
-    let reason = answer.json()["reason"].as_str().unwrap_or_default().to_owned();
-    if reason == "bad_request" && answer.text().contains("in HTTP/1.0") {
+    let reason = answer.json()["reason"].as_str().and_then(Reason::from_word);
+    if reason == Some(Reason::BadRequest) && answer.text().contains("in HTTP/1.0") {
         return Fault::new(
             Code::RequestsChanged,
             what,
@@ -147,7 +148,7 @@ pub(super) fn unexpected(answer: &Answer, wanted: u16) -> Fault {
             "nginx: proxy_http_version 1.1",
         );
     }
-    if let Some((_, code, cause, fix)) = REASONS.iter().find(|(known, ..)| *known == reason) {
+    if let Some((_, code, cause, fix)) = REASONS.iter().find(|(known, ..)| Some(*known) == reason) {
         return Fault::new(*code, what, *cause, *fix);
     }
     let from_behind = answer.header("x-request-id").is_some();

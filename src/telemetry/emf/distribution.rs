@@ -1,4 +1,4 @@
-//! How values of one kind are spread, as Prometheus counts them and CloudWatch wants them.
+//! From Prometheus's histogram to CloudWatch's values and counts.
 
 use prometheus::proto::Metric;
 use serde_json::{Value, json};
@@ -7,14 +7,14 @@ use super::rounded;
 
 #[derive(Debug, Clone, Default)]
 pub(super) struct Distribution {
-    /// Bounds in milliseconds, and how many values are not above them.
+    /// Upper bounds in milliseconds, and how many values are not above each.
     buckets: Vec<(f64, f64)>,
     count: f64,
     sum: f64,
 }
 
 impl Distribution {
-    /// Another metric of the same kind, with the same buckets.
+    /// Adds a histogram with the same buckets.
     pub(super) fn add(&mut self, metric: &Metric) {
         let histogram = metric.get_histogram();
         self.count += histogram.get_sample_count() as f64;
@@ -28,7 +28,7 @@ impl Distribution {
         }
     }
 
-    /// What came since, each value as the bound that it is not above; `None` if nothing did.
+    /// The values since `before`, each as its bucket's upper bound; `None` if there are none.
     pub(super) fn since(&self, before: Option<&Self>) -> Option<Value> {
         let nothing = Self::default();
         let before = before.unwrap_or(&nothing);

@@ -1,7 +1,7 @@
-//! CloudWatch's Embedded Metric Format: lines on standard output from which CloudWatch makes metrics by itself
+//! CloudWatch's Embedded Metric Format: log lines from which CloudWatch makes metrics
 //! (docs.aws.amazon.com, AmazonCloudWatch, "Specification: Embedded metric format").
 //!
-//! Made of what Prometheus is told, once a minute, as the difference to the minute before.
+//! Once a minute, from the Prometheus metrics: the difference to the minute before.
 
 mod distribution;
 mod totals;
@@ -19,7 +19,7 @@ use totals::Totals;
 
 const NAMESPACE: &str = "Hokusai/Gateway";
 
-/// Asks for what is still to be told, and is answered when it is.
+/// Asks for the last lines, and is answered when they are added.
 pub(crate) type LastLines = mpsc::Sender<oneshot::Sender<()>>;
 
 /// The actor that writes them. Never returns.
@@ -47,7 +47,7 @@ pub(crate) async fn run(
     }
 }
 
-/// What a minute is told by.
+/// Makes the lines of one minute.
 struct Emf {
     service: String,
     env: String,
@@ -59,7 +59,7 @@ impl Emf {
         Self { service: settings.service.clone(), env: settings.env.clone(), before }
     }
 
-    /// A line for all that has no class, and one for each class of errors.
+    /// One line for everything but errors, and one for each class of errors.
     fn lines(&mut self, now: Timestamp, totals: Totals) -> Vec<String> {
         let before = std::mem::replace(&mut self.before, totals.clone());
         let mut metrics = Map::new();

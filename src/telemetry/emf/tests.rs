@@ -18,7 +18,7 @@ fn emf(metrics: &Metrics) -> Emf {
     Emf::new(&settings, Totals::of(&metrics.gather()))
 }
 
-fn told(emf: &mut Emf, metrics: &Metrics) -> Vec<Value> {
+fn written(emf: &mut Emf, metrics: &Metrics) -> Vec<Value> {
     let lines = emf.lines(Timestamp::UNIX_EPOCH, Totals::of(&metrics.gather()));
     assert!(lines.iter().all(|line| line.len() < 16 * 1024));
     lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
@@ -53,7 +53,7 @@ fn a_minute_is_the_difference_to_the_minute_before() {
     metrics.set_certificate_expiry("server", in_days(30));
     metrics.set_certificate_expiry("mlflow_client", in_days(3));
     metrics.denied(Reason::UpstreamUnavailable);
-    let lines = told(&mut emf, &metrics);
+    let lines = written(&mut emf, &metrics);
     for (name, expected) in [
         ("Requests", json!(4)),
         ("AuthCacheHit", json!(2)),
@@ -80,16 +80,16 @@ fn a_minute_is_the_difference_to_the_minute_before() {
     let days = lines[0]["CertificateDays"].as_f64().unwrap();
     assert!((3.0..3.1).contains(&days), "{days}");
 
-    let quiet = told(&mut emf, &metrics);
+    let quiet = written(&mut emf, &metrics);
     assert_eq!(quiet.len(), 1);
     assert_eq!((&quiet[0]["Requests"], &quiet[0]["LatencyMs"]), (&json!(0), &Value::Null));
 }
 
 #[test]
-fn what_is_above_every_bound_is_told_as_well() {
+fn a_value_above_every_bound_counts_too() {
     let metrics = Metrics::new().unwrap();
     let worker = WorkerMetrics::new(metrics.clone());
     let mut emf = emf(&metrics);
     worker.response_began(RouteClass::Read.into(), Duration::from_secs(60));
-    assert_eq!(told(&mut emf, &metrics)[0]["OverheadMs"]["Values"], json!([2000]));
+    assert_eq!(written(&mut emf, &metrics)[0]["OverheadMs"]["Values"], json!([2000]));
 }

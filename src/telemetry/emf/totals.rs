@@ -1,4 +1,4 @@
-//! Which of Prometheus's metrics CloudWatch is told, under which name.
+//! The Prometheus metrics that CloudWatch gets, under its names.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use crate::vocabulary::{
     CacheResult, CacheTier, DeliveryOutcome, RouteLabel, UpstreamOutcome, ValidationOutcome,
 };
 
-/// Counters and distributions since the start of the process, and gauges as they are.
+/// Counters and distributions since the start of the process, and the gauges' current values.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Totals {
     pub(super) counts: BTreeMap<&'static str, f64>,
@@ -50,7 +50,7 @@ impl Totals {
         let count = metric.get_counter().get_value();
         match name {
             "http_requests_total" if route != Some(RouteLabel::Open) => self.count("Requests", count),
-            // The time of an artifact's transfer says nothing of the gateway's.
+            // An artifact's transfer takes as long as its bytes do.
             "http_requests_duration_seconds" if route.is_some_and(is_metadata) => {
                 self.distribution("LatencyMs").add(metric);
             }
@@ -63,7 +63,7 @@ impl Totals {
                 match (CacheTier::from_word(label("tier")), found) {
                     (Some(CacheTier::Memory), true) => self.count("AuthCacheHit", count),
                     (Some(CacheTier::Memory), false) => self.count("AuthCacheMiss", count),
-                    // What memory missed and Redis had is a hit after all.
+                    // A miss in memory that is found in Redis counts as a hit.
                     (Some(CacheTier::Redis), true) => {
                         self.count("AuthCacheHit", count);
                         self.count("AuthCacheMiss", -count);
@@ -113,7 +113,7 @@ impl Totals {
         self.gauges.insert(name, metric.get_gauge().get_value());
     }
 
-    /// Days that are left to the first one to end, as the time is now.
+    /// Days until the first certificate expires.
     fn certificate(&mut self, ends: f64) {
         let days = (ends - Timestamp::now().as_second() as f64) / 86_400.0;
         let first = self.gauges.entry("CertificateDays").or_insert(days);
