@@ -1,6 +1,25 @@
-//! Codes of messages: the table, docs/TROUBLESHOOTING.md and the sources have the same ones.
+//! Codes of messages: the table, docs/TROUBLESHOOTING.md and the sources have the same ones, and each is named by what really has
+//! its cause: a fault of the document is a function of its name below, or one in tests/e2e/faults where it takes a real MLflow.
 
-use std::{collections::BTreeSet, fs, path::Path};
+mod audit;
+mod auth_service;
+mod edge;
+mod files;
+mod keys;
+mod logs;
+mod mlflow;
+mod place;
+mod process;
+mod redis;
+mod settings;
+mod telling;
+mod tls;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs,
+    path::{Path, PathBuf},
+};
 
 use hokusai_gateway::code::{Code, EXPLAINED_IN};
 
@@ -118,10 +137,31 @@ fn every_warning_and_error_of_the_log_has_a_code() {
     assert!(lines > 20, "only {lines} were found");
 }
 
-/// tests/e2e/test_codes.py sets each of them up.
+/// The functions that set a fault up, with what they do where that names the code; in Python the document is what names it.
+fn walked() -> BTreeMap<String, Option<String>> {
+    let mut walked = BTreeMap::new();
+    let mut walk = |folder: &str, kind: &str, begin: &str| {
+        let files = fs::read_dir(root().join(folder)).unwrap().map(|entry| entry.unwrap().path());
+        let is_of_a_letter = |path: &PathBuf| {
+            path.extension().is_some_and(|extension| extension == kind) && !path.ends_with("telling.rs")
+        };
+        for text in files.filter(is_of_a_letter).map(|path| fs::read_to_string(path).unwrap()) {
+            for function in text.split(begin).skip(1) {
+                let (name, body) = function.split_once('(').unwrap();
+                let body = (kind == "rs").then(|| body.to_owned());
+                assert!(walked.insert(name.to_owned(), body).is_none(), "{name} is there twice");
+            }
+        }
+    };
+    walk("tests/api/codes", "rs", "#[actix_web::test]\nasync fn ");
+    walk("tests/e2e/faults", "py", "\ndef ");
+    walked.retain(|name, _| !name.starts_with('_'));
+    walked
+}
+
 #[test]
 fn every_code_has_a_fault_that_is_set_up_or_a_reason_why_not() {
-    let document = document();
+    let (document, mut walked) = (document(), walked());
     let mut without = Vec::new();
     for code in Code::ALL {
         let entry = entry(&document, *code).unwrap();
@@ -135,11 +175,14 @@ fn every_code_has_a_fault_that_is_set_up_or_a_reason_why_not() {
             if let Some(reason) = fault.strip_prefix("none, ") {
                 assert!(reason.len() > 10 && faults.len() == 1, "{code}: {reason}");
                 without.push(code.text());
-            } else {
-                let is_name = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_';
-                assert!(fault.chars().all(is_name), "{code}: {fault}");
+                continue;
             }
+            let body = walked.remove(*fault).unwrap_or_else(|| panic!("{code}: nothing sets {fault} up"));
+            let is_named = body.is_none_or(|body| body.contains(&format!("\"{code}\"")));
+            assert!(is_named, "{fault} is beside {code}, and its function names another");
         }
     }
     assert!(without.len() * 10 <= Code::ALL.len(), "too many cannot be set up: {without:?}");
+    let names: Vec<&String> = walked.keys().collect();
+    assert!(names.is_empty(), "the document names none of {names:?}");
 }

@@ -204,15 +204,26 @@ pub async fn ask(address: SocketAddr, request: impl AsRef<[u8]>) -> Response {
 
 /// All that Prometheus is told.
 pub async fn metrics(gateway: &Gateway) -> Response {
-    ask(gateway.metrics_address.unwrap(), "GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").await
+    metrics_at(gateway.metrics_address.unwrap()).await
+}
+
+/// The same of a process.
+pub async fn metrics_at(address: SocketAddr) -> Response {
+    let metrics = ask(address, "GET /metrics HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert_eq!(metrics.status, 200);
+    metrics
 }
 
 /// The value of a metric, named without its prefix and with its labels in order; 0 if it is not there.
 pub async fn metric(gateway: &Gateway, name: &str) -> f64 {
-    let metrics = metrics(gateway).await;
-    assert_eq!(metrics.status, 200);
-    let line = metrics.text().lines().find_map(|line| {
+    metric_at(gateway.metrics_address.unwrap(), name).await.unwrap_or_default()
+}
+
+/// The same of a process, if it is there.
+pub async fn metric_at(address: SocketAddr, name: &str) -> Option<f64> {
+    let metrics = metrics_at(address).await;
+    let value = metrics.text().lines().find_map(|line| {
         line.strip_prefix("hokusai_gateway_")?.strip_prefix(name)?.strip_prefix(' ').map(str::to_owned)
     });
-    line.map_or(0.0, |value| value.parse().unwrap())
+    value.map(|value| value.parse().unwrap())
 }

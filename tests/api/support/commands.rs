@@ -51,6 +51,20 @@ impl Report {
         assert!(failed.get(check).is_some_and(|found| found.contains(words)), "{check}: {words}: {failed:?}");
     }
 
+    /// The code of everything that is wrong.
+    pub fn codes(&self) -> BTreeSet<&str> {
+        let lists = ["checks", "problems", "warnings"].map(|list| self.said[list].as_array());
+        let told = lists.into_iter().flatten().flatten();
+        let wrong = told.filter(|told| told["outcome"].as_str().is_none_or(|outcome| outcome == "failed"));
+        wrong.filter_map(|told| told["code"].as_str()).collect()
+    }
+
+    /// Fails unless something is wrong by this code.
+    #[track_caller]
+    pub fn assert_named(&self, code: &str) {
+        assert!(self.codes().contains(code), "{:?}, and not {code}: {}", self.codes(), self.printed);
+    }
+
     /// All that is said of a setting's problem.
     pub fn problem(&self, key: &str) -> String {
         let problems = self.said["problems"].as_array().unwrap();
@@ -95,4 +109,10 @@ pub async fn mlflow(odd: impl Fn(&str) -> Option<Answer> + Send + Sync + 'static
         })
     })
     .await
+}
+
+/// One whose `/health` is good and whose API answers so.
+pub async fn mlflow_with_api(answer: impl Fn() -> Answer + Send + Sync + 'static) -> Server {
+    let is_api = |path: &str| path.starts_with("/api/") || path.starts_with("/ajax-api/");
+    mlflow(move |path| is_api(path).then(&answer)).await
 }

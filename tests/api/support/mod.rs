@@ -6,6 +6,7 @@ pub mod certificates;
 pub mod client;
 pub mod commands;
 pub mod gateway;
+pub mod openssl_server;
 pub mod process;
 pub mod redis;
 pub mod server;
@@ -25,6 +26,6 @@ pub async fn eventually<F: Future<Output = bool>>(what: &str, mut done: impl FnM
 /// Far longer than anything here takes, and far shorter than what is remembered lives.
 pub const PATIENCE: Duration = Duration::from_secs(20);
 
-pub use client::{Response, ask, metric, metrics};
+pub use client::{Response, ask, metric, metric_at, metrics, metrics_at};
 pub use gateway::{Gateway, GatewayBuilder};
 pub use server::Server;

@@ -6,6 +6,7 @@ use std::{
     net::SocketAddr,
     path::Path,
     process::{Child, ChildStdout, Command, ExitStatus, Stdio},
+    sync::mpsc,
 };
 
 /// The binary, in a folder and with no environment but a free port for the metrics: many run at once.
@@ -13,15 +14,18 @@ pub fn command(folder: &Path) -> Command {
     program(folder, env!("CARGO_BIN_EXE_hokusai-gateway"))
 }
 
-fn program(folder: &Path, name: &str) -> Command {
+/// The same of a program that runs it.
+pub fn program(folder: &Path, name: &str) -> Command {
     let mut command = Command::new(name);
     command.current_dir(folder).env_clear().env("HOKUSAI__METRICS__BIND", "127.0.0.1:0");
+    command.env("PATH", std::env::var_os("PATH").unwrap());
     command
 }
 
 /// A running `serve`, with one worker on a free port; its log is in the folder's file `log`.
 pub struct Process {
     pub address: SocketAddr,
+    /// Where the metrics are, unless they are off.
     pub metrics_address: Option<SocketAddr>,
     child: Child,
     /// Its output, where nobody reads on.
@@ -29,6 +33,13 @@ pub struct Process {
 }
 
 type Output = Lines<BufReader<ChildStdout>>;
+
+/// The addresses in the line that says where it listens: its own, and that of the metrics.
+fn addresses_in(line: &str) -> Option<(SocketAddr, Option<SocketAddr>)> {
+    let line: serde_json::Value = serde_json::from_str(line).ok()?;
+    let address = |name: &str| line[name].as_str()?.parse().ok();
+    Some((address("address")?, address("metrics_address")))
+}
 
 impl Process {
     pub fn serve(folder: &Path, settings: &[(&str, &str)]) -> Self {
@@ -46,7 +57,6 @@ impl Process {
         let mut command = program(folder, "sh");
         let serve = "trap '' XFSZ; exec prlimit --fsize=\"$0\":unlimited \"$1\" serve";
         command.args(["-c", serve, &bytes.to_string(), env!("CARGO_BIN_EXE_hokusai-gateway")]);
-        command.env("PATH", std::env::var_os("PATH").unwrap());
         Self::start(command, folder, settings)
     }
 
@@ -61,21 +71,29 @@ impl Process {
     pub fn serve_unread(folder: &Path, settings: &[(&str, &str)]) -> Self {
         let mut command = command(folder);
         command.arg("serve");
-        let (mut process, lines) = Self::spawn(command, settings);
-        process.unread = Some(lines);
-        process
+        let (child, mut lines) = Self::spawn(command, settings);
+        let (address, metrics_address) =
+            lines.by_ref().find_map(|line| addresses_in(&line.unwrap())).unwrap();
+        Self { address, metrics_address, child, unread: Some(lines) }
     }
 
     fn start(command: Command, folder: &Path, settings: &[(&str, &str)]) -> Self {
-        let (process, lines) = Self::spawn(command, settings);
+        let (child, lines) = Self::spawn(command, settings);
         let mut log = File::create(folder.join("log")).unwrap();
+        let (listening, addresses) = mpsc::channel();
         std::thread::spawn(move || {
-            lines.map_while(Result::ok).for_each(|line| writeln!(log, "{line}").unwrap());
+            for line in lines.map_while(Result::ok) {
+                writeln!(log, "{line}").unwrap();
+                if let Some(addresses) = addresses_in(&line) {
+                    let _ = listening.send(addresses);
+                }
+            }
         });
-        process
+        let (address, metrics_address) = addresses.recv().expect("it listens");
+        Self { address, metrics_address, child, unread: None }
     }
 
-    fn spawn(mut command: Command, settings: &[(&str, &str)]) -> (Self, Output) {
+    fn spawn(mut command: Command, settings: &[(&str, &str)]) -> (Child, Output) {
         let mut child = command
             .env("HOKUSAI__SERVER__BIND", "127.0.0.1:0")
             .env("HOKUSAI__SERVER__WORKERS", "1")
@@ -84,15 +102,8 @@ impl Process {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let listening = lines
-            .by_ref()
-            .map(|line| serde_json::from_str::<serde_json::Value>(&line.unwrap()).unwrap())
-            .find(|line| line["address"].is_string())
-            .unwrap();
-        let address = |name: &str| Some(listening[name].as_str()?.parse().unwrap());
-        let (address, metrics_address) = (address("address").unwrap(), address("metrics_address"));
-        (Self { address, metrics_address, child, unread: None }, lines)
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        (child, lines)
     }
 
     /// The next line of an output that nobody has read so far.

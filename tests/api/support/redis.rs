@@ -33,8 +33,17 @@ impl Redis {
         Self { port, process, folder, options }
     }
 
-    /// A Sentinel that watches a master, alone, and gives up on it soon.
+    /// A Sentinel that watches a master with a replica, alone, and gives up on it soon.
     pub fn sentinel(name: &str, master: u16) -> Self {
+        let sentinel = Self::sentinel_of_one(name, master);
+        within_patience("the Sentinel knows a replica", || {
+            sentinel.cli(&["sentinel", "replicas", name]).contains("runid")
+        });
+        sentinel
+    }
+
+    /// The same of a master that is alone too.
+    pub fn sentinel_of_one(name: &str, master: u16) -> Self {
         let port = free_port();
         let folder = tempfile::tempdir().unwrap();
         let config = format!(
@@ -48,9 +57,7 @@ impl Redis {
             .stdout(Stdio::null())
             .spawn()
             .expect("redis-server is installed by `make test`");
-        within_patience("the Sentinel knows a replica", || {
-            cli(port, &["sentinel", "replicas", name]).contains("runid")
-        });
+        within_patience("the Sentinel answers", || cli(port, &["ping"]).contains("PONG"));
         Self { port, process, folder, options: Vec::new() }
     }
 
@@ -101,6 +108,12 @@ impl Redis {
             }
         });
         url
+    }
+
+    /// All that it holds, as it is saved.
+    pub fn dump(&self) -> Vec<u8> {
+        assert!(self.cli(&["save"]).contains("OK"));
+        std::fs::read(self.folder.path().join("dump.rdb")).unwrap()
     }
 
     /// What redis-cli prints.
@@ -201,7 +214,8 @@ fn within_patience(what: &str, done: impl Fn() -> bool) {
     }
 }
 
-fn cli(port: u16, arguments: &[&str]) -> String {
+/// What redis-cli prints of a server.
+pub fn cli(port: u16, arguments: &[&str]) -> String {
     let output = Command::new("redis-cli").args(["-p", &port.to_string()]).args(arguments).output().unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }

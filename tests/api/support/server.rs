@@ -17,6 +17,8 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
+use super::eventually;
+
 /// A request as it came over the wire.
 #[derive(Debug, Clone)]
 pub struct Recorded {
@@ -199,9 +201,7 @@ impl Server {
 
     /// Waits until the head of a request has come, whatever becomes of its body.
     pub async fn until_begun(&self) {
-        while self.begun.load(Ordering::Relaxed) == 0 {
-            actix_rt::time::sleep(Duration::from_millis(5)).await;
-        }
+        eventually("a request comes", async || self.begun() > 0).await;
     }
 
     /// How many requests have begun to arrive, health probes apart.
@@ -216,12 +216,9 @@ impl Server {
 
     /// Waits until a request has come that `wanted` accepts.
     pub async fn until(&self, wanted: impl Fn(&Recorded) -> bool) -> Recorded {
-        loop {
-            if let Some(request) = self.requests().into_iter().find(&wanted) {
-                return request;
-            }
-            actix_rt::time::sleep(Duration::from_millis(5)).await;
-        }
+        let found = || self.requests().into_iter().find(&wanted);
+        eventually("the wanted request comes", async || found().is_some()).await;
+        found().unwrap()
     }
 }
 

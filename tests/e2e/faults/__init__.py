@@ -1,4 +1,4 @@
-"""Faults, set up for real, one function each: docs/TROUBLESHOOTING.md names them beside the code that must name them.
+"""Faults that take a real MLflow, one function each: docs/TROUBLESHOOTING.md names them beside the code that must name them.
 
 A function gets a `Place` and returns what is to name the fault: a `Report` of `check` or `doctor`, or a function that
 returns the codes that were told so far, which is asked until the code is among them. A new fault is a function in the
@@ -7,9 +7,9 @@ file of its letter, and its name in the document.
 
 import inspect
 
-from . import audit, auth_service, edge, files, keys, logs, mlflow, process, redis, settings, stores, tls
+from . import edge, mlflow, stores, tls
 
-ROOMS = [settings, files, mlflow, stores, auth_service, redis, keys, tls, edge, process, audit, logs]
+ROOMS = [mlflow, stores, tls, edge]
 FAULTS = {
     name: function
     for room in ROOMS

@@ -1,4 +1,4 @@
-"""HG-E…: the edge, which `doctor` sees from outside."""
+"""HG-E…: nginx as the edge before a real MLflow, which `doctor` sees from outside."""
 
 import contextlib
 import socket
@@ -8,8 +8,6 @@ import time
 
 import pytest
 from front import WELL_KNOWN, may_listen, start_nginx, to
-
-from .place import NOBODY
 
 
 def _before(place, more: str = "", instead: str = ""):
@@ -46,22 +44,6 @@ def _holding_back(place, port: int) -> int:
     return front.getsockname()[1]
 
 
-def a_public_name_that_nobody_knows(place):
-    return place.doctor(f"https://{NOBODY}")
-
-
-def a_public_address_without_a_listener(place):
-    return place.doctor(place.closed())
-
-
-def a_public_address_that_does_not_answer(place):
-    return place.doctor(place.nginx("return 444;"))
-
-
-def a_host_without_a_rule(place):
-    return place.doctor(place.nginx("return 404;"))
-
-
 def a_mount_past_the_gateway(place):
     return _before(place, f"location /ajax-api/ {{ proxy_pass {place.stack.mlflow_url}; }}")
 
@@ -74,16 +56,8 @@ def a_proxy_that_changes_requests(place):
     return _before(place, instead="proxy_set_header X_Odd 1;")
 
 
-def a_public_address_that_redirects(place):
-    return place.doctor(place.nginx("return 301 https://mlflow.example.com$request_uri;"))
-
-
 def a_proxy_that_limits_bodies(place):
     return _before(place, instead="client_max_body_size 1m;")
-
-
-def a_balancer_without_a_gateway(place):
-    return place.doctor(place.nginx("return 503;"))
 
 
 def a_public_address_without_tls(place):
@@ -94,10 +68,6 @@ def a_public_address_without_tls(place):
     start_nginx(place.own, tls, f"{WELL_KNOWN}:443 ssl")
     start_nginx(place.own, f"location / {{ {to(place.stack.url)} }}", f"{WELL_KNOWN}:80")
     return place.doctor(f"https://{WELL_KNOWN}", "--ca", str(place.authority.certificate))
-
-
-def another_commit(place):
-    return place.doctor(place.stack.url, "--expect-sha", "0123456789", key="not-a-good-key")
 
 
 def metrics_for_everybody(place):
@@ -113,11 +83,6 @@ def a_line_that_is_slow(place):
     # Only what is buffered has a rate.
     slow = "proxy_buffering on; proxy_max_temp_file_size 0; limit_rate 200k;"
     return _before(place, f"location ~ large.bin$ {{ {to(place.stack.url)} {slow} }}")
-
-
-def a_gateway_without_limits(place):
-    place.serve(HOKUSAI__LIMITS__MODE="off")
-    return place.doctor(place.own.url)
 
 
 def a_proxy_that_holds_bodies_back(place):
