@@ -42,7 +42,7 @@ def test_a_modules_own_tests_pass(terraform, module):
 
 
 def test_every_module_of_ours_has_tests():
-    # The alarms are put to the gateway's own data points by tests/e2e/test_alarms.py.
+    # The alarms are put to the gateway's own data points by tests/api/alarms.rs.
     assert set(NAMES) - set(TESTED) == {"alarms"}
 
 

@@ -1,14 +1,11 @@
-"""An MLflow that refuses the gateway, though its /health is good: real ones, and what stands before them."""
+"""Real MLflows that refuse the gateway, though their /health is good; tests/api/mlflow_refuses.rs has what stands before one."""
 
 import json
-import ssl
-import subprocess
 import sys
 
 import pytest
 import requests
 from commands import check
-from front import Authority, start_nginx
 from waiting import eventually
 
 QUICK = {"HOKUSAI__MLFLOW__PROBE_INTERVAL": "500ms"}
@@ -17,18 +14,8 @@ PASSWORD = "obviously-a-password"
 
 def start(stack, **settings: str) -> None:
     """A gateway that may never be ready."""
-    environment = {
-        "MLFLOW_SERVER_URL": stack.mlflow_url,
-        "HOKUSAI__SERVER__BIND": stack.url.removeprefix("http://"),
-        "HOKUSAI__METRICS__BIND": stack.metrics_url.split("/")[2],
-        "HOKUSAI__AUTH__KEY_FILE__PATH": str(stack.key_file),
-        "HOKUSAI__SERVER__SETTLE_TIME": "0s",
-        **QUICK,
-        **settings,
-    }
     stack.key = stack.create_key("--user", "ada", "--test")
-    process = stack.start("gateway", [str(stack.binary), "serve"], environment)
-    stack.wait(process, "gateway", f"{stack.url}/live")
+    stack.start_gateway_ready_or_not(**QUICK, **settings)
     eventually(lambda: "hokusai_gateway_upstream_accepts" in metrics(stack))
 
 
@@ -70,38 +57,6 @@ def test_a_host_that_mlflow_does_not_allow(second_gateway):
     assert "`mlflow.example.com`" in line["reason"]
 
 
-PAGE = "default_type text/html; return 200 '<h1>Maintenance</h1>';"
-
-
-@pytest.mark.parametrize(
-    ("inside", "code", "says"),
-    [
-        (PAGE, "HG-M07", "/api answered 200 with text/html"),
-        ("return 301 https://secret.example.com$request_uri;", "HG-M08", "redirects (301 with text/html)"),
-        ("return 403;", "HG-M06", "mlflow.auth has none"),
-        ("return 404;", "HG-M07", "mlflow.static_prefix"),
-    ],
-)
-@pytest.mark.parametrize("health", ["its own", "MLflow's"])
-def test_what_stands_before_mlflow_and_answers_in_its_place(second_gateway, inside, code, says, health):
-    through = f"location = /health {{ proxy_pass {second_gateway.mlflow_url}; }}" if health == "MLflow's" else ""
-    port = start_nginx(second_gateway, f"{through} location / {{ {inside} }}")
-    start(second_gateway, MLFLOW_SERVER_URL=f"http://127.0.0.1:{port}")
-    refused(second_gateway, code, says)
-    # It is open to all, and names nobody.
-    assert "secret.example.com" not in requests.get(f"{second_gateway.url}/ready", timeout=10).text
-
-
-def test_a_database_that_fails_takes_no_instance_away(second_gateway):
-    inside = f"location = /health {{ proxy_pass {second_gateway.mlflow_url}; }} location / {{ return 500; }}"
-    start(second_gateway, MLFLOW_SERVER_URL=f"http://127.0.0.1:{start_nginx(second_gateway, inside)}")
-    assert metrics(second_gateway)["hokusai_gateway_upstream_accepts"] == 0
-    ready = requests.get(f"{second_gateway.url}/ready", timeout=10)
-    assert (ready.status_code, ready.json()["codes"]) == (200, ["HG-M04"])
-    assert requests.get(f"{second_gateway.url}/health/mlflow", timeout=10).status_code == 503
-    assert lines(second_gateway, "MLflow")[0]["message"] == "MLflow fails"
-
-
 @pytest.fixture(scope="module")
 def with_basic_auth(stack, tmp_path_factory):
     """MLflow's own basic-auth app."""
@@ -122,7 +77,7 @@ def with_basic_auth(stack, tmp_path_factory):
     ("settings", "cause"),
     [
         ({}, "mlflow.auth has none"),
-        ({"HOKUSAI__MLFLOW__PASSWORD": "obviously-another"}, "does not take the credentials of mlflow.auth"),
+        ({"HOKUSAI__MLFLOW__PASSWORD": "obviously-another"}, "refuses the credentials of mlflow.auth"),
         ({"HOKUSAI__MLFLOW__PASSWORD": PASSWORD}, None),
     ],
 )
@@ -189,51 +144,3 @@ def test_an_experiment_that_is_long_takes_nothing_away(second_gateway):
     finally:
         url = f"{second_gateway.mlflow_url}/{experiments}/delete"
         requests.post(url, json=created.json(), timeout=60).raise_for_status()
-
-
-# Certificates
-
-
-def test_certificates_that_end_are_told_by_the_process_and_by_check(second_gateway, tmp_path):
-    authority = Authority(tmp_path / "authority")
-    certificate, key = authority.issue("IP:127.0.0.1", days=3)
-    tls = {"HOKUSAI__SERVER__TLS__CERT": str(certificate), "HOKUSAI__SERVER__TLS__KEY": str(key)}
-    second_gateway.key = second_gateway.create_key("--user", "ada", "--test")
-    second_gateway.start_gateway_over_tls(authority.certificate, **tls)
-    name = 'hokusai_gateway_certificate_expiry_timestamp_seconds{certificate="server"}'
-    end = lambda path: ssl.cert_time_to_seconds(not_after(path))  # noqa: E731
-    assert metrics(second_gateway)[name] == end(certificate)
-    assert any(line.get("code") == "HG-T13" for line in lines(second_gateway, "server.tls.cert ends at"))
-    report = check(second_gateway, **tls)
-    assert report.code == 0
-    told = {told["certificate"]: told for told in report.said["certificates"]}
-    assert told["server"]["days_left"] in (2, 3) and told["server"]["key"] == "server.tls.cert"
-    assert "ends at" in str(report.said["warnings"]) and "HG-T13" in str(report.said["warnings"])
-
-    renewed, renewed_key = authority.issue("IP:127.0.0.1", days=40)
-    key.write_text(renewed_key.read_text())
-    certificate.write_text(renewed.read_text())
-    eventually(lambda: metrics(second_gateway)[name] == end(renewed))
-    assert not any(warning["key"] == "server.tls.cert" for warning in check(second_gateway, **tls).said["warnings"])
-
-
-def not_after(certificate) -> str:
-    command = ["openssl", "x509", "-in", str(certificate), "-noout", "-enddate"]
-    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip().removeprefix("notAfter=")
-
-
-def test_the_certificates_for_others_are_told_too(stack, tmp_path):
-    authority = Authority(tmp_path / "authority")
-    certificate, key = authority.issue("DNS:gateway", days=-3)
-    report = check(
-        stack,
-        HOKUSAI__MLFLOW__TLS__CA=str(authority.certificate),
-        HOKUSAI__MLFLOW__TLS__CERT=str(certificate),
-        HOKUSAI__MLFLOW__TLS__KEY=str(key),
-        HOKUSAI_AUTH_SERVICE_URL="https://auth.example.com",
-        HOKUSAI__AUTH__SERVICE__TLS__CA=str(authority.certificate),
-    )
-    days = {told["certificate"]: told["days_left"] for told in report.said["certificates"]}
-    assert sorted(days) == ["auth_ca", "mlflow_ca", "mlflow_client"] and days["mlflow_client"] < 0
-    warned = {warning["key"]: warning["code"] for warning in report.said["warnings"]}
-    assert warned["mlflow.tls.cert"] == "HG-T01" and warned["auth.service.tls.ca"] == "HG-T13"
