@@ -258,14 +258,13 @@ async fn mlflow_is_told_once_at_the_start_and_once_at_each_change() {
     eventually("it is gone", async || lines(folder.path(), "MLflow cannot be reached").len() == 1).await;
 }
 
-#[test]
-fn a_key_file_in_force_is_told_at_the_start() {
+#[actix_web::test]
+async fn a_key_file_in_force_is_told_at_the_start() {
     let folder = folder_with_a_key();
     let _gateway = Process::serve(folder.path(), &[("MLFLOW_SERVER_URL", "http://127.0.0.1:1")]);
-    while lines(folder.path(), "key file loaded").is_empty() {
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    assert_eq!(lines(folder.path(), "key file loaded")[0]["count"], 1);
+    let lines = || lines(folder.path(), "key file loaded");
+    eventually("it is logged", async || !lines().is_empty()).await;
+    assert_eq!(lines()[0]["count"], 1);
 }
 
 #[actix_web::test]

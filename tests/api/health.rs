@@ -16,13 +16,8 @@ async fn get(gateway: &Gateway, target: &str) -> Response {
 }
 
 async fn until(gateway: &Gateway, target: &str, status: u16) -> Response {
-    loop {
-        let response = get(gateway, target).await;
-        if response.status == status {
-            return response;
-        }
-        actix_rt::time::sleep(Duration::from_millis(10)).await;
-    }
+    eventually(target, async || get(gateway, target).await.status == status).await;
+    get(gateway, target).await
 }
 
 const MLFLOW_HEALTH: [&str; 3] = ["/health/mlflow", "/api/mlflow/health/mlflow", "/mlflow/health/mlflow"];
@@ -65,11 +60,11 @@ async fn a_gateway_before_a_gateway_is_a_loop_to_requests_and_to_the_prober() {
         let told = (response.status, response.json()["reason"].clone());
         assert_eq!(told, (508, "loop_detected".into()), "{path}");
         // Before the first look, and after one that took too long, it is unhealthy for another reason.
-        while get(&outer, "/health/mlflow").await.json()["checks"]["mlflow"]
-            != "HG-M09 its URL leads back to a gateway"
-        {
-            actix_rt::time::sleep(Duration::from_millis(10)).await;
-        }
+        eventually("the loop is seen", async || {
+            let health = get(&outer, "/health/mlflow").await.json();
+            health["checks"]["mlflow"] == "HG-M09 its URL leads back to a gateway"
+        })
+        .await;
     }
     assert!(mlflow.requests().is_empty());
 }
@@ -79,16 +74,13 @@ async fn without_mlflow_the_gateway_lives_and_is_not_ready() {
     let gateway = GatewayBuilder::default().start_with("http://127.0.0.1:1").await;
     assert_eq!(get(&gateway, "/live").await.status, 200);
     assert_eq!(get(&gateway, "/health").await.status, 200);
-    loop {
+    eventually("it has looked, and is still not ready", async || {
         let ready = get(&gateway, "/ready").await;
         assert_eq!(ready.status, 503);
         assert_eq!(get(&gateway, "/health/mlflow").await.status, 503);
-        // Not only because nobody has looked yet.
-        if ready.text().contains("could not be connected to") {
-            break;
-        }
-        actix_rt::time::sleep(Duration::from_millis(10)).await;
-    }
+        ready.text().contains("could not be connected to")
+    })
+    .await;
 }
 
 #[actix_web::test]
@@ -199,9 +191,12 @@ async fn an_mlflow_that_refuses_every_call_is_not_ready_though_its_health_is_goo
 
 #[actix_web::test]
 async fn an_mlflow_that_serves_the_gateway_again_is_ready_again() {
-    let status = Arc::new(AtomicU16::new(401));
-    let answer = Arc::clone(&status);
-    let says = move || Answer::json(answer.load(Ordering::Relaxed), "{}");
+    let (status, calls) = (Arc::new(AtomicU16::new(401)), Arc::new(AtomicU16::new(0)));
+    let (answer, counted) = (Arc::clone(&status), Arc::clone(&calls));
+    let says = move || {
+        counted.fetch_add(1, Ordering::Relaxed);
+        Answer::json(answer.load(Ordering::Relaxed), "{}")
+    };
     let (gateway, _mlflow) = before_an_mlflow_that_says(says).await;
     for (answers, ready, accepts) in [(401, 503, 0.0), (200, 200, 1.0), (403, 503, 0.0), (200, 200, 1.0)] {
         status.store(answers, Ordering::Relaxed);
@@ -210,7 +205,8 @@ async fn an_mlflow_that_serves_the_gateway_again_is_ready_again() {
     }
     // What says nothing of the call changes nothing.
     status.store(429, Ordering::Relaxed);
-    actix_rt::time::sleep(Duration::from_millis(600)).await;
+    let before = calls.load(Ordering::Relaxed);
+    eventually("it has looked again", async || calls.load(Ordering::Relaxed) > before + 2).await;
     until_found(&gateway, 1.0, 1.0).await;
 }
 
@@ -238,16 +234,22 @@ async fn an_api_call_that_is_never_answered_is_a_failure_and_one_that_takes_its_
     );
     drop(mlflow);
     // Longer than a look.
-    let slow = || match Answer::ok("{}") {
-        Answer::Bytes(bytes) => Answer::After(Duration::from_millis(150), bytes),
+    let calls = Arc::new(AtomicU16::new(0));
+    let counted = Arc::clone(&calls);
+    let slow = move || match Answer::ok("{}") {
+        Answer::Bytes(bytes) => {
+            counted.fetch_add(1, Ordering::Relaxed);
+            Answer::After(Duration::from_millis(150), bytes)
+        }
         answer => answer,
     };
     let (gateway, _mlflow) = before_an_mlflow_that_says(slow).await;
     until_found(&gateway, 1.0, 1.0).await;
-    for _ in 0..50 {
+    eventually("it has looked some more, and was well all the time", async || {
         assert_eq!(get(&gateway, "/health/mlflow").await.status, 200);
-        actix_rt::time::sleep(Duration::from_millis(30)).await;
-    }
+        calls.load(Ordering::Relaxed) > 7
+    })
+    .await;
 }
 
 #[actix_web::test]

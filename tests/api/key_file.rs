@@ -1,6 +1,6 @@
 //! Changes of the key file while the gateway runs.
 
-use std::{fs, time::Duration};
+use std::fs;
 
 use hokusai_gateway::auth::key_file::edit;
 use jiff::SignedDuration;
@@ -16,13 +16,7 @@ async fn status_with(gateway: &Gateway, key: &str) -> u16 {
 
 /// Waits until a key is answered with `status`. The watcher's interval is its own affair; never is a failure.
 async fn until(gateway: &Gateway, key: &str, status: u16) {
-    for _ in 0..400 {
-        if status_with(gateway, key).await == status {
-            return;
-        }
-        actix_rt::time::sleep(Duration::from_millis(25)).await;
-    }
-    panic!("the key is still not answered with {status}");
+    eventually("the key is answered so", async || status_with(gateway, key).await == status).await;
 }
 
 #[actix_web::test]
@@ -58,12 +52,17 @@ async fn a_file_that_breaks_takes_nobodys_key_away_and_is_taken_over_when_mended
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
     let gateway = Gateway::start(&mlflow).await;
     let good = fs::read_to_string(&gateway.key_file).unwrap();
+    let is_in_force = async |wanted: f64| {
+        let name = "key_file_last_reload_successful";
+        eventually("the gauge follows the file", async || metric(&gateway, name).await == wanted).await;
+    };
     for broken in ["", "[[keys", "[[keys]]\nid = 'a'"] {
         fs::write(&gateway.key_file, broken).unwrap();
-        actix_rt::time::sleep(Duration::from_millis(600)).await;
+        is_in_force(0.0).await;
         assert_eq!(status_with(&gateway, &gateway.key).await, 200, "{broken:?}");
+        fs::write(&gateway.key_file, &good).unwrap();
+        is_in_force(1.0).await;
     }
-    fs::write(&gateway.key_file, good).unwrap();
     let second = create_key(&gateway.key_file, "grace", None);
     until(&gateway, second.key.expose_secret(), 200).await;
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use crate::support::{Gateway, GatewayBuilder, Response, Server, ask, metric, server::Answer};
+use crate::support::{Gateway, GatewayBuilder, Response, Server, ask, eventually, metric, server::Answer};
 
 const VALID: &str = r#"{"is_valid": true, "user_id": "u-1"}"#;
 
@@ -57,9 +57,8 @@ impl Stage {
         let asked = self.auth.validations().len();
         let others: Vec<_> =
             keys.iter().map(|key| actix_rt::spawn(ask(self.gateway.address, create(key)))).collect();
-        while self.auth.validations().len() < asked + 4 {
-            actix_rt::time::sleep(Duration::from_millis(5)).await;
-        }
+        let are_asked = async || self.auth.validations().len() >= asked + 4;
+        eventually("the others are asked about", are_asked).await;
         let refused = ask(self.gateway.address, create("the-key")).await;
         let mut answers = Vec::new();
         for other in others {

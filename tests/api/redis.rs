@@ -13,8 +13,12 @@ use tempfile::TempDir;
 use tokio::time::timeout;
 
 use crate::support::{
-    Gateway, GatewayBuilder, Response, Server, ask, client::Connection, eventually, process::Process,
-    redis::Redis, server::Answer,
+    Gateway, GatewayBuilder, Response, Server, ask,
+    client::Connection,
+    eventually,
+    process::Process,
+    redis::{Redis, cli as redis_cli},
+    server::Answer,
 };
 
 const VALID: &str = r#"{"is_valid": true, "user_id": "u-1", "key_id": "k-1"}"#;
@@ -42,15 +46,22 @@ impl Stage {
     }
 
     async fn gateway_with(&self, redis_url: &str, pepper: &str) -> Gateway {
-        let gateway = GatewayBuilder::default()
+        let before = listeners(redis_url);
+        let gateway = self.gateway_that_may_not_listen(redis_url, pepper).await;
+        // What it asks in the moment in which it begins to listen for revocations it asks twice.
+        if before.is_some() {
+            eventually("it listens", async || listeners(redis_url) > before).await;
+        }
+        gateway
+    }
+
+    async fn gateway_that_may_not_listen(&self, redis_url: &str, pepper: &str) -> Gateway {
+        GatewayBuilder::default()
             .set("AUTH__SERVICE__URL", &self.auth.url())
             .set("AUTH__PEPPER", pepper)
             .set("REDIS__URL", redis_url)
             .start(&self.mlflow)
-            .await;
-        // What it asks in the moment in which it begins to listen for revocations it asks twice.
-        actix_rt::time::sleep(Duration::from_millis(300)).await;
-        gateway
+            .await
     }
 
     fn calls(&self) -> usize {
@@ -66,12 +77,15 @@ async fn get(gateway: &Gateway) -> Response {
     ask(gateway.address, get_with("the-key")).await
 }
 
-async fn until_listening(redis: &Redis, listeners: usize) {
-    let listening = || {
-        let answer = redis.cli(&["pubsub", "numsub", "hokusai:revoked"]);
-        answer.split_whitespace().last().and_then(|count| count.parse().ok()).unwrap_or(0)
-    };
-    eventually("the gateways listen", async || listening() >= listeners).await;
+/// How many listen for revocations, where one server says so for all.
+fn listeners(url: &str) -> Option<usize> {
+    let port = url.strip_prefix("redis://127.0.0.1:")?.parse().ok()?;
+    let answer = redis_cli(port, &["pubsub", "numsub", "hokusai:revoked"]);
+    answer.split_whitespace().last()?.parse().ok()
+}
+
+async fn until_listening(redis: &Redis, count: usize) {
+    eventually("the gateways listen", async || listeners(&redis.url()) >= Some(count)).await;
 }
 
 /// A gateway that listens for revocations and has shared its verdict on the key.
@@ -413,7 +427,7 @@ async fn a_key_that_the_service_refuses_is_gone_from_redis_too() {
 async fn no_failure_of_redis_is_a_failure_of_the_gateway() {
     let served = |url: String| async move {
         let stage = Stage::set().await;
-        let gateway = stage.gateway(&url).await;
+        let gateway = stage.gateway_that_may_not_listen(&url, "a pepper of the fleet's").await;
         let mut connection = Connection::open(gateway.address).await;
         for number in 0..20 {
             connection.send(get_with(&format!("key-{number}"))).await;
@@ -447,10 +461,16 @@ async fn a_user_of_redis_with_a_password_is_let_in() {
     redis.cli(&["acl", "setuser", "default", "off"]);
     let stage = Stage::set().await;
     let url = format!("redis://gateway:s3cr3t@127.0.0.1:{}", redis.port);
-    assert_eq!(get(&stage.gateway(&url).await).await.status, 200);
     let as_gateway = |rest: &[&str]| redis.cli(&[&["--user", "gateway", "--pass", "s3cr3t"], rest].concat());
+    let listen =
+        |count: &str| as_gateway(&["pubsub", "numsub", "hokusai:revoked"]).lines().any(|line| line == count);
+    let first = stage.gateway(&url).await;
+    eventually("it listens", async || listen("1")).await;
+    assert_eq!(get(&first).await.status, 200);
     eventually("a verdict is stored", async || as_gateway(&["--scan"]).contains("hokusai:verdict:")).await;
-    assert_eq!(get(&stage.gateway(&url).await).await.status, 200);
+    let second = stage.gateway(&url).await;
+    eventually("both listen", async || listen("2")).await;
+    assert_eq!(get(&second).await.status, 200);
     assert_eq!(stage.calls(), 1);
 }
 

@@ -1,4 +1,4 @@
-"""What somebody meets who has just cloned this: what is missing, what is in the way, and README's first example."""
+"""What somebody meets who has just cloned this: make and its scripts, what is missing, what is in the way, and README's first example."""
 
 import os
 import re
