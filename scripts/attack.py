@@ -91,7 +91,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder_name:
         folder = Path(folder_name)
         nginx, mlflow_url = start_nginx(folder)
-        stack = Stack(folder / "gateway", Path("target/release/hokusai-gateway").absolute())
+        stack = Stack(folder / "gateway", Path("target/release/hokusai-gateway").absolute(), gateway_port=free_port())
         stack.mlflow_url = mlflow_url
         stack.key = stack.create_key("--user", "ada", "--test")
         # The prober's look at nginx is answered like everything else.

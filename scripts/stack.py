@@ -6,6 +6,7 @@ stopped with it, children of children included, and everything it writes is in o
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
@@ -58,11 +59,30 @@ class Stack:
         self.folder = folder
         self.binary = gateway
         self.mlflow_url = f"http://127.0.0.1:{free_port(mlflow_port)}"
-        self.url = f"http://127.0.0.1:{free_port(gateway_port)}"
-        self.metrics_url = f"http://127.0.0.1:{free_port()}/metrics"
-        self.tracking_uri = f"{self.url}/api/mlflow"
+        # Where the gateway and its metrics are to be, where that must be known before the gateway starts.
+        self.claimed = {"address": f"127.0.0.1:{free_port(gateway_port)}"} if gateway_port else {}
+        # Where they are, as the running gateway says.
+        self.listening: dict[str, str] = {}
         self.key_file = folder / "keys.toml"
         self.processes: list[subprocess.Popen] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://{self._address('address')}"
+
+    @property
+    def tracking_uri(self) -> str:
+        return f"{self.url}/api/mlflow"
+
+    @property
+    def metrics_url(self) -> str:
+        return f"http://{self._address('metrics_address')}/metrics"
+
+    def _address(self, name: str) -> str:
+        """Of the running gateway; of one that is yet to start, and will start there, one that is claimed for it."""
+        if name not in self.listening and name not in self.claimed:
+            self.claimed[name] = f"127.0.0.1:{free_port()}"
+        return self.listening.get(name) or self.claimed[name]
 
     def __enter__(self) -> Stack:
         try:
@@ -106,18 +126,40 @@ class Stack:
 
     def start_gateway(self, tls: ssl.SSLContext | None = None, **settings: str) -> subprocess.Popen:
         """Starts the gateway, and waits until it is ready."""
+        process = self.start_gateway_ready_or_not(**settings)
+        url = self.url.replace("http://", "https://") if tls else self.url
+        self.wait(process, "gateway", f"{url}/ready", tls)
+        return process
+
+    def start_gateway_ready_or_not(self, **settings: str) -> subprocess.Popen:
+        """Starts the gateway, and waits until it listens."""
         environment = {
             "MLFLOW_SERVER_URL": self.mlflow_url,
-            "HOKUSAI__SERVER__BIND": self.url.removeprefix("http://"),
-            "HOKUSAI__METRICS__BIND": self.metrics_url.split("/")[2],
+            "HOKUSAI__SERVER__BIND": self.claimed.get("address", "127.0.0.1:0"),
+            "HOKUSAI__METRICS__BIND": self.claimed.get("metrics_address", "127.0.0.1:0"),
             "HOKUSAI__AUTH__KEY_FILE__PATH": str(self.key_file),
             "HOKUSAI__SERVER__SETTLE_TIME": "0s",
             **settings,
         }
+        log = self.log("gateway")
+        begin = log.stat().st_size if log.exists() else 0
         process = self.start("gateway", [str(self.binary), "serve"], environment)
-        url = self.url.replace("http://", "https://") if tls else self.url
-        self.wait(process, "gateway", f"{url}/ready", tls)
+        self.listening = self._wait_until_listening(process, begin)
         return process
+
+    def _wait_until_listening(self, process: subprocess.Popen, begin: int) -> dict[str, str]:
+        """The addresses in the line of its log that says where it listens; `begin` is where its log begins."""
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while time.monotonic() < deadline:
+            # The last line may be half written.
+            for line in self.log("gateway").read_bytes()[begin:].split(b"\n")[:-1]:
+                if b'"message":"listening"' in line:
+                    addresses = json.loads(line)
+                    return {name: addresses[name] for name in ("address", "metrics_address") if name in addresses}
+            if process.poll() is not None:
+                raise RuntimeError(f"gateway ended with {process.returncode}; see {self.log('gateway')}")
+            time.sleep(0.02)
+        raise RuntimeError(f"gateway did not say where it listens within {PATIENCE_SECONDS} s; see {self.log('gateway')}")
 
     def create_key(self, *arguments: str) -> str:
         """A new key, as `hokusai-gateway keys create` prints it."""
@@ -135,6 +177,7 @@ class Stack:
         for process in reversed(self.processes):
             self._stop(process)
         self.processes.clear()
+        self.listening = {}
 
     def halt(self, process: subprocess.Popen) -> None:
         """Stops one of them."""

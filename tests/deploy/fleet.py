@@ -12,7 +12,7 @@ from pathlib import Path
 import requests
 from haproxy import HAProxy
 from manifests import DEFAULTS
-from stack import PATIENCE_SECONDS, Stack
+from stack import PATIENCE_SECONDS, Stack, free_port
 from traffic import Download, Transfer, Upload
 from waiting import eventually
 
@@ -52,7 +52,7 @@ class Fleet:
 
     def __init__(self, folder: Path, binary: Path) -> None:
         self.mlflow = Stack(folder / "mlflow", binary)
-        self.gateways = {f"gateway-{n}": Stack(folder / f"gateway-{n}", binary) for n in (1, 2, 3)}
+        self.gateways = {f"gateway-{n}": Stack(folder / f"gateway-{n}", binary, gateway_port=free_port()) for n in (1, 2, 3)}
         self.running = {}
         self.numbers = itertools.count()
 
