@@ -7,7 +7,7 @@ use crate::{
     audit::NotKept,
     auth::AuthError,
     credentials::CredentialError,
-    limits::{Of, TooMany},
+    limits::{Limit, LimitExceeded},
     policy::{BodyError, Denied},
     proxy::ProxyError,
     routing::RouteError,
@@ -57,10 +57,10 @@ impl GatewayError {
                     .into()
             }
             Self::Body(error) => error.to_string().into(),
-            Self::Limited(TooMany { of: Of::Requests(limit), .. }) => {
+            Self::Limited(LimitExceeded { limit: Limit::Requests(limit), .. }) => {
                 format!("this API key has reached its limit of {limit} requests an hour").into()
             }
-            Self::Limited(TooMany { of: Of::ArtifactBytes(limit), .. }) => {
+            Self::Limited(LimitExceeded { limit: Limit::ArtifactBytes(limit), .. }) => {
                 format!("this API key has reached its limit of {limit} bytes of artifacts an hour").into()
             }
             Self::Proxy(ProxyError::DirectTransfer(words)) => (*words).into(),

@@ -19,7 +19,7 @@ use crate::{
     connection::NoRequest,
     credentials::{CredentialError, Source},
     head::HeadError,
-    limits::TooMany,
+    limits::LimitExceeded,
     policy::{BodyError, BodyMemoryFull, Denied},
     proxy::ProxyError,
     routing::RouteError,
@@ -52,7 +52,7 @@ pub enum GatewayError {
     #[error(transparent)]
     Body(#[from] BodyError),
     #[error(transparent)]
-    Limited(#[from] TooMany),
+    Limited(#[from] LimitExceeded),
     #[error(transparent)]
     Audit(#[from] NotKept),
     #[error(transparent)]

@@ -19,7 +19,7 @@ use crate::{
     connection::Connection,
     exchange::Exchange,
     head,
-    limits::{Allowance, TooMany},
+    limits::{Allowance, LimitExceeded},
     proxy,
     telemetry::X_REQUEST_ID,
     vocabulary::Reason,
@@ -81,7 +81,7 @@ fn response(error: &GatewayError, request_id: &str) -> HttpResponse {
         "reason": reason,
         "request_id": request_id,
     }));
-    if let GatewayError::Limited(TooMany { allowance, .. }) = error {
+    if let GatewayError::Limited(LimitExceeded { allowance, .. }) = error {
         tell_allowance(*allowance, response.headers_mut());
     }
     response

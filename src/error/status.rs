@@ -7,7 +7,7 @@ use crate::{
     auth::AuthError,
     connection::NoRequest,
     head::{self, HeadError},
-    limits::TooMany,
+    limits::LimitExceeded,
     policy::{BodyError, BodyMemoryFull},
     proxy::ProxyError,
     routing::RouteError,
@@ -80,7 +80,7 @@ impl GatewayError {
     pub(super) fn retry_after(&self, status: StatusCode) -> Option<u64> {
         match self {
             Self::Auth { error: AuthError::TooManyFailures { retry_after }, .. }
-            | Self::Limited(TooMany { retry_after, .. }) => Some(retry_after.as_secs() + 1),
+            | Self::Limited(LimitExceeded { retry_after, .. }) => Some(retry_after.as_secs() + 1),
             _ => [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS]
                 .contains(&status)
                 .then_some(RETRY_SECONDS),

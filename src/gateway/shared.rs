@@ -71,7 +71,7 @@ impl Shared {
     /// Takes over what can change while the gateway runs.
     pub(crate) fn follow(&self, settings: &Settings) {
         let live = settings.live();
-        self.limiter.follow(&live);
+        self.limiter.reload(&live);
         self.live.store(Arc::new(live));
     }
 }

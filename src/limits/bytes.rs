@@ -1,8 +1,8 @@
-//! How many bytes of artifacts a key may move in an hour.
+//! The limit on bytes of artifacts for each key and hour.
 //!
-//! What a transfer costs is known when it is over. It is charged as it passes, to the last byte and into debt; the next
-//! one is refused until that is paid. A fleet keeps its accounts in Redis: an instance settles with it at a transfer's
-//! end, at every hundredth of the hour's bytes, and before it admits one when it has not for a second.
+//! The size of a transfer is known only at its end. It is charged as it passes, to the last byte, so the balance may become
+//! negative; the next transfer is refused until it is positive again. Instances share their accounts in Redis: an instance
+//! settles at the end of a transfer, after every hundredth of the limit, and before it admits a transfer if it has not for a second.
 
 use std::{
     num::NonZeroU64,
@@ -22,13 +22,13 @@ use crate::{
     token_bucket::TokenBucket,
 };
 
-/// Accounts that may wait to be settled; what is more waits for its next transfer.
+/// Accounts that may wait to be settled; others wait for their next transfer.
 const MAILBOX: usize = 1024;
-/// How long what Redis said of an account is believed.
+/// The time for which a balance from Redis is used.
 const FRESH: Duration = Duration::from_secs(1);
 
-/// Charges ARGV[3] to a bucket of ARGV[1] that gains ARGV[2] a millisecond; by Redis's own clock. Returns what is left,
-/// which may be less than nothing. The instance ARGV[4] may say charge number ARGV[5] again, for it may not have heard.
+/// Charges ARGV[3] to a bucket of capacity ARGV[1] that gains ARGV[2] each millisecond by Redis's own clock. Returns the balance,
+/// which may be negative. The instance ARGV[4] may repeat its charge number ARGV[5] if it got no answer; it counts once.
 static CHARGE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -58,22 +58,22 @@ pub(super) struct Accounts {
     fleet: Option<Fleet>,
 }
 
-/// Where a fleet keeps its accounts, how many instances it has, and who settles with it.
+/// How the accounts of all instances are shared.
 #[derive(Debug, Clone)]
 struct Fleet {
     redis: Redis,
     instances: u32,
-    /// The name of this one.
+    /// The name of this instance.
     instance: Arc<str>,
     settler: mpsc::Sender<Arc<Account>>,
 }
 
-/// The actor that tells the fleet what passed here.
+/// The actor that reports transfers of this instance to Redis.
 #[derive(Debug)]
 pub(crate) struct Settler(mpsc::Receiver<Arc<Account>>);
 
 impl Settler {
-    /// Ends when nobody moves artifacts any more.
+    /// Ends when the limiter and all meters are dropped.
     pub(crate) async fn run(mut self) {
         while let Some(account) = self.0.recv().await {
             account.settle().await;
@@ -92,16 +92,16 @@ struct Account {
 #[derive(Debug)]
 struct State {
     bucket: TokenBucket,
-    /// What passed and the fleet was not told of.
+    /// Bytes that passed and were not sent to Redis.
     unsettled: u64,
-    /// What it was told of last, and has not confirmed; with the number of the charge.
-    told: (u64, u64),
-    /// Whether the settler has it before itself.
-    waits: bool,
+    /// The last charge sent to Redis and not confirmed, with its number.
+    pending: (u64, u64),
+    /// Whether it is in the settler's mailbox.
+    is_queued: bool,
     settled_at: Option<Instant>,
 }
 
-/// Where the bytes of a transfer are counted; by default nowhere.
+/// Counts the bytes of a transfer; the default counts nothing.
 #[derive(Debug, Clone, Default)]
 pub struct Meter(Option<Arc<Account>>);
 
@@ -114,7 +114,7 @@ impl Drop for Meter {
 }
 
 impl Meter {
-    /// So many bytes more have passed.
+    /// Counts bytes that have passed.
     pub fn count(&self, bytes: usize) {
         if let Some(account) = &self.0 {
             account.charge(bytes as u64);
@@ -139,7 +139,7 @@ impl Accounts {
     }
 
     /// # Errors
-    /// How long it takes until what was moved is paid for.
+    /// The time until the balance is positive again.
     pub(super) async fn open(&self, owner: &str) -> Result<Meter, (Meter, Duration)> {
         let account = get_or_make(&self.accounts, owner, || {
             let per_hour = self.per_hour.get() as f64;
@@ -151,8 +151,8 @@ impl Accounts {
                 state: Mutex::new(State {
                     bucket,
                     unsettled: 0,
-                    told: (0, first_number()),
-                    waits: false,
+                    pending: (0, first_number()),
+                    is_queued: false,
                     settled_at: None,
                 }),
             }
@@ -178,26 +178,26 @@ impl Account {
         }
     }
 
-    /// Leaves it to the settler, unless it waits there already.
+    /// Queues the account for the settler.
     fn settle_soon(self: &Arc<Self>) {
         let Some(fleet) = &self.fleet else { return };
         let mut state = self.state();
-        if state.unsettled > 0 && !state.waits {
-            state.waits = fleet.settler.try_send(Arc::clone(self)).is_ok();
+        if state.unsettled > 0 && !state.is_queued {
+            state.is_queued = fleet.settler.try_send(Arc::clone(self)).is_ok();
         }
     }
 
-    /// Tells the fleet what passed here and hears what is left of all. If Redis does not answer, it is told later, and
-    /// until then this instance has its share.
+    /// Sends the charge to Redis and takes its balance. If Redis does not answer, the charge is sent later, and this instance uses
+    /// its share of the limit until then.
     async fn settle(&self) {
         let Some(fleet) = &self.fleet else { return };
         let (owed, number) = {
             let mut state = self.state();
-            state.waits = false;
-            if state.told.0 == 0 {
-                state.told = (std::mem::take(&mut state.unsettled), state.told.1 + 1);
+            state.is_queued = false;
+            if state.pending.0 == 0 {
+                state.pending = (std::mem::take(&mut state.unsettled), state.pending.1 + 1);
             }
-            state.told
+            state.pending
         };
         let instance = fleet.instance.clone();
         let (key, capacity) = (format!("hokusai:limit:bytes:{}", self.owner), self.per_hour);
@@ -210,10 +210,10 @@ impl Account {
         let mut state = self.state();
         state.settled_at = Some(Instant::now());
         if let Some(left) = left {
-            if state.told.1 == number {
-                state.told.0 = 0;
+            if state.pending.1 == number {
+                state.pending.0 = 0;
             }
-            let since = (state.unsettled + state.told.0) as f64;
+            let since = (state.unsettled + state.pending.0) as f64;
             state.bucket.resize(capacity, capacity / HOUR);
             state.bucket.set(left as f64 - since, Instant::now());
         } else {
@@ -227,7 +227,7 @@ impl Account {
     }
 }
 
-/// Behind the numbers of every account of this name that was forgotten here.
+/// Higher than the numbers of a forgotten account of the same name.
 fn first_number() -> u64 {
     Timestamp::now().as_microsecond().unsigned_abs()
 }

@@ -1,5 +1,5 @@
-//! One limit for a whole fleet: Redis holds the bucket, and an instance takes tokens out of it in batches, so that most
-//! requests ask nobody. What is leased and not used is lost to the fleet; nothing is ever admitted twice.
+//! One limit for all instances: Redis holds the bucket, and an instance leases tokens from it in batches, so that most requests
+//! need no call to Redis. Leased tokens that are not used are lost; no token is used twice.
 
 use std::{
     sync::{Arc, LazyLock, Mutex, PoisonError},
@@ -10,17 +10,17 @@ use deadpool_redis::redis::Script;
 use tokio::sync::Mutex as AsyncMutex;
 use tracing::Instrument as _;
 
-use super::{Allowance, HOUR, Of, Rate, TooMany};
+use super::{Allowance, HOUR, Limit, LimitExceeded, Rate};
 use crate::{
     redis::{Connection, Redis},
     token_bucket::TokenBucket,
 };
 
-/// A hundredth of an hour's requests is leased at a time, and no more than this.
+/// The largest batch. A batch is a hundredth of an hour's requests.
 const MAX_BATCH: u32 = 100;
 
-/// Takes up to ARGV[3] tokens out of a bucket of ARGV[1] that gains ARGV[2] a millisecond; by Redis's own clock. Returns
-/// how many were taken, and how many are left.
+/// Takes up to ARGV[3] tokens out of a bucket of capacity ARGV[1] that gains ARGV[2] each millisecond by Redis's own clock.
+/// Returns the number of tokens taken and left.
 static LEASE: LazyLock<Script> = LazyLock::new(|| {
     Script::new(
         r"
@@ -38,76 +38,76 @@ static LEASE: LazyLock<Script> = LazyLock::new(|| {
     )
 });
 
-/// What this instance holds of one bucket of the fleet's.
+/// The tokens that this instance has leased from one bucket.
 #[derive(Debug)]
 pub(super) struct Lease {
     key: String,
     held: Mutex<Held>,
-    /// One asks Redis at a time; those who find nothing held wait for it.
-    asking: AsyncMutex<()>,
+    /// Locked during a call to Redis; requests that find no token wait for it.
+    refilling: AsyncMutex<()>,
 }
 
 #[derive(Debug)]
 struct Held {
     tokens: u32,
-    /// What Redis had left when it was last asked.
+    /// The tokens left in Redis at the last call.
     left: u32,
-    /// Not before then is there a token again.
+    /// The bucket in Redis is empty until then.
     empty_until: Option<Instant>,
-    /// This instance's share, for as long as Redis does not answer.
+    /// This instance's share of the limit, used while Redis does not answer.
     share: Option<TokenBucket>,
 }
 
 impl Lease {
     pub(super) fn new(key: String) -> Self {
         let held = Held { tokens: 0, left: 0, empty_until: None, share: None };
-        Self { key, held: Mutex::new(held), asking: AsyncMutex::new(()) }
+        Self { key, held: Mutex::new(held), refilling: AsyncMutex::new(()) }
     }
 
     /// # Errors
-    /// A request that is one too many for the fleet; or for this instance's share, if Redis does not answer.
+    /// The limit is exceeded; or this instance's share of it, while Redis does not answer.
     pub(super) async fn take(
         self: &Arc<Self>,
         redis: &Redis,
         rate: Rate,
         instances: u32,
-    ) -> Result<Allowance, TooMany> {
+    ) -> Result<Allowance, LimitExceeded> {
         if let Some(outcome) = self.take_held(redis, rate) {
             return outcome;
         }
-        let _turn = self.asking.lock().await;
-        // Whoever had the turn before may have brought enough for this one too.
+        let _turn = self.refilling.lock().await;
+        // The request before this one may have leased enough.
         if let Some(outcome) = self.take_held(redis, rate) {
             return outcome;
         }
         match self.refill(redis, rate).await {
-            Some(()) => self.take_held(redis, rate).unwrap_or_else(|| Err(too_many(rate, rate.until_one()))),
+            Some(()) => self.take_held(redis, rate).unwrap_or_else(|| Err(exceeded(rate, rate.until_one()))),
             None => self.take_share(rate, instances),
         }
     }
 
-    /// `None` if nothing is held and Redis may have some.
-    fn take_held(self: &Arc<Self>, redis: &Redis, rate: Rate) -> Option<Result<Allowance, TooMany>> {
+    /// `None` if there is no token here and Redis may have some.
+    fn take_held(self: &Arc<Self>, redis: &Redis, rate: Rate) -> Option<Result<Allowance, LimitExceeded>> {
         let mut held = self.held();
         if held.tokens == 0 {
             let until = held.empty_until?;
             let left = until.checked_duration_since(Instant::now())?;
-            return Some(Err(too_many(rate, left)));
+            return Some(Err(exceeded(rate, left)));
         }
         held.tokens -= 1;
         let (tokens, remaining) = (held.tokens, held.tokens + held.left);
         drop(held);
         if tokens == batch(rate) / 2 && tokens > 0 {
-            self.refill_behind(redis, rate);
+            self.refill_in_background(redis, rate);
         }
         Some(Ok(rate.allowance(f64::from(remaining))))
     }
 
-    /// Asks for the next batch before this one is used up, so that nobody waits for it.
-    fn refill_behind(self: &Arc<Self>, redis: &Redis, rate: Rate) {
+    /// Leases the next batch before this one is used up, so that no request waits for it.
+    fn refill_in_background(self: &Arc<Self>, redis: &Redis, rate: Rate) {
         let (lease, redis) = (Arc::clone(self), redis.clone());
         let refilling = async move {
-            let _turn = lease.asking.lock().await;
+            let _turn = lease.refilling.lock().await;
             lease.refill(&redis, rate).await
         };
         actix_rt::spawn(refilling.in_current_span());
@@ -131,7 +131,7 @@ impl Lease {
         Some(())
     }
 
-    fn take_share(&self, rate: Rate, instances: u32) -> Result<Allowance, TooMany> {
+    fn take_share(&self, rate: Rate, instances: u32) -> Result<Allowance, LimitExceeded> {
         let now = Instant::now();
         let share = Rate { per_hour: (rate.per_hour / instances).max(1) };
         let mut held = self.held();
@@ -148,6 +148,6 @@ fn batch(rate: Rate) -> u32 {
     (rate.per_hour / 100).clamp(1, MAX_BATCH)
 }
 
-fn too_many(rate: Rate, retry_after: Duration) -> TooMany {
-    TooMany { of: Of::Requests(rate.per_hour), allowance: rate.allowance(0.0), retry_after }
+fn exceeded(rate: Rate, retry_after: Duration) -> LimitExceeded {
+    LimitExceeded { limit: Limit::Requests(rate.per_hour), allowance: rate.allowance(0.0), retry_after }
 }

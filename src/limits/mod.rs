@@ -1,5 +1,4 @@
-//! The sixth step: whether this key has asked for too much of late. After authentication, so that it is known whose
-//! request is counted, and never somebody else's.
+//! The sixth step: rate limits for each key. After authentication, so that a request never counts against another key.
 
 mod bytes;
 mod lease;
@@ -31,90 +30,90 @@ pub(crate) use bytes::Settler;
 use lease::Lease;
 use rate::{HOUR, Rate};
 
-/// How many buckets there are room for; of a key that has not been heard of for longest, the full one is forgotten.
+/// The most buckets; the least recently used one, which is full, is forgotten first.
 const BUCKETS: usize = 100_000;
-/// Likewise of artifact bytes.
+/// The most accounts of artifact bytes.
 const ACCOUNTS: usize = 10_000;
 
 /// The buckets of every key.
 #[derive(Debug)]
 pub struct Limiter {
-    rules: ArcSwap<Rules>,
+    live: ArcSwap<LiveLimits>,
     buckets: Buckets,
-    /// Only where artifact bytes are limited.
+    /// `None` if artifact bytes are not limited.
     accounts: Option<Accounts>,
 }
 
-/// What the settings say.
+/// The settings that a reload can change.
 #[derive(Debug, Clone, Copy)]
-struct Rules {
+struct LiveLimits {
     mode: Mode,
     per_hour: NonZeroU32,
 }
 
-/// Where the buckets are.
+/// Where the buckets are kept.
 #[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 #[derive(Debug)]
 enum Buckets {
-    /// In this process, each instance for itself.
+    /// In this process, for this instance.
     Memory(Cache<BucketName, Arc<Mutex<TokenBucket>>>),
-    /// In Redis, one for the whole fleet; here is what was leased from them.
+    /// In Redis, for all instances; here are the tokens leased from them.
     Leased { leases: Cache<BucketName, Arc<Lease>>, redis: Redis, instances: u32 },
 }
 
-/// Whose bucket, and for what.
+/// The owner of a bucket, and what it counts.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 struct BucketName {
     /// The key's id, else its user; keys without either share one.
     owner: String,
-    kind: Kind,
+    operation: Operation,
 }
 
 /// Reads and writes are counted apart: a dashboard that polls does not keep a training run from logging.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Kind {
+enum Operation {
     Read,
     Write,
 }
 
-/// What a request may do, as far as limits go.
+/// The outcome of the limits for a request.
 #[derive(Debug, Default)]
 pub struct Admission {
-    /// `None` where nothing is limited.
+    /// `None` if limits are off.
     pub allowance: Option<Allowance>,
     /// Counts the bytes of the request's body and of its response's.
     pub meter: Meter,
 }
 
-/// What is left to a key; the values of the rate limit headers.
+/// What a key has left: the values of the rate limit headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Allowance {
     /// Requests in an hour.
     pub limit: u32,
-    /// Requests that may follow at once.
+    /// Requests that may follow immediately.
     pub remaining: u32,
-    /// Seconds until all of them may.
+    /// Seconds until the limit is fully restored.
     pub reset: u64,
 }
 
-/// A request that is one too many.
+/// A limit that a request exceeds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("more than {of} in an hour")]
-pub struct TooMany {
-    pub of: Of,
+#[error("more than {limit} in an hour")]
+pub struct LimitExceeded {
+    pub limit: Limit,
     pub allowance: Allowance,
-    /// When the next one may come.
+    /// The time until the next request is allowed.
     pub retry_after: Duration,
 }
 
-/// What there was too much of; its Display names it.
+/// A limit for each hour.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Of {
+pub enum Limit {
     Requests(u32),
     ArtifactBytes(u64),
 }
 
-impl fmt::Display for Of {
+impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Requests(limit) => write!(f, "{limit} requests"),
@@ -124,7 +123,7 @@ impl fmt::Display for Of {
 }
 
 impl Limiter {
-    /// And the actor that settles artifact bytes with the fleet, where there is one.
+    /// Also returns the actor that settles artifact bytes with the other instances, if there is one.
     pub(crate) fn new(settings: &Limits, redis: Option<Redis>) -> (Self, Option<Settler>) {
         let (accounts, settler) = settings
             .artifact_bytes_per_hour
@@ -136,32 +135,31 @@ impl Limiter {
                 Buckets::Leased { leases: Cache::new(BUCKETS), redis, instances: settings.instances.get() }
             }
         };
-        let rules = ArcSwap::from_pointee(Rules { mode: settings.mode, per_hour: settings.per_hour });
-        let limiter = Self { rules, buckets, accounts };
-        (limiter, settler.flatten())
+        let live = ArcSwap::from_pointee(LiveLimits { mode: settings.mode, per_hour: settings.per_hour });
+        (Self { live, buckets, accounts }, settler.flatten())
     }
 
-    /// Takes over what can change.
-    pub(crate) fn follow(&self, live: &Live) {
-        self.rules.store(Arc::new(Rules { mode: live.limits_mode, per_hour: live.limits_per_hour }));
+    /// Applies reloaded settings.
+    pub(crate) fn reload(&self, live: &Live) {
+        self.live.store(Arc::new(LiveLimits { mode: live.limits_mode, per_hour: live.limits_per_hour }));
     }
 
-    /// Counts the request, and from now on its bytes if it moves an artifact.
+    /// Counts the request. The meter counts its bytes if it moves an artifact.
     ///
     /// # Errors
-    /// A request that is one too many, in the mode that enforces.
-    pub async fn admit(&self, grant: &Grant) -> Result<Admission, TooMany> {
-        let Rules { mode, per_hour } = **self.rules.load();
+    /// A limit is exceeded, in the mode that enforces.
+    pub async fn admit(&self, grant: &Grant) -> Result<Admission, LimitExceeded> {
+        let LiveLimits { mode, per_hour } = **self.live.load();
         if mode == Mode::Off {
             return Ok(Admission::default());
         }
         let principal = grant.principal();
         let owner = principal.key_id.as_ref().or(principal.user_id.as_ref()).cloned().unwrap_or_default();
-        let kind = if grant.route().is_read() { Kind::Read } else { Kind::Write };
+        let operation = if grant.route().is_read() { Operation::Read } else { Operation::Write };
         let rate = Rate { per_hour: principal.rate_limit_per_hour.unwrap_or(per_hour).get() };
-        let allowance = match self.take(BucketName { owner: owner.clone(), kind }, rate).await {
+        let allowance = match self.take(BucketName { owner: owner.clone(), operation }, rate).await {
             Ok(allowance) => allowance,
-            Err(too_many) => refuse(mode, too_many, principal)?,
+            Err(exceeded) => refuse(mode, exceeded, principal)?,
         };
         let accounts = self.accounts.as_ref().filter(|_| grant.route().rule().moves_artifacts());
         let Some(accounts) = accounts else {
@@ -170,15 +168,15 @@ impl Limiter {
         let meter = match accounts.open(&owner).await {
             Ok(meter) => meter,
             Err((meter, retry_after)) => {
-                let of = Of::ArtifactBytes(accounts.per_hour());
-                refuse(mode, TooMany { of, allowance, retry_after }, principal)?;
+                let limit = Limit::ArtifactBytes(accounts.per_hour());
+                refuse(mode, LimitExceeded { limit, allowance, retry_after }, principal)?;
                 meter
             }
         };
         Ok(Admission { allowance: Some(allowance), meter })
     }
 
-    async fn take(&self, name: BucketName, rate: Rate) -> Result<Allowance, TooMany> {
+    async fn take(&self, name: BucketName, rate: Rate) -> Result<Allowance, LimitExceeded> {
         let now = Instant::now();
         match &self.buckets {
             Buckets::Memory(buckets) => {
@@ -187,7 +185,7 @@ impl Limiter {
             }
             Buckets::Leased { leases, redis, instances } => {
                 let lease = get_or_make(leases, &name, || {
-                    Lease::new(format!("hokusai:limit:{}:{}", name.kind.word(), name.owner))
+                    Lease::new(format!("hokusai:limit:{}:{}", name.operation.word(), name.owner))
                 });
                 lease.take(redis, rate, *instances).await
             }
@@ -195,13 +193,13 @@ impl Limiter {
     }
 }
 
-/// Lets it through in the mode that only reports.
-fn refuse(mode: Mode, too_many: TooMany, principal: &Principal) -> Result<Allowance, TooMany> {
+/// Logs instead of refusing, in the mode that only reports.
+fn refuse(mode: Mode, exceeded: LimitExceeded, principal: &Principal) -> Result<Allowance, LimitExceeded> {
     if mode == Mode::Enforce {
-        return Err(too_many);
+        return Err(exceeded);
     }
-    tracing::info!(key_id = principal.key_id, error = %too_many, "the rate limit would have refused this");
-    Ok(too_many.allowance)
+    tracing::info!(key_id = principal.key_id, error = %exceeded, "the rate limit would have refused this");
+    Ok(exceeded.allowance)
 }
 
 fn get_or_make<K, Q, T>(cache: &Cache<K, Arc<T>>, name: &Q, make: impl FnOnce() -> T) -> Arc<T>
@@ -213,7 +211,7 @@ where
     made.unwrap_or_else(|never| match never {})
 }
 
-impl Kind {
+impl Operation {
     const fn word(self) -> &'static str {
         match self {
             Self::Read => "read",
@@ -223,86 +221,4 @@ impl Kind {
 }
 
 #[cfg(test)]
-mod tests {
-    use actix_web::{http::Method, test::TestRequest};
-
-    use super::*;
-    use crate::{auth::Principal, head, policy, routing::Routes, settings::Settings};
-
-    fn grant(key_id: Option<&str>, limit: Option<u32>) -> Grant {
-        grant_of((Method::GET, "/api/2.0/mlflow/runs/get"), key_id, limit)
-    }
-
-    fn grant_of((method, path): (Method, &str), key_id: Option<&str>, limit: Option<u32>) -> Grant {
-        let environment = [("MLFLOW_SERVER_URL".to_owned(), "http://mlflow".to_owned())];
-        let settings = Settings::load(None, environment).unwrap();
-        let request = TestRequest::with_uri(path).method(method).insert_header(("host", "a"));
-        let request = request.to_http_request();
-        let route =
-            Routes::open(&settings.mlflow).unwrap().resolve(head::inspect(request.head()).unwrap()).unwrap();
-        let principal = Principal {
-            key_id: key_id.map(str::to_owned),
-            rate_limit_per_hour: limit.and_then(NonZeroU32::new),
-            ..Principal::default()
-        };
-        policy::authorize(&settings.policy, Arc::new(principal), route).unwrap()
-    }
-
-    fn limiter(mode: Mode, per_hour: u32) -> Limiter {
-        let one = NonZeroU32::MIN;
-        let per_hour = per_hour.try_into().unwrap();
-        let settings = Limits { mode, per_hour, artifact_bytes_per_hour: None, instances: one };
-        Limiter::new(&settings, None).0
-    }
-
-    async fn admitted(limiter: &Limiter, grant: &Grant) -> u32 {
-        let mut count = 0;
-        while count < 100 && limiter.admit(grant).await.is_ok() {
-            count += 1;
-        }
-        count
-    }
-
-    #[actix_rt::test]
-    async fn a_key_gets_its_limit_and_no_more_and_others_get_theirs() {
-        let limiter = limiter(Mode::Enforce, 5);
-        assert_eq!(admitted(&limiter, &grant(Some("a"), None)).await, 5);
-        assert_eq!(admitted(&limiter, &grant(Some("a"), None)).await, 0);
-        assert_eq!(admitted(&limiter, &grant(Some("b"), None)).await, 5);
-    }
-
-    #[actix_rt::test]
-    async fn the_verifiers_number_comes_before_the_settings_and_may_change() {
-        let limiter = limiter(Mode::Enforce, 5);
-        assert_eq!(admitted(&limiter, &grant(Some("a"), Some(9))).await, 9);
-        let refused = limiter.admit(&grant(Some("a"), Some(3))).await.unwrap_err();
-        assert_eq!(refused.allowance.limit, 3);
-    }
-
-    #[actix_rt::test]
-    async fn reads_and_writes_are_counted_apart() {
-        let limiter = limiter(Mode::Enforce, 5);
-        let asking = |method, path| grant_of((method, path), Some("a"), None);
-        let search = asking(Method::POST, "/api/2.0/mlflow/runs/search");
-        assert_eq!(admitted(&limiter, &search).await, 5);
-        assert_eq!(admitted(&limiter, &asking(Method::GET, "/api/2.0/mlflow/runs/get")).await, 0);
-        assert_eq!(admitted(&limiter, &asking(Method::HEAD, "/api/2.0/mlflow/runs/get")).await, 0);
-        assert_eq!(admitted(&limiter, &asking(Method::POST, "/api/2.0/mlflow/runs/create")).await, 5);
-        assert_eq!(admitted(&limiter, &asking(Method::POST, "/v1/traces")).await, 0);
-    }
-
-    #[actix_rt::test]
-    async fn keys_without_a_name_share_one_bucket() {
-        let limiter = limiter(Mode::Enforce, 5);
-        assert_eq!(admitted(&limiter, &grant(None, None)).await, 5);
-        assert_eq!(admitted(&limiter, &grant(None, None)).await, 0);
-    }
-
-    #[actix_rt::test]
-    async fn report_counts_and_lets_through_and_off_does_neither() {
-        let report = limiter(Mode::Report, 2);
-        assert_eq!(admitted(&report, &grant(Some("a"), None)).await, 100);
-        assert_eq!(report.admit(&grant(Some("a"), None)).await.unwrap().allowance.unwrap().remaining, 0);
-        assert!(limiter(Mode::Off, 2).admit(&grant(Some("a"), None)).await.unwrap().allowance.is_none());
-    }
-}
+mod tests;

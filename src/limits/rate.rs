@@ -1,13 +1,13 @@
-//! So many requests in an hour, evenly.
+//! A number of requests in an hour, as the rate of a token bucket.
 
 use std::time::{Duration, Instant};
 
-use super::{Allowance, Of, TooMany};
+use super::{Allowance, Limit, LimitExceeded};
 use crate::token_bucket::TokenBucket;
 
 pub(super) const HOUR: f64 = 3600.0;
 
-/// How fast a key may go.
+/// The rate of a key.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Rate {
     pub(super) per_hour: u32,
@@ -18,22 +18,22 @@ impl Rate {
         TokenBucket::new(f64::from(self.per_hour), f64::from(self.per_hour) / HOUR, now)
     }
 
-    pub(super) fn take(self, bucket: &mut TokenBucket, now: Instant) -> Result<Allowance, TooMany> {
+    pub(super) fn take(self, bucket: &mut TokenBucket, now: Instant) -> Result<Allowance, LimitExceeded> {
         bucket.resize(f64::from(self.per_hour), f64::from(self.per_hour) / HOUR);
         let taken = bucket.take(now);
         let allowance = self.allowance(bucket.tokens());
-        let of = Of::Requests(self.per_hour);
-        taken.map(|()| allowance).map_err(|retry_after| TooMany { of, allowance, retry_after })
+        let limit = Limit::Requests(self.per_hour);
+        taken.map(|()| allowance).map_err(|retry_after| LimitExceeded { limit, allowance, retry_after })
     }
 
-    /// What a bucket of this rate with so many tokens says.
+    /// The rate limit headers for a bucket with this many tokens.
     pub(super) fn allowance(self, tokens: f64) -> Allowance {
         let missing = (f64::from(self.per_hour) - tokens).max(0.0);
         let reset = (missing * HOUR / f64::from(self.per_hour)).ceil() as u64;
         Allowance { limit: self.per_hour, remaining: tokens as u32, reset }
     }
 
-    /// How long one token takes to come.
+    /// The time until a new token.
     pub(super) fn until_one(self) -> Duration {
         Duration::from_secs_f64(HOUR / f64::from(self.per_hour))
     }

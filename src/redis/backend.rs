@@ -1,4 +1,4 @@
-//! The three ways to have a Redis, behind one pool and one connection.
+//! The three kinds of Redis behind one pool and one connection.
 
 use std::{io, sync::Arc, time::Duration};
 
@@ -15,7 +15,7 @@ use tokio::sync::Mutex;
 
 use crate::settings::{RedisKind, RedisUrl};
 
-/// A pool of connections, and the way to a subscription.
+/// A pool of connections, and a client for subscriptions.
 #[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 #[derive(Clone)]
 pub(super) enum Backend {
@@ -27,14 +27,14 @@ pub(super) enum Backend {
         pool: sentinel::Pool,
         client: Arc<Mutex<SentinelClient>>,
     },
-    /// A message that is published at any node reaches all of them.
+    /// A message published at any node reaches all of them.
     Cluster {
         pool: cluster::Pool,
         nodes: Vec<Client>,
     },
 }
 
-/// A connection out of the pool.
+/// A connection from the pool.
 pub(crate) enum Connection {
     Single(deadpool_redis::Connection),
     Sentinel(sentinel::Connection),
@@ -43,7 +43,7 @@ pub(crate) enum Connection {
 
 impl Backend {
     /// # Errors
-    /// What the client does not understand.
+    /// A URL that the client does not understand.
     pub(super) fn new(url: &RedisUrl<'_>, pool_size: usize, deadline: Duration) -> Result<Self, String> {
         let timeouts = Timeouts { wait: Some(deadline), create: Some(deadline), recycle: Some(deadline) };
         let config = PoolConfig { max_size: pool_size, timeouts, ..PoolConfig::default() };
@@ -62,7 +62,7 @@ impl Backend {
             }
             RedisKind::Sentinel(master) => {
                 let sentinels: Vec<String> = url.nodes.iter().map(|node| url.node(node, false)).collect();
-                // The credentials are those of the servers that the Sentinels name.
+                // The credentials are for the servers that the Sentinels name.
                 let servers = format!("redis://{}@server/{}", url.userinfo.unwrap_or_default(), url.database);
                 let servers = servers.into_connection_info().map_err(text)?;
                 let info = SentinelNodeConnectionInfo {
@@ -110,7 +110,7 @@ impl Backend {
         }
     }
 
-    /// A connection of its own, for subscriptions.
+    /// A new connection for subscriptions.
     ///
     /// # Errors
     /// No server that answers.

@@ -1,4 +1,4 @@
-//! What Redis, or the way to it, says when it does not do what the gateway needs, in words for whoever has to mend it.
+//! Errors of Redis and of the connection, as faults for operators.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use deadpool_redis::redis::{ErrorKind, RedisError};
 use super::{PATIENCE, error_text};
 use crate::{code::Code, fault::Fault};
 
-/// What is wrong, as far as Redis has said so itself; `None` where nothing that makes sense came back.
+/// The fault of an answer of Redis; `None` if it gave no valid answer.
 pub(crate) fn refusal(error: &RedisError) -> Option<Fault> {
-    // Of a command in a script it is told as any other error of a script.
+    // In a script it has the code of an error in a script.
     let in_script = "executing the script can't run this command";
     let code = if error_text(error).contains(in_script) { Some("NOPERM") } else { error.code() };
     let (code, what, cause, fix) = match (code, error.kind()) {
         (Some("NOAUTH"), _) => (
             Code::RedisPassword,
-            "wants a password",
+            "requires a password",
             "redis.url has no password",
             "redis://:PASSWORD@host:port, in a file that HOKUSAI__REDIS__URL_FILE names",
         ),
@@ -47,7 +47,7 @@ pub(crate) fn refusal(error: &RedisError) -> Option<Fault> {
             Code::RedisTakesNoWrites,
             "is starting",
             "it is reading its data from disk",
-            "nothing: it is used when it is done",
+            "nothing: it is used again when it is done",
         ),
         (Some("MISCONF"), _) => (
             Code::RedisTakesNoWrites,
@@ -90,33 +90,32 @@ pub(crate) fn refusal(error: &RedisError) -> Option<Fault> {
     Some(Fault::new(code, format!("Redis {what}: {}", error_text(error)), cause, fix))
 }
 
-/// What is wrong, whatever was said.
+/// The fault of any error.
 pub(crate) fn fault(error: &RedisError) -> Fault {
     let silence = || {
         let (code, cause, fix) = if error.is_connection_refusal() {
             (
                 Code::RedisUnreachable,
                 "it is not running, or listens elsewhere",
-                "start it, or write its address in redis.url",
+                "start it, or set redis.url to its address",
             )
         } else {
             (
                 Code::RedisKind,
-                "it hangs, it is no Redis, or one of another kind (single, Sentinel, cluster) than redis.url says; or it has no \
-                 password, and its protected mode lets in nobody from other machines",
+                "it hangs, is not Redis, or is of another kind (single, Sentinel, cluster) than redis.url says; or it has no \
+                 password, and its protected mode refuses other machines",
                 "redis-cli -u with the same URL shows what it says",
             )
         };
-        Fault::new(code, format!("Redis gives no answer that makes sense: {}", error_text(error)), cause, fix)
+        Fault::new(code, format!("Redis gives no valid answer: {}", error_text(error)), cause, fix)
     };
     refusal(error).unwrap_or_else(silence)
 }
 
-/// What is wrong where a round trip took longer than a request waits.
+/// The fault of a round trip that takes longer than a request waits.
 pub(crate) fn too_slow(took: Duration) -> Option<Fault> {
-    let cause = format!(
-        "it is far away, or busy: no request waits longer than {PATIENCE:?} for it, so it is of no use"
-    );
+    let cause =
+        format!("it is far away or overloaded: requests wait {PATIENCE:?} for it, so it cannot be used");
     let what = format!("it answers after {:.1} ms", took.as_secs_f64() * 1e3);
     (took > PATIENCE).then(|| Fault::new(Code::RedisSlow, what, cause, "a Redis in the same network"))
 }

@@ -1,4 +1,4 @@
-//! Redis, which is never a reason to fail: every call has 50 ms, and after a few that failed none is made for a while.
+//! Redis, without which the gateway works too: a call has 50 ms, and a circuit breaker stops calls after failures.
 
 mod backend;
 mod fault;
@@ -27,22 +27,21 @@ pub(crate) use fault::{fault, refusal, too_slow};
 pub(crate) use self_test::Needs;
 pub(crate) use watch::watch;
 
-/// The most that a request waits for Redis.
+/// The longest that a request waits for Redis.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(50);
-/// The most that a call takes behind the back of a request that did not wait for it: long enough for a first
-/// connection, which a later call then finds.
+/// The longest that a call runs on in the background: long enough for a first connection, which a later call then uses.
 const DEADLINE: Duration = Duration::from_secs(2);
-/// Calls under way at once, those that nobody waits for included.
+/// Calls in flight, those in the background included.
 const CALLS: usize = 256;
-/// Commands under way that must not be lost, and when each is tried, after the try before.
+/// Commands with retries in flight, and the pause before each try.
 const RETRIED: usize = 1_000;
 const TRIES: [Duration; 4] =
     [Duration::ZERO, Duration::from_millis(100), Duration::from_millis(500), Duration::from_secs(2)];
-/// Failures in a row after which Redis is left alone, and for how long.
+/// Failures in a row that open the breaker, and the time until the next try.
 const FAILURES: u32 = 3;
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Why Redis cannot be used at all.
+/// A URL that the client does not understand.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(crate) struct RedisUrlError(String);
@@ -75,8 +74,8 @@ impl Redis {
         backend(settings).map(drop)
     }
 
-    /// What `work` finds out, if it does within the time that a request may wait. It runs on behind that, so that a
-    /// first connection that takes longer is there for the next.
+    /// The result of `work`, if it is there within the time that a request waits. After that `work` runs on in the background, so
+    /// that a slow first connection is ready for the next call.
     pub(crate) async fn call<T, F>(&self, work: impl FnOnce(Connection) -> F + 'static) -> Option<T>
     where
         T: 'static,
@@ -104,7 +103,7 @@ impl Redis {
         if outcome.as_ref().is_err_and(is_a_refusal_of_all) {
             self.set_down();
         }
-        outcome.inspect_err(|error| tracing::debug!(error = error_text(error), "Redis did not help")).ok()
+        outcome.inspect_err(|error| tracing::debug!(error = error_text(error), "a call to Redis failed")).ok()
     }
 
     /// Does `work` within [`DEADLINE`], past the limit on calls and the breaker.
@@ -121,12 +120,12 @@ impl Redis {
         in_time(async { work(self.backend.connection().await?).await }).await
     }
 
-    /// Tells it for the metrics. That it is of use again only a trial tells, which sees all that is needed.
+    /// Sets the metric `redis_up` to 0. Only a self-test, which covers all that is needed, sets it to 1 again.
     pub(crate) fn set_down(&self) {
         self.metrics.set_dependency_up(Dependency::Redis, false);
     }
 
-    /// Does `work`, and lets nobody wait for it.
+    /// Runs `work` in the background.
     pub(crate) fn call_in_background<F>(&self, work: impl FnOnce(Connection) -> F + 'static)
     where
         F: Future<Output = Result<(), RedisError>> + 'static,
@@ -135,14 +134,13 @@ impl Redis {
         actix_rt::spawn(async move { redis.call(work).await }.in_current_span());
     }
 
-    /// Sends what must not be lost because others have filled the path, or Redis failed a moment ago: a few times, past the
-    /// limit on calls and the breaker. Nobody waits for it.
+    /// Sends a command that must not be lost, with a few tries, past the limit on calls and the breaker. Runs in the background.
     pub(crate) fn send_with_retries(&self, command: impl Fn() -> Cmd + 'static) {
         let place = Arc::clone(&self.retried).try_acquire_owned();
         let Ok(place) = place else {
             return tracing::warn!(
                 code = Code::RevocationUntold.text(),
-                "a revocation does not reach Redis: too many are under way"
+                "a revocation was not sent to Redis: too many are in flight"
             );
         };
         let backend = self.backend.clone();
@@ -168,11 +166,10 @@ impl Redis {
         actix_rt::spawn(retrying.in_current_span());
     }
 
-    /// Sends a message, for a command that waits for it. Tells how many heard it; `None` of a cluster, whose nodes know only
-    /// those that listen at themselves.
+    /// Publishes a message, and returns the number of listeners; `None` for a cluster, whose nodes know their own listeners only.
     ///
     /// # Errors
-    /// What Redis, or the way to it, says.
+    /// Those of Redis and of the connection.
     pub(crate) async fn publish(&self, channel: &str, message: &str) -> Result<Option<u64>, RedisError> {
         let publish = cmd("PUBLISH").arg(channel).arg(message).take();
         let heard = self
@@ -181,7 +178,7 @@ impl Redis {
         Ok((!self.backend.is_cluster()).then_some(heard))
     }
 
-    /// A connection of its own that listens to `channel`.
+    /// A new connection that listens to `channel`.
     ///
     /// # Errors
     /// A Redis that does not answer, or refuses.
@@ -207,7 +204,7 @@ impl std::fmt::Debug for Redis {
     }
 }
 
-/// What `work` comes to, if it does within [`DEADLINE`].
+/// The result of `work` within [`DEADLINE`].
 async fn in_time<T>(work: impl Future<Output = Result<T, RedisError>>) -> Result<T, RedisError> {
     let late = |_| Err(into_redis_error(format!("no answer within {DEADLINE:?}")));
     timeout(DEADLINE, work).await.unwrap_or_else(late)
@@ -217,7 +214,7 @@ fn into_redis_error(error: impl std::fmt::Display) -> RedisError {
     RedisError::from(std::io::Error::other(error.to_string()))
 }
 
-/// What is told of an error: those of the client's parser quote the value that they cannot read.
+/// The text of an error, without values: those of the client's parser would quote them.
 fn error_text(error: &RedisError) -> String {
     match error.kind() {
         ErrorKind::Parse | ErrorKind::UnexpectedReturnType => error.category().to_owned(),
@@ -225,12 +222,12 @@ fn error_text(error: &RedisError) -> String {
     }
 }
 
-/// Whether Redis answers, if only to say no to this one command: it is full, a replica, or holds something else there.
+/// Whether Redis answered and refused this one command: it is full, a replica, or has another type at this key.
 fn is_a_refusal(error: &RedisError) -> bool {
     matches!(error.code(), Some("OOM" | "READONLY" | "WRONGTYPE" | "NOPERM"))
 }
 
-/// Whether it will say no to the next command of this kind as well.
+/// Whether it will refuse the next command of this kind too.
 fn is_a_refusal_of_all(error: &RedisError) -> bool {
     is_a_refusal(error) && error.code() != Some("WRONGTYPE")
 }
@@ -242,7 +239,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn no_value_is_told_with_an_error() {
+    fn an_error_text_has_no_value() {
         let value = Value::BulkString(b"S3CR3T".to_vec());
         let error = RedisError::from(from_redis_value::<Vec<u64>>(value).unwrap_err());
         assert!(

@@ -44,7 +44,7 @@ async fn a_missing_or_wrong_password_is_named_and_never_printed() {
     let redis = Redis::start(&["--requirepass", "obviously-a-password"]);
     let probe_as =
         async |user: &str| probe(&[("REDIS_URL", &format!("redis://{user}127.0.0.1:{}", redis.port))]).await;
-    probe_as("").await.assert_failed(AUTHENTICATION, "wants a password");
+    probe_as("").await.assert_failed(AUTHENTICATION, "requires a password");
     let wrong = probe_as(":not-the-password@").await;
     wrong.assert_failed(AUTHENTICATION, "refuses the password");
     assert!(!wrong.printed.contains("not-the-password"), "{}", wrong.printed);
