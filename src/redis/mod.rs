@@ -109,7 +109,7 @@ impl Redis {
     /// Does `work` within [`DEADLINE`], past the limit on calls and the breaker.
     ///
     /// # Errors
-    /// What Redis, or the way to it, says.
+    /// Those of Redis and of the connection.
     pub(crate) async fn call_directly<T, F>(
         &self,
         work: impl FnOnce(Connection) -> F,

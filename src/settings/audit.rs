@@ -1,4 +1,4 @@
-//! Where it is kept who did what.
+//! The audit records.
 
 use std::{num::NonZeroU64, path::PathBuf};
 
@@ -12,15 +12,15 @@ use crate::code::Code;
 #[derive(Debug, Clone)]
 pub struct Audit {
     pub output: AuditOutput,
-    /// The size in bytes at which a file is put aside and a new one begun.
+    /// The size in bytes at which a file is rotated.
     pub max_size: NonZeroU64,
     pub on_failure: OnFailure,
 }
 
-/// What becomes of a change whose record cannot be kept.
+/// What happens to a change whose record cannot be written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnFailure {
-    /// It is made.
+    /// It is forwarded.
     Open,
     /// It is refused before it reaches MLflow.
     Closed,
@@ -44,7 +44,7 @@ impl FromText for AuditOutput {
             "off" => Self::Off,
             "stdout" => Self::Stdout,
             path if path.contains('/') => Self::File(path.into()),
-            _ => return Err("is no path with a slash in it"),
+            _ => return Err("is not a path with a slash in it"),
         })
     }
 }
@@ -55,8 +55,13 @@ impl Audit {
         let max_size = reader.value::<ByteSize>("audit.max_size");
         let on_failure = reader.value("audit.on_failure");
         if (&output, on_failure) == (&Some(AuditOutput::Off), Some(OnFailure::Closed)) {
-            let what = "is closed, and audit.output is off: no record is ever kept, so that every change would be refused";
-            reader.problem(Code::ContradictingSettings, "audit.on_failure", what, "open, or an audit.output");
+            let what = "is closed while audit.output is off: no record could be written, so every change would be refused";
+            reader.problem(
+                Code::ContradictingSettings,
+                "audit.on_failure",
+                what,
+                "open, or set audit.output",
+            );
             return None;
         }
         Some(Self { output: output?, max_size: max_size?.0, on_failure: on_failure? })

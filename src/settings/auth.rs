@@ -1,4 +1,4 @@
-//! Who says whether a key is valid.
+//! The verification of keys.
 
 use std::{
     num::NonZeroUsize,
@@ -21,26 +21,26 @@ use crate::code::Code;
 pub struct Auth {
     pub mode: AuthMode,
     pub cache: AuthCache,
-    /// The secret of the fingerprints under which verdicts are remembered; not set: a random one for each process.
+    /// The secret for the fingerprints of cached verdicts; `None`: a random one for each process.
     pub pepper: Option<SecretString>,
 }
 
-/// `[auth.cache]`: what is remembered of the auth service's answers.
+/// `[auth.cache]`: the cache of the auth service's verdicts.
 #[derive(Debug, Clone)]
 pub struct AuthCache {
-    /// How long a key is believed to be good without asking again.
+    /// How long an accepted key is used without another call.
     pub ttl: Duration,
-    /// How long a refusal is remembered; 2 s at most, for a new key must soon work.
+    /// How long a rejection is cached; 2 s at most, so that a new key soon works.
     pub negative_ttl: Duration,
-    /// How long after that a key goes on working while the auth service is unavailable; zero: not at all.
+    /// How long after `ttl` a key still works while the auth service is unavailable; zero: not at all.
     pub stale_ttl: Duration,
-    /// How many keys are remembered.
+    /// How many keys are cached.
     pub capacity: NonZeroUsize,
 }
 
 /// The shortest pepper, in bytes.
 const MIN_PEPPER: usize = 16;
-/// The longest time that a refusal may be remembered.
+/// The longest negative_ttl.
 const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(2);
 
 /// The verifier, with what it needs.
@@ -57,17 +57,17 @@ pub struct AuthKeyFile {
     pub last_used: LastUsed,
 }
 
-/// Where the last use of each key is kept.
+/// The file of the last use of each key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LastUsed {
     Off,
-    /// Beside the key file, if its folder can be written.
+    /// Beside the key file, if its folder is writable.
     Beside,
     File(PathBuf),
 }
 
 impl LastUsed {
-    /// The file, for this key file.
+    /// The path for a key file.
     pub fn file(&self, key_file: &Path) -> Option<PathBuf> {
         match self {
             Self::Off => None,
@@ -86,7 +86,7 @@ impl FromText for LastUsed {
             "off" => Self::Off,
             "beside" => Self::Beside,
             path if path.contains('/') => Self::File(path.into()),
-            _ => return Err("is no path with a slash in it"),
+            _ => return Err("is not a path with a slash in it"),
         })
     }
 }
@@ -94,23 +94,23 @@ impl FromText for LastUsed {
 /// `[auth.service]`
 #[derive(Debug, Clone)]
 pub struct AuthService {
-    /// Base address; `/api/v1/keys/validate` is put behind its path.
+    /// Base address; `/api/v1/keys/validate` is appended to its path.
     pub url: Url,
-    /// The service that keys must be valid for.
+    /// The id of the service that keys must be valid for.
     pub service_id: String,
-    /// Where it is spoken to over TLS.
+    /// For an https address.
     pub tls: ClientTls,
-    /// Time for one validation, in all.
+    /// Time for one validation in all.
     pub timeout: Duration,
-    /// Validations under way at once.
+    /// The most validations in flight.
     pub max_in_flight: NonZeroUsize,
-    /// Validations in a second.
+    /// The most validations in a second.
     pub max_per_second: NonZeroUsize,
-    /// Whether a 401, 403 or 404 that says nothing refuses a key too.
+    /// Whether a 401, 403 or 404 without the agreed fields rejects a key too.
     pub bare_refusals: bool,
-    /// Whether the service is told what its keys are used for.
+    /// Whether the use of keys is reported to the service.
     pub report_usage: bool,
-    /// Refused keys that one client address may present in a minute.
+    /// The most rejected keys from one client address in a minute.
     pub failures_per_minute: NonZeroUsize,
 }
 
@@ -153,7 +153,7 @@ impl Auth {
         let (mode, url) = (mode?, url?);
         let key_file = AuthKeyFile { path: path?, last_used: last_used? };
         if matches!((mode, &url), (Some(Mode::KeyFile), Some(_))) {
-            let what = "is not used: auth.mode is \"key_file\", and the service is asked about no key";
+            let what = "is not used: with auth.mode = \"key_file\" the service is not called";
             reader.warn(Code::NoEffect, "auth.service.url", what, "nothing, or auth.mode = \"service\"");
         }
         let mode = match (mode, url) {
@@ -193,7 +193,7 @@ impl AuthCache {
         let stale_ttl = reader.value::<OrZero>("auth.cache.stale_ttl");
         let capacity = reader.value("auth.cache.capacity");
         if negative_ttl.is_some_and(|ttl| ttl > MAX_NEGATIVE_TTL) {
-            let what = "is longer than 2s: a key that was just made would be refused for so long";
+            let what = "is longer than 2s: a new key could be rejected for that long";
             reader.problem(Code::BadValue, "auth.cache.negative_ttl", what, "2s or less");
         }
         Some(Self { ttl: ttl?, negative_ttl: negative_ttl?, stale_ttl: stale_ttl?.0, capacity: capacity? })

@@ -1,4 +1,4 @@
-//! Settings that are right one by one and wrong together.
+//! Settings that contradict each other.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -7,7 +7,7 @@ use url::{Host, Url};
 use super::{Metrics, Mlflow, Server, problem::Problem};
 use crate::code::Code;
 
-/// The problems that only the whole of the settings shows.
+/// Problems between sections.
 pub(super) fn contradictions(server: &Server, mlflow: &Mlflow, metrics: &Metrics) -> Vec<Problem> {
     let mut problems = Vec::new();
     if let Some(bind) = metrics.bind.filter(|bind| bind.port() != 0 && bind.port() == server.bind.port())
@@ -17,7 +17,7 @@ pub(super) fn contradictions(server: &Server, mlflow: &Mlflow, metrics: &Metrics
             code: Code::ContradictingSettings,
             key: "metrics.bind".to_owned(),
             found: Some(bind.to_string()),
-            what: format!("is where the gateway itself listens: server.bind is {}", server.bind),
+            what: format!("is the address of the gateway itself: server.bind is {}", server.bind),
             fix: "another port, such as 127.0.0.1:9464; or off".to_owned(),
         });
     }
@@ -35,7 +35,7 @@ pub(super) fn contradictions(server: &Server, mlflow: &Mlflow, metrics: &Metrics
     problems
 }
 
-/// Whether `url` names the address that the gateway listens on, as far as can be told without asking DNS.
+/// Whether `url` is the address that the gateway listens on; without a DNS lookup.
 fn is_own_address(url: &Url, bind: SocketAddr) -> bool {
     if bind.port() == 0 || url.port_or_known_default() != Some(bind.port()) {
         return false;

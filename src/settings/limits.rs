@@ -1,4 +1,4 @@
-//! How much a key may ask for.
+//! The rate limits.
 
 use std::num::{NonZeroU32, NonZeroU64};
 
@@ -11,20 +11,20 @@ use super::{
 #[derive(Debug, Clone)]
 pub struct Limits {
     pub mode: Mode,
-    /// Requests in an hour, for reads and for writes each, where the verifier of the key names no number.
+    /// Requests in an hour, for reads and for writes each, unless the key has a limit of its own.
     pub per_hour: NonZeroU32,
-    /// Bytes of artifacts in an hour, up and down together; `None`: as many as a key likes.
+    /// Bytes of artifacts in an hour, up and down together; `None`: no limit.
     pub artifact_bytes_per_hour: Option<NonZeroU64>,
-    /// Instances that share the limits, for while Redis cannot say.
+    /// The number of instances that share the limits; used while Redis does not answer.
     pub instances: NonZeroU32,
 }
 
-/// What becomes of a rule that says no.
+/// What happens to a request that a rule denies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mode {
-    /// It is not asked.
+    /// The rule is not evaluated.
     Off,
-    /// It is logged, and the request goes on.
+    /// It is logged and forwarded.
     Report,
     Enforce,
 }

@@ -31,16 +31,16 @@ impl Settings {
         }
     }
 
-    /// The sections in which `new` differs by more than can change while the gateway runs.
+    /// The sections with changes in `new` that require a restart.
     pub fn differs_beyond_live(&self, new: &Self) -> Vec<&'static str> {
-        let mut as_if = new.clone();
-        as_if.server.trusted_proxies.clone_from(&self.server.trusted_proxies);
-        as_if.server.forwarded_header = self.server.forwarded_header;
-        as_if.metrics.allow.clone_from(&self.metrics.allow);
-        as_if.policy.clone_from(&self.policy);
-        as_if.limits.mode = self.limits.mode;
-        as_if.limits.per_hour = self.limits.per_hour;
-        as_if.telemetry.filter.clone_from(&self.telemetry.filter);
+        let mut new = new.clone();
+        new.server.trusted_proxies.clone_from(&self.server.trusted_proxies);
+        new.server.forwarded_header = self.server.forwarded_header;
+        new.metrics.allow.clone_from(&self.metrics.allow);
+        new.policy.clone_from(&self.policy);
+        new.limits.mode = self.limits.mode;
+        new.limits.per_hour = self.limits.per_hour;
+        new.telemetry.filter.clone_from(&self.telemetry.filter);
         let sections = |of: &Self| {
             [
                 ("server", format!("{:?}", of.server)),
@@ -53,8 +53,8 @@ impl Settings {
                 ("telemetry", format!("{:?}", of.telemetry)),
             ]
         };
-        let (ours, theirs) = (sections(self), sections(&as_if));
-        ours.iter().zip(theirs).filter(|(ours, theirs)| ours.1 != theirs.1).map(|(ours, _)| ours.0).collect()
+        let (old, new) = (sections(self), sections(&new));
+        old.iter().zip(new).filter(|(old, new)| old.1 != new.1).map(|(old, _)| old.0).collect()
     }
 }
 
@@ -66,7 +66,7 @@ fn secret_of(auth: &UpstreamAuth) -> String {
     })
 }
 
-/// Tells two secrets apart, which their Debug output does not.
+/// Makes a changed secret visible, which its Debug output does not.
 fn digest(secret: Option<&SecretString>) -> String {
     secret.map_or_else(String::new, |secret| hex::encode(Sha256::digest(secret.expose_secret())))
 }

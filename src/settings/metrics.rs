@@ -1,4 +1,4 @@
-//! Who may read the metrics, and where.
+//! The listener of the metrics, and its clients.
 
 use std::net::SocketAddr;
 
@@ -9,9 +9,9 @@ use super::{reader::Reader, value::FromText};
 /// `[metrics]`
 #[derive(Debug, Clone)]
 pub struct Metrics {
-    /// Their listener, never the main one: a proxy that adds no headers would make them public. `None`: there is none.
+    /// Never the main listener: a proxy that adds no headers would make the metrics public. `None`: no listener.
     pub bind: Option<SocketAddr>,
-    /// Peers that may read them; everybody else is told that there is no such route.
+    /// Peers that may read them; others get a 404.
     pub allow: Vec<IpNet>,
 }
 

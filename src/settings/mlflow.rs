@@ -13,29 +13,29 @@ use super::{
 };
 use crate::code::Code;
 
-/// The key of a setting that a command reads alone.
+/// The key of a setting that the command `routes` reads alone.
 pub(super) const ROUTES_FILE: &str = "mlflow.routes_file";
 
 /// `[mlflow]`
 #[derive(Debug, Clone)]
 pub struct Mlflow {
-    /// Where MLflow answers; one or more servers that are alike.
+    /// MLflow's servers, with the same database.
     pub urls: Vec<Url>,
-    /// Where its artifacts are, if on servers of their own.
+    /// The servers of artifacts, if they are separate.
     pub artifacts_urls: Vec<Url>,
-    /// The `Host` that MLflow is sent.
+    /// The `Host` header for MLflow.
     pub host_header: HostHeader,
-    /// The prefix of its REST calls that MLflow answers.
+    /// The prefix of the REST API at MLflow.
     pub rest: RestPrefix,
-    /// What MLflow was started with as `--static-prefix`: empty, or `/` and a path without a slash at its end.
+    /// MLflow's `--static-prefix`: empty, or `/` and a path without a slash at its end.
     pub static_prefix: String,
-    /// Whether artifacts may be moved past the gateway.
+    /// Whether clients may transfer artifacts past the gateway.
     pub direct_artifacts: DirectArtifacts,
-    /// Routes beside those that the gateway was made with.
+    /// The operator's file of routes.
     pub routes_file: Option<PathBuf>,
-    /// The credentials that MLflow itself wants of us.
+    /// The gateway's credentials for MLflow.
     pub auth: UpstreamAuth,
-    /// Where it is spoken to over TLS.
+    /// For https addresses.
     pub tls: ClientTls,
     /// Time for DNS, TCP and TLS together.
     pub connect_timeout: Duration,
@@ -51,15 +51,15 @@ pub struct Mlflow {
     pub max_waiting: NonZeroUsize,
     /// Whether cookies pass, either way.
     pub cookies: Passing,
-    /// Whether clients are told what server MLflow runs on.
+    /// Whether MLflow's `Server` header passes to clients.
     pub server_header: Passing,
     /// Time that a request may wait for a connection.
     pub queue_timeout: Duration,
-    /// Time between two health probes, and the deadline of each.
+    /// Time between two health checks, and the deadline of each.
     pub probe_interval: Duration,
 }
 
-/// The `Host` header that MLflow is sent.
+/// The `Host` header for MLflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum HostHeader {
     /// The host and port of `mlflow.url`.
@@ -70,14 +70,14 @@ pub enum HostHeader {
     Fixed(HeaderValue),
 }
 
-/// What becomes of something that is neither needed nor harmful.
+/// Whether a header passes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Passing {
     Pass,
     Drop,
 }
 
-/// What becomes of transfers between clients and the artifact store itself.
+/// Whether clients may transfer artifacts to and from the store itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum DirectArtifacts {
     Deny,
@@ -91,7 +91,7 @@ pub enum RestPrefix {
     AjaxApi,
 }
 
-/// What the gateway presents to MLflow, which sees no credential of the client.
+/// The gateway's credentials for MLflow, which never gets the client's.
 #[derive(Debug, Clone)]
 pub enum UpstreamAuth {
     None,
@@ -126,7 +126,7 @@ impl FromText for HostHeader {
     }
 }
 
-/// A path that is put before others: `/` first, none at the end.
+/// A path prefix: a slash at the beginning, none at the end.
 struct Prefix(String);
 
 impl FromText for Prefix {

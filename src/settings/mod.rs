@@ -1,8 +1,7 @@
-//! What can be configured: `config/default.toml` < `--config FILE` < `HOKUSAI__SECTION__KEY`.
+//! The settings: `config/default.toml` < `--config FILE` < `HOKUSAI__SECTION__KEY`.
 //!
-//! One struct and one file a concern. Reading never stops at the first mistake: every problem is collected and
-//! reported at once, each with its key, its variable and what to write instead. Nothing of ours is imported here
-//! but how files are read and faults are told.
+//! One struct and one file for each section. All problems are collected and reported at once, each with its key, its variable and
+//! what to write instead. Only the ground rooms for reading files and for codes are imported here.
 
 mod audit;
 mod auth;
@@ -44,13 +43,13 @@ use mlflow::ROUTES_FILE;
 use reader::Reader;
 use sha2::{Digest as _, Sha256};
 
-/// Everything that can be configured, typed and checked.
+/// All settings, typed and checked.
 #[derive(Debug, Clone)]
 pub struct Settings {
     pub server: Server,
     pub mlflow: Mlflow,
     pub auth: Auth,
-    /// Not set: nothing is shared between instances.
+    /// `None`: nothing is shared between instances.
     pub redis: Option<RedisSettings>,
     pub policy: Policy,
     pub limits: Limits,
@@ -59,19 +58,19 @@ pub struct Settings {
     pub telemetry: Telemetry,
 }
 
-/// All that can be said of settings without looking at anything that they name.
+/// The result of reading settings, without opening anything that they name.
 #[derive(Debug)]
 pub struct Examined {
-    /// `None` if a value is missing, or is none.
+    /// `None` if a value is missing or cannot be parsed.
     pub settings: Option<Settings>,
-    /// The sections that can be used without the rest.
+    /// The sections that are usable, even if others are not.
     pub sections: Sections,
     pub problems: Problems,
-    /// What works, and may not do what is believed of it.
+    /// Settings that work, and may not do what the operator expects.
     pub warnings: Vec<Problem>,
 }
 
-/// Each section, where it can be used; those that name something outside.
+/// The usable ones of the sections that name something outside: files, servers.
 #[derive(Debug, Default)]
 pub struct Sections {
     pub server: Option<Server>,
@@ -98,8 +97,7 @@ impl Settings {
         }
     }
 
-    /// As [`Settings::load`], with what is risky too; and with the settings themselves even if there are problems,
-    /// where nothing is missing for it.
+    /// As [`Settings::load`], with warnings; and with the settings even if there are problems, if they are complete.
     pub fn examine(file: Option<&Path>, environment: impl IntoIterator<Item = (String, String)>) -> Examined {
         let mut reader = match sources::collect(file, environment) {
             Ok(layers) => Reader::new(layers),
@@ -149,13 +147,13 @@ impl Settings {
         Examined { settings, sections, problems, warnings }
     }
 
-    /// 16 hexadecimal digits that change with the settings. Secrets do not count.
+    /// A hash of the settings without secrets, in 16 hexadecimal digits.
     pub fn fingerprint(&self) -> String {
         let digest = Sha256::digest(format!("{self:?}"));
         hex::encode(&digest[..8])
     }
 
-    /// Reads only `[auth]`: managing keys needs nothing else to be right.
+    /// Reads only `[auth]`, for the `keys` commands.
     ///
     /// # Errors
     /// The problems of this section.

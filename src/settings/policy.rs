@@ -1,4 +1,4 @@
-//! What a key may do.
+//! The scopes of keys.
 
 use std::collections::BTreeMap;
 
@@ -11,15 +11,15 @@ use super::{
 /// `[policy]`
 #[derive(Debug, Clone)]
 pub struct Policy {
-    /// Whether scopes are asked for.
+    /// Whether scopes are enforced.
     pub mode: Mode,
-    /// The scopes of a key of which the verifier names none; not of one that has an empty list.
+    /// The scopes of a key without a list of scopes. A key with an empty list has none.
     pub default_scopes: Vec<Scope>,
-    /// What other words mean that keys carry as scopes.
+    /// Other words for scopes, and the scopes that they stand for.
     pub aliases: BTreeMap<String, Vec<Scope>>,
 }
 
-/// A word for what a key may do. What each allows stands in `policy::scopes`.
+/// A scope of a key. `policy::scopes` has the routes that each allows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
     Read,
@@ -48,7 +48,7 @@ words!(
     "mlflow:ui" => Self::Ui
 );
 
-/// How much of a word must be a scope's to be its misprint: 1 is all.
+/// The similarity from which a word counts as a misprint of a scope; 1 is equal.
 const LIKENESS: f64 = 0.7;
 
 impl Scope {
@@ -69,12 +69,12 @@ impl Scope {
         Self::from_text(word).ok()
     }
 
-    /// The scope that a misprint may mean.
+    /// The scope that a misprint probably means.
     pub fn like(word: &str) -> Option<Self> {
         let likeness =
             |scope: &Self| strsim::normalized_damerau_levenshtein(scope.word(), &word.to_lowercase());
         let near = Self::ALL.into_iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
-        // `read` for `mlflow:read`, too.
+        // Also `read` for `mlflow:read`.
         let bare =
             Self::ALL.into_iter().find(|scope| scope.word().ends_with(&format!(":{}", word.to_lowercase())));
         bare.or_else(|| near.filter(|scope| likeness(scope) >= LIKENESS))
@@ -97,7 +97,7 @@ impl Scope {
 }
 
 impl Policy {
-    /// Whether a word that a key carries as a scope allows anything.
+    /// Whether a word is a scope or an alias.
     pub fn knows(&self, word: &str) -> bool {
         self.aliases.contains_key(word) || Scope::from_word(word).is_some()
     }

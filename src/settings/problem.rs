@@ -5,13 +5,13 @@ use std::fmt;
 use super::sources;
 use crate::code::{Code, EXPLAINED_IN};
 
-/// What is wrong with one setting, and what to write instead.
+/// A problem with a setting, and what to write instead.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     pub code: Code,
     /// The dotted key, `mlflow.url`; empty when a whole file is at fault.
     pub key: String,
-    /// Where the value came from, and the value itself unless it is secret.
+    /// Where the value is, and its form or, if it cannot be a secret, the value itself.
     pub found: Option<String>,
     /// What is wrong.
     pub what: String,
@@ -20,7 +20,7 @@ pub struct Problem {
 }
 
 impl Problem {
-    /// The variables that set its key, as a person would write them.
+    /// The environment variables for the key.
     pub fn variables(&self) -> Vec<String> {
         if self.key.is_empty() { Vec::new() } else { sources::variables(&self.key) }
     }
@@ -61,7 +61,7 @@ impl Problems {
         self.0.extend(more);
     }
 
-    /// The value of an outcome; its problem is kept.
+    /// The value of a result; a problem is kept.
     pub fn note<T>(&mut self, outcome: Result<T, Problem>) -> Option<T> {
         outcome.map_err(|problem| self.push(problem)).ok()
     }

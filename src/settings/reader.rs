@@ -1,4 +1,4 @@
-//! Takes one value after another out of the merged layers, and keeps account of every problem.
+//! Takes the values out of the merged layers, and collects every problem.
 
 use std::{
     collections::BTreeMap,
@@ -19,14 +19,14 @@ use crate::{
     trusted_file::{self, Secret},
 };
 
-/// How much of a name must be that of a known one for it to be a misprint, and no secret: 1 is all.
+/// The similarity from which a name counts as a misprint of a key, and not as a secret; 1 is equal.
 const LIKENESS: f64 = 0.6;
 
-/// The merged layers. What nobody takes is unknown.
+/// The merged layers. A value that nobody takes has an unknown key.
 pub(super) struct Reader {
     values: BTreeMap<String, Value>,
     known: Vec<&'static str>,
-    /// What was found of each key that was taken, for its problems.
+    /// Where each value was found, and its form, for problems.
     found: BTreeMap<String, String>,
     problems: Problems,
     warnings: Vec<Problem>,
@@ -57,13 +57,13 @@ impl Reader {
         match value.into_string() {
             Ok(text) => self.parse(key, &text).map(Some),
             Err(_) => {
-                self.problem(Code::BadValue, key, "is a list or a table, where one value is wanted", T::FORM);
+                self.problem(Code::BadValue, key, "is a list or a table; one value is expected", T::FORM);
                 None
             }
         }
     }
 
-    /// A list with one item at least. `None` after a problem was noted.
+    /// A list with at least one item. `None` after a problem was noted.
     pub(super) fn required_list<T: FromText>(&mut self, key: &'static str) -> Option<Vec<T>> {
         let list = self.list(key)?;
         if list.is_empty() {
@@ -79,7 +79,7 @@ impl Reader {
         self.items(key, value)
     }
 
-    /// A table of lists, by the names that stand behind `key` and a dot.
+    /// A table of lists, by the names after `key` and a dot.
     pub(super) fn table_of_lists<T: FromText>(
         &mut self,
         key: &'static str,
@@ -114,7 +114,7 @@ impl Reader {
         parsed.into_iter().collect()
     }
 
-    /// A secret, from `key` or from the file that `file_key` names. Its value is never shown.
+    /// A secret, from `key` or from the file of `file_key`. Its value is never shown.
     #[expect(clippy::option_option, reason = "not set and not usable are two things")]
     pub(super) fn secret(
         &mut self,
@@ -132,7 +132,7 @@ impl Reader {
                 self.problem(
                     Code::BadValue,
                     key,
-                    "is a list or a table, where one value is wanted",
+                    "is a list or a table; one value is expected",
                     SecretString::FORM,
                 );
                 return None;
@@ -192,7 +192,7 @@ impl Reader {
         self.problems.push(problem);
     }
 
-    /// Something that works, and may not do what is believed of it.
+    /// A setting that works, and may not do what the operator expects.
     pub(super) fn warn(&mut self, code: Code, key: &str, what: &str, fix: &str) {
         let warning = self.about(code, key, what, fix);
         self.warnings.push(warning);
@@ -208,7 +208,7 @@ impl Reader {
         }
     }
 
-    /// Every problem so far, and one for each key that nothing has asked for; and every warning.
+    /// Every problem, one for each unknown key included, and every warning.
     pub(super) fn finish(mut self) -> (Problems, Vec<Problem>) {
         for (key, value) in std::mem::take(&mut self.values) {
             let near = self
@@ -216,7 +216,7 @@ impl Reader {
                 .iter()
                 .max_by(|a, b| strsim::jaro_winkler(a, &key).total_cmp(&strsim::jaro_winkler(b, &key)));
             let fix = near.map_or_else(String::new, |near| format!("{near}, or nothing"));
-            // It may be a secret under a mistyped name, or in the name's place.
+            // It may be a secret under a mistyped name, or in place of the name.
             let key = self.presentable(&key);
             self.found.insert(key.clone(), Self::origin(&value));
             self.problem(Code::UnknownSetting, &key, "is not a setting", &fix);
@@ -250,7 +250,7 @@ impl Reader {
         }
     }
 
-    /// A name as it may be told: what is not like any that is known is left out.
+    /// A key for a message, without the parts that resemble no known key.
     fn presentable(&self, key: &str) -> String {
         let known: Vec<&str> = self.known.iter().flat_map(|key| key.split('.')).collect();
         let is_like = |part: &str| {
@@ -260,7 +260,7 @@ impl Reader {
         parts.collect::<Vec<_>>().join(".")
     }
 
-    /// Where a value is and how long, and nothing of it: a secret may be under any name. What is no text is none.
+    /// Where a text is and its length, never the text: a secret may be under any name. Numbers and booleans are shown.
     fn describe(value: &Value) -> String {
         let what = match &value.kind {
             ValueKind::Boolean(_) | ValueKind::I64(_) | ValueKind::U64(_) | ValueKind::Float(_) => {

@@ -1,12 +1,12 @@
-//! What `redis.url` can say: one server, Sentinel, or a cluster; each with TLS or without.
+//! The forms of `redis.url`: one server, Sentinel, or a cluster; each with or without TLS.
 
-/// A Redis URL, taken apart. It has no Debug: it holds a password.
+/// A parsed Redis URL. It has no Debug, because it holds a password.
 pub(crate) struct RedisUrl<'a> {
     pub(crate) kind: RedisKind<'a>,
     pub(crate) tls: bool,
-    /// `user:password`, percent-encoded as it was written.
+    /// `user:password`, percent-encoded as in the URL.
     pub(crate) userinfo: Option<&'a str>,
-    /// `host:port`, the port also where it is implied.
+    /// `host:port`, with the default port if there was none.
     pub(crate) nodes: Vec<String>,
     pub(crate) database: &'a str,
 }
@@ -53,7 +53,7 @@ impl<'a> RedisUrl<'a> {
         usable.then_some(Self { kind, tls, userinfo, nodes, database })
     }
 
-    /// A node as the Redis client takes it.
+    /// The URL of a node for the Redis client.
     pub(crate) fn node(&self, node: &str, with_userinfo: bool) -> String {
         let scheme = if self.tls { "rediss" } else { "redis" };
         let userinfo =

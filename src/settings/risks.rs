@@ -1,4 +1,4 @@
-//! Settings that work, and may not do what whoever wrote them believes.
+//! Warnings: settings that work, and may not do what the operator expects.
 
 use std::{net::IpAddr, time::Duration};
 
@@ -12,18 +12,18 @@ use super::{
 };
 use crate::code::Code;
 
-/// What uvicorn, MLflow's own server, keeps an idle connection for (its `--timeout-keep-alive`).
-const MLFLOWS_KEEP_ALIVE: Duration = Duration::from_secs(5);
-/// After which MLflow's client gives up, and sends the request again (`MLFLOW_HTTP_REQUEST_TIMEOUT`).
-const CLIENTS_PATIENCE: Duration = Duration::from_secs(120);
-/// The idle timeout of an ALB, unless it is set.
-const BALANCERS_KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// How long MLflow's server, uvicorn, keeps an idle connection (its `--timeout-keep-alive`).
+const UVICORN_KEEP_ALIVE: Duration = Duration::from_secs(5);
+/// The time after which MLflow's client retries (`MLFLOW_HTTP_REQUEST_TIMEOUT`).
+const CLIENT_TIMEOUT: Duration = Duration::from_secs(120);
+/// The default idle timeout of an ALB.
+const BALANCER_IDLE_TIMEOUT: Duration = Duration::from_secs(60);
 /// The period of the CloudWatch alarms (deploy/terraform/alarms).
 const ALARM_PERIOD: Duration = Duration::from_secs(60);
-/// How long a revoked key that nobody was told of may go on before it is worth a word.
-const LONG_BELIEF: Duration = Duration::from_secs(600);
+/// The longest `auth.cache.ttl` without Redis that is not warned about.
+const LONG_TTL: Duration = Duration::from_secs(600);
 
-/// Every risk that the settings take.
+/// Every warning for the settings.
 pub(super) fn of(settings: &Settings) -> Vec<Problem> {
     let mut risks = Risks(Vec::new());
     risks.of_server(&settings.server);
@@ -38,7 +38,7 @@ pub(super) fn of(settings: &Settings) -> Vec<Problem> {
             "metrics.allow",
             "0.0.0.0/0 or ::/0",
             what,
-            "the networks that Prometheus asks from",
+            "the networks of your Prometheus servers",
         );
     }
     if settings.audit.output == AuditOutput::Off {
@@ -46,7 +46,7 @@ pub(super) fn of(settings: &Settings) -> Vec<Problem> {
             Code::AuditOff,
             "audit.output",
             "off",
-            "nobody can tell later who changed what",
+            "nobody can find out later who changed what",
             "stdout, or the path of a file",
         );
     }
@@ -62,7 +62,7 @@ impl Risks {
         self.0.push(Problem { code, key, found: Some(found.to_string()), what, fix });
     }
 
-    /// A period beside another one that it should not reach.
+    /// A period that should be shorter or longer than another one.
     fn period(&mut self, key: &str, found: Duration, what: &str, fix: &str) {
         self.add(Code::PeriodsDoNotFit, key, humantime::format_duration(found), what, fix);
     }
@@ -70,7 +70,7 @@ impl Risks {
     fn of_server(&mut self, server: &Server) {
         let bind = server.bind;
         if server.trusted_proxies.iter().any(is_everybody) {
-            let what = "believes everybody who the client is: each client can choose its address";
+            let what = "trusts everybody to name the client: each client can choose its own address";
             self.add(
                 Code::Unprotected,
                 "server.trusted_proxies",
@@ -80,14 +80,14 @@ impl Risks {
             );
         }
         if !bind.ip().is_loopback() && server.tls.is_none() && server.trusted_proxies.is_empty() {
-            let what = "is reached from other machines without TLS, and no load balancer before it is trusted: keys \
-                        travel in the clear, or all clients have the balancer's address";
+            let what = "is reachable from other machines without TLS, and no load balancer is trusted: keys travel in \
+                        the clear, or all clients have the balancer's address";
             let fix =
                 "the networks of your load balancers in server.trusted_proxies, or server.tls.cert and .key";
             self.add(Code::CredentialsInTheClear, "server.bind", bind, what, fix);
         }
-        if !server.trusted_proxies.is_empty() && server.keep_alive <= BALANCERS_KEEP_ALIVE {
-            let what = "does not outlast the idle timeout of a load balancer (an ALB's is 60s unless set): it sends \
+        if !server.trusted_proxies.is_empty() && server.keep_alive <= BALANCER_IDLE_TIMEOUT {
+            let what = "is not longer than the idle timeout of a load balancer (60s by default for an ALB): it sends \
                         requests into closed connections, and answers 502";
             self.period(
                 "server.keep_alive",
@@ -99,24 +99,25 @@ impl Risks {
     }
 
     fn of_mlflow(&mut self, mlflow: &Mlflow) {
-        if mlflow.keep_alive >= MLFLOWS_KEEP_ALIVE {
-            let what = "outlasts MLflow's own 5s: requests meet connections that MLflow has closed";
+        if mlflow.keep_alive >= UVICORN_KEEP_ALIVE {
+            let what =
+                "is longer than MLflow's own 5s: requests are sent on connections that MLflow has closed";
             self.period("mlflow.keep_alive", mlflow.keep_alive, what, "less than MLflow's, such as 4s");
         }
-        if mlflow.response_timeout > CLIENTS_PATIENCE {
-            let what = "outlasts MLflow's client, which gives up after 120s and sends the request again";
+        if mlflow.response_timeout > CLIENT_TIMEOUT {
+            let what = "is longer than the timeout of MLflow's client, which retries after 120s";
             self.period("mlflow.response_timeout", mlflow.response_timeout, what, "120s or less");
         }
         if mlflow.queue_timeout > mlflow.response_timeout {
-            let what = "is longer than mlflow.response_timeout: a request waits longer for its turn than for its answer";
+            let what = "is longer than mlflow.response_timeout: a request waits longer in the queue than for its response";
             self.period("mlflow.queue_timeout", mlflow.queue_timeout, what, "a few seconds, such as 2s");
         }
         if mlflow.connect_timeout > mlflow.response_timeout {
-            let what = "is longer than mlflow.response_timeout: a request waits longer for a connection than for its answer";
+            let what = "is longer than mlflow.response_timeout: a request waits longer for a connection than for its response";
             self.period("mlflow.connect_timeout", mlflow.connect_timeout, what, "a few seconds, such as 5s");
         }
         if mlflow.host_header == HostHeader::Client {
-            let what = "lets clients choose the Host that MLflow sees, which MLflow's defence against DNS rebinding judges";
+            let what = "lets clients choose the Host that MLflow checks as its defence against DNS rebinding";
             self.add(
                 Code::Unprotected,
                 "mlflow.host_header",
@@ -126,7 +127,7 @@ impl Risks {
             );
         }
         if mlflow.direct_artifacts == DirectArtifacts::Allow {
-            let what = "lets artifacts move past the gateway: unseen, unlimited, and for minutes after a key is revoked";
+            let what = "lets clients transfer artifacts past the gateway: unaudited, unlimited, and for minutes after a key is revoked";
             self.add(Code::Unprotected, "mlflow.direct_artifacts", "allow", what, "deny");
         }
     }
@@ -135,7 +136,7 @@ impl Risks {
         let AuthMode::Service(service) = &settings.auth.mode else { return };
         let cache = &settings.auth.cache;
         if service.url.scheme() == "http" && !is_loopback(&service.url) {
-            let what = "takes every API key over the network in the clear";
+            let what = "sends every API key over the network in the clear";
             self.add(
                 Code::CredentialsInTheClear,
                 "auth.service.url",
@@ -145,15 +146,16 @@ impl Risks {
             );
         }
         if cache.negative_ttl > cache.ttl {
-            let what = "is longer than auth.cache.ttl: a refusal is remembered longer than a good key";
+            let what = "is longer than auth.cache.ttl: a rejection is cached longer than a valid key";
             self.period("auth.cache.negative_ttl", cache.negative_ttl, what, "auth.cache.ttl or less");
         }
-        if settings.redis.is_none() && cache.ttl > LONG_BELIEF {
-            let what = "is how long a revoked key goes on: without Redis this gateway hears of no revocation";
+        if settings.redis.is_none() && cache.ttl > LONG_TTL {
+            let what =
+                "is how long a revoked key still works: without Redis this gateway receives no revocations";
             self.period("auth.cache.ttl", cache.ttl, what, "a minute or so, or redis.url");
         }
-        if service.timeout >= CLIENTS_PATIENCE {
-            let what = "outlasts MLflow's client, which gives up after 120s and sends the request again";
+        if service.timeout >= CLIENT_TIMEOUT {
+            let what = "is longer than the timeout of MLflow's client, which retries after 120s";
             self.period("auth.service.timeout", service.timeout, what, "a few seconds, such as 2s");
         }
     }
@@ -162,7 +164,7 @@ impl Risks {
         let Some(redis) = &settings.redis else { return };
         let service = matches!(settings.auth.mode, AuthMode::Service(_));
         if service && settings.auth.pepper.is_none() {
-            let what = "is not set: no other instance can read what this one writes to Redis";
+            let what = "is not set: other instances cannot read what this one writes to Redis";
             self.add(
                 Code::PepperNotShared,
                 "auth.pepper",
@@ -172,7 +174,7 @@ impl Risks {
             );
         }
         if !service && settings.limits.mode == Mode::Off {
-            let what = "is used for nothing: keys come from a file, and limits are off";
+            let what = "has no effect: keys come from a file, and limits are off";
             self.add(
                 Code::NoEffect,
                 "redis.url",
@@ -198,7 +200,7 @@ impl Risks {
 
     fn of_policy(&mut self, policy: Mode, limits: &Limits) {
         if policy != Mode::Enforce {
-            let what = "lets every good key do everything, administration included";
+            let what = "lets every valid key do everything, administration included";
             self.add(Code::Unprotected, "policy.mode", policy.word(), what, "enforce");
         }
         if limits.mode != Mode::Enforce {
@@ -214,7 +216,7 @@ impl Risks {
 
     fn of_telemetry(&mut self, telemetry: &Telemetry) {
         if telemetry.emf && telemetry.emf_interval > ALARM_PERIOD {
-            let what = "leaves minutes without a point, which the alarms read as a gateway that is gone";
+            let what = "leaves minutes without data, which the alarms take for a gateway that is down";
             self.period("telemetry.emf_interval", telemetry.emf_interval, what, "60s or less");
         }
     }

@@ -18,15 +18,15 @@ use super::{
 /// `[server]`
 #[derive(Debug, Clone)]
 pub struct Server {
-    /// Where to listen; port 0 takes a free one.
+    /// The address to listen on; port 0 takes a free one.
     pub bind: SocketAddr,
     /// Worker threads; 0 is one for each core.
     pub workers: usize,
-    /// The most connections of clients; not set: as many as there are files for.
+    /// The most client connections; `None`: as many as the limit on open files allows.
     pub max_connections: Option<NonZeroUsize>,
-    /// Peers that are believed who their client is.
+    /// Peers that may name the client's address.
     pub trusted_proxies: Vec<IpNet>,
-    /// By which header they say so.
+    /// The header with the client's address.
     pub forwarded_header: ForwardedHeader,
     /// How long an idle client connection is kept.
     pub keep_alive: Duration,
@@ -34,19 +34,19 @@ pub struct Server {
     pub head_timeout: Duration,
     /// Time a client may stall in the middle of a body, either way.
     pub body_idle_timeout: Duration,
-    /// Bytes a second that a body must come to, either way, over a time of that length.
+    /// The least bytes a second of a body, either way, over `body_idle_timeout`.
     pub min_body_rate: NonZeroU64,
     /// The largest body of a request, in bytes.
     pub max_body: Option<NonZeroU64>,
-    /// The certificate that clients are shown; not set: no TLS.
+    /// The certificate for clients; `None`: no TLS.
     pub tls: Option<Identity>,
-    /// Time after SIGTERM in which the gateway says that it is not ready, and goes on.
+    /// Time after SIGTERM in which `/ready` says no and requests are still served.
     pub settle_time: Duration,
-    /// Time for transfers in flight after that.
+    /// Time for requests in flight after that.
     pub drain_grace: Duration,
 }
 
-/// The header in which proxies say who their client is. Never both: a proxy that sets one passes the other on as a client sent it.
+/// The header with the client's address. Never both: a proxy that sets one passes the other on as the client sent it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ForwardedHeader {
     /// `X-Forwarded-For`, with `X-Forwarded-Proto`.

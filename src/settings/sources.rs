@@ -1,4 +1,4 @@
-//! The layers that settings are read from, flattened to dotted keys.
+//! The layers of settings, flattened to dotted keys.
 
 use std::{
     collections::{BTreeMap, HashMap},
@@ -13,37 +13,36 @@ use super::{
 };
 use crate::{code::Code, parse_fault::ParseFault, trusted_file};
 
-/// The merging library's own words would quote names and values.
+/// The config crate's own messages would quote names and values.
 const MERGE: &str = "the settings file and the variables HOKUSAI__… cannot be read together";
 
 /// The defaults, compiled in; their comments are the reference of every key.
 pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
 
-/// Variables of existing deployments and the keys that they set. The `HOKUSAI__` variable wins over its elder.
-const ELDER_VARIABLES: [(&str, &str); 4] = [
+/// Variables of older deployments and their keys. The `HOKUSAI__` variable wins.
+const LEGACY_VARIABLES: [(&str, &str); 4] = [
     ("MLFLOW_SERVER_URL", "mlflow.url"),
     ("HOKUSAI_AUTH_SERVICE_URL", "auth.service.url"),
     ("AUTH_SERVICE_ID", "auth.service.service_id"),
     ("REDIS_URL", "redis.url"),
 ];
 
-/// The variables that set `key`, as a person would write them.
+/// The environment variables for `key`.
 pub(super) fn variables(key: &str) -> Vec<String> {
-    let elders =
-        ELDER_VARIABLES.iter().filter(|(_, sets)| *sets == key).map(|(elder, _)| (*elder).to_owned());
-    [variable(key)].into_iter().chain(elders).collect()
+    let legacy = LEGACY_VARIABLES.iter().filter(|(_, sets)| *sets == key).map(|(name, _)| (*name).to_owned());
+    [variable(key)].into_iter().chain(legacy).collect()
 }
 
 pub(super) fn variable(key: &str) -> String {
     format!("HOKUSAI__{}", key.replace('.', "__").to_uppercase())
 }
 
-/// All layers in one.
+/// The merged layers.
 pub(super) struct Layers {
-    /// Every key that any layer sets, with the value of the last one.
+    /// Every key, with the value of its last layer.
     pub(super) values: BTreeMap<String, Value>,
     pub(super) warnings: Vec<Problem>,
-    /// Variables that begin like ours, and that no layer reads.
+    /// Variables that begin with HOKUSAI_ and are not read.
     pub(super) unread: Vec<String>,
 }
 
@@ -55,19 +54,19 @@ pub(super) fn collect(
     file: Option<&Path>,
     environment: impl IntoIterator<Item = (String, String)>,
 ) -> Result<Layers, Problems> {
-    // An empty variable is one that is not set, as compose files write it.
+    // An empty variable counts as not set, as in compose files.
     let mut environment: HashMap<String, String> =
         environment.into_iter().filter(|(_, value)| !value.is_empty()).collect();
     let mut warnings = Vec::new();
-    for (elder, key) in ELDER_VARIABLES {
-        let Some(value) = environment.remove(elder) else { continue };
+    for (legacy, key) in LEGACY_VARIABLES {
+        let Some(value) = environment.remove(legacy) else { continue };
         let in_force = environment.entry(variable(key)).or_insert_with(|| value.clone());
         if *in_force != value {
             warnings.push(Problem {
                 code: Code::SetTwice,
                 key: key.to_owned(),
                 found: Some(format!("two values in the environment; that of {} is in force", variable(key))),
-                what: format!("is set by {elder} too, to something else"),
+                what: format!("is also set by {legacy}, to another value"),
                 fix: "one of the two variables".to_owned(),
             });
         }
@@ -94,8 +93,8 @@ pub(super) fn collect(
     Ok(Layers { values, warnings, unread })
 }
 
-/// A file's text: read once, for its name may lead elsewhere a moment later, and a pipe is empty then. Says where it is not
-/// TOML: the parser's own words would quote the line, and with it a secret.
+/// The text of a file. It is read once: the path may lead elsewhere a moment later, and a pipe is then empty. Errors name the
+/// position only: the parser's own messages would quote the line, and with it a secret.
 fn well_formed(path: &Path) -> Result<String, Problem> {
     let problem = |what: String| Problem {
         code: Code::UnreadableSettings,
@@ -105,14 +104,14 @@ fn well_formed(path: &Path) -> Result<String, Problem> {
         fix: "a TOML file that can be read, like config/default.toml".to_owned(),
     };
     let text = trusted_file::read_text(path).map_err(|error| {
-        let told = problem(error.to_string());
-        Problem { code: error.code(), fix: error.fix(path).unwrap_or_else(|| told.fix.clone()), ..told }
+        let problem = problem(error.to_string());
+        Problem { code: error.code(), fix: error.fix(path).unwrap_or_else(|| problem.fix.clone()), ..problem }
     })?;
     match text.parse::<toml::Table>() {
         Ok(_) => Ok(text),
         Err(error) => {
             let start = error.span().map_or(0, |span| span.start);
-            let fault = ParseFault::at(&text, start, "is no TOML, or a name that is there already");
+            let fault = ParseFault::at(&text, start, "not TOML, or a name that is there twice");
             Err(problem(fault.to_string()))
         }
     }

@@ -1,4 +1,4 @@
-//! What is told to the outside.
+//! Logs, metrics for CloudWatch, and traces.
 
 use std::time::Duration;
 
@@ -14,21 +14,21 @@ use super::{
 #[derive(Debug, Clone)]
 pub struct Telemetry {
     pub log: LogFormat,
-    /// The share of successful reads that get a line of their own.
+    /// The share of successful reads that are logged.
     pub sample_reads: Share,
-    /// Whether CloudWatch's metrics are written among the lines of the log, and how often.
+    /// Whether metrics for CloudWatch are written to the log, and how often.
     pub emf: bool,
     pub emf_interval: Duration,
-    /// The collector of traces, if there is one.
+    /// The trace collector, if there is one.
     pub otlp_endpoint: Option<Url>,
-    /// What they are of: the dimensions `Service` and `Env`.
+    /// The dimensions `Service` and `Env` of metrics and spans.
     pub service: String,
     pub env: String,
     /// Directives as in `RUST_LOG`, known to parse.
     pub filter: String,
 }
 
-/// How log lines are written.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// Text on a terminal, else JSON.
@@ -39,7 +39,7 @@ pub enum LogFormat {
 
 words!(LogFormat, "auto" => Self::Auto, "json" => Self::Json, "text" => Self::Text);
 
-/// A share of many: 0 is none, 1 is all.
+/// A share: 0 is none, 1 is all.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Share(pub f64);
 

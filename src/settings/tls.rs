@@ -1,4 +1,4 @@
-//! Files of certificates and keys, in PEM.
+//! PEM files of certificates and keys.
 
 use std::path::PathBuf;
 
@@ -12,17 +12,17 @@ pub struct Identity {
     pub key: PathBuf,
 }
 
-/// How a server that is spoken to over TLS is known, and how we are known to it.
+/// TLS to a server: the trusted authorities, and the gateway's own certificate.
 #[derive(Debug, Clone, Default)]
 pub struct ClientTls {
-    /// The only authorities that are believed; not set: those of this machine.
+    /// The only trusted authorities; `None`: those of this machine.
     pub ca: Option<PathBuf>,
-    /// What is shown to a server that asks.
+    /// The client certificate for a server that requests one.
     pub identity: Option<Identity>,
 }
 
 impl Identity {
-    /// Both keys, or none of them.
+    /// Both settings, or neither.
     #[expect(clippy::option_option, reason = "not set and not usable are two things")]
     pub(super) fn read(reader: &mut Reader, cert: &'static str, key: &'static str) -> Option<Option<Self>> {
         let (cert_path, key_path) = (reader.optional(cert)?, reader.optional(key)?);
@@ -34,7 +34,7 @@ impl Identity {
                 reader.problem(
                     Code::MissingSetting,
                     missing,
-                    "is not set, and its counterpart is",
+                    "is not set, but its counterpart is",
                     "the path of a PEM file",
                 );
                 None

@@ -1,6 +1,6 @@
-//! Variables that begin like ours and set nothing: one underscore where two are meant, a setting that is none.
+//! Variables that begin with HOKUSAI_ and set nothing: one underscore instead of two, or an unknown setting.
 //!
-//! They are warned about and are no errors: an orchestrator puts variables of its own beside ours.
+//! They are warnings and not errors, because an orchestrator may set variables of its own.
 
 use std::collections::HashMap;
 
@@ -8,14 +8,14 @@ use super::problem::Problem;
 use crate::code::Code;
 
 const PREFIX: &str = "HOKUSAI_";
-/// What the commands read beside the settings, and what a stack of the tests is told by.
+/// Variables that commands and the tests' stack read.
 const READ_ELSEWHERE: [&str; 3] = ["HOKUSAI_API_KEY", "HOKUSAI_API_KEY_FILE", "HOKUSAI_STACK"];
-/// How much of a name must be that of a setting to be called its misprint: 1 is all.
+/// The similarity from which a name counts as a misprint of a setting; 1 is equal.
 const LIKENESS: f64 = 0.8;
-/// The longest name that is told.
+/// The longest name that is shown.
 const LONGEST: usize = 80;
 
-/// The names in an environment, whose other variables are known, that nobody reads.
+/// The names of variables that are not read.
 pub(super) fn names(environment: &HashMap<String, String>) -> Vec<String> {
     let mut names: Vec<String> = environment
         .keys()
@@ -27,7 +27,7 @@ pub(super) fn names(environment: &HashMap<String, String>) -> Vec<String> {
     names
 }
 
-/// Whether Kubernetes wrote it: for a Service such as `hokusai-gateway` every pod of its namespace is given
+/// Whether it is from Kubernetes: for a Service such as `hokusai-gateway`, every pod of its namespace gets
 /// `HOKUSAI_GATEWAY_SERVICE_HOST`, `HOKUSAI_GATEWAY_PORT` and so on, together.
 fn is_service_link(name: &str, environment: &HashMap<String, String>) -> bool {
     let of_service = |service: &str| environment.contains_key(&format!("{service}_SERVICE_HOST"));
@@ -48,9 +48,9 @@ fn is_service_link(name: &str, environment: &HashMap<String, String>) -> bool {
     })
 }
 
-/// What is said of such a name. Its value is nobody's business: it may be a secret.
+/// The warning for a name. The value is not shown: it may be a secret.
 pub(super) fn warning(name: &str, settings: &[&str]) -> Problem {
-    // HOKUSAI_MLFLOW__URL, HOKUSAI_MLFLOW_URL and mlflow.url are one to whoever writes them.
+    // HOKUSAI_MLFLOW__URL, HOKUSAI_MLFLOW_URL and mlflow.url mean the same.
     let plain = |name: &str| name.to_lowercase().replace(['_', '.'], "");
     let (wanted, likeness) = (plain(&name[PREFIX.len()..]), |key: &str| {
         strsim::normalized_damerau_levenshtein(&plain(key), &plain(&name[PREFIX.len()..]))
@@ -58,22 +58,22 @@ pub(super) fn warning(name: &str, settings: &[&str]) -> Problem {
     let near = settings.iter().max_by(|a, b| likeness(a).total_cmp(&likeness(b)));
     let near = near.filter(|key| plain(key) == wanted || likeness(key) >= LIKENESS);
     let is_plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
-    let told = if name.len() <= LONGEST && name.bytes().all(is_plain) { name } else { "HOKUSAI_…" };
+    let shown = if name.len() <= LONGEST && name.bytes().all(is_plain) { name } else { "HOKUSAI_…" };
     match near {
         Some(key) => Problem {
             code: Code::UnknownSetting,
             key: (*key).to_owned(),
             found: None,
             what: format!(
-                "is not set by {told}, which nobody reads: two underscores stand before and between names"
+                "is not set by {shown}, which is not read: names need two underscores before and between them"
             ),
-            fix: format!("{} in its place", super::sources::variable(key)),
+            fix: format!("{} instead", super::sources::variable(key)),
         },
         None => Problem {
             code: Code::UnknownSetting,
             key: String::new(),
             found: None,
-            what: format!("{told} sets nothing: no setting is like it"),
+            what: format!("{shown} sets nothing: no setting has a similar name"),
             fix: "HOKUSAI__SECTION__KEY (config/default.toml has them all), or nothing".to_owned(),
         },
     }

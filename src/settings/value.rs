@@ -1,4 +1,4 @@
-//! How the text of a setting becomes a value.
+//! Parses the text of a setting.
 
 use std::{
     net::{IpAddr, SocketAddr},
@@ -13,11 +13,11 @@ use url::Url;
 
 /// A type that a setting can have.
 pub(super) trait FromText: Sized {
-    /// What to write, with an example.
+    /// The form to write, with an example.
     const FORM: &'static str;
 
     /// # Errors
-    /// What is wrong with `text`, of which nothing is told: it may be a secret in the wrong place.
+    /// What is wrong with `text`. The text is not shown: it may be a misplaced secret.
     fn from_text(text: &str) -> Result<Self, &'static str>;
 }
 
@@ -91,7 +91,7 @@ impl FromText for SocketAddr {
                     "is an IPv6 address and a port without brackets"
                 }
                 Some((host, last)) if port(last) && host.parse::<IpAddr>().is_err() => {
-                    "is a name and a port, and names are not looked up: an IP address is wanted"
+                    "has a host name, which is not looked up here; an IP address is expected"
                 }
                 _ => "is not an IP address with a port",
             }
@@ -137,7 +137,7 @@ impl FromText for ByteSize {
     }
 }
 
-/// A duration that may be zero, which turns something off.
+/// A duration that may be zero, which turns a feature off.
 pub(super) struct OrZero(pub(super) Duration);
 
 impl FromText for OrZero {
@@ -154,10 +154,10 @@ impl FromText for Url {
     fn from_text(text: &str) -> Result<Self, &'static str> {
         let url = Self::parse(text).map_err(|_| "is not a URL")?;
         if !matches!(url.scheme(), "http" | "https") {
-            return Err("has another scheme than http or https");
+            return Err("has a scheme other than http and https");
         }
         if !url.username().is_empty() || url.password().is_some() {
-            return Err("carries credentials, which would end up in logs");
+            return Err("contains credentials, which would end up in logs");
         }
         if url.query().is_some() || url.fragment().is_some() {
             return Err("has a query or a fragment");
@@ -175,7 +175,7 @@ macro_rules! words {
             fn from_text(text: &str) -> Result<Self, &'static str> {
                 match text {
                     $($word => Ok($value),)+
-                    _ => Err("is not a word that is known here"),
+                    _ => Err("is not one of the known words"),
                 }
             }
         }

@@ -38,7 +38,7 @@ fn bad_settings_and_a_bad_key_file_are_told_together_with_exit_64() {
         assert_eq!(output.status.code(), Some(64), "{text}");
         for expected in [
             "server.bnid (HOKUSAI__SERVER__BNID): is not a setting",
-            "mlflow.url (HOKUSAI__MLFLOW__URL or MLFLOW_SERVER_URL): has another scheme than http",
+            "mlflow.url (HOKUSAI__MLFLOW__URL or MLFLOW_SERVER_URL): has a scheme other than http and https",
             "auth.key_file.path (HOKUSAI__AUTH__KEY_FILE__PATH): has no keys",
             "hokusai-gateway keys create",
             "3 problems in the settings",

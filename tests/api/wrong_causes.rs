@@ -48,10 +48,9 @@ fn a_variable_with_one_underscore_is_told_with_the_one_that_is_meant_also_where_
             .unwrap();
         let stderr = String::from_utf8(stderr).unwrap();
         assert_eq!(status.code(), Some(64));
-        for part in [
-            "is not set by HOKUSAI_MLFLOW__URL, which nobody reads",
-            "write: HOKUSAI__MLFLOW__URL in its place",
-        ] {
+        for part in
+            ["is not set by HOKUSAI_MLFLOW__URL, which is not read", "write: HOKUSAI__MLFLOW__URL instead"]
+        {
             assert!(stderr.contains(part), "{part}: {stderr}");
         }
         assert!(!stderr.contains("s3cr3t"), "{stderr}");
@@ -129,7 +128,7 @@ fn an_address_of_another_machine_is_no_error_of_the_settings() {
 fn an_address_that_is_none_is_an_error_that_says_why() {
     let folder = folder_with_a_key(&[]);
     for (bind, expected) in [
-        ("localhost:8001", "is a name and a port, and names are not looked up"),
+        ("localhost:8001", "has a host name, which is not looked up"),
         ("8001", "is a port without an IP address"),
         ("127.0.0.1", "is an IP address without a port"),
         ("fe80::1:2:8001x", "is not an IP address with a port"),
