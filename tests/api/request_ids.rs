@@ -82,7 +82,7 @@ async fn events_of_every_step_carry_the_id_of_their_own_request() {
         assert_eq!(
             events(&log(), id),
             [
-                "Redis did not help",
+                "a call to Redis failed",
                 "request failed",
                 "the policy would have denied this",
                 "the rate limit would have refused this",
