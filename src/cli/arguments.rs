@@ -1,4 +1,4 @@
-//! What is said of a command line that cannot be read: nothing that was written there, for it may be a key.
+//! Reads the command line. An error message quotes no argument: it may be a key.
 
 use clap::{
     Error, Parser as _,
@@ -7,7 +7,7 @@ use clap::{
 
 use super::Cli;
 
-/// What stands for a word of the command line.
+/// Replaces an argument.
 const HIDDEN: &str = "…";
 
 /// Reads the command line; help and mistakes are printed, and end the process.
@@ -16,13 +16,13 @@ pub fn read() -> Cli {
 }
 
 fn hide(mut error: Error) -> Error {
-    let mut written =
+    let mut quoted =
         vec![ContextKind::InvalidSubcommand, ContextKind::InvalidValue, ContextKind::TrailingArg];
-    // Elsewhere it is an argument that there is.
+    // In other errors it is an argument that exists.
     if error.kind() == ErrorKind::UnknownArgument {
-        written.push(ContextKind::InvalidArg);
+        quoted.push(ContextKind::InvalidArg);
     }
-    for kind in written {
+    for kind in quoted {
         if error.get(kind).is_some() {
             error.insert(kind, ContextValue::String(HIDDEN.to_owned()));
         }

@@ -1,4 +1,4 @@
-//! `audit`: whether an audit stream is what was written, and what is missing from it.
+//! `audit verify`: whether an audit stream is unchanged and complete.
 
 use std::{
     fs::File,
@@ -21,10 +21,10 @@ pub(super) struct Audit {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Find what was changed, moved or is missing; files that were put aside are given in their order, the newest last
+    /// Find changed, moved and missing records; give rotated files in their order, the newest last
     #[command(after_help = "Example:\n  hokusai-gateway audit verify /var/log/hokusai/audit.jsonl")]
     Verify {
-        /// The files before the first of these are elsewhere
+        /// There are earlier files, which are elsewhere
         #[arg(long)]
         continued: bool,
         #[arg(required = true, value_name = "FILE")]
@@ -35,7 +35,7 @@ enum Command {
 }
 
 impl Audit {
-    /// 0 for a stream from which nothing is missing as far as it can tell itself, 1 for any other.
+    /// Exit status 0 for a stream without faults, 1 for any other.
     pub(super) fn run(self) -> ExitCode {
         let Command::Verify { files, continued, output } = self.command;
         let mut stream = Stream::default();
@@ -46,23 +46,23 @@ impl Audit {
             }
         }
         stream.verification.end();
-        let beheaded = stream.verification.first.filter(|first| *first > 1 && !continued);
+        let missing_before = stream.verification.first.filter(|first| *first > 1 && !continued);
         if output.is_json() {
-            print_json(&stream.json(beheaded));
+            print_json(&stream.json(missing_before));
         } else {
-            stream.complain(beheaded);
+            stream.print_faults(missing_before);
             print(&stream.text());
         }
-        let is_whole = stream.verification.is_whole() && beheaded.is_none();
+        let is_whole = stream.verification.is_whole() && missing_before.is_none();
         if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
     }
 }
 
-/// Files one behind the other.
+/// The stream in several files.
 #[derive(Default)]
 struct Stream<'a> {
     verification: Verification,
-    /// How many lines there were before each file.
+    /// The number of lines before each file.
     files: Vec<(usize, &'a Path)>,
 }
 
@@ -84,11 +84,11 @@ impl<'a> Stream<'a> {
         before.map_or((Path::new(""), fault.line), |(before, file)| (*file, fault.line - before))
     }
 
-    fn complain(&self, beheaded: Option<u64>) {
+    fn print_faults(&self, missing_before: Option<u64>) {
         let Verification { faults, fault_count, .. } = &self.verification;
-        if let (Some(first), Some((_, file))) = (beheaded, self.files.first()) {
+        if let (Some(first), Some((_, file))) = (missing_before, self.files.first()) {
             print_message(format_args!(
-                "{}: begins with record {first}: those before it are missing, or in files to be named before it \
+                "{}: begins with record {first}: earlier records are missing, or in files that belong before this one \
                  (--continued if they are elsewhere)",
                 file.display()
             ));
@@ -102,40 +102,42 @@ impl<'a> Stream<'a> {
         }
     }
 
-    /// What the stream says of itself, and what it cannot say.
+    /// The result for a person, and what the stream cannot show.
     fn text(&self) -> String {
         let found = &self.verification;
         let (Some(first), Some(last)) = (found.first, found.last()) else { return "no records\n".to_owned() };
         let mut text = match found.fault_count {
-            0 => format!("records {first} to {last}, each as it was written\n"),
-            faults => format!("records {first} to {last}, with faults: {faults}\n"),
+            0 => format!("records {first} to {last}, unchanged\n"),
+            faults => format!("records {first} to {last}, {faults} faults\n"),
         };
         for lost in &found.lost {
             text += &format!(
-                "record {}: {} lost, which could not be kept; of changes: {}\n",
+                "record {}: {} records lost, which could not be kept, {} of them of changes\n",
                 lost.record, lost.records, lost.changes
             );
         }
         if found.summed > 0 {
-            text += &format!("{} more refusals are only counted\n", found.summed);
+            text += &format!("{} more refusals, which are only counted\n", found.summed);
         }
         for number in &found.killed {
             text += &format!(
-                "record {number}: begun by a process that was killed; what it had not yet written is not known\n"
+                "record {number}: begun by a process that was killed; the records that it had not written are unknown\n"
             );
         }
         if !found.unended.is_empty() {
             let numbers: Vec<_> = found.unended.iter().take(20).map(ToString::to_string).collect();
             let numbers = numbers.join(", ");
-            text +=
-                &format!("begun, and not told how it ended: {} (records {numbers})\n", found.unended.len());
+            text += &format!(
+                "changes that were begun, with an unknown outcome: {} (records {numbers})\n",
+                found.unended.len()
+            );
         }
         text + &format!(
-            "not to be seen here: whether records are missing behind record {last}, and whether all was written anew\n"
+            "this cannot show whether records after {last} are missing, or whether the whole stream was rewritten\n"
         )
     }
 
-    fn json(&self, beheaded: Option<u64>) -> Value {
+    fn json(&self, missing_before: Option<u64>) -> Value {
         let found = &self.verification;
         let fault = |fault| {
             let (file, line) = self.place(fault);
@@ -145,10 +147,10 @@ impl<'a> Stream<'a> {
         let lost =
             lost.map(|lost| json!({ "record": lost.record, "lost": lost.records, "changes": lost.changes }));
         json!({
-            "ok": found.is_whole() && beheaded.is_none(),
+            "ok": found.is_whole() && missing_before.is_none(),
             "first": found.first,
             "last": found.last(),
-            "begins_in_the_middle": beheaded.is_some(),
+            "begins_in_the_middle": missing_before.is_some(),
             "fault_count": found.fault_count,
             "faults": found.faults.iter().map(fault).collect::<Vec<_>>(),
             "lost": lost.collect::<Vec<_>>(),

@@ -1,4 +1,4 @@
-//! How a command tells its result.
+//! How a command prints its result.
 
 use std::{
     fmt::Display,
@@ -19,7 +19,7 @@ pub(super) enum Format {
 
 #[derive(Debug, Clone, Copy, Args)]
 pub(super) struct Output {
-    /// How the result is written to standard output
+    /// The format of the result on standard output
     #[arg(long, value_enum, default_value_t = Format::Text)]
     pub(super) format: Format,
 }
@@ -30,11 +30,11 @@ impl Output {
     }
 }
 
-/// Set when a result could not be written.
+/// Whether a result could not be written.
 static LOST: AtomicBool = AtomicBool::new(false);
 
-/// Writes a result. A reader that has seen enough, such as `head`, is no error; a disk that is full is one, and shows in
-/// [`exit`].
+/// Writes a result. A closed pipe is no error (`head` closes it). Any other error, such as a full disk, changes the exit
+/// status: see [`exit`].
 pub(super) fn print(text: &str) {
     if let Err(error) = try_print(text)
         && error.kind() != ErrorKind::BrokenPipe
@@ -44,10 +44,10 @@ pub(super) fn print(text: &str) {
     }
 }
 
-/// The same for what nobody can ask for again.
+/// Writes a result that cannot be printed again.
 ///
 /// # Errors
-/// A reader that is gone included.
+/// Every error, a closed pipe too.
 pub(super) fn try_print(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
@@ -62,12 +62,12 @@ pub(super) fn json_text(value: &serde_json::Value) -> String {
     format!("{value:#}\n")
 }
 
-/// Writes a line for a person to standard error, if anybody reads it.
+/// Writes a line for a person to standard error. Ignores a closed pipe.
 pub(super) fn print_message(line: impl Display) {
     let _ = writeln!(io::stderr(), "{line}");
 }
 
-/// How the process ends: not well if its result was lost.
+/// The exit status: a failure if a result could not be written.
 pub(super) fn exit(code: ExitCode) -> ExitCode {
     if code == ExitCode::SUCCESS && LOST.load(Ordering::Relaxed) { ExitCode::FAILURE } else { code }
 }

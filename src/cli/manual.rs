@@ -1,4 +1,4 @@
-//! `completions` and `man`: what a shell and a reader know of the command line, made by clap's own crates from it.
+//! `completions` and `man`: made from the command line by clap's own crates.
 
 use std::{fs, io, path::PathBuf, process::ExitCode};
 
@@ -15,14 +15,14 @@ const NAME: &str = "hokusai-gateway";
 
 #[derive(Debug, Args)]
 pub(super) struct Completions {
-    /// The shell that reads them
+    /// The shell
     #[arg(value_enum)]
     shell: Shell,
 }
 
 #[derive(Debug, Args)]
 pub(super) struct ManPage {
-    /// Write a page for each command, into this folder, instead of the first one to standard output
+    /// Write a page for each command into this folder, instead of the main page to standard output
     #[arg(long, value_name = "FOLDER")]
     into: Option<PathBuf>,
 }

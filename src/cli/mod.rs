@@ -1,5 +1,5 @@
-//! The command line: one file a subcommand. Only here is anything printed, and only by `format`: `println!` and `eprintln!` panic
-//! when their reader is gone.
+//! The command line: one file a subcommand. Everything is printed by `format`: `println!` and `eprintln!` panic when their reader
+//! is gone.
 
 mod arguments;
 mod audit;
@@ -50,9 +50,9 @@ enum Command {
     Serve(Config),
     /// Validate the settings: every problem, and what to write instead
     ///
-    /// What they name is looked at too: keys, certificates, files. With --probe everything that they lead to is reached,
-    /// from its name to an answer that makes sense. Exit status: 0; 64 for settings that are wrong; 69 for a
-    /// dependency that is.
+    /// The keys, certificates and files that they name are checked too. With --probe also every server: its name, the
+    /// connection, TLS, and an answer that makes sense. Exit status: 0; 64 for wrong settings; 69 for a dependency that does not
+    /// work.
     #[command(
         after_help = "Examples:\n  hokusai-gateway check --config gateway.toml\n  HOKUSAI_API_KEY=$(cat key) \
                             hokusai-gateway check --probe"
@@ -60,9 +60,9 @@ enum Command {
     Check(check::Check),
     /// Examine a deployment from outside, as its users see it
     ///
-    /// Up to a model that is registered, read back and removed; everything that is made is cleaned up, whatever happens.
-    /// The key, with the scopes mlflow:read, mlflow:write and mlflow:delete, is read from HOKUSAI_API_KEY, or from the file
-    /// that HOKUSAI_API_KEY_FILE names. Exit status: 0 only if every check passes.
+    /// Logs a run, registers a model, reads both back, and in any case removes everything that it made. The key, with the
+    /// scopes mlflow:read, mlflow:write and mlflow:delete, is read from HOKUSAI_API_KEY, or from the file that
+    /// HOKUSAI_API_KEY_FILE names. Exit status: 0 only if every check passes.
     #[command(
         after_help = "Example:\n  HOKUSAI_API_KEY=$(cat key) hokusai-gateway doctor --url https://mlflow.example.com"
     )]
@@ -70,26 +70,26 @@ enum Command {
     /// Manage the key file
     #[command(after_help = "Example:\n  hokusai-gateway keys create --user ada")]
     Keys(keys::Keys),
-    /// Tell what would become of a request, and why
+    /// Show whether a request would be allowed, and why
     ///
-    /// Its route, the scopes that it wants and the key has, the verdict, the limits. Nothing is sent to MLflow. The key is
-    /// read from HOKUSAI_API_KEY, if it is set. Exit status: 0 if it is allowed, 1 if not.
+    /// Shows its route, the scopes that it needs and that the key has, the verdict and the limits. Sends nothing to MLflow. The
+    /// key is read from HOKUSAI_API_KEY, if it is set. Exit status: 0 if the request is allowed, 1 if not.
     #[command(
         after_help = "Example:\n  hokusai-gateway explain --method POST --path /api/mlflow/api/2.0/mlflow/runs/delete"
     )]
     Explain(explain::Explain),
     /// Print every route of MLflow that is forwarded
     ///
-    /// With its class and the scopes that allow it.
+    /// Each with its class and the scopes that allow it.
     #[command(after_help = "Example:\n  hokusai-gateway routes | grep runs/delete")]
     Routes(routes::Routes),
-    /// Look after the audit stream
+    /// Verify the audit stream
     #[command(after_help = "Example:\n  hokusai-gateway audit verify /var/log/hokusai/audit.jsonl")]
     Audit(audit::Audit),
-    /// Ask the local gateway's /live; for containers
+    /// Ask the local gateway for /live; for containers
     #[command(after_help = "Example:\n  HEALTHCHECK CMD [\"hokusai-gateway\", \"healthcheck\"]")]
     Healthcheck(healthcheck::Healthcheck),
-    /// Print a script that completes this command line in a shell
+    /// Print a script for the completion of this command line in a shell
     #[command(
         after_help = "Example:\n  hokusai-gateway completions bash > /etc/bash_completion.d/hokusai-gateway"
     )]
@@ -99,19 +99,19 @@ enum Command {
     Man(manual::ManPage),
 }
 
-/// Where the settings come from, besides the environment.
+/// The source of the settings, beside the environment.
 #[derive(Debug, Args)]
 struct Config {
-    /// A TOML file of settings; HOKUSAI__SECTION__KEY in the environment comes after it
+    /// A TOML file of settings; variables HOKUSAI__SECTION__KEY override it
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 }
 
-/// Bad settings (sysexits.h: EX_USAGE).
+/// Exit status for bad settings (sysexits.h: `EX_USAGE`).
 const BAD_SETTINGS: u8 = 64;
 
 impl Cli {
-    /// Runs the command; 0, 1, 64 for bad settings, or 69 for a dependency that does not answer.
+    /// Runs the command. Exit status 0, 1, 64 for bad settings, or 69 for a dependency that does not work.
     pub fn run(self) -> ExitCode {
         let code = match self.command {
             Command::Serve(config) => serve::run(config.config.as_deref()),
@@ -132,21 +132,21 @@ impl Cli {
 /// What `--version` prints.
 const VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (", env!("GATEWAY_GIT_SHA"), ")");
 
-/// The settings and what they name.
+/// The settings, and the resources that they name.
 struct Loaded {
     settings: Settings,
     resources: Resources,
     warnings: Vec<Problem>,
 }
 
-/// Why they cannot be used.
+/// Why the settings cannot be used.
 struct Refused {
     problems: Problems,
     warnings: Vec<Problem>,
 }
 
 /// # Errors
-/// All that is wrong, with the settings and with what they name.
+/// Every problem of the settings, and of the resources that they name.
 fn load(config: Option<&Path>) -> Result<Loaded, Refused> {
     let Examined { settings, sections, mut problems, mut warnings } =
         Settings::examine(config, environment());
@@ -163,7 +163,7 @@ fn load(config: Option<&Path>) -> Result<Loaded, Refused> {
     }
 }
 
-/// The environment, but for variables that are no text, which cannot be ours.
+/// The variables of the environment that are valid text.
 fn environment() -> impl Iterator<Item = (String, String)> {
     env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }

@@ -36,7 +36,7 @@ impl Routes {
         ExitCode::SUCCESS
     }
 
-    /// Nothing but the routes' own setting has to be right.
+    /// Only the setting of the routes has to be right.
     fn table(&self) -> Result<RouteTable, Problems> {
         let more = Settings::load_routes_file(self.config.config.as_deref(), super::environment())?;
         RouteTable::open(more.as_deref()).map_err(|error| resources::bad_routes(error).into())

@@ -19,7 +19,7 @@ pub(super) fn run(config: Option<&Path>) -> ExitCode {
     let super::Loaded { settings, mut resources, warnings } = match super::load(config) {
         Ok(loaded) => loaded,
         Err(super::Refused { problems, warnings }) => {
-            // What is risky may be what is wrong: a variable that nobody reads, say.
+            // A warning may explain a problem: a misspelt variable, for example.
             for warning in &warnings {
                 super::format::print_message(format_args!("warning: {warning}"));
             }
@@ -34,7 +34,7 @@ pub(super) fn run(config: Option<&Path>) -> ExitCode {
                 return ExitCode::FAILURE;
             }
         };
-    panic::set_hook(Box::new(tell_panic));
+    panic::set_hook(Box::new(log_panic));
     resources.log = Some(requests);
     for warning in &warnings {
         let (key, found, write) = (&warning.key, &warning.found, &warning.fix);
@@ -55,10 +55,10 @@ fn code_of(error: &(dyn std::error::Error + 'static)) -> Code {
     error.downcast_ref::<StartupError>().map_or(Code::GatewayEnded, StartupError::code)
 }
 
-/// A message that is put together when it panics may hold what somebody has sent; one that is written in the code does not.
-fn tell_panic(panic: &PanicHookInfo<'_>) {
+/// Logs a panic. Only a message from the source code is safe: a formatted one may hold data of a client.
+fn log_panic(panic: &PanicHookInfo<'_>) {
     let at = panic.location().map(ToString::to_string);
-    let what = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("(not told)");
+    let what = panic.payload().downcast_ref::<&'static str>().copied().unwrap_or("(not shown)");
     tracing::error!(code = Code::Defect.text(), at, what, "a panic");
 }
 

@@ -21,6 +21,8 @@ mod site;
 pub(crate) use interruption::Interrupted;
 pub(crate) use journal::Journal;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use crate::{fault::Fault, settings::Problem};
@@ -39,4 +41,8 @@ type Finding<T = ()> = Result<(T, String), Fault>;
 pub(crate) fn describe_problem(problem: &Problem) -> Value {
     let Problem { code, key, found, what, fix } = problem;
     json!({ "code": code.text(), "key": key, "variables": problem.variables(), "found": found, "what": what, "write": fix })
+}
+
+fn milliseconds(duration: Duration) -> String {
+    format!("{:.1} ms", duration.as_secs_f64() * 1e3)
 }

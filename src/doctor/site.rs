@@ -21,7 +21,7 @@ use crate::{
 /// Time for a request with a small body, and its answer.
 const TIMEOUT: Duration = Duration::from_secs(15);
 /// The most that is read of an answer, in bytes. A longer one is no fault: clients can make MLflow's answers long.
-const MAX_ANSWER: usize = 1024 * 1024;
+const MAX_ANSWER: usize = 4 * 1024 * 1024;
 
 /// A server, and a client for it.
 #[derive(Debug)]
@@ -97,20 +97,8 @@ impl Answer {
     /// # Errors
     /// A body that ends too early.
     pub(super) async fn read(response: ClientResponse, began: Instant) -> Result<Self, String> {
-        Self::read_up_to(response, began, MAX_ANSWER).await
-    }
-
-    /// Reads up to `most` bytes of the body.
-    ///
-    /// # Errors
-    /// As [`Answer::read`].
-    pub(super) async fn read_up_to(
-        response: ClientResponse,
-        began: Instant,
-        most: usize,
-    ) -> Result<Self, String> {
         let (status, headers) = (response.status(), response.headers().clone());
-        let (body, end) = beginning(response, most).await;
+        let (body, end) = beginning(response, MAX_ANSWER).await;
         if end == End::BrokeOff {
             return Err(TransportFault::ClosedInResponse.to_string());
         }

@@ -224,7 +224,7 @@ async fn a_full_file_is_put_aside_and_the_chain_goes_on() {
     let first = files.remove(0);
     let beheaded = verify(&files[1..]);
     assert_eq!(beheaded.status.code(), Some(1));
-    assert!(String::from_utf8(beheaded.stderr).unwrap().contains("those before it are missing"));
+    assert!(String::from_utf8(beheaded.stderr).unwrap().contains("earlier records are missing"));
     let continued =
         command(stage.folder.path()).args(["audit", "verify", "--continued"]).args(&files[1..]).output();
     assert_eq!(continued.unwrap().status.code(), Some(0));
@@ -232,8 +232,8 @@ async fn a_full_file_is_put_aside_and_the_chain_goes_on() {
     assert!(String::from_utf8(verify(&files).stderr).unwrap().contains("line 1: does not follow"));
 }
 
-const WHOLE: &str = "records 1 to 21, each as it was written\n\
-    not to be seen here: whether records are missing behind record 21, and whether all was written anew\n";
+const WHOLE: &str = "records 1 to 21, unchanged\n\
+    this cannot show whether records after 21 are missing, or whether the whole stream was rewritten\n";
 
 fn serve(folder: &Path, mlflow: &Server, settings: &[(&str, &str)]) -> Process {
     let url = mlflow.url();

@@ -130,8 +130,8 @@ async fn what_is_wrong_with_mlflow_is_told_apart() {
     for (server, expected) in [
         (mlflow(|_| None).await, ""),
         // Clients have made what it tells, and what its store holds.
-        (mlflow(api(|| Answer::ok(&format!(r#"{{"a": "{}"}}"#, "a".repeat(1_400_000))))).await, ""),
-        (mlflow(of("mlflow-artifacts", || Answer::ok(&"a".repeat(2_400_000)))).await, ""),
+        (mlflow(api(|| Answer::ok(&format!(r#"{{"a": "{}"}}"#, "a".repeat(5_000_000))))).await, ""),
+        (mlflow(of("mlflow-artifacts", || Answer::ok(&"a".repeat(5_000_000)))).await, ""),
         (mlflow(of("/health", || Answer::Silence)).await, "mlflow.http | "),
         (mlflow(of("/health", || Answer::bytes("SSH-2.0-OpenSSH_9\r\n"))).await, "gives no HTTP answer"),
         (mlflow(of("/health", || Answer::json(503, "no servers"))).await, "answered its /health with 503"),

@@ -210,8 +210,5 @@ fn a_scope_that_there_is_not_is_told_by_check_and_in_the_list_of_keys() {
     let notes: Vec<_> =
         listed[0]["warnings"].as_array().unwrap().iter().map(|note| note.as_str().unwrap()).collect();
     assert_eq!(notes.len(), 2, "{notes:?}");
-    assert!(
-        notes[0].starts_with("mlflow:raed is no scope of the gateway's own (mlflow:read is)"),
-        "{notes:?}"
-    );
+    assert!(notes[0].starts_with("mlflow:raed is not a scope of the gateway (mlflow:read is)"), "{notes:?}");
 }

@@ -21,16 +21,8 @@ const LONGEST_ID: usize = 128;
 
 pub(super) struct Fleet(Redis);
 
-/// That a message was sent.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Heard(Option<u64>);
-
-impl Heard {
-    /// By how many it was heard, where Redis says so.
-    pub(super) fn count(self) -> Option<u64> {
-        self.0
-    }
-}
+/// How many gateways received a revocation. A cluster of Redis does not say.
+pub(super) type Receivers = Option<u64>;
 
 impl Fleet {
     /// `None` where no Redis is set.
@@ -46,31 +38,34 @@ impl Fleet {
         Ok(Some(Self(redis)))
     }
 
+    /// Sends a revocation to every gateway that listens.
+    ///
     /// # Errors
-    /// That Redis does not take the message.
-    pub(super) fn publish(&self, id: &str) -> Result<Option<Heard>, String> {
+    /// Redis does not accept the message.
+    pub(super) fn publish(&self, id: &str) -> Result<Receivers, String> {
         let publishing = self.0.publish(CHANNEL, id);
-        let heard = actix_rt::System::new().block_on(publishing);
-        heard
-            .map(|count| Some(Heard(count)))
-            .map_err(|error| format!("{} Redis was not told: {error}", Code::RevocationUntold))
+        let receivers = actix_rt::System::new().block_on(publishing);
+        receivers.map_err(|error| {
+            format!("{} the revocation did not reach Redis: {error}", Code::RevocationUntold)
+        })
     }
 
-    /// Has every gateway forget what the auth service said of a key.
+    /// Makes every gateway forget the auth service's verdict on a key.
     pub(super) fn forget(&self, id: &str, url: &str, format: Format) -> ExitCode {
-        // It would go through Redis to every gateway.
+        // A key must not go through Redis to every gateway.
         if id.is_empty() || id.len() > LONGEST_ID || key::is_in(id) || key::has_jwt(id) {
-            print_message("the id of a key is wanted, and not a key: an id has at most 128 bytes");
+            print_message(
+                "this is not the id of a key: write the id, which has at most 128 bytes, and not the key",
+            );
             return ExitCode::FAILURE;
         }
-        let heard = self.publish(id);
+        let receivers = self.publish(id);
         if format == Format::Json {
-            let told = heard.as_ref().ok().and_then(|heard| heard.as_ref()?.count());
-            print_json(&json!({ "id": id, "forgotten": heard.is_ok(), "told": told }));
+            let told = receivers.as_ref().ok().copied().flatten();
+            print_json(&json!({ "id": id, "forgotten": receivers.is_ok(), "told": told }));
         }
-        let is_heard = !matches!(heard, Ok(Some(Heard(Some(0)))));
-        let code = say(&heard);
-        if code == ExitCode::SUCCESS && is_heard {
+        let code = report(&receivers);
+        if code == ExitCode::SUCCESS && receivers != Ok(Some(0)) {
             print_message(format_args!(
                 "they ask the auth service at {url} about it again, which must refuse it from now on"
             ));
@@ -80,23 +75,22 @@ impl Fleet {
     }
 }
 
-/// Tells how far the message came.
-pub(super) fn say(heard: &Result<Option<Heard>, String>) -> ExitCode {
-    match heard {
-        Ok(None) => {}
-        Ok(Some(Heard(Some(0)))) => {
+/// Prints how many gateways received a revocation.
+pub(super) fn report(receivers: &Result<Receivers, String>) -> ExitCode {
+    match receivers {
+        Ok(Some(0)) => {
             print_message(format_args!("{} no gateway listens at this Redis", Code::RevocationUntold))
         }
-        Ok(Some(Heard(Some(1)))) => print_message("1 gateway was told through Redis"),
-        Ok(Some(Heard(Some(count)))) => {
-            print_message(format_args!("{count} gateways were told through Redis"))
+        Ok(Some(1)) => print_message("1 gateway received the revocation through Redis"),
+        Ok(Some(count)) => {
+            print_message(format_args!("{count} gateways received the revocation through Redis"))
         }
-        Ok(Some(Heard(None))) => {
-            print_message("told through Redis, which as a cluster does not say to how many gateways")
-        }
+        Ok(None) => print_message(
+            "the revocation was sent through Redis; a cluster does not say how many gateways received it",
+        ),
         Err(error) => {
             print_message(format_args!(
-                "{error}; gateways that do not read this file go on with the key: once more, when it answers"
+                "{error}; gateways that do not read this file still accept the key: run this again when Redis works"
             ));
             return ExitCode::FAILURE;
         }

@@ -1,4 +1,4 @@
-//! How keys are shown.
+//! `keys list`: the table of keys.
 
 use std::process::ExitCode;
 
@@ -19,7 +19,7 @@ use crate::{
     settings::AuthKeyFile,
 };
 
-/// What stands for nothing.
+/// An empty column.
 const NONE: &str = "-";
 
 pub(super) fn show(
@@ -48,11 +48,11 @@ pub(super) fn brief(record: &Record) -> String {
     format!("{} of {}, {}", shown(&record.id), shown(&record.user), words(state(record)))
 }
 
-/// The list of keys is worth more than this column of it.
+/// An unreadable file of last uses only empties its column.
 fn last_uses(file: &AuthKeyFile) -> LastUses {
     let Some(path) = file.last_used.file(&file.path) else { return LastUses::new() };
     last_use::read(&path).unwrap_or_else(|error| {
-        print_message(format_args!("last uses are not known: {}: {error}", path.display()));
+        print_message(format_args!("the last uses are unknown: {}: {error}", path.display()));
         LastUses::new()
     })
 }
@@ -101,7 +101,7 @@ fn describe(record: &Record, uses: &LastUses, warnings: &ScopeWarnings) -> Value
     })
 }
 
-/// Whether it works, and since when it does not or until when it does.
+/// Whether the key works, and since or until when.
 fn state(record: &Record) -> (&'static str, Option<Timestamp>) {
     let now = Timestamp::now();
     let revoked = record.revoked_at.filter(|at| *at <= now);
@@ -120,7 +120,7 @@ fn words((state, at): (&str, Option<Timestamp>)) -> String {
     }
 }
 
-/// A text of the file, which people write too: on one line, and without a key.
+/// A text of the file on one line, without a key: people may edit the file.
 fn shown(text: &str) -> String {
     without_keys(text).chars().map(|c| if c.is_control() { '\u{fffd}' } else { c }).collect()
 }

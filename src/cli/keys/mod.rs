@@ -1,10 +1,10 @@
-//! `keys`: the key file. A key is shown once, when it is made, on standard output and alone on its line.
+//! `keys`: edits the key file. A new key is printed once, to standard output, alone on its line.
 
 mod fleet;
 mod list;
 mod revoke;
 mod scopes;
-mod words;
+mod value_parsers;
 
 use std::{
     num::NonZeroU32,
@@ -38,10 +38,10 @@ pub(super) struct Keys {
     /// The key file [default: auth.key_file.path of the settings]
     #[arg(long, global = true, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// A TOML file of settings, for where the key file and Redis are
+    /// A TOML file of settings, which names the key file and Redis
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// How the result is written to standard output
+    /// The format of the result on standard output
     #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
     format: Format,
     #[command(subcommand)]
@@ -50,7 +50,7 @@ pub(super) struct Keys {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Make a key and print it, this once
+    /// Create a key and print it, only this once
     #[command(
         after_help = "Example:\n  hokusai-gateway keys create --user ada --expires-in 90d --note laptop"
     )]
@@ -60,31 +60,31 @@ enum Command {
     List,
     /// End a key at once
     ///
-    /// With redis.url in the settings every gateway that listens there is told: it forgets what it remembers of the key, and one with
-    /// a key file of its own ends it. Where an auth service verifies keys, that is all that this command does: the service itself
-    /// must refuse the key.
+    /// With redis.url in the settings, every gateway that listens there receives the revocation: it forgets its verdict on the key,
+    /// and ends the key in a key file of its own. Where an auth service verifies keys, this command does nothing more: the service
+    /// itself must refuse the key.
     #[command(after_help = "Example:\n  hokusai-gateway keys revoke live_3Kd0cX9wQfTz")]
     Revoke {
         /// Its id, as `keys list` or the auth service shows it
         id: String,
     },
-    /// Make a successor of a key, which itself ends after an overlap
+    /// Create a successor of a key, which itself ends after an overlap
     #[command(after_help = "Example:\n  hokusai-gateway keys rotate live_3Kd0cX9wQfTz --overlap 24h")]
     Rotate {
         /// Its id, as `keys list` shows it
         id: String,
-        /// How long both work
-        #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = words::duration)]
+        /// How long both keys work
+        #[arg(long, value_name = "DURATION", default_value = "24h", value_parser = value_parsers::duration)]
         overlap: Duration,
     },
     /// Remove keys that have expired or were revoked; without --apply only show them
     ///
-    /// A key that is removed is unknown: the log no longer tells whose it was when somebody still sends it. The last key of a file
-    /// is never removed.
+    /// A removed key is unknown: the log no longer shows its owner when somebody still sends it. The last key of a file is never
+    /// removed.
     #[command(after_help = "Example:\n  hokusai-gateway keys prune --older-than 90d --apply")]
     Prune {
         /// How long ago a key must have ended
-        #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = words::duration)]
+        #[arg(long, value_name = "DURATION", default_value = "30d", value_parser = value_parsers::duration)]
         older_than: Duration,
         /// Remove them
         #[arg(long)]
@@ -94,23 +94,23 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Create {
-    /// Whom the key belongs to
-    #[arg(long, value_parser = words::name)]
+    /// The owner of the key
+    #[arg(long, value_parser = value_parsers::name)]
     user: String,
     /// How long it is valid, such as 90d [default: until it is revoked]
-    #[arg(long, value_name = "DURATION", value_parser = words::lifetime)]
+    #[arg(long, value_name = "DURATION", value_parser = value_parsers::lifetime)]
     expires_in: Option<Duration>,
-    /// A scope that it carries, such as mlflow:read; may be given more than once [default: policy.default_scopes]
-    #[arg(long = "scope", value_name = "SCOPE", value_parser = words::name)]
+    /// A scope of the key, such as mlflow:read; may be given more than once [default: policy.default_scopes]
+    #[arg(long = "scope", value_name = "SCOPE", value_parser = value_parsers::name)]
     scopes: Vec<String>,
-    /// The only workspace of MLflow that it may see [default: any]
-    #[arg(long, value_name = "NAME", value_parser = words::workspace)]
+    /// The only workspace of MLflow that the key may use [default: any]
+    #[arg(long, value_name = "NAME", value_parser = value_parsers::workspace)]
     workspace: Option<Workspace>,
-    /// Requests that it may make in an hour [default: limits.per_hour]
+    /// Requests an hour [default: limits.per_hour]
     #[arg(long, value_name = "REQUESTS")]
     per_hour: Option<NonZeroU32>,
-    /// What it is for, as `keys list` shows it; 200 characters at most
-    #[arg(long, value_name = "TEXT", value_parser = words::note)]
+    /// The purpose of the key, for `keys list`; 200 characters at most
+    #[arg(long, value_name = "TEXT", value_parser = value_parsers::note)]
     note: Option<String>,
     /// A key for tests: hk_test_ instead of hk_live_
     #[arg(long)]
@@ -123,7 +123,7 @@ impl Keys {
         let config = config.as_deref();
         let file = match key_file(file, config) {
             Ok(Source::File(file)) => file,
-            Ok(Source::Service(url)) => return revoke::at_the_service(&command, &url, config, format),
+            Ok(Source::Service(url)) => return revoke::at_auth_service(&command, &url, config, format),
             Err(exit) => return exit,
         };
         let path = file.path.as_path();
@@ -135,26 +135,27 @@ impl Keys {
             Command::List => edit::list(path).map(|records| list::show(&records, &file, &warnings, format)),
             Command::Revoke { id } => return revoke::revoke(path, &id, config, format),
             Command::Rotate { id, overlap } => {
-                let rotated = edit::rotate(path, &id, words::signed(overlap));
+                let rotated = edit::rotate(path, &id, value_parsers::signed(overlap));
                 rotated.map(|created| {
                     let shown = show(&created, format);
-                    let told =
+                    let announced =
                         if overlap.is_zero() { revoke::announce(&id, config) } else { ExitCode::SUCCESS };
-                    if shown == ExitCode::SUCCESS { told } else { shown }
+                    if shown == ExitCode::SUCCESS { announced } else { shown }
                 })
             }
             Command::Prune { older_than, apply } => {
-                let before =
-                    Timestamp::now().saturating_sub(words::signed(older_than)).unwrap_or(Timestamp::MIN);
+                let before = Timestamp::now()
+                    .saturating_sub(value_parsers::signed(older_than))
+                    .unwrap_or(Timestamp::MIN);
                 let prune = if apply { prune::prune } else { prune::preview_prune };
-                prune(path, before).map(|pruned| pruning(&pruned, apply, format))
+                prune(path, before).map(|pruned| show_pruned(&pruned, apply, format))
             }
         };
         done.unwrap_or_else(|error| fail(&error))
     }
 }
 
-/// Where the keys are.
+/// Where keys are kept.
 enum Source {
     File(AuthKeyFile),
     /// At the auth service with this address.
@@ -184,7 +185,7 @@ impl Create {
             scopes: if scopes.is_empty() { None } else { Some(scopes) },
             workspace,
             rate_limit_per_hour: per_hour,
-            expires_at: expires_in.map(words::from_now),
+            expires_at: expires_in.map(value_parsers::from_now),
             ..NewKey::of(&user, environment)
         }
     }
@@ -194,19 +195,19 @@ fn show(CreatedKey { id, key }: &CreatedKey, format: Format) -> ExitCode {
     let key = key.expose_secret();
     let printed = match format {
         Format::Text => {
-            print_message(format_args!("id: {id}\nThe key, which is shown this once:"));
+            print_message(format_args!("id: {id}\nThe key, which is shown only once:"));
             try_print(&format!("{key}\n"))
         }
         Format::Json => try_print(&json_text(&json!({ "id": id, "key": key }))),
     };
     let Err(error) = printed else { return ExitCode::SUCCESS };
     print_message(format_args!(
-        "the key of {id} could not be printed, and nobody knows it: {error}; `hokusai-gateway keys revoke {id}`, and make another"
+        "the key of {id} could not be printed, and nobody knows it: {error}; run `hokusai-gateway keys revoke {id}`, and create another"
     ));
     ExitCode::FAILURE
 }
 
-fn pruning(Pruned { removed, kept }: &Pruned, apply: bool, format: Format) -> ExitCode {
+fn show_pruned(Pruned { removed, kept }: &Pruned, apply: bool, format: Format) -> ExitCode {
     if format == Format::Json {
         let ids: Vec<_> = removed.iter().map(|record| &record.id).collect();
         let kept = kept.as_ref().map(|record| &record.id);
@@ -218,12 +219,12 @@ fn pruning(Pruned { removed, kept }: &Pruned, apply: bool, format: Format) -> Ex
     print(&removed.iter().map(line).collect::<String>());
     if let Some(record) = kept {
         print_message(format_args!(
-            "{} stays: it is the last, and a file without keys is taken for a mistake",
+            "{} stays: it is the last key, and a file without keys is taken for a mistake",
             list::brief(record)
         ));
     }
     match (removed.len(), apply) {
-        (0, _) => print_message("no key has ended for so long"),
+        (0, _) => print_message("no key ended so long ago"),
         (_, false) => print_message("nothing was changed: --apply removes them"),
         (_, true) => {}
     }

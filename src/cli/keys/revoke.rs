@@ -1,4 +1,4 @@
-//! A key ends: in the file, and wherever else it is known.
+//! Revokes a key: in the key file, and at every gateway that listens at Redis.
 
 use std::{path::Path, process::ExitCode};
 
@@ -13,65 +13,63 @@ use crate::{
     },
 };
 
-/// Ends a key in the file, and wherever else it is known.
 pub(super) fn revoke(path: &Path, id: &str, config: Option<&Path>, format: Format) -> ExitCode {
     let was_revoked = match edit::revoke(path, id) {
         Ok(()) => false,
-        // Those who were not reached at the first time are told again.
+        // The revocation is sent again: the first one may not have reached every gateway.
         Err(error @ EditError::AlreadyRevoked) => {
             print_message(&error);
             true
         }
         Err(error) => return super::fail(&error),
     };
-    let heard = match Fleet::load(config) {
+    let receivers = match Fleet::load(config) {
         Ok(None) if was_revoked => return ExitCode::FAILURE,
-        Ok(None) => Ok(None),
-        Ok(Some(fleet)) => fleet.publish(id),
+        Ok(fleet) => fleet.map(|fleet| fleet.publish(id)),
         Err(problems) => {
             bad_settings(&problems);
-            Err("redis.url cannot be used".to_owned())
+            Some(Err("redis.url cannot be used".to_owned()))
         }
     };
     match format {
         Format::Text => print_message(format_args!("{id} is revoked")),
         Format::Json => {
-            let told = heard.as_ref().ok().and_then(|heard| heard.as_ref()?.count());
+            let told = receivers.as_ref().and_then(|receivers| receivers.as_ref().ok().copied().flatten());
             print_json(&json!({ "id": id, "revoked": true, "told": told }));
         }
     }
-    fleet::say(&heard)
+    receivers.as_ref().map_or(ExitCode::SUCCESS, fleet::report)
 }
 
-/// Tells the fleet, if there is one, that a key has ended.
+/// Sends the end of a key to the fleet, if there is one.
 pub(super) fn announce(id: &str, config: Option<&Path>) -> ExitCode {
     match Fleet::load(config) {
-        Ok(fleet) => fleet::say(&fleet.map(|fleet| fleet.publish(id)).transpose().map(Option::flatten)),
+        Ok(fleet) => fleet.map_or(ExitCode::SUCCESS, |fleet| fleet::report(&fleet.publish(id))),
         Err(problems) => bad_settings(&problems),
     }
 }
 
-/// Of an auth service's keys only what gateways remember is ours to end.
-pub(super) fn at_the_service(
+/// Where an auth service verifies keys, only the verdicts that gateways remember can be revoked.
+pub(super) fn at_auth_service(
     command: &Command,
     url: &str,
     config: Option<&Path>,
     format: Format,
 ) -> ExitCode {
-    let elsewhere = || {
+    let no_key_file = || {
         print_message(format_args!(
-            "keys are verified by the auth service at {url}; to edit a key file, name it with --file"
+            "the auth service at {url} verifies keys; to edit a key file, name it with --file"
         ));
         ExitCode::FAILURE
     };
-    let Command::Revoke { id } = command else { return elsewhere() };
+    let Command::Revoke { id } = command else { return no_key_file() };
     match Fleet::load(config) {
         Ok(Some(fleet)) => fleet.forget(id, url, format),
         Ok(None) => {
             print_message(
-                "redis.url is not set: no gateway can be told to forget a key, and each asks again after auth.cache.ttl",
+                "redis.url is not set: no gateway can be made to forget a key, and each asks again after auth.cache.ttl",
             );
-            elsewhere()
+            no_key_file()
         }
         Err(problems) => bad_settings(&problems),
     }

@@ -1,4 +1,4 @@
-//! Words that keys carry as scopes, and that allow nothing.
+//! Warnings about scopes of keys that allow nothing.
 
 use std::path::Path;
 
@@ -7,7 +7,7 @@ use crate::{
     settings::{Policy, Scope, Settings},
 };
 
-/// What is said of scopes, where the policy of the settings can be read: words that it knows need no warning.
+/// Warns of unknown scopes. The policy of the settings, if it can be read, knows more scopes.
 pub(super) struct ScopeWarnings(Option<Policy>);
 
 impl ScopeWarnings {
@@ -24,7 +24,9 @@ impl ScopeWarnings {
             self.0.as_ref().map_or_else(|| Scope::from_word(scope).is_some(), |policy| policy.knows(scope));
         let near = Scope::like(scope).map_or_else(String::new, |near| format!(" ({} is)", near.word()));
         (!is_known).then(|| {
-            format!("{scope} is no scope of the gateway's own{near}: it allows nothing unless policy.aliases says what")
+            format!(
+                "{scope} is not a scope of the gateway{near}: it allows nothing unless policy.aliases has it"
+            )
         })
     }
 }

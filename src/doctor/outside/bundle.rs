@@ -1,6 +1,6 @@
-//! `--bundle`: what a maintainer needs of a deployment, in one JSON text, which its sender can read before it is sent.
+//! `--bundle`: a report on a deployment for its support: one JSON text, which the sender can read first.
 //!
-//! Nothing in it was asked with the key but the checks, and of those and everything else secrets are taken out at the end.
+//! Only the checks use the key. At the end every secret is removed from the whole text.
 
 use std::{
     env::consts::{ARCH, OS},
@@ -22,10 +22,10 @@ use crate::{
     tls,
 };
 
-/// What is asked of the deployment without a key.
+/// The paths that are asked for without a key.
 const OPEN: [&str; 7] =
     ["/health", "/live", "/ready", "/version", "/health/mlflow", "/api/mlflow/health/mlflow", "/"];
-/// The most that is kept of an answer's body, in bytes.
+/// The longest body of an answer, in characters.
 const MAX_BODY: usize = 4096;
 
 /// The file. It is created before the checks, readable by its owner alone, and never replaces another one.
@@ -83,25 +83,25 @@ pub(crate) fn settings(
 }
 
 impl Deployment {
-    /// Until two in a row are not answered.
+    /// The answers of the open routes. Stops after two requests in a row without an answer.
     async fn open_routes(&self) -> Vec<Value> {
-        let (mut told, mut silent) = (Vec::new(), 0);
+        let (mut answers, mut failures) = (Vec::new(), 0);
         let search = format!("{}/api/2.0/mlflow/experiments/search?max_results=1", self.mount);
         for target in OPEN.into_iter().chain([&*search]) {
             let answer = self.get(target).await;
-            silent = if answer.is_ok() { 0 } else { silent + 1 };
-            told.push(match answer {
+            failures = if answer.is_ok() { 0 } else { failures + 1 };
+            answers.push(match answer {
                 Ok(answer) => head_and_body(target, &answer),
                 Err(error) => json!({ "target": target, "error": error }),
             });
-            if silent == 2 {
+            if failures == 2 {
                 break;
             }
         }
-        told
+        answers
     }
 
-    /// The chain that is shown, whether it is believed or not: nothing is sent over this connection.
+    /// The server's certificate chain, trusted or not: nothing is sent over this connection.
     async fn tls_chain(&self) -> Value {
         let Ok(config) = tls::unverified_config() else { return Value::Null };
         let endpoint = Endpoint::of(Party::Gateway, &self.url, Some(&config), ["--url", "--ca"]);
@@ -121,7 +121,7 @@ fn head_and_body(target: &str, answer: &Answer) -> Value {
         .iter()
         .map(|(name, value)| {
             let value = String::from_utf8_lossy(value.as_bytes());
-            // A load balancer's, which would stick to its server.
+            // It could hold a session.
             let value = if *name == SET_COOKIE { "(left out)".into() } else { value };
             json!([name.as_str(), value])
         })

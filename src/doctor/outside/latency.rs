@@ -1,12 +1,10 @@
 //! The latency of a small request, from here through the gateway to MLflow and back.
 
-use std::time::Duration;
-
 use super::{
     Deployment,
     expectation::{are_experiments, expect},
 };
-use crate::doctor::{Finding, Journal};
+use crate::doctor::{Finding, Journal, milliseconds};
 
 const REQUESTS: usize = 50;
 
@@ -35,8 +33,4 @@ impl Deployment {
             ),
         ))
     }
-}
-
-fn milliseconds(time: Duration) -> String {
-    format!("{:.1} ms", time.as_secs_f64() * 1e3)
 }

@@ -2,21 +2,15 @@
 //! credentials. It has no folder, so that nothing is left behind, except for an old version in a versioned bucket, for which
 //! MLflow has no call.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{sync::Arc, time::Duration};
 
-use actix_web::{
-    http::{Method, uri::PathAndQuery},
-    web::Bytes,
-};
+use actix_web::{http::Method, web::Bytes};
 use rand::{
     RngExt as _,
     distr::{Alphanumeric, SampleString as _},
 };
-use tokio::time::timeout;
 
+use super::mlflow::send;
 use crate::{
     code::Code,
     doctor::{
@@ -165,15 +159,7 @@ impl Store<'_> {
     }
 
     async fn send(&self, method: &Method, path: &str, body: Bytes) -> Result<Answer, String> {
-        let target = PathAndQuery::try_from(path).map_err(|error| error.to_string())?;
-        let answer = async {
-            let began = Instant::now();
-            let answer = self.proxy.send_whole(self.upstream, method, &target, body).await;
-            Answer::read_up_to(answer.map_err(|error| error.to_string())?, began, SIZE + 1).await
-        };
-        timeout(STEP_TIMEOUT, answer)
-            .await
-            .unwrap_or_else(|_| Err(format!("no answer within {STEP_TIMEOUT:?}")))
+        send(self.proxy, self.upstream, method, path, body, STEP_TIMEOUT).await
     }
 }
 

@@ -1,8 +1,16 @@
 //! MLflow: whether it is MLflow, where its API is, and whether it accepts the gateway's requests.
 
-use std::{collections::BTreeSet, net::SocketAddr, sync::Arc, time::Instant};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
-use actix_web::http::{StatusCode, header::LOCATION, uri::PathAndQuery};
+use actix_web::{
+    http::{Method, StatusCode, header::LOCATION, uri::PathAndQuery},
+    web::Bytes,
+};
 use jiff::Timestamp;
 use tokio::time::timeout;
 
@@ -88,14 +96,8 @@ impl Server<'_> {
     }
 
     async fn get(&self, target: &str) -> Result<Answer, String> {
-        let target = PathAndQuery::try_from(target).map_err(|error| error.to_string())?;
         let limit = self.settings.mlflow.connect_timeout + self.settings.mlflow.probe_interval * 5;
-        let answer = async {
-            let began = Instant::now();
-            let answer = self.proxy.ask(self.upstream, &target).await.map_err(|error| error.to_string())?;
-            Answer::read(answer, began).await
-        };
-        timeout(limit, answer).await.unwrap_or_else(|_| Err(format!("no answer within {limit:?}")))
+        send(self.proxy, self.upstream, &Method::GET, target, Bytes::new(), limit).await
     }
 
     /// Whether the server speaks HTTP, and there is no gateway, redirect or TLS before MLflow.
@@ -228,6 +230,24 @@ impl Server<'_> {
             ProbeOutcome::Serves | ProbeOutcome::Fails | ProbeOutcome::Busy => self.target().failure(&shown),
         }
     }
+}
+
+/// Sends a request of the gateway's own, with its client and its credentials.
+pub(super) async fn send(
+    proxy: &Proxy,
+    upstream: &Arc<Upstream>,
+    method: &Method,
+    target: &str,
+    body: Bytes,
+    limit: Duration,
+) -> Result<Answer, String> {
+    let target = PathAndQuery::try_from(target).map_err(|error| error.to_string())?;
+    let answer = async {
+        let began = Instant::now();
+        let answer = proxy.send_whole(upstream, method, &target, body).await;
+        Answer::read(answer.map_err(|error| error.to_string())?, began).await
+    };
+    timeout(limit, answer).await.unwrap_or_else(|_| Err(format!("no answer within {limit:?}")))
 }
 
 fn as_probe_response(answer: &Answer) -> ProbeResponse<'_> {

@@ -1,7 +1,5 @@
 //! Redis: whether it accepts the gateway, permits what the gateway does there, and is near enough.
 
-use std::time::Duration;
-
 use deadpool_redis::redis::{RedisError, Script, cmd};
 use jiff::Timestamp;
 use secrecy::{ExposeSecret as _, SecretString};
@@ -9,7 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::{
     auth::{peppers, revocation},
     code::Code,
-    doctor::{Endpoint, Fault, Finding, Journal, Party, clock, speaks_tls},
+    doctor::{Endpoint, Fault, Finding, Journal, Party, clock, milliseconds, speaks_tls},
     redis::{self, Needs, Redis},
     settings::{ClientTls, RedisSettings, RedisUrl},
     tls,
@@ -134,8 +132,4 @@ async fn without_revocations(redis: &Redis) -> Option<String> {
     let Fault { what, fix, .. } = redis::fault(&error);
     let code = Code::RevocationsUnheard;
     Some(format!("in and write, but not send or receive revocations of keys ({code} {what}; {fix})"))
-}
-
-fn milliseconds(duration: Duration) -> String {
-    format!("{:.1} ms", duration.as_secs_f64() * 1e3)
 }

@@ -1,4 +1,4 @@
-//! What may be written on the command line of `keys`. No message quotes it, for it may be a key in the wrong place.
+//! Parses the arguments of `keys`. No message quotes one: it may be a key in the wrong place.
 
 use std::time::Duration;
 
@@ -14,11 +14,11 @@ pub(super) fn duration(text: &str) -> Result<Duration, &'static str> {
     humantime::parse_duration(text).map_err(|_| "is not a duration such as 90d or 24h")
 }
 
-/// How long a key lives: times in the key file are whole seconds.
+/// The lifetime of a key: times in the key file are whole seconds.
 pub(super) fn lifetime(text: &str) -> Result<Duration, &'static str> {
     let lifetime = duration(text)?;
     if lifetime < Duration::from_secs(1) {
-        return Err("is shorter than a second: the key would have ended before anybody has it");
+        return Err("is shorter than a second: the key would end before anybody can use it");
     }
     Ok(lifetime)
 }
@@ -47,7 +47,7 @@ fn one_line(text: &str, longest: usize) -> Result<String, &'static str> {
         return Err("has a line end or another control character");
     }
     if key::is_in(text) {
-        return Err("has an API key in it, which belongs nowhere");
+        return Err("contains an API key");
     }
     Ok(text.to_owned())
 }
