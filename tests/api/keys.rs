@@ -127,10 +127,10 @@ fn what_no_key_should_have_is_refused_before_anything_is_written() {
         (&["--note", ""], "is empty"),
         (&["--note", "two\nlines"], "control character"),
         (&["--note", &long], "is too long"),
-        (&["--note", &in_note], "has an API key in it"),
+        (&["--note", &in_note], "contains an API key"),
         (&["--scope", ""], "is empty"),
         (&["--user", "", "--test"], "is empty"),
-        (&["--user", &key, "--test"], "has an API key in it"),
+        (&["--user", &key, "--test"], "contains an API key"),
         (&["--user", "a\u{1b}[2J", "--test"], "control character"),
     ];
     for (arguments, why) in refused {
