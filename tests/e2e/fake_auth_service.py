@@ -25,20 +25,10 @@ class AuthService(BaseHTTPRequestHandler):
         pass
 
 
-def start_auth_service(answer, handler=AuthService) -> ThreadingHTTPServer:
+def start_auth_service(answer) -> ThreadingHTTPServer:
     """Its address is `url`; its caller ends it with `shutdown` and `server_close`."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), AuthService)
     server.answer, server.seen = answer, []
     server.url = f"http://127.0.0.1:{server.server_port}"
     threading.Thread(target=server.serve_forever, daemon=True).start()
     return server
-
-
-def good_for(service: str):
-    """An answer function: `good-key` is valid for one service id, no other key is valid."""
-
-    def answer(authorization, question):
-        is_valid = authorization == "Bearer good-key" and question["service_id"] == service
-        return 200, {"is_valid": is_valid, "key_id": "k-1", "user_id": "ada", "scopes": ["mlflow:read"]}
-
-    return answer
