@@ -80,7 +80,7 @@ def stranger_validations() -> float:
 
 
 def known_validations() -> float:
-    """In a second and instance: a quarter is for keys that were good before (src/auth/guard.rs)."""
+    """In a second and instance: a quarter is for keys that were good before (src/auth/call_limiter)."""
     return VALIDATIONS_PER_SECOND / 4
 
 
