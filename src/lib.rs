@@ -1,8 +1,8 @@
 //! The API-key gateway in front of MLflow.
 //!
-//! A request walks through these modules once, in the order in which they stand here; each step returns what the
-//! next one needs, down to the [`policy::Grant`] without which [`proxy`] has nothing to forward. [`gateway`] holds
-//! the walk itself. `docs/ARCHITECTURE.md` tells the reasons.
+//! A request passes the steps once: [`head`], [`routing`], [`credentials`], [`auth`], [`policy`], [`limits`], [`proxy`]. Each
+//! returns what the next one needs, down to the [`policy::Grant`] without which [`proxy`] forwards nothing. [`gateway`] calls
+//! them in this order. `docs/ARCHITECTURE.md` explains the rooms.
 
 // The walk of a request.
 pub mod auth;
