@@ -175,7 +175,7 @@ impl Reporter {
             .client
             .request(Method::POST, target, Reuse::Safe)
             .insert_header((CONTENT_TYPE, "application/json"));
-        match timeout(self.timeout, request.send_body(report)).await {
+        match timeout(self.timeout, self.client.send(request, report)).await {
             Ok(Ok(response)) if response.status().is_success() => Outcome::Sent,
             Ok(Ok(response)) if response.status().is_client_error() && response.status() != 429 => {
                 Outcome::Refused

@@ -15,7 +15,7 @@ use url::Url;
 use super::quotation::quote;
 use crate::{
     error::ERROR_SOURCE,
-    http_client::{Connections, End, HttpClient, Reuse, SendError, Tls, TransportFault, beginning, host_of},
+    http_client::{Connections, End, HttpClient, Reuse, Tls, TransportFault, beginning, host_of},
 };
 
 /// Time for a request with a small body, and its answer.
@@ -71,6 +71,18 @@ impl Site {
         Ok(request)
     }
 
+    /// Sends a request; the head of the answer, whose body is still to come.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub(super) async fn start(
+        &self,
+        request: awc::ClientRequest,
+        body: impl MessageBody + 'static,
+    ) -> Result<ClientResponse, String> {
+        self.client.send(request, body).await.map_err(|error| error.to_string())
+    }
+
     /// Sends a request and reads the answer.
     ///
     /// # Errors
@@ -84,11 +96,7 @@ impl Site {
     ) -> Result<Answer, String> {
         let request = self.request(method, target, headers)?;
         let began = Instant::now();
-        let answer = async {
-            let response =
-                request.send_body(body).await.map_err(|error| SendError::from(error).to_string())?;
-            Answer::read(response, began).await
-        };
+        let answer = async { Answer::read(self.start(request, body).await?, began).await };
         timeout(TIMEOUT, answer).await.unwrap_or_else(|_| Err(format!("no answer within {TIMEOUT:?}")))
     }
 }

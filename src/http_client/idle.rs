@@ -13,7 +13,10 @@ use std::{
 };
 
 use actix_rt::time::sleep;
-use tokio::io::{AsyncRead as _, ReadBuf};
+use tokio::{
+    io::{AsyncRead as _, ReadBuf},
+    sync::Notify,
+};
 
 use super::{idle_timeout::IdleTimeout, stream::Stream};
 
@@ -60,6 +63,8 @@ pub(super) struct IdleConnections {
     waiting: RefCell<VecDeque<Waiting>>,
     pub(super) server_timeout: IdleTimeout,
     is_watched: Cell<bool>,
+    /// Wakes the watch when there is an idle connection again.
+    kept: Rc<Notify>,
 }
 
 struct Waiting {
@@ -76,6 +81,7 @@ impl IdleConnections {
             waiting: RefCell::default(),
             server_timeout: IdleTimeout::default(),
             is_watched: Cell::default(),
+            kept: Rc::default(),
         })
     }
 
@@ -110,11 +116,16 @@ impl IdleConnections {
     }
 
     /// Keeps a connection for the next request.
-    pub(super) fn keep(self: &Rc<Self>, open: Open) {
+    pub(super) fn keep(&self, open: Open) {
         let since = Instant::now();
         self.waiting.borrow_mut().push_back(Waiting { since, seen: since, open });
+        self.kept.notify_one();
+    }
+
+    /// Starts the watch, once.
+    pub(super) fn watch(self: &Rc<Self>) {
         if !self.is_watched.replace(true) {
-            actix_rt::spawn(watch(Rc::downgrade(self)));
+            actix_rt::spawn(watch(Rc::downgrade(self), Rc::clone(&self.kept)));
         }
     }
 
@@ -138,14 +149,22 @@ impl IdleConnections {
     }
 }
 
-/// Looks at them for as long as there are any. A connection that stays open costs no system call.
-async fn watch(idle: Weak<IdleConnections>) {
+impl Drop for IdleConnections {
+    fn drop(&mut self) {
+        self.kept.notify_one();
+    }
+}
+
+/// Looks at them as long as there are any. A connection that stays open costs no system call.
+async fn watch(idle: Weak<IdleConnections>, kept: Rc<Notify>) {
     loop {
-        sleep(EVERY).await;
-        let Some(idle) = idle.upgrade() else { return };
-        if !idle.look() {
-            idle.is_watched.set(false);
-            return;
+        kept.notified().await;
+        loop {
+            sleep(EVERY).await;
+            let Some(idle) = idle.upgrade() else { return };
+            if !idle.look() {
+                break;
+            }
         }
     }
 }

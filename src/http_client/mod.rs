@@ -7,6 +7,7 @@
 mod beginning;
 mod connect;
 mod connect_fault;
+mod date_tasks;
 mod fault;
 #[cfg(fuzzing)]
 mod fuzzing;
@@ -15,14 +16,18 @@ mod idle;
 mod idle_timeout;
 mod stream;
 
-use std::{fmt, time::Duration};
+use std::{fmt, rc::Rc, time::Duration};
 
-use actix_web::http::uri::{Authority, PathAndQuery, Scheme, Uri};
+use actix_web::{
+    body::MessageBody,
+    http::uri::{Authority, PathAndQuery, Scheme, Uri},
+};
 use awc::{Client, ClientRequest, Connector, http::Method};
 use url::{Position, Url};
 
 pub(crate) use beginning::{End, beginning};
 pub(crate) use connect_fault::ConnectFault;
+use date_tasks::{DateTasks, Sending};
 
 pub(crate) use fault::{SendError, TransportFault};
 #[cfg(fuzzing)]
@@ -39,6 +44,8 @@ pub(crate) struct HttpClient {
     safe: Client,
     never: Client,
     authority: Authority,
+    idle: Rc<IdleConnections>,
+    date_tasks: Rc<DateTasks>,
 }
 
 /// How a client treats its connections.
@@ -72,6 +79,8 @@ impl HttpClient {
             safe: client(Reuse::Safe),
             never: client(Reuse::Never),
             authority: authority(url),
+            idle,
+            date_tasks: Rc::default(),
         }
     }
 
@@ -90,6 +99,12 @@ impl HttpClient {
             Reuse::Never => self.never.request(method, uri).force_close(),
         };
         request.no_decompress()
+    }
+
+    /// Sends a request; the head of its response, or why there is none.
+    pub(crate) fn send(&self, request: ClientRequest, body: impl MessageBody + 'static) -> Sending {
+        self.idle.watch();
+        Sending::new(request.send_body(body), &self.date_tasks)
     }
 }
 

@@ -11,10 +11,7 @@ use actix_web::{
 use awc::ClientResponse;
 
 use super::{Proxy, ProxyError, balancer::Balancer};
-use crate::{
-    http_client::{Reuse, SendError},
-    upstream::Upstream,
-};
+use crate::{http_client::Reuse, upstream::Upstream};
 
 impl Proxy {
     /// GETs `target` from a server, with the gateway's own credentials.
@@ -59,6 +56,6 @@ impl Proxy {
         let host = self.headers.host(&member.host, None);
         let mut request = member.request(method, target, host, Reuse::Safe)?;
         self.headers.of_gateway(request.headers_mut());
-        Ok(request.send_body(body).await.map_err(SendError::from)?)
+        Ok(member.client.send(request, body).await?)
     }
 }

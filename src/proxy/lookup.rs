@@ -8,7 +8,7 @@ use tokio::time::timeout;
 
 use super::{Proxy, ProxyError, error::Late, headers};
 use crate::{
-    http_client::{Reuse, SendError, beginning},
+    http_client::{Reuse, beginning},
     policy::{Grant, ModelReferences, WorkspaceViolation},
 };
 
@@ -47,7 +47,7 @@ impl Proxy {
         let mut request = lease.member.request(&Method::GET, &target, host, Reuse::Any)?;
         self.headers.of_gateway(request.headers_mut());
         headers::set_workspace(grant, request.headers_mut());
-        let response = request.send_body(body::None::new()).await.map_err(SendError::from)?;
+        let response = lease.member.client.send(request, body::None::new()).await?;
         let status = response.status();
         beginning(response, MAX_READ).await;
         match status {

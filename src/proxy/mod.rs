@@ -31,7 +31,7 @@ use tracing::{Instrument as _, Span};
 use crate::{
     connection::Connection,
     exchange::Exchange,
-    http_client::{Reuse, SendError, Tls},
+    http_client::{Reuse, Tls},
     limits::Meter,
     policy::Grant,
     settings::{DirectArtifacts, Settings},
@@ -188,13 +188,13 @@ impl Proxy {
             exchange.clone(),
         );
         let sending = pin!(match framing {
-            RequestFraming::None => upstream.send_body(body::None::new()),
-            RequestFraming::Length(length) => upstream.send_body(SizedStream::new(length, upload)),
-            RequestFraming::Chunked => upstream.send_body(BodyStream::new(upload)),
+            RequestFraming::None => member.client.send(upstream, body::None::new()),
+            RequestFraming::Length(length) => member.client.send(upstream, SizedStream::new(length, upload)),
+            RequestFraming::Chunked => member.client.send(upstream, BodyStream::new(upload)),
         });
         let mut calling = Calling { exchange, started, outcome: UpstreamOutcome::ClientAborted };
         let outcome = within(self.timeouts, &progress, sending).await.map_err(ProxyError::from);
-        let outcome = outcome.and_then(|sent| Ok(sent.map_err(SendError::from)?));
+        let outcome = outcome.and_then(|sent| Ok(sent?));
         calling.outcome = match &outcome {
             Ok(response) if response.status().is_server_error() => UpstreamOutcome::ErrorStatus,
             Ok(_) => UpstreamOutcome::Ok,

@@ -112,14 +112,13 @@ impl ServiceVerifier {
     async fn send(&self, key: &str, client_ip: Option<IpAddr>) -> Result<ClientResponse, ServiceFault> {
         let request = ValidateRequest { service_id: &self.service_id, client_ip };
         let request = serde_json::to_vec(&request).map_err(|error| ServiceFault::Send(error.to_string()))?;
-        let post = async |reuse| {
-            self.client
+        let post = |reuse| {
+            let post = self
+                .client
                 .request(Method::POST, self.target.clone(), reuse)
                 .insert_header((AUTHORIZATION, format!("Bearer {key}")))
-                .insert_header((CONTENT_TYPE, "application/json"))
-                .send_body(request.clone())
-                .await
-                .map_err(SendError::from)
+                .insert_header((CONTENT_TYPE, "application/json"));
+            self.client.send(post, request.clone())
         };
         let sent = match post(Reuse::Any).await {
             // The service closed an idle connection. A validation may safely be sent twice.

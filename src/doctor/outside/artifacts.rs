@@ -142,8 +142,8 @@ impl Deployment {
             let request = self.site.request(Method::PUT, &format!("{STORE}/{path}"), &headers)?;
             let chunks = chunks().inspect(move |chunk| sent.moved(chunk.len()));
             let chunks = stream::iter(chunks.map(Ok::<_, std::io::Error>));
-            let response = request.send_body(SizedStream::new(LARGE, chunks)).await;
-            Answer::read(response.map_err(|error| error.to_string())?, Instant::now()).await
+            let response = self.site.start(request, SizedStream::new(LARGE, chunks)).await;
+            Answer::read(response?, Instant::now()).await
         };
         let answer = match transfer.watched(in_time(sending)).await? {
             Ok(answer) => Ok(not_aborted(answer)?),
@@ -158,8 +158,7 @@ impl Deployment {
         let receiving = async {
             let headers = [("authorization", &*self.authorization)];
             let request = self.site.request(Method::GET, &format!("{STORE}/{path}"), &headers)?;
-            let mut response =
-                request.send_body(body::None::new()).await.map_err(|error| error.to_string())?;
+            let mut response = self.site.start(request, body::None::new()).await?;
             if response.status().as_u16() != 200 {
                 return Answer::read(response, Instant::now()).await.map(Err);
             }

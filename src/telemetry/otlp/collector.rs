@@ -49,8 +49,8 @@ impl Collector {
     /// Logs why a batch is lost.
     pub(super) async fn post(&self, body: Bytes) -> Result<Response<Bytes>, HttpError> {
         let request = self.client.request(Method::POST, self.target.clone(), Reuse::Safe);
-        let sending = request.insert_header((CONTENT_TYPE, "application/x-protobuf")).send_body(body);
-        match timeout(DEADLINE, sending).await {
+        let request = request.insert_header((CONTENT_TYPE, "application/x-protobuf"));
+        match timeout(DEADLINE, self.client.send(request, body)).await {
             Ok(Ok(response)) => {
                 let status = response.status().as_u16();
                 if !response.status().is_success() {
