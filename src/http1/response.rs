@@ -9,6 +9,9 @@ pub(crate) const MAX_HEAD: usize = 128 * 1024;
 /// The most fields, as in actix-http.
 const MAX_FIELDS: usize = 96;
 
+/// The longest name of a field, in bytes: actix-http panics at a longer one.
+const MAX_NAME: usize = u16::MAX as usize;
+
 /// What a connection needs to know of a response's head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct ResponseHead {
@@ -55,13 +58,16 @@ impl ResponseHead {
         let Status::Complete(length) = parsed.map_err(|_| HeadFault::NotHttp)? else {
             return if bytes.len() > MAX_HEAD { Err(HeadFault::NotHttp) } else { Ok(None) };
         };
+        if response.headers.iter().any(|field| field.name.len() > MAX_NAME) {
+            return Err(HeadFault::NotHttp);
+        }
         let closes = values(&response, "connection")
             .flat_map(|value| value.split(|byte| *byte == b','))
             .any(|option| option.trim_ascii().eq_ignore_ascii_case(b"close"));
         Ok(Some(Self {
             length,
             body: body_length(&response, to_head)?,
-            keeps_alive: response.version == Some(1) && !closes,
+            keeps_alive: response.version == Some(1) && !closes && !announces_body_of_204(&response),
             idle_timeout: values(&response, "keep-alive").next().and_then(timeout_in),
         }))
     }
@@ -76,6 +82,13 @@ fn values<'a>(
         .iter()
         .filter(move |field| field.name.eq_ignore_ascii_case(name))
         .map(|field| field.value)
+}
+
+/// Whether a 204 announces a body, which some servers then send (RFC 9112 §6.1, §6.2: they must not).
+fn announces_body_of_204(response: &httparse::Response<'_, '_>) -> bool {
+    response.code == Some(204)
+        && (values(response, "transfer-encoding").next().is_some()
+            || values(response, "content-length").any(|length| number(length) != Some(0)))
 }
 
 fn body_length(response: &httparse::Response<'_, '_>, to_head: bool) -> Result<BodyLength, HeadFault> {
@@ -99,10 +112,16 @@ fn body_length(response: &httparse::Response<'_, '_>, to_head: bool) -> Result<B
     match (is_chunked, length, response.version) {
         _ if to_head || status == 204 || status == 304 => Ok(BodyLength::None),
         (true, None, Some(1)) => Ok(BodyLength::Chunked),
+        // awc (actix-http 3.20, h1/decoder.rs) reads no body of this length.
+        (false, Some(1..), _) if offers_websocket(response) => Err(HeadFault::Unframed),
         (false, Some(length), _) => Ok(BodyLength::Bytes(length)),
         (false, None, Some(0)) => Ok(BodyLength::UntilClose),
         _ => Err(HeadFault::Unframed),
     }
+}
+
+fn offers_websocket(response: &httparse::Response<'_, '_>) -> bool {
+    values(response, "upgrade").any(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Digits and nothing else (RFC 9110 §8.6).
@@ -149,6 +168,21 @@ mod tests {
                 false,
                 Err(HeadFault::NotHttp),
             ),
+            (
+                "HTTP/1.1 426 X\r\nupgrade: WebSocket\r\ncontent-length: 2\r\n\r\n",
+                false,
+                Err(HeadFault::Unframed),
+            ),
+            (
+                "HTTP/1.1 426 X\r\nupgrade: websocket\r\ntransfer-encoding: chunked\r\n\r\n",
+                false,
+                Ok(Some(BodyLength::Chunked)),
+            ),
+            (
+                "HTTP/1.1 426 X\r\nupgrade: websocket\r\ncontent-length: 0\r\n\r\n",
+                false,
+                Ok(Some(BodyLength::Bytes(0))),
+            ),
             ("HTTP/1.1 204 No Content\r\n\r\n", false, Ok(Some(BodyLength::None))),
             ("HTTP/1.1 304 Not Modified\r\ncontent-length: 2\r\n\r\n", false, Ok(Some(BodyLength::None))),
             ("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n", true, Ok(Some(BodyLength::None))),
@@ -174,19 +208,26 @@ mod tests {
         let long = format!("HTTP/1.1 200 OK\r\na: {}", "x".repeat(MAX_HEAD));
         assert_eq!(ResponseHead::read(&long.as_bytes()[..MAX_HEAD], false), Ok(None));
         assert_eq!(ResponseHead::read(long.as_bytes(), false), Err(HeadFault::NotHttp));
+        for (length, is_read) in [(MAX_NAME, true), (MAX_NAME + 1, false)] {
+            let name = "x".repeat(length);
+            let head = format!("HTTP/1.1 200 OK\r\n{name}: a\r\ncontent-length: 0\r\n\r\n");
+            assert_eq!(ResponseHead::read(head.as_bytes(), false).is_ok(), is_read, "{length}");
+        }
     }
 
     #[test]
     fn a_connection_is_kept_only_where_the_server_keeps_it() {
-        for (version, connection, kept) in [
-            ("1.1", "", true),
-            ("1.1", "connection: keep-alive\r\n", true),
-            ("1.1", "connection: x, Close\r\n", false),
-            ("1.0", "connection: keep-alive\r\n", false),
+        for (head, kept) in [
+            ("1.1 200 OK\r\ncontent-length: 0\r\n", true),
+            ("1.1 200 OK\r\nconnection: keep-alive\r\ncontent-length: 0\r\n", true),
+            ("1.1 200 OK\r\nconnection: x, Close\r\ncontent-length: 0\r\n", false),
+            ("1.0 200 OK\r\nconnection: keep-alive\r\ncontent-length: 0\r\n", false),
+            ("1.1 204 X\r\ncontent-length: 0\r\n", true),
+            ("1.1 204 X\r\ncontent-length: 2\r\n", false),
+            ("1.1 204 X\r\ntransfer-encoding: chunked\r\n", false),
         ] {
-            let head = format!("HTTP/{version} 200 OK\r\n{connection}content-length: 0\r\n\r\n");
-            let head = ResponseHead::read(head.as_bytes(), false).unwrap().unwrap();
-            assert_eq!(head.keeps_alive, kept, "{version} {connection}");
+            let read = ResponseHead::read(format!("HTTP/{head}\r\n").as_bytes(), false).unwrap().unwrap();
+            assert_eq!(read.keeps_alive, kept, "{head}");
         }
     }
 

@@ -153,6 +153,13 @@ impl Guarded {
         self.ahead = ahead;
         Poll::Ready(Ok(()))
     }
+
+    /// awc's pool keeps a guard whose response is over until the next request.
+    fn free_if_over(&mut self) {
+        if self.ahead.is_empty() && self.open.is_none() {
+            self.ahead = BytesMut::new();
+        }
+    }
 }
 
 /// Its bytes are MLflow's and its clients'.
@@ -176,9 +183,7 @@ impl AsyncRead for Guarded {
             let count = this.ahead.len().min(buf.remaining());
             buf.put_slice(&this.ahead[..count]);
             this.ahead.advance(count);
-            if this.ahead.is_empty() && this.open.is_none() {
-                this.ahead = BytesMut::new();
-            }
+            this.free_if_over();
             return Poll::Ready(Ok(()));
         }
         let (before, room) = (buf.filled().len(), buf.remaining());
@@ -196,6 +201,7 @@ impl AsyncRead for Guarded {
         this.reads_ahead = came.len() == room;
         let count = this.follow(came)?;
         buf.set_filled(before + count);
+        this.free_if_over();
         Poll::Ready(Ok(()))
     }
 }
@@ -252,5 +258,33 @@ impl ActixStream for Guarded {
 
     fn poll_write_ready(&self, cx: &mut Context<'_>) -> Poll<io::Result<Ready>> {
         self.open.as_ref().map_or(Poll::Pending, |open| ActixStream::poll_write_ready(open.stream.tcp(), cx))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::{
+        io::AsyncWriteExt as _,
+        net::{TcpListener, TcpStream},
+    };
+
+    use super::*;
+    use crate::http_client::stream::Stream;
+
+    #[actix_web::test]
+    async fn nothing_is_kept_of_a_large_body_behind_its_end() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (mut server, _) = listener.accept().await.unwrap();
+        let idle = IdleConnections::new(Duration::from_secs(9));
+        let mut guarded = Guarded::new(Open::new(Stream::Tcp(client)), None, idle, Reuse::Any);
+        server.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n123").await.unwrap();
+        let mut read = vec![0; 41];
+        guarded.read_exact(&mut read).await.unwrap();
+        server.write_all(b"456").await.unwrap();
+        guarded.read_exact(&mut read[..3]).await.unwrap();
+        assert!(guarded.ahead.capacity() > 0);
+        server.write_all(b"789").await.unwrap();
+        assert_eq!((guarded.read(&mut read).await.unwrap(), guarded.ahead.capacity()), (3, 0));
     }
 }

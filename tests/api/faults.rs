@@ -54,6 +54,18 @@ async fn a_response_that_cannot_be_passed_on_is_a_502() {
             Answer::bytes_then_close("HTTP/1.1 200 OK\r\ntransfer-encoding: identity\r\n\r\nhow long?"),
             "upstream_protocol",
         ),
+        // awc would take its body for an empty one.
+        (
+            "an offer of a WebSocket",
+            Answer::bytes("HTTP/1.1 426 X\r\nupgrade: websocket\r\ncontent-length: 2\r\n\r\nno"),
+            "upstream_protocol",
+        ),
+        // awc would panic.
+        (
+            "a name too long",
+            Answer::Bytes([b"HTTP/1.1 204 X\r\n", "x".repeat(1 << 16).as_bytes(), b": x\r\n\r\n"].concat()),
+            "upstream_protocol",
+        ),
         ("not http", Answer::bytes_then_close("SSH-2.0-OpenSSH\r\n"), "upstream_protocol"),
         (
             "two lengths",
@@ -112,6 +124,27 @@ async fn bytes_behind_a_response_never_become_the_next_one() {
     // Not even where the rest of them is still to come.
     let connections: Vec<_> = mlflow.requests().iter().map(|request| request.connection).collect();
     assert!(connections.windows(2).all(|pair| pair[0] != pair[1]), "{connections:?}");
+}
+
+#[actix_web::test]
+async fn a_body_behind_a_204_never_becomes_the_next_response() {
+    for (framing, body) in [
+        ("transfer-encoding: chunked", "0\r\n\r\n"),
+        ("content-length: 40", "HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\nx"),
+    ] {
+        let head = format!("HTTP/1.1 204 X\r\n{framing}\r\n\r\n");
+        let mlflow = Server::start(move |request| {
+            if request.target().contains("second") {
+                return Answer::ok("{}");
+            }
+            Answer::Pieces(vec![head.clone().into_bytes(), body.into()], Duration::from_millis(20))
+        })
+        .await;
+        let gateway = GatewayBuilder::default().set("MLFLOW__PROBE_INTERVAL", "1h").start(&mlflow).await;
+        assert_eq!(gateway.get("/api/2.0/mlflow/runs/get?first").await.status, 204);
+        let second = gateway.get("/api/2.0/mlflow/runs/get?second").await;
+        assert_eq!((second.status, second.text()), (200, "{}"), "{framing}");
+    }
 }
 
 #[actix_web::test]
