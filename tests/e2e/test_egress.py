@@ -45,7 +45,8 @@ OF_CALLER = {
 }
 # MLflow's HTTP client says these by itself; `via` says that a gateway is there, which an endpoint that leads back to it needs.
 ALLOWED = {
-    *("host", "accept", "accept-encoding", "content-type", "content-length", "user-agent", "via", "x-mlflow-workspace"),
+    # `date` is awc's: the time, and nothing else.
+    *("date", "host", "accept", "accept-encoding", "content-type", "content-length", "user-agent", "via", "x-mlflow-workspace"),
     *("anthropic-version", "anthropic-beta", "openai-beta", "authorization", "x-api-key"),
 }
 # The kinds of provider, and what is behind their addresses.

@@ -134,7 +134,7 @@ def test_a_port_that_is_in_use_is_told_and_one_that_was_asked_for_is_an_error():
 def test_help_has_the_targets_in_the_order_in_which_they_are_used(machine):
     code, told = machine.make("help")
     names = [line.split()[0] for line in told.splitlines() if not line.startswith("make")]
-    assert code == 0 and names[:5] == ["help", "tools", "demo", "run", "test"] and names[-1] == "clean", told
+    assert code == 0 and names[:6] == ["help", "tools", "demo", "run", "check", "test"] and names[-1] == "clean", told
     assert len(names) > 15 and all(len(line) > 20 for line in told.splitlines())
 
 
