@@ -44,7 +44,7 @@ impl Proxy {
 
         let lease = self.mlflow.lease(None).await?;
         let host = self.headers.host(&lease.member.host, None);
-        let mut request = lease.member.request(&Method::GET, &target, host, Reuse::Any)?;
+        let mut request = lease.member.request(&Method::GET, &target, host, Reuse::Safe)?;
         self.headers.of_gateway(request.headers_mut());
         headers::set_workspace(grant, request.headers_mut());
         let response = lease.member.client.send(request, body::None::new()).await?;

@@ -1,5 +1,12 @@
 //! A key that is bound to a workspace of MLflow's does not get out of it.
 
+use std::{
+    collections::HashMap,
+    sync::Mutex,
+    time::{Duration, Instant},
+};
+
+use actix_rt::time::sleep;
 use hokusai_gateway::auth::{key::Environment, key_file::edit::NewKey};
 
 use crate::support::{
@@ -287,6 +294,23 @@ async fn metrics_are_written_only_to_models_of_the_workspace() {
     let many: Vec<String> = (0..17).map(|number| format!("m-{number}")).collect();
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     assert!(is_refused(&ask(gateway.address, batch(&many)).await));
+}
+
+#[actix_web::test]
+async fn a_model_is_looked_up_on_no_connection_that_mlflow_may_be_closing() {
+    let answered = Mutex::new(HashMap::new());
+    let mlflow = Server::start(move |request| {
+        let before = answered.lock().unwrap().insert(request.connection, Instant::now());
+        let is_late = before.is_some_and(|before| before.elapsed() > Duration::from_millis(600));
+        if is_late { Answer::Close } else { Answer::ok("{}") }
+    })
+    .await;
+    let gateway = bound_gateway(&mlflow, "team-a").await;
+    let batch = |body| json(&gateway, "POST", "/api/2.0/mlflow/runs/log-batch", body);
+    assert_eq!(ask(gateway.address, batch(r#"{"run_id": "r"}"#)).await.status, 200);
+    sleep(Duration::from_millis(700)).await;
+    let response = ask(gateway.address, batch(r#"{"run_id": "r", "metrics": [{"model_id": "m-1"}]}"#)).await;
+    assert_eq!(response.status, 200, "{response:?}");
 }
 
 #[actix_web::test]
