@@ -42,8 +42,11 @@ impl TransportFault {
 
     /// The fault inside an error of awc's; any other error is one of the connection.
     fn of(error: &io::Error) -> Self {
-        let carried = error.get_ref().and_then(|carried| carried.downcast_ref::<Self>());
-        carried.copied().unwrap_or(Self::Broken(error.kind()))
+        Self::inside(error).unwrap_or(Self::Broken(error.kind()))
+    }
+
+    fn inside(error: &io::Error) -> Option<Self> {
+        error.get_ref()?.downcast_ref().copied()
     }
 }
 
@@ -67,7 +70,10 @@ impl From<TransportFault> for io::Error {
 impl From<&PayloadError> for TransportFault {
     fn from(error: &PayloadError) -> Self {
         match error {
-            PayloadError::Io(error) | PayloadError::Incomplete(Some(error)) => Self::of(error),
+            // Any other error of a guarded connection is one of awc's decoder: a chunk that is none.
+            PayloadError::Io(error) | PayloadError::Incomplete(Some(error)) => {
+                Self::inside(error).unwrap_or(Self::NotHttp)
+            }
             PayloadError::Incomplete(None) => Self::ClosedInResponse,
             _ => Self::NotHttp,
         }

@@ -175,10 +175,15 @@ async fn a_large_body_that_breaks_off_is_a_reset_however_it_does() {
 #[actix_web::test]
 async fn a_small_body_that_breaks_off_is_an_error_of_the_gateways() {
     let begun = format!("{CHUNKED}{}", chunks("only this"));
-    let mlflow = Server::start(move |_| Answer::bytes_then_close(&begun)).await;
-    let gateway = Gateway::start(&mlflow).await;
-    let response = ask(gateway.address, in_http10(&gateway.request("GET", SEARCH, ""))).await;
-    assert_eq!((response.status, response.reason().as_str()), (502, "upstream_unavailable"));
+    for (answer, reason) in [
+        (Answer::bytes_then_close(&begun), "upstream_unavailable"),
+        (Answer::bytes(&format!("{begun}no size\r\n")), "upstream_protocol"),
+    ] {
+        let mlflow = Server::start(move |_| answer.clone()).await;
+        let gateway = Gateway::start(&mlflow).await;
+        let response = ask(gateway.address, in_http10(&gateway.request("GET", SEARCH, ""))).await;
+        assert_eq!((response.status, response.reason().as_str()), (502, reason));
+    }
 }
 
 #[actix_web::test]
