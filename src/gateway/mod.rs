@@ -128,6 +128,7 @@ impl Gateway {
         }
         let grant = self.identify(request.head(), exchange.client().ip, Some(exchange)).await?;
         let Admission { allowance, meter } = self.shared.limiter.admit(&grant).await?;
+        self.proxy.accept_length(request.headers())?;
         let began = Instant::now();
         let (live, server) = (self.shared.live.load_full(), &self.shared.settings.server);
         let stall_budget = StallBudget::new(server.body_idle_timeout, server.min_body_rate.get());

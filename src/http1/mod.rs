@@ -15,4 +15,4 @@ pub use fuzzing::{fuzz_chunked_body, fuzz_inbound_head};
 pub(crate) use http10::with_length;
 pub(crate) use request::{HeadTooLarge, RequestHeadReader};
 pub(crate) use response::{BodyLength, HeadFault, ResponseHead};
-pub(crate) use response_reader::{ResponseReader, Taken};
+pub(crate) use response_reader::{Piece, ResponseReader};

@@ -28,7 +28,7 @@ enum Body {
 
 /// What some bytes were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Taken {
+pub(crate) struct Piece {
     /// How many of them belong to the response.
     pub(crate) count: usize,
     /// The head, if it became whole with them; and whether nothing of its body has come, which has one.
@@ -46,8 +46,8 @@ impl ResponseReader {
     ///
     /// # Errors
     /// A head that cannot be used.
-    pub(crate) fn take(&mut self, bytes: &[u8], to_head: bool) -> Result<Taken, HeadFault> {
-        let mut taken = Taken { count: 0, head: None };
+    pub(crate) fn take(&mut self, bytes: &[u8], to_head: bool) -> Result<Piece, HeadFault> {
+        let mut taken = Piece { count: 0, head: None };
         if let Part::Head(seen) = &mut self.0 {
             let before = seen.len();
             // A head nearly always comes in one piece, and is then read where it lies.
@@ -61,7 +61,7 @@ impl ResponseReader {
                 if before == 0 {
                     seen.extend_from_slice(bytes);
                 }
-                return Ok(Taken { count: bytes.len(), head: None });
+                return Ok(Piece { count: bytes.len(), head: None });
             };
             taken.count = head.length - before;
             taken.head = Some((head, taken.count == bytes.len() && head.body != BodyLength::None));

@@ -27,7 +27,7 @@ use super::{
     idle::{IdleConnections, Open, Reuse},
     stream::acknowledge,
 };
-use crate::http1::{ResponseReader, Taken};
+use crate::http1::{Piece, ResponseReader};
 
 pub(super) struct Guarded {
     /// Gone when the response is over.
@@ -78,7 +78,7 @@ impl Guarded {
 
     /// Follows the response as its bytes come. How many of them belong to it.
     fn follow(&mut self, bytes: &[u8]) -> Result<usize, TransportFault> {
-        let Taken { count, head } = self.response.take(bytes, self.to_head.unwrap_or_default())?;
+        let Piece { count, head } = self.response.take(bytes, self.to_head.unwrap_or_default())?;
         if let Some((head, is_alone)) = head {
             self.keeps &= head.keeps_alive && !self.answered_early;
             if let Some(timeout) = head.idle_timeout {

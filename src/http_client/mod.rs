@@ -69,8 +69,7 @@ impl HttpClient {
                 .connector(connect::GuardedConnector::new(tls.cloned(), idle.clone(), reuse))
                 .timeout(connections.connect_timeout)
                 .conn_keep_alive(Duration::ZERO)
-                .limit(connections.limit)
-                .disconnect_timeout(Duration::ZERO);
+                .limit(connections.limit);
             let builder = Client::builder().connector(connector);
             builder.disable_timeout().disable_redirects().no_default_headers().finish()
         };

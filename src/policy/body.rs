@@ -17,7 +17,6 @@ use tokio::time::timeout;
 
 use super::{
     BodyMemory, BodyMemoryFull, Grant, MissingScope,
-    body_memory::Reservation,
     direct_upload::DirectUpload,
     graphql, json, tags,
     workspace::{self, ModelReferences, WorkspaceViolation},
@@ -159,7 +158,15 @@ pub(crate) async fn check(
         (Some(_), _) if route.rule().body == Body::Form && is_form(head) => {
             return Ok(CheckedBody { payload, length: None, class: None, value: None, models });
         }
-        (None, _) => return Ok(CheckedBody { payload, length: None, class: None, value: None, models }),
+        (None, _) => {
+            let payload = match announced(head) {
+                Some(size @ 1..=HELD_BY_AWC) => {
+                    whole(Bytes::from(read(payload, size, connection, stall_budget).await?))
+                }
+                _ => payload,
+            };
+            return Ok(CheckedBody { payload, length: None, class: None, value: None, models });
+        }
         (Some(Inspection::Spans), Some(workspace)) => {
             can_be_scanned(head)?;
             let payload = workspace::scan(workspace, payload);
@@ -174,11 +181,8 @@ pub(crate) async fn check(
     }
     // Before a byte of it is asked for: what waits for room is not in this process.
     let reservation = memory.reserve(principal, size).await?;
-    let body = read(payload, size, connection, stall_budget).await;
-    if let Some(connection) = connection {
-        connection.uploaded(None);
-    }
-    let body = Bytes::from_owner(Held { body: body?, _reservation: reservation });
+    let body = read(payload, size, connection, stall_budget).await?;
+    let body = reservation.hold(body);
     let (mut class, mut value) = (None, None);
     if inspection == Inspection::GraphQl {
         if !only_reads(&body)? {
@@ -203,8 +207,15 @@ pub(crate) async fn check(
         value = Some(parsed);
     }
     let length = Some(body.len());
-    let payload = Payload::Stream { payload: stream::iter([Ok(body)]).boxed_local() };
-    Ok(CheckedBody { payload, length, class, value, models })
+    Ok(CheckedBody { payload: whole(body), length, class, value, models })
+}
+
+/// A body of this length reaches MLflow only when all of it is there (awc 3.11, client/h1proto.rs, `send_body`). It is read before a
+/// connection is taken, which MLflow could close while the client pauses.
+const HELD_BY_AWC: usize = 8 * 1024;
+
+fn whole(body: Bytes) -> Payload {
+    Payload::Stream { payload: stream::iter([Ok(body)]).boxed_local() }
 }
 
 /// Spans are scanned as bytes: protobuf keeps texts as they are, JSON and compression do not.
@@ -225,39 +236,30 @@ fn announced(head: &RequestHead) -> Option<usize> {
     head.headers.get(CONTENT_LENGTH).map_or(Some(0), |length| length.to_str().ok()?.trim().parse().ok())
 }
 
-/// A body with its memory reservation.
-struct Held {
-    body: Vec<u8>,
-    _reservation: Reservation,
-}
-
-impl AsRef<[u8]> for Held {
-    fn as_ref(&self) -> &[u8] {
-        &self.body
-    }
-}
-
 async fn read(
     mut payload: Payload,
     most: usize,
     connection: Option<&Connection>,
     mut stall_budget: StallBudget,
 ) -> Result<Vec<u8>, BodyError> {
+    let tell = |uploaded| connection.into_iter().for_each(|connection| connection.uploaded(uploaded));
     let mut body = Vec::with_capacity(most);
-    loop {
-        if let Some(connection) = connection {
-            connection.uploaded(Some(body.len() as u64));
+    let reading = async {
+        loop {
+            tell(Some(body.len() as u64));
+            let since = Instant::now();
+            let next = timeout(stall_budget.left(), payload.next()).await.map_err(|_| BodyError::Stalled)?;
+            let Some(chunk) = next.transpose().map_err(BodyError::Broken)? else { return Ok(()) };
+            if body.len() + chunk.len() > most {
+                return Err(BodyError::TooLarge(most));
+            }
+            stall_budget.credit(chunk.len(), since.elapsed());
+            body.extend_from_slice(&chunk);
         }
-        let since = Instant::now();
-        let next = timeout(stall_budget.left(), payload.next()).await.map_err(|_| BodyError::Stalled)?;
-        let Some(chunk) = next.transpose().map_err(BodyError::Broken)? else { break };
-        if body.len() + chunk.len() > most {
-            return Err(BodyError::TooLarge(most));
-        }
-        stall_budget.credit(chunk.len(), since.elapsed());
-        body.extend_from_slice(&chunk);
-    }
-    Ok(body)
+    };
+    let outcome = reading.await;
+    tell(None);
+    outcome.map(|()| body)
 }
 
 /// An object, or a JSON text that contains one, as old clients send it: MLflow decodes it twice (mlflow/server/handlers.py,

@@ -6,6 +6,7 @@ use std::{
     time::Duration,
 };
 
+use actix_web::web::Bytes;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -42,6 +43,25 @@ pub enum BodyMemoryFull {
 pub(super) struct Reservation {
     _of_key: OwnedSemaphorePermit,
     _of_all: OwnedSemaphorePermit,
+}
+
+/// A body with its reservation.
+struct Held {
+    body: Vec<u8>,
+    _reservation: Reservation,
+}
+
+impl AsRef<[u8]> for Held {
+    fn as_ref(&self) -> &[u8] {
+        &self.body
+    }
+}
+
+impl Reservation {
+    /// The body that it was made for: the memory is free when the last of its bytes is dropped.
+    pub(super) fn hold(self, body: Vec<u8>) -> Bytes {
+        Bytes::from_owner(Held { body, _reservation: self })
+    }
 }
 
 impl BodyMemory {

@@ -21,7 +21,7 @@ use std::{cell::Cell, num::NonZeroU64, pin::pin, rc::Rc, sync::Arc, time::Instan
 use actix_web::{
     HttpRequest, HttpResponse, HttpResponseBuilder,
     body::{self, BodyStream, SizedStream},
-    http::Method,
+    http::{Method, header::HeaderMap},
     web::Payload,
 };
 use awc::ClientResponse;
@@ -91,6 +91,17 @@ impl Proxy {
         }
     }
 
+    /// Refuses a body by its length, before it is read.
+    ///
+    /// # Errors
+    /// A body that is too large.
+    pub(crate) fn accept_length(&self, headers: &HeaderMap) -> Result<(), ProxyError> {
+        match request_body::framing(headers) {
+            RequestFraming::Length(length) if length > self.max_body => Err(ProxyError::BodyTooLarge),
+            _ => Ok(()),
+        }
+    }
+
     /// Forwards a granted request, counts its bytes, and returns MLflow's response, whose body is still to come.
     ///
     /// # Errors
@@ -109,10 +120,7 @@ impl Proxy {
         {
             return Err(denied);
         }
-        let framing = request_body::framing(request);
-        if matches!(framing, RequestFraming::Length(length) if length > self.max_body) {
-            return Err(ProxyError::BodyTooLarge);
-        }
+        let framing = request_body::framing(request.headers());
         let forwarded = Forwarded { grant, request, framing, meter: &meter, exchange };
         let pool =
             self.artifacts.as_ref().filter(|_| grant.route().is_artifact_stores()).unwrap_or(&self.mlflow);

@@ -8,9 +8,8 @@ use std::{
 };
 
 use actix_web::{
-    HttpRequest,
     error::PayloadError,
-    http::header::TRANSFER_ENCODING,
+    http::header::{HeaderMap, TRANSFER_ENCODING},
     web::{Bytes, Payload},
 };
 use futures_core::Stream;
@@ -32,11 +31,11 @@ pub(super) enum RequestFraming {
 }
 
 /// The framing of a request's body. actix-http refuses any other (RFC 9112 §6).
-pub(super) fn framing(request: &HttpRequest) -> RequestFraming {
-    if request.headers().contains_key(TRANSFER_ENCODING) {
+pub(super) fn framing(headers: &HeaderMap) -> RequestFraming {
+    if headers.contains_key(TRANSFER_ENCODING) {
         return RequestFraming::Chunked;
     }
-    headers::content_length(request.headers()).map_or(RequestFraming::None, RequestFraming::Length)
+    headers::content_length(headers).map_or(RequestFraming::None, RequestFraming::Length)
 }
 
 /// A payload that counts its bytes, and notes who is waited for.

@@ -185,6 +185,8 @@ async fn a_body_shorter_than_its_length_is_never_whole() {
     let stage = Stage::set().await;
     let mut connection = stage.connection(&stage.filled(&post("content-length: 10\r\n\r\nhello"))).await;
     connection.finish().await;
+    // Whoever still listens is told.
+    connection.receive_slowly(usize::MAX, 4096, Duration::ZERO).await;
     assert!(connection.is_closed().await);
     assert!(stage.mlflow.requests().iter().all(|request| !request.complete));
 }

@@ -15,7 +15,7 @@ use tokio::{
     time::timeout,
 };
 
-use crate::support::{Gateway, GatewayBuilder, ask, eventually};
+use crate::support::{Gateway, GatewayBuilder, ask, client::Connection, eventually};
 
 const SEARCH: &str = "/api/2.0/mlflow/experiments/search";
 const ARTIFACT: &str = "/api/2.0/mlflow-artifacts/artifacts/1/a";
@@ -148,6 +148,21 @@ async fn no_request_is_lost_on_a_connection_that_is_being_closed_and_none_comes_
     for (method, target) in sent {
         assert_eq!(counts.get(&target), Some(&1), "{method} {target}");
     }
+}
+
+#[actix_web::test]
+async fn a_small_upload_with_a_pause_meets_no_connection_that_is_closed_meanwhile() {
+    let after = Duration::from_millis(600);
+    let (mlflow, seen) = start(Closing { after, unread: Duration::ZERO, announces: "" }).await;
+    let gateway = gateway(mlflow).await;
+    assert_eq!(send(&gateway, "PUT", ARTIFACT).await, 200);
+    let slow = "/api/2.0/mlflow-artifacts/artifacts/1/slow";
+    let mut client = Connection::open(gateway.address).await;
+    client.send(gateway.request("PUT", slow, "content-length: 2\r\n\r\n{")).await;
+    sleep(2 * after).await;
+    client.send("}").await;
+    assert_eq!(client.response(false).await.status, 200);
+    seen.connection(slow);
 }
 
 #[actix_web::test]
