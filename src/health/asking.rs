@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use actix_web::{
-    http::{StatusCode, header::HeaderMap, uri::PathAndQuery},
+    http::{Method, StatusCode, header::HeaderMap, uri::PathAndQuery},
     web::Bytes,
 };
 use tokio::time::timeout;
@@ -45,9 +45,10 @@ pub(super) async fn ask(
     patience: Duration,
 ) -> Result<Answer, Unreached> {
     let asking = async {
-        let answer = match proxy.ask(upstream, target).await {
+        let get = || proxy.ask(upstream, &Method::GET, target, Bytes::new());
+        let answer = match get().await {
             // Nothing is wrong with a server that closes what is idle.
-            Err(ProxyError::Transport(TransportFault::ClosedIdle)) => proxy.ask(upstream, target).await,
+            Err(ProxyError::Transport(TransportFault::ClosedIdle)) => get().await,
             answer => answer,
         };
         let answer = answer.map_err(Unreached::Proxy)?;

@@ -28,7 +28,6 @@ use url::{Position, Url};
 pub(crate) use beginning::{End, beginning};
 pub(crate) use connect_fault::ConnectFault;
 use date_tasks::{DateTasks, Sending};
-
 pub(crate) use fault::{SendError, TransportFault};
 #[cfg(fuzzing)]
 pub use fuzzing::fuzz_response_head;

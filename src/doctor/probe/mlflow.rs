@@ -244,7 +244,7 @@ pub(super) async fn send(
     let target = PathAndQuery::try_from(target).map_err(|error| error.to_string())?;
     let answer = async {
         let began = Instant::now();
-        let answer = proxy.send_whole(upstream, method, &target, body).await;
+        let answer = proxy.ask(upstream, method, &target, body).await;
         Answer::read(answer.map_err(|error| error.to_string())?, began).await
     };
     timeout(limit, answer).await.unwrap_or_else(|_| Err(format!("no answer within {limit:?}")))
