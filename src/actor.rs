@@ -1,8 +1,9 @@
 //! Actors: named tasks that outlive a request. The death of one fails readiness.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures_core::future::LocalBoxFuture;
+use parking_lot::Mutex;
 
 use crate::code::Code;
 
@@ -13,7 +14,7 @@ pub(crate) struct Deaths(Arc<Mutex<Vec<&'static str>>>);
 impl Deaths {
     /// In the order of their deaths.
     pub(crate) fn names(&self) -> Vec<&'static str> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.0.lock().clone()
     }
 
     fn add(&self, name: &'static str) {
@@ -22,7 +23,7 @@ impl Deaths {
             actor = name,
             "actor died: the gateway is no longer ready"
         );
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(name);
+        self.0.lock().push(name);
     }
 }
 

@@ -1,9 +1,11 @@
 //! A circuit breaker.
 
 use std::{
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
+
+use parking_lot::Mutex;
 
 /// Closed until `threshold` failures in a row; then open for `pause`; then half-open: one probe at a time, whose
 /// success closes it and whose failure opens it again.
@@ -28,7 +30,7 @@ impl Breaker {
 
     /// The permission for one try; `None` while the breaker is open.
     pub(crate) fn admit(self: &Arc<Self>) -> Option<Attempt> {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         match *state {
             State::Closed { .. } => {}
             State::Open { until } if until <= Instant::now() => *state = State::HalfOpen,
@@ -40,19 +42,15 @@ impl Breaker {
 
     /// Whether it would refuse a try now.
     pub(crate) fn is_open(&self) -> bool {
-        match *self.state() {
+        match *self.state.lock() {
             State::Closed { .. } => false,
             State::Open { until } => until > Instant::now(),
             State::HalfOpen => true,
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn close_or_open(&self, succeeded: bool) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         *state = match *state {
             _ if succeeded => State::Closed { failures: 0 },
             State::Closed { failures } if failures + 1 < self.threshold => {
@@ -80,7 +78,7 @@ impl Attempt {
 impl Drop for Attempt {
     fn drop(&mut self) {
         if let Some(breaker) = self.breaker.take() {
-            let mut state = breaker.state();
+            let mut state = breaker.state.lock();
             if matches!(*state, State::HalfOpen) {
                 *state = State::Open { until: Instant::now() };
             }

@@ -1,8 +1,7 @@
 //! Counts lost records until the count itself can be written.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use super::event::Event;
 
@@ -26,26 +25,22 @@ impl Losses {
     }
 
     pub(super) fn are_there(&self) -> bool {
-        self.lock().is_some()
+        self.0.lock().is_some()
     }
 
     /// If it cannot be written, put it back with [`Losses::merge`].
     pub(super) fn take(&self) -> Option<Loss> {
-        self.lock().take()
+        self.0.lock().take()
     }
 
     pub(super) fn merge(&self, loss: Loss) {
-        let mut lost = self.lock();
+        let mut lost = self.0.lock();
         *lost = Some(lost.map_or(loss, |other| Loss {
             records: other.records + loss.records,
             changes: other.changes + loss.changes,
             since: other.since.min(loss.since),
             until: other.until.max(loss.until),
         }));
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Loss>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

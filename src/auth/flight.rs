@@ -1,12 +1,8 @@
 //! Single flight: concurrent requests for the same key share one fetch.
 
-use std::{
-    collections::HashMap,
-    future::Future,
-    hash::Hash,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
+use std::{collections::HashMap, future::Future, hash::Hash, sync::Arc};
 
+use parking_lot::Mutex;
 use tokio::sync::watch;
 use tracing::Instrument as _;
 
@@ -40,7 +36,7 @@ impl<K: Copy + Eq + Hash + 'static, V: Clone + 'static> Flights<K, V> {
     where
         F: Future<Output = V> + 'static,
     {
-        let mut in_flight = self.in_flight();
+        let mut in_flight = self.in_flight.lock();
         if let Some(answer) = in_flight.get(&key) {
             return answer.clone();
         }
@@ -59,10 +55,6 @@ impl<K: Copy + Eq + Hash + 'static, V: Clone + 'static> Flights<K, V> {
         actix_rt::spawn(flying.in_current_span());
         answer
     }
-
-    fn in_flight(&self) -> MutexGuard<'_, HashMap<K, watch::Receiver<Option<V>>>> {
-        self.in_flight.lock().unwrap_or_else(PoisonError::into_inner)
-    }
 }
 
 /// Removes a flight when it ends or dies.
@@ -73,7 +65,7 @@ struct Landing<K: Copy + Eq + Hash + 'static, V: Clone + 'static> {
 
 impl<K: Copy + Eq + Hash + 'static, V: Clone + 'static> Drop for Landing<K, V> {
     fn drop(&mut self) {
-        self.flights.in_flight().remove(&self.key);
+        self.flights.in_flight.lock().remove(&self.key);
     }
 }
 
@@ -106,7 +98,7 @@ mod tests {
             assert_eq!(asked.await.unwrap(), Some(1));
         }
         assert_eq!(fetched.get(), 1);
-        assert!(flights.in_flight().is_empty());
+        assert!(flights.in_flight.lock().is_empty());
     }
 
     #[actix_rt::test]

@@ -6,12 +6,13 @@
 
 use std::{
     num::NonZeroU64,
-    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
 use deadpool_redis::redis::Script;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 use rand::RngExt as _;
 use tokio::sync::mpsc;
@@ -157,10 +158,10 @@ impl Accounts {
                 }),
             }
         });
-        if account.state().settled_at.is_none_or(|at| at.elapsed() > FRESH) {
+        if account.state.lock().settled_at.is_none_or(|at| at.elapsed() > FRESH) {
             account.settle().await;
         }
-        let wait = account.state().bucket.until_one(Instant::now());
+        let wait = account.state.lock().bucket.until_one(Instant::now());
         let meter = Meter(Some(account));
         if wait.is_zero() { Ok(meter) } else { Err((meter, wait)) }
     }
@@ -168,7 +169,7 @@ impl Accounts {
 
 impl Account {
     fn charge(self: &Arc<Self>, bytes: u64) {
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.bucket.charge(bytes as f64, Instant::now());
         state.unsettled += bytes;
         let much = state.unsettled as f64 > self.per_hour / 100.0;
@@ -181,7 +182,7 @@ impl Account {
     /// Queues the account for the settler.
     fn settle_soon(self: &Arc<Self>) {
         let Some(fleet) = &self.fleet else { return };
-        let mut state = self.state();
+        let mut state = self.state.lock();
         if state.unsettled > 0 && !state.is_queued {
             state.is_queued = fleet.settler.try_send(Arc::clone(self)).is_ok();
         }
@@ -192,7 +193,7 @@ impl Account {
     async fn settle(&self) {
         let Some(fleet) = &self.fleet else { return };
         let (owed, number) = {
-            let mut state = self.state();
+            let mut state = self.state.lock();
             state.is_queued = false;
             if state.pending.0 == 0 {
                 state.pending = (std::mem::take(&mut state.unsettled), state.pending.1 + 1);
@@ -207,7 +208,7 @@ impl Account {
             charge.invoke_async::<i64>(&mut connection).await
         };
         let left = fleet.redis.call(charge).await;
-        let mut state = self.state();
+        let mut state = self.state.lock();
         state.settled_at = Some(Instant::now());
         if let Some(left) = left {
             if state.pending.1 == number {
@@ -220,10 +221,6 @@ impl Account {
             let share = capacity / f64::from(fleet.instances);
             state.bucket.resize(share, share / HOUR);
         }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,11 +2,12 @@
 //! need no call to Redis. Leased tokens that are not used are lost; no token is used twice.
 
 use std::{
-    sync::{Arc, LazyLock, Mutex, PoisonError},
+    sync::{Arc, LazyLock},
     time::{Duration, Instant},
 };
 
 use deadpool_redis::redis::Script;
+use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
 use tracing::Instrument as _;
 
@@ -88,7 +89,7 @@ impl Lease {
 
     /// `None` if there is no token here and Redis may have some.
     fn take_held(self: &Arc<Self>, redis: &Redis, rate: Rate) -> Option<Result<Allowance, LimitExceeded>> {
-        let mut held = self.held();
+        let mut held = self.held.lock();
         if held.tokens == 0 {
             let until = held.empty_until?;
             let left = until.checked_duration_since(Instant::now())?;
@@ -123,7 +124,7 @@ impl Lease {
             lease.invoke_async::<(u32, u32)>(&mut connection).await
         };
         let (taken, left) = redis.call(lease).await?;
-        let mut held = self.held();
+        let mut held = self.held.lock();
         held.tokens += taken;
         held.left = left;
         held.share = None;
@@ -134,13 +135,9 @@ impl Lease {
     fn take_share(&self, rate: Rate, instances: u32) -> Result<Allowance, LimitExceeded> {
         let now = Instant::now();
         let share = Rate { per_hour: (rate.per_hour / instances).max(1) };
-        let mut held = self.held();
+        let mut held = self.held.lock();
         let bucket = held.share.get_or_insert_with(|| share.bucket(now));
         share.take(bucket, now)
-    }
-
-    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::{
     collections::HashMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Weak},
     time::Duration,
 };
 
 use actix_web::web::Bytes;
+use parking_lot::Mutex;
 use tokio::{
     sync::{OwnedSemaphorePermit, Semaphore},
     time::timeout,
@@ -95,7 +96,7 @@ impl BodyMemory {
     fn of_key(&self, principal: &Principal) -> Arc<Semaphore> {
         let key = principal.key_id.as_ref().or(principal.user_id.as_ref());
         let key = key.map(String::as_str).unwrap_or_default();
-        let mut by_key = self.by_key.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut by_key = self.by_key.lock();
         by_key.get(key).and_then(Weak::upgrade).unwrap_or_else(|| {
             if by_key.len() >= MAX_IDLE_KEYS {
                 by_key.retain(|_, free| free.strong_count() > 0);
@@ -165,7 +166,7 @@ mod tests {
         for key in 1..3 * MAX_IDLE_KEYS {
             reserve(&memory, key, 1).await.unwrap();
         }
-        assert!(memory.by_key.lock().unwrap().len() <= MAX_IDLE_KEYS);
+        assert!(memory.by_key.lock().len() <= MAX_IDLE_KEYS);
         drop(kept);
     }
 }

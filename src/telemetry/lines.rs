@@ -7,12 +7,14 @@ use std::{
     io::{self, Write},
     mem,
     sync::{
-        Arc, Condvar, Mutex, MutexGuard, PoisonError,
+        Arc,
         atomic::{AtomicU64, Ordering},
     },
     thread,
     time::Duration,
 };
+
+use parking_lot::{Condvar, Mutex};
 
 /// Bytes that may wait to be written; lines that find no room are dropped, and counted.
 const ROOM: usize = 8 * 1024 * 1024;
@@ -64,7 +66,7 @@ impl Lines {
 
     /// Adds a line, its end included.
     pub fn add(&self, line: &[u8]) {
-        let mut waiting = self.0.lock();
+        let mut waiting = self.0.waiting.lock();
         if waiting.bytes.len() + line.len() > ROOM {
             self.0.dropped.fetch_add(1, Ordering::Relaxed);
             return;
@@ -83,17 +85,13 @@ impl Lines {
 }
 
 impl Queue {
-    fn lock(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     fn write_to(&self, mut out: impl Write) {
         let mut taken = Vec::new();
         loop {
-            let mut waiting = self.lock();
+            let mut waiting = self.waiting.lock();
             while waiting.bytes.is_empty() && !waiting.is_over {
                 waiting.is_writer_idle = true;
-                waiting = self.changed.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+                self.changed.wait(&mut waiting);
             }
             mem::swap(&mut waiting.bytes, &mut taken);
             let is_over = waiting.is_over;
@@ -106,12 +104,12 @@ impl Queue {
             taken.clear();
             taken.shrink_to(KEPT);
             if is_over {
-                self.lock().is_written = true;
+                self.waiting.lock().is_written = true;
                 self.changed.notify_all();
                 return;
             }
-            let waiting = self.lock();
-            drop(self.changed.wait_timeout_while(waiting, PAUSE, |waiting| !waiting.is_over));
+            let mut waiting = self.waiting.lock();
+            self.changed.wait_while_for(&mut waiting, |waiting| !waiting.is_over, PAUSE);
         }
     }
 }
@@ -131,9 +129,10 @@ impl Write for Lines {
 impl Drop for LineWriter {
     fn drop(&mut self) {
         let Lines(queue) = &self.0;
-        queue.lock().is_over = true;
+        queue.waiting.lock().is_over = true;
         queue.changed.notify_all();
-        drop(queue.changed.wait_timeout_while(queue.lock(), LAST_LINES, |waiting| !waiting.is_written));
+        let mut waiting = queue.waiting.lock();
+        queue.changed.wait_while_for(&mut waiting, |waiting| !waiting.is_written, LAST_LINES);
     }
 }
 

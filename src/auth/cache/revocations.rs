@@ -2,13 +2,11 @@
 
 use std::{
     hash::{BuildHasher as _, RandomState},
-    sync::{
-        Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicU64, Ordering},
 };
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 
 use super::redis_cache::is_void;
@@ -66,7 +64,7 @@ impl Revocations {
     }
 
     fn begin_epoch(&self, is_everything: bool, forget: impl FnOnce(), record: impl FnOnce(u64)) {
-        let _lock = self.revoking.lock().unwrap_or_else(PoisonError::into_inner);
+        let _lock = self.revoking.lock();
         let epoch = self.epoch() + 1;
         if is_everything {
             self.everything.store(epoch, Ordering::Release);

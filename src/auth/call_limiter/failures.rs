@@ -1,12 +1,8 @@
 //! The limit on failures, rejected keys for the most part, of each client address.
 
-use std::{
-    convert::Infallible,
-    net::IpAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Instant,
-};
+use std::{convert::Infallible, net::IpAddr, sync::Arc, time::Instant};
 
+use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 
 use super::NotAdmitted;
@@ -45,7 +41,7 @@ impl FailureLimit {
     /// Whether an address has failed too often. Takes no token.
     pub(super) fn check(&self, client: Option<IpAddr>) -> Result<(), NotAdmitted> {
         let budget = client.and_then(|client| self.budgets.get(&customer_network(client)));
-        match budget.map(|budget| lock(&budget).refused(Instant::now())) {
+        match budget.map(|budget| budget.lock().refused(Instant::now())) {
             Some(Some(refused @ NotAdmitted::TooManyFailures(_))) => Err(refused),
             _ => Ok(()),
         }
@@ -60,10 +56,9 @@ impl FailureLimit {
         let now = Instant::now();
         let left = TokenBucket::new(self.per_minute, self.per_minute / 60.0, now);
         let new = || Arc::new(Mutex::new(Budget { left, in_use: 0 }));
-        let made: Result<_, Infallible> =
-            self.budgets.get_or_insert_with(&customer_network(client), || Ok(new()));
-        let of = made.unwrap_or_else(|never| match never {});
-        let mut budget = lock(&of);
+        let Ok(of) =
+            self.budgets.get_or_insert_with(&customer_network(client), || Ok::<_, Infallible>(new()));
+        let mut budget = of.lock();
         if let Some(refused) = budget.refused(now) {
             return Err(refused);
         }
@@ -94,15 +89,11 @@ impl FailureToken {
 impl Drop for FailureToken {
     fn drop(&mut self) {
         if let Some(of) = &self.of {
-            let mut budget = lock(of);
+            let mut budget = of.lock();
             budget.in_use -= 1;
             if !self.used_up {
                 budget.left.give_back();
             }
         }
     }
-}
-
-fn lock(budget: &Mutex<Budget>) -> MutexGuard<'_, Budget> {
-    budget.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -8,12 +8,13 @@ use std::{
     collections::{BTreeMap, HashSet},
     mem,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     thread,
     time::{Duration, Instant},
 };
 
 use jiff::{SignedDuration, Timestamp};
+use parking_lot::Mutex;
 use tokio::sync::{self, OwnedMutexGuard, oneshot};
 use toml_edit::{DocumentMut, value};
 
@@ -72,21 +73,21 @@ impl Recorder {
     }
 
     pub(super) fn note(&self, id: &str, at: Timestamp) {
-        lock(&self.pending).insert(id.to_owned(), at);
+        self.pending.lock().insert(id.to_owned(), at);
     }
 
     /// Starts to write, if it is time. `ours` are the ids of this gateway's keys. The receiver is notified when the write has been
     /// tried.
     pub(super) fn begin(&self, ours: impl FnOnce() -> HashSet<String>) -> Option<oneshot::Receiver<()>> {
         let writer = Arc::clone(&self.writer).try_lock_owned().ok()?;
-        let is_time = !lock(&self.pending).is_empty() && !writer.is_soon();
+        let is_time = !self.pending.lock().is_empty() && !writer.is_soon();
         is_time.then(|| self.start(writer, ours()))
     }
 
     /// The same at shutdown, without regard to the time; waits until the write has been tried.
     pub(super) async fn finish(&self, ours: impl FnOnce() -> HashSet<String>) {
         let writer = Arc::clone(&self.writer).lock_owned().await;
-        if !lock(&self.pending).is_empty() {
+        if !self.pending.lock().is_empty() {
             let _ = self.start(writer, ours()).await;
         }
     }
@@ -96,10 +97,10 @@ impl Recorder {
         let (done, is_done) = oneshot::channel();
         let pending = Arc::clone(&self.pending);
         let write = move || {
-            let uses = mem::take(&mut *lock(&pending));
+            let uses = mem::take(&mut *pending.lock());
             if !writer.write(&uses, &ours) {
                 // Kept for the next time, unless a later use was noted meanwhile.
-                let mut pending = lock(&pending);
+                let mut pending = pending.lock();
                 uses.into_iter().for_each(|(id, at)| _ = pending.entry(id).or_insert(at));
             }
             drop(writer);
@@ -109,10 +110,6 @@ impl Recorder {
         let _ = thread::Builder::new().name("last_uses".to_owned()).spawn(write);
         is_done
     }
-}
-
-fn lock(pending: &Mutex<LastUses>) -> std::sync::MutexGuard<'_, LastUses> {
-    pending.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Writes the file, and remembers how that went.

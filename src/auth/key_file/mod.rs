@@ -16,13 +16,14 @@ use std::{
     collections::HashMap,
     path::{Path, PathBuf},
     sync::{
-        Arc, Mutex, OnceLock, PoisonError,
+        Arc, OnceLock,
         atomic::{AtomicBool, AtomicI64, Ordering},
     },
 };
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use toml::Spanned;
 
 use document::Document;
@@ -104,7 +105,7 @@ impl KeyFile {
         self.reload_failed.store(keys.is_err(), Ordering::Relaxed);
         let keys = keys?;
         let count = keys.by_digest.len();
-        let revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
+        let revoked = self.revoked.lock();
         for key in keys.by_digest.values() {
             key.revoke_if(|id| revoked.get(id).copied());
         }
@@ -118,7 +119,7 @@ impl KeyFile {
     /// Revokes a key in this process, whatever the file says.
     pub(super) fn revoke(&self, id: &str) {
         let now = Timestamp::now();
-        let mut revoked = self.revoked.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut revoked = self.revoked.lock();
         let keys = self.keys.load();
         let ended =
             keys.by_digest.values().filter(|key| key.revoke_if(|of_key| (of_key == id).then_some(now)));

@@ -1,9 +1,8 @@
 //! An outage of the auth service in the log: a warning at intervals, and a line when it ends.
 
-use std::{
-    sync::{Mutex, PoisonError},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
+
+use parking_lot::Mutex;
 
 use super::ServiceFault;
 use crate::code::Code;
@@ -25,14 +24,14 @@ struct Logged {
 impl OutageLog {
     /// The service gave a verdict.
     pub(in crate::auth) fn end(&self) {
-        let outage = self.0.lock().unwrap_or_else(PoisonError::into_inner).outage.take();
+        let outage = self.0.lock().outage.take();
         if let Some(code) = outage {
             tracing::info!(code = code.text(), "the auth service gives verdicts again");
         }
     }
 
     pub(in crate::auth) fn warn(&self, fault: &ServiceFault) {
-        let mut logged = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut logged = self.0.lock();
         if logged.last.is_none_or(|last| last.elapsed() >= INTERVAL) {
             *logged = Logged { last: Some(Instant::now()), outage: Some(fault.code()) };
             tracing::warn!(code = fault.code().text(), error = %fault, "the auth service gave no verdict");
