@@ -5,16 +5,15 @@ mod lease;
 mod rate;
 
 use std::{
-    borrow::Borrow,
     convert::Infallible,
     fmt,
-    hash::Hash,
     num::NonZeroU32,
-    sync::{Arc, Mutex, PoisonError},
+    sync::Arc,
     time::{Duration, Instant},
 };
 
 use arc_swap::ArcSwap;
+use parking_lot::Mutex;
 use quick_cache::sync::Cache;
 
 use crate::{
@@ -56,24 +55,9 @@ struct LiveLimits {
 #[derive(Debug)]
 enum Buckets {
     /// In this process, for this instance.
-    Memory(Cache<BucketName, Arc<Mutex<TokenBucket>>>),
+    Memory(Cache<String, Arc<Mutex<TokenBucket>>>),
     /// In Redis, for all instances; here are the tokens leased from them.
-    Leased { leases: Cache<BucketName, Arc<Lease>>, redis: Redis, instances: u32 },
-}
-
-/// The owner of a bucket, and what it counts.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-struct BucketName {
-    /// The key's id, else its user; keys without either share one.
-    owner: String,
-    operation: Operation,
-}
-
-/// Reads and writes are counted apart: a dashboard that polls does not keep a training run from logging.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-enum Operation {
-    Read,
-    Write,
+    Leased { leases: Cache<String, Arc<Lease>>, redis: Redis, instances: u32 },
 }
 
 /// The outcome of the limits for a request.
@@ -154,10 +138,12 @@ impl Limiter {
             return Ok(Admission::default());
         }
         let principal = grant.principal();
-        let owner = principal.key_id.as_ref().or(principal.user_id.as_ref()).cloned().unwrap_or_default();
-        let operation = if grant.route().is_read() { Operation::Read } else { Operation::Write };
+        // Keys without an id and a user share one bucket.
+        let owner = principal.key_id.as_deref().or(principal.user_id.as_deref()).unwrap_or_default();
+        // Reads and writes are counted apart: a dashboard that polls does not keep a training run from logging.
+        let operation = if grant.route().is_read() { "read" } else { "write" };
         let rate = Rate { per_hour: principal.rate_limit_per_hour.unwrap_or(per_hour).get() };
-        let allowance = match self.take(BucketName { owner: owner.clone(), operation }, rate).await {
+        let allowance = match self.take(&format!("{operation}:{owner}"), rate).await {
             Ok(allowance) => allowance,
             Err(exceeded) => refuse(mode, exceeded, principal)?,
         };
@@ -165,7 +151,7 @@ impl Limiter {
         let Some(accounts) = accounts else {
             return Ok(Admission { allowance: Some(allowance), meter: Meter::default() });
         };
-        let meter = match accounts.open(&owner).await {
+        let meter = match accounts.open(owner).await {
             Ok(meter) => meter,
             Err((meter, retry_after)) => {
                 let limit = Limit::ArtifactBytes(accounts.per_hour());
@@ -176,17 +162,15 @@ impl Limiter {
         Ok(Admission { allowance: Some(allowance), meter })
     }
 
-    async fn take(&self, name: BucketName, rate: Rate) -> Result<Allowance, LimitExceeded> {
+    async fn take(&self, name: &str, rate: Rate) -> Result<Allowance, LimitExceeded> {
         let now = Instant::now();
         match &self.buckets {
             Buckets::Memory(buckets) => {
-                let bucket = get_or_make(buckets, &name, || Mutex::new(rate.bucket(now)));
-                rate.take(&mut bucket.lock().unwrap_or_else(PoisonError::into_inner), now)
+                let bucket = get_or_make(buckets, name, || Mutex::new(rate.bucket(now)));
+                rate.take(&mut bucket.lock(), now)
             }
             Buckets::Leased { leases, redis, instances } => {
-                let lease = get_or_make(leases, &name, || {
-                    Lease::new(format!("hokusai:limit:{}:{}", name.operation.word(), name.owner))
-                });
+                let lease = get_or_make(leases, name, || Lease::new(format!("hokusai:limit:{name}")));
                 lease.take(redis, rate, *instances).await
             }
         }
@@ -202,22 +186,9 @@ fn refuse(mode: Mode, exceeded: LimitExceeded, principal: &Principal) -> Result<
     Ok(exceeded.allowance)
 }
 
-fn get_or_make<K, Q, T>(cache: &Cache<K, Arc<T>>, name: &Q, make: impl FnOnce() -> T) -> Arc<T>
-where
-    K: Eq + Hash + Borrow<Q>,
-    Q: Eq + Hash + ToOwned<Owned = K> + ?Sized,
-{
-    let made: Result<_, Infallible> = cache.get_or_insert_with(name, || Ok(Arc::new(make())));
-    made.unwrap_or_else(|never| match never {})
-}
-
-impl Operation {
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-        }
-    }
+fn get_or_make<T>(cache: &Cache<String, Arc<T>>, name: &str, make: impl FnOnce() -> T) -> Arc<T> {
+    let Ok(made) = cache.get_or_insert_with(name, || Ok::<_, Infallible>(Arc::new(make())));
+    made
 }
 
 #[cfg(test)]
