@@ -24,7 +24,7 @@ impl Default for Tip {
 /// The fields of a line that verification needs: its place in the chain, and those of events.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
-pub(super) struct Link {
+pub(super) struct LineFields {
     pub(super) number: u64,
     pub(super) previous: String,
     pub(super) event: Option<String>,
@@ -64,16 +64,16 @@ pub(super) enum Unsound {
 }
 
 /// Reads a line, and the end of the chain after it.
-pub(super) fn read(line: &str) -> Result<(Link, Tip), Unsound> {
+pub(super) fn read(line: &str) -> Result<(LineFields, Tip), Unsound> {
     let (open, end) = line.rsplit_once(HASH).ok_or(Unsound::NotWhole)?;
     let hash = end.strip_suffix("\"}").ok_or(Unsound::NotWhole)?.to_owned();
-    let link = serde_json::from_str::<Link>(&format!("{open}}}"));
+    let fields = serde_json::from_str::<LineFields>(&format!("{open}}}"));
     if digest(open.as_bytes()) != hash {
-        return Err(Unsound::Changed(link.ok().map(|link| Tip { number: link.number, hash })));
+        return Err(Unsound::Changed(fields.ok().map(|fields| Tip { number: fields.number, hash })));
     }
-    let link = link.map_err(|_| Unsound::NotWhole)?;
-    let tip = Tip { number: link.number, hash };
-    Ok((link, tip))
+    let fields = fields.map_err(|_| Unsound::NotWhole)?;
+    let tip = Tip { number: fields.number, hash };
+    Ok((fields, tip))
 }
 
 pub(super) fn digest(bytes: &[u8]) -> String {

@@ -6,7 +6,7 @@ use serde::Serialize;
 use super::Record;
 
 /// One line of the stream.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize)]
 #[serde(untagged)]
 pub(super) enum Entry<'a> {
     Request(&'a Record),

@@ -44,10 +44,8 @@ use losses::Losses;
 use refusals::Refusals;
 use writer::Writer;
 
-/// Bytes that may wait in each lane.
-const CHANGES: usize = 8 << 20;
-const KEYS: usize = 2 << 20;
-const STRANGERS: usize = 1 << 20;
+/// Bytes that may wait in each lane, in the order of [`Lane`].
+const CAPACITIES: [usize; 3] = [8 << 20, 2 << 20, 1 << 20];
 /// How long a request waits for its record to be written.
 const WRITE_TIMEOUT: Duration = Duration::from_secs(1);
 
@@ -80,9 +78,8 @@ pub(crate) struct AuditTrail(Option<Arc<Open>>);
 struct Open {
     /// Bounded by the capacities.
     mailbox: Sender<Message>,
-    changes: Capacity,
-    keys: Capacity,
-    strangers: Capacity,
+    /// Of each [`Lane`].
+    capacities: [Capacity; 3],
     ledger: Arc<Ledger>,
     /// `audit.on_failure` is `closed`.
     must_keep: bool,
@@ -150,9 +147,7 @@ impl AuditTrail {
         writer.start(messages)?;
         Ok(Self(Some(Arc::new(Open {
             mailbox,
-            changes: Capacity::of(CHANGES),
-            keys: Capacity::of(KEYS),
-            strangers: Capacity::of(STRANGERS),
+            capacities: CAPACITIES.map(Capacity::of),
             ledger,
             must_keep: settings.on_failure == OnFailure::Closed,
         }))))
@@ -228,12 +223,7 @@ impl Open {
         message: impl FnOnce(Box<Record>, Reservation) -> Message,
         changes: u64,
     ) -> Option<()> {
-        let capacity = match lane {
-            Lane::Changes => &self.changes,
-            Lane::Keys => &self.keys,
-            Lane::Strangers => &self.strangers,
-        };
-        let Some(reservation) = capacity.reserve(record.weight()) else {
+        let Some(reservation) = self.capacities[lane as usize].reserve(record.weight()) else {
             self.ledger.lose(DeliveryOutcome::Dropped, 1, changes);
             return None;
         };

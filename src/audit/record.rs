@@ -68,29 +68,8 @@ impl Record {
         operation: Option<Operation<'_>>,
         body: Option<&Value>,
     ) -> Self {
-        let named =
+        let subject_of =
             |Operation { pattern, path, query }| subject(pattern, path, query.unwrap_or_default(), body);
-        let subject = operation.map(named).unwrap_or_default();
-        Self { subject, ..Self::bare(request, request_id, client_ip, operation, LONGEST_PATH) }
-    }
-
-    /// The same for an unknown sender: a shorter record.
-    pub(crate) fn of_stranger(
-        request: &HttpRequest,
-        request_id: &str,
-        client_ip: Option<IpAddr>,
-        operation: Option<Operation<'_>>,
-    ) -> Self {
-        Self::bare(request, request_id, client_ip, operation, LONGEST_OF_STRANGERS)
-    }
-
-    fn bare(
-        request: &HttpRequest,
-        request_id: &str,
-        client_ip: Option<IpAddr>,
-        operation: Option<Operation<'_>>,
-        longest_path: usize,
-    ) -> Self {
         Self {
             time: Timestamp::now(),
             request_id: request_id.to_owned(),
@@ -101,8 +80,8 @@ impl Record {
             route: RouteLabel::Unknown,
             operation: operation.map(|operation| operation.pattern.to_owned()),
             method: MethodLabel::from(request.method()),
-            path: without_keys(request.path()).chars().take(longest_path).collect(),
-            subject: Map::new(),
+            path: without_keys(request.path()).chars().take(LONGEST_PATH).collect(),
+            subject: operation.map(subject_of).unwrap_or_default(),
             outcome: RequestOutcome::Begun,
             status: None,
             reason: None,
@@ -111,6 +90,12 @@ impl Record {
             bytes_out: 0,
             begun: None,
         }
+    }
+
+    /// For an unknown sender: a short path, and no subject.
+    pub(crate) fn shorten(&mut self) {
+        self.path = self.path.chars().take(LONGEST_OF_STRANGERS).collect();
+        self.subject = Map::new();
     }
 
     /// Its approximate size in memory, in bytes.

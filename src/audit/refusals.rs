@@ -4,11 +4,11 @@
 use std::{
     collections::HashMap,
     net::IpAddr,
-    sync::{Mutex, MutexGuard, PoisonError},
     time::{Duration, Instant},
 };
 
 use jiff::Timestamp;
+use parking_lot::Mutex;
 
 use super::event::Event;
 use crate::client_ip;
@@ -74,14 +74,11 @@ impl SourceCounts {
     }
 
     fn admit(&mut self, source: &RefusalSource) -> bool {
-        if !self.sources.contains_key(source) {
-            if self.sources.len() == SOURCES {
-                self.others += 1;
-                return false;
-            }
-            self.sources.insert(source.clone(), Tally::default());
+        if self.sources.len() == SOURCES && !self.sources.contains_key(source) {
+            self.others += 1;
+            return false;
         }
-        let Some(tally) = self.sources.get_mut(source) else { return false };
+        let tally = self.sources.entry(source.clone()).or_default();
         let admitted = tally.kept < EACH && self.left > 0;
         if admitted {
             tally.kept += 1;
@@ -121,7 +118,7 @@ impl SourceCounts {
 impl Refusals {
     /// Whether this refusal gets a record; if not, it is counted.
     pub(super) fn admit(&self, source: &RefusalSource, now: Instant) -> bool {
-        let mut window = self.lock();
+        let mut window = self.0.lock();
         let window = window.get_or_insert_with(|| Window {
             opened: now,
             since: Timestamp::now(),
@@ -136,23 +133,19 @@ impl Refusals {
 
     /// When the sums are due, if there was a refusal.
     pub(super) fn due(&self) -> Option<Instant> {
-        self.lock().as_ref().map(|window| window.opened + WINDOW)
+        self.0.lock().as_ref().map(|window| window.opened + WINDOW)
     }
 
     /// The sums of a window that is over by `now`.
     pub(super) fn sums(&self, now: Instant) -> Vec<Event> {
-        let window = self.lock().take_if(|window| window.opened + WINDOW <= now);
+        let window = self.0.lock().take_if(|window| window.opened + WINDOW <= now);
         window.map(Window::sums).unwrap_or_default()
     }
 
     /// The sums of a window that is not over yet.
     pub(super) fn last_sums(&self) -> Vec<Event> {
-        let window = self.lock().take();
+        let window = self.0.lock().take();
         window.map(Window::sums).unwrap_or_default()
-    }
-
-    fn lock(&self) -> MutexGuard<'_, Option<Window>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -197,7 +190,7 @@ mod tests {
         let (refusals, now) = (Refusals::default(), Instant::now());
         let kept = (0..10_000).filter(|number| refusals.admit(&stranger(*number), now)).count();
         assert_eq!(kept, OF_STRANGERS as usize);
-        assert_eq!(refusals.lock().as_ref().unwrap().strangers.sources.len(), SOURCES);
+        assert_eq!(refusals.0.lock().as_ref().unwrap().strangers.sources.len(), SOURCES);
         let sums = refusals.last_sums();
         assert_eq!(sums.len(), SUMS + 1);
         assert_eq!(total(&sums) + u64::from(OF_STRANGERS), 10_000);

@@ -44,9 +44,7 @@ async fn a_change_that_was_refused_because_the_disk_is_slow_is_no_loss() {
     let (mailbox, messages) = channel();
     let trail = AuditTrail(Some(Arc::new(Open {
         mailbox,
-        changes: Capacity::of(CHANGES),
-        keys: Capacity::of(KEYS),
-        strangers: Capacity::of(STRANGERS),
+        capacities: CAPACITIES.map(Capacity::of),
         ledger,
         must_keep: true,
     })));

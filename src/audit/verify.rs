@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, fmt};
 
-use super::chain::{self, Link, NOTHING, Tip, Unsound};
+use super::chain::{self, LineFields, NOTHING, Tip, Unsound};
 
 /// Faults that are listed; further ones are counted.
 const MAX_FAULTS: usize = 100;
@@ -61,29 +61,28 @@ impl Verification {
     pub fn line(&mut self, bytes: &[u8]) {
         self.lines += 1;
         let read = str::from_utf8(bytes).map_err(|_| Unsound::NotWhole).and_then(chain::read);
-        let broken = self.broken.take();
+        if let Some((mut fault, digest)) = self.broken.take() {
+            if let Ok((fields, _)) = &read
+                && fields.event.as_deref() == Some("torn")
+                && fields.digest == Some(digest)
+            {
+                fault.what = format!("was cut off while it was written, as record {} says", fields.number);
+            }
+            self.fault(fault);
+        }
         match read {
-            Ok((link, tip)) => {
-                if let Some((mut fault, digest)) = broken {
-                    if link.event.as_deref() == Some("torn") && link.digest == Some(digest) {
-                        fault.what =
-                            format!("was cut off while it was written, as record {} says", link.number);
-                    }
-                    self.fault(fault);
-                }
-                self.follow(&link);
-                self.first.get_or_insert(link.number);
-                self.collect(link);
+            Ok((fields, tip)) => {
+                self.follow(&fields);
+                self.first.get_or_insert(fields.number);
+                self.collect(fields);
                 self.tip = Some(tip);
             }
             Err(Unsound::Changed(stated)) => {
-                self.flush(broken);
                 self.fault_here("was changed: its hash does not match");
                 // The lines after it are judged by the place that it claims.
                 self.tip = stated.or(self.tip.take());
             }
             Err(Unsound::NotWhole) => {
-                self.flush(broken);
                 let what = "is not a whole line of an audit stream".to_owned();
                 self.broken = Some((Fault { line: self.lines, what }, chain::digest(bytes)));
             }
@@ -92,8 +91,9 @@ impl Verification {
 
     /// Call it after the last line.
     pub fn end(&mut self) {
-        let broken = self.broken.take();
-        self.flush(broken);
+        if let Some((fault, _)) = self.broken.take() {
+            self.fault(fault);
+        }
     }
 
     /// The number of the last line that could be read.
@@ -111,14 +111,14 @@ impl Verification {
         self.fault_count == 0 && self.lost.is_empty()
     }
 
-    fn follow(&mut self, link: &Link) {
+    fn follow(&mut self, line: &LineFields) {
         let what = match &self.tip {
-            Some(tip) if link.number == tip.number + 1 && link.previous == tip.hash => return,
-            None if link.number > 1 || link.previous == NOTHING => return,
-            Some(tip) if link.number > tip.number + 1 => {
+            Some(tip) if line.number == tip.number + 1 && line.previous == tip.hash => return,
+            None if line.number > 1 || line.previous == NOTHING => return,
+            Some(tip) if line.number > tip.number + 1 => {
                 format!(
                     "does not follow the line before it: {} missing",
-                    records(tip.number + 1, link.number - 1)
+                    records(tip.number + 1, line.number - 1)
                 )
             }
             _ => "does not follow the line before it: a line is missing, or the lines were reordered"
@@ -128,7 +128,7 @@ impl Verification {
     }
 
     /// Collects what the stream says of itself.
-    fn collect(&mut self, Link { number, event, lost, changes, more, begun, outcome, .. }: Link) {
+    fn collect(&mut self, LineFields { number, event, lost, changes, more, begun, outcome, .. }: LineFields) {
         match event.as_deref() {
             Some("started") => self.killed.extend(self.running.replace(number)),
             Some("stopped") => self.running = None,
@@ -142,12 +142,6 @@ impl Verification {
                     self.unended.remove(&begun);
                 }
             }
-        }
-    }
-
-    fn flush(&mut self, broken: Option<(Fault, String)>) {
-        if let Some((fault, _)) = broken {
-            self.fault(fault);
         }
     }
 

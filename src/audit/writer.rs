@@ -165,9 +165,11 @@ impl Writer {
     fn write(&mut self, entry: Option<Entry<'_>>) -> io::Result<u64> {
         let is_due = self.losses_written.is_none_or(|at| at.elapsed() >= RETRY);
         let loss = if is_due { self.ledger.losses.take() } else { None };
+        let lost = loss.map(|loss| loss.event());
+        let entries = self.pending.iter().chain(&lost).map(Entry::Event).chain(entry);
         let mut tip = self.tip.clone();
-        let written = self.seal(&mut tip, loss.map(|loss| loss.event()).as_ref(), entry.as_ref());
-        let written = written.map_err(io::Error::other).and_then(|lines| self.out.write(&lines, &self.tip));
+        let lines: serde_json::Result<String> = entries.map(|entry| tip.seal(&entry)).collect();
+        let written = lines.map_err(io::Error::other).and_then(|lines| self.out.write(&lines, &self.tip));
         match written {
             Ok(()) => {
                 if self.is_failing {
@@ -193,23 +195,6 @@ impl Writer {
                 Err(error)
             }
         }
-    }
-
-    fn seal(
-        &self,
-        tip: &mut Tip,
-        loss: Option<&Event>,
-        entry: Option<&Entry<'_>>,
-    ) -> serde_json::Result<String> {
-        let pending = self.pending.iter().chain(loss).map(Entry::Event);
-        let mut lines = String::new();
-        for event in pending {
-            lines += &tip.seal(&event)?;
-        }
-        if let Some(entry) = entry {
-            lines += &tip.seal(entry)?;
-        }
-        Ok(lines)
     }
 }
 

@@ -4,7 +4,7 @@ use actix_web::HttpRequest;
 use serde_json::Value;
 
 use crate::{
-    audit::{AuditTrail, Lane, NotKept, Operation, Record, RefusalSource},
+    audit::{AuditTrail, Lane, NotKept, Operation, Record},
     exchange::Exchange,
     head,
     routing::{Route, Routes},
@@ -40,15 +40,14 @@ pub(super) fn refusal(trail: &AuditTrail, request: &HttpRequest, exchange: &Exch
     if !trail.is_kept() {
         return;
     }
-    let source = exchange.source();
-    let Some(lane) = trail.admit_refusal(&source) else { return };
+    let Some(lane) = trail.admit_refusal(&exchange.source()) else { return };
     let route = head::inspect(request.head()).ok().and_then(|sound| routes.resolve(sound).ok());
     let operation = route.as_ref().map(operation);
     let (request_id, client_ip) = (exchange.context().request_id(), exchange.client().ip);
-    let record = match source {
-        RefusalSource::Key(_) => Record::of(request, request_id, client_ip, operation, None),
-        RefusalSource::Stranger(_) => Record::of_stranger(request, request_id, client_ip, operation),
-    };
+    let mut record = Record::of(request, request_id, client_ip, operation, None);
+    if lane == Lane::Strangers {
+        record.shorten();
+    }
     exchange.set_record(lane, record);
 }
 
