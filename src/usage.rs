@@ -26,15 +26,15 @@ const BATCH: usize = 128;
 const CONCURRENCY: usize = 8;
 /// How long an idle connection is kept.
 const KEEP_ALIVE: Duration = Duration::from_secs(4);
-/// Tries for one report, and the pause after the first one; each further pause is twice as long.
-const TRIES: u32 = 3;
-const PAUSE: Duration = Duration::from_millis(250);
+/// The pauses between the tries to send a report.
+const PAUSES: [Duration; 2] = [Duration::from_millis(250), Duration::from_millis(500)];
 /// Bytes of an endpoint that are reported.
 const MAX_ENDPOINT: usize = 512;
 
 /// One use of a key.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Usage {
+    #[serde(skip)]
     pub(crate) key_id: String,
     /// The path, without a query.
     pub(crate) endpoint: String,
@@ -108,9 +108,8 @@ pub(crate) struct Reporter {
 
 #[derive(Serialize)]
 struct Report<'a> {
-    endpoint: &'a str,
-    response_time_ms: u64,
-    status_code: u16,
+    #[serde(flatten)]
+    usage: &'a Usage,
     service_id: &'a str,
 }
 
@@ -146,30 +145,23 @@ impl Reporter {
     }
 
     async fn send(&self, usage: Usage) -> bool {
-        let mut pause = PAUSE;
-        for attempt in 1..=TRIES {
+        let mut pauses = PAUSES.into_iter();
+        loop {
             match self.try_once(&usage).await {
                 Outcome::Sent => return true,
                 Outcome::Refused => return false,
-                Outcome::Unavailable if attempt == TRIES => return false,
                 Outcome::Unavailable => {
+                    let Some(pause) = pauses.next() else { return false };
                     sleep(pause).await;
-                    pause *= 2;
                 }
             }
         }
-        false
     }
 
     async fn try_once(&self, usage: &Usage) -> Outcome {
         let key_id = utf8_percent_encode(&usage.key_id, NON_ALPHANUMERIC);
         let target = PathAndQuery::try_from(format!("{}/api/v1/usage/{key_id}", self.base));
-        let report = serde_json::to_vec(&Report {
-            endpoint: &usage.endpoint,
-            response_time_ms: usage.response_time_ms,
-            status_code: usage.status_code,
-            service_id: &self.service_id,
-        });
+        let report = serde_json::to_vec(&Report { usage, service_id: &self.service_id });
         let (Ok(target), Ok(report)) = (target, report) else { return Outcome::Refused };
         let request = self
             .client
