@@ -83,9 +83,8 @@ impl FileError {
 /// # Errors
 /// A file that cannot be read, is not UTF-8, or that other users may write or replace.
 pub(crate) fn read_text(path: &Path) -> Result<String, FileError> {
-    let (mut file, metadata) = open(path)?;
-    let mut text = String::new();
-    file.read_to_string(&mut text)?;
+    let (file, metadata) = open(path)?;
+    let text = io::read_to_string(file)?;
     if text.is_empty() && metadata.file_type().is_fifo() {
         // At a reload an empty text would be the defaults.
         return Err(io::Error::other("is an empty pipe: a pipe can be read once only").into());
@@ -99,11 +98,9 @@ pub(crate) fn read_text(path: &Path) -> Result<String, FileError> {
 /// As [`read_text`]; and a file that is not regular.
 pub(crate) fn read_file(path: &Path) -> Result<String, FileError> {
     let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
-    let mut file = fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
+    let file = fs::OpenOptions::new().read(true).custom_flags(flags.bits().cast_signed()).open(path)?;
     check_regular(&file, path)?;
-    let mut text = String::new();
-    file.read_to_string(&mut text)?;
-    Ok(text)
+    Ok(io::read_to_string(file)?)
 }
 
 /// Reads bytes instead of a text.
@@ -111,10 +108,7 @@ pub(crate) fn read_file(path: &Path) -> Result<String, FileError> {
 /// # Errors
 /// As [`read_text`].
 pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, FileError> {
-    let (mut file, _) = open(path)?;
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    Ok(bytes)
+    read_to_end(open(path)?.0)
 }
 
 /// Reads a private key.
@@ -122,13 +116,8 @@ pub(crate) fn read_bytes(path: &Path) -> Result<Vec<u8>, FileError> {
 /// # Errors
 /// As [`read_text`]; and a file that other users may read.
 pub(crate) fn read_private_key(path: &Path) -> Result<Vec<u8>, FileError> {
-    let (mut file, metadata) = open(path)?;
-    if let Some(exposed) = exposed(&metadata) {
-        return Err(exposed);
-    }
-    let mut bytes = Vec::new();
-    file.read_to_end(&mut bytes)?;
-    Ok(bytes)
+    let (file, metadata) = open(path)?;
+    exposed(&metadata).map_or_else(|| read_to_end(file), Err)
 }
 
 /// A secret in a file. That other users may read it is not an error, because orchestrators mount secrets so by default.
@@ -141,10 +130,14 @@ pub(crate) struct Secret {
 /// # Errors
 /// As [`read_text`].
 pub(crate) fn read_secret(path: &Path) -> Result<Secret, FileError> {
-    let (mut file, metadata) = open(path)?;
-    let mut text = String::new();
-    file.read_to_string(&mut text)?;
-    Ok(Secret { text, exposed: exposed(&metadata) })
+    let (file, metadata) = open(path)?;
+    Ok(Secret { text: io::read_to_string(file)?, exposed: exposed(&metadata) })
+}
+
+fn read_to_end(mut file: File) -> Result<Vec<u8>, FileError> {
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 fn exposed(metadata: &Metadata) -> Option<FileError> {

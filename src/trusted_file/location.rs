@@ -7,7 +7,7 @@ use std::{
     collections::VecDeque,
     ffi::{OsStr, OsString},
     fs::File,
-    io::{self, ErrorKind, Read as _},
+    io::{self, ErrorKind},
     os::{fd::OwnedFd, unix::ffi::OsStringExt as _},
     path::{self, Component, Path, PathBuf},
 };
@@ -124,15 +124,13 @@ impl FileLocation {
     /// As [`super::read_file`].
     pub(crate) fn read(&self) -> Result<Option<String>, FileError> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        let mut file: File = match openat(&self.folder, &self.name, flags, Mode::empty()) {
+        let file: File = match openat(&self.folder, &self.name, flags, Mode::empty()) {
             Ok(file) => file.into(),
             Err(Errno::NOENT) => return Ok(None),
             Err(error) => return Err(io::Error::from(error).into()),
         };
         check_regular(&file, &self.path)?;
-        let mut text = String::new();
-        file.read_to_string(&mut text)?;
-        Ok(Some(text))
+        Ok(Some(io::read_to_string(file)?))
     }
 }
 
