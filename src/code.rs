@@ -37,13 +37,6 @@ macro_rules! codes {
                     $(Self::$name => $title,)+
                 }
             }
-
-            /// The name of its variant, for the test that looks for its uses.
-            pub const fn name(self) -> &'static str {
-                match self {
-                    $(Self::$name => stringify!($name),)+
-                }
-            }
         }
     };
 }

@@ -49,7 +49,7 @@ fn scopes_of(rule: &Rule) -> Vec<&'static str> {
 
 fn line(rule: &Rule) -> String {
     let (class, scopes) = (rule.class.word(), scopes_of(rule).join(" "));
-    let reach = (rule.reach != Reach::Workspace).then(|| rule.reach.words());
+    let reach = (rule.reach != Reach::Workspace).then(|| rule.reach.word());
     let words = rule.words();
     let more = reach.into_iter().chain([words.as_str()]).filter(|words| !words.is_empty());
     let more: String = more.map(|words| format!("; {words}")).collect();
@@ -59,7 +59,7 @@ fn line(rule: &Rule) -> String {
 fn describe_parameter(parameter: &Parameter) -> Value {
     let turn = parameter.condition.as_ref().map(|condition| {
         let Condition { unless, rule, .. } = condition;
-        json!({ "unless": unless, "class": rule.class.word(), "reach": rule.reach.words() })
+        json!({ "unless": unless, "class": rule.class.word(), "reach": rule.reach.word() })
     });
     json!({ "name": parameter.name, "turn": turn })
 }
@@ -69,7 +69,7 @@ fn describe(rule: &Rule) -> Value {
         "method": rule.method.as_str(),
         "path": rule.pattern,
         "class": rule.class.word(),
-        "reach": rule.reach.words(),
+        "reach": rule.reach.word(),
         "tags": rule.tagging.map(Tagging::words),
         "parameters": rule.parameters.iter().map(describe_parameter).collect::<Vec<_>>(),
         "body": rule.body.word(),

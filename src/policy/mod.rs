@@ -19,7 +19,7 @@ use jiff::Timestamp;
 
 use crate::{
     auth::Principal,
-    routing::{AnswerFilter, Body, BodyCheck, Parameter, Reach, Route, Rule, Tagging},
+    routing::{Body, Parameter, Reach, Route, Rule, Tagging},
     settings::{Mode, Policy, Scope},
     vocabulary::RouteClass,
 };
@@ -101,13 +101,15 @@ pub fn loosened(known: &Rule, rule: &Rule) -> Vec<String> {
         lost.push(format!("the class {} for {}", known.class.word(), rule.class.word()));
     }
     if known.reach != Reach::Workspace && rule.reach != known.reach {
-        lost.push(format!("`{}`", known.reach.words()));
+        lost.push(format!("`{}`", known.reach.word()));
     }
     if known.body != Body::Any && rule.body != known.body {
         lost.push(format!("body={}", known.body.word()));
     }
-    lost.extend(known.check.filter(|_| rule.check != known.check).map(BodyCheck::words));
-    lost.extend(known.answer.filter(|_| rule.answer != known.answer).map(AnswerFilter::words));
+    let check = known.check.filter(|_| rule.check != known.check);
+    lost.extend(check.map(|check| format!("checks={}", check.word())));
+    let answer = known.answer.filter(|_| rule.answer != known.answer);
+    lost.extend(answer.map(|answer| format!("answer={}", answer.word())));
     lost.extend(known.tagging.filter(|_| rule.tagging != known.tagging).map(Tagging::words));
     let artifact = known.artifact.as_ref().filter(|_| rule.artifact != known.artifact);
     lost.extend(artifact.map(|artifact| format!("artifact={}", artifact.words())));

@@ -32,15 +32,15 @@ pub enum Effect {
 }
 
 impl Effect {
-    pub(super) fn from_words(words: &str) -> Option<Self> {
-        let class = RouteClass::from_word(words).map(Self::Class);
-        class.or_else(|| Reach::from_words(words).map(Self::Reach))
+    pub(super) fn from_word(word: &str) -> Option<Self> {
+        let class = RouteClass::from_word(word).map(Self::Class);
+        class.or_else(|| Reach::from_word(word).map(Self::Reach))
     }
 
-    const fn words(self) -> &'static str {
+    const fn word(self) -> &'static str {
         match self {
             Self::Class(class) => class.word(),
-            Self::Reach(reach) => reach.words(),
+            Self::Reach(reach) => reach.word(),
         }
     }
 }
@@ -50,7 +50,7 @@ impl Parameter {
     pub fn words(&self) -> String {
         let condition = self.condition.as_ref();
         let condition =
-            condition.map_or_else(String::new, |it| format!("={}:{}", it.unless, it.effect.words()));
+            condition.map_or_else(String::new, |it| format!("={}:{}", it.unless, it.effect.word()));
         format!("?{}{condition}", self.name)
     }
 }

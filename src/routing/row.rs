@@ -16,6 +16,9 @@ use crate::vocabulary::RouteClass;
 /// What is wrong with a row. The row is not quoted: it may hold anything.
 pub(super) type Fault = &'static str;
 
+const UNKNOWN: Fault = "unknown word after the path; known are ?parameters, sets=, deletes= or creates= (or tags=none), body=, \
+                        checks=, answer=, artifact=, name=";
+
 /// The words of a row. `None`: the word is not there.
 #[derive(Debug, Clone)]
 pub(super) struct Row {
@@ -74,7 +77,7 @@ fn section_of(head: &str) -> Result<(RouteClass, Option<Reach>), Fault> {
          gateway_invoke, ui and admin",
     )?;
     let reach = more.map(|more| {
-        Reach::from_words(more)
+        Reach::from_word(more)
             .ok_or("after the class there may be `workspace`, `every workspace` or `direct`")
     });
     Ok((class, reach.transpose()?))
@@ -125,35 +128,17 @@ impl Row {
 
     /// Parses a word after the path.
     fn parse_word(&mut self, word: &str) -> Result<(), Fault> {
-        const UNKNOWN: Fault = "unknown word after the path; known are ?parameters, sets=, deletes= or creates= (or tags=none), body=, \
-                                checks=, answer=, artifact=, name=";
-        let is_new = match word.split_once('=').ok_or(UNKNOWN)? {
-            ("body", body) => {
-                let body = Body::from_word(body).ok_or(UNKNOWN)?;
-                self.body.replace(body).is_none()
-            }
-            ("artifact", "none") => self.artifact.replace(None).is_none(),
-            ("artifact", words) => {
-                let artifact = Artifact::from_words(words).ok_or(UNKNOWN)?;
-                self.artifact.replace(Some(artifact)).is_none()
-            }
-            ("checks", check) => {
-                let check = BodyCheck::from_word(check).ok_or(UNKNOWN)?;
-                self.check.replace(check).is_none()
-            }
-            ("answer", answer) => {
-                let answer = AnswerFilter::from_word(answer).ok_or(UNKNOWN)?;
-                self.answer.replace(answer).is_none()
-            }
-            ("name", "{*}") => self.is_name_free.replace(true).is_none(),
-            ("name", "none") => self.is_name_free.replace(false).is_none(),
-            ("tags", "none") => self.tagging.replace(None).is_none(),
-            _ => {
-                let tagging = Tagging::from_words(word).ok_or(UNKNOWN)?;
-                self.tagging.replace(Some(tagging)).is_none()
-            }
-        };
-        if is_new { Ok(()) } else { Err("the same word is there twice") }
+        match word.split_once('=').ok_or(UNKNOWN)? {
+            ("body", body) => set(&mut self.body, Body::from_word(body)),
+            ("artifact", "none") => set(&mut self.artifact, Some(None)),
+            ("artifact", words) => set(&mut self.artifact, Artifact::from_words(words).map(Some)),
+            ("checks", check) => set(&mut self.check, BodyCheck::from_word(check)),
+            ("answer", answer) => set(&mut self.answer, AnswerFilter::from_word(answer)),
+            ("name", "{*}") => set(&mut self.is_name_free, Some(true)),
+            ("name", "none") => set(&mut self.is_name_free, Some(false)),
+            ("tags", "none") => set(&mut self.tagging, Some(None)),
+            _ => set(&mut self.tagging, Tagging::from_words(word).map(Some)),
+        }
     }
 
     /// The same at another path.
@@ -206,6 +191,14 @@ impl Row {
     }
 }
 
+/// Sets what a word says; `None` is a value that the word does not have.
+fn set<T>(field: &mut Option<T>, value: Option<T>) -> Result<(), Fault> {
+    match field.replace(value.ok_or(UNKNOWN)?) {
+        None => Ok(()),
+        Some(_) => Err("the same word is there twice"),
+    }
+}
+
 impl ParameterWord {
     /// Parses `?name` or `?name=value:word`, where `word` is the class or reach of the request with any other value.
     fn read(word: &str) -> Result<Self, Fault> {
@@ -216,7 +209,7 @@ impl ParameterWord {
         let (unless, effect) = condition
             .split_once(':')
             .ok_or("a parameter with a value needs a class or a reach for other values: ?name=value:word")?;
-        let effect = Effect::from_words(effect)
+        let effect = Effect::from_word(effect)
             .ok_or("the word for other values of a parameter is neither a class nor a reach")?;
         Ok(Self { name: name.to_owned(), condition: Some((unless.to_owned(), effect)) })
     }

@@ -3,7 +3,7 @@
 use actix_web::http::Method;
 
 use super::{parameters::Parameter, tagging::Tagging};
-use crate::vocabulary::RouteClass;
+use crate::vocabulary::{RouteClass, words};
 
 /// One method and path of MLflow.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,65 +24,35 @@ pub struct Rule {
     pub is_name_free: bool,
 }
 
-/// How far the effect of a route reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Reach {
-    /// `workspace`: the workspace of the request only.
-    Workspace,
-    /// `every workspace`: all of them.
-    EveryWorkspace,
-    /// `direct`: the artifact store itself, past the gateway.
-    PastGateway,
-}
-
-impl Reach {
-    const ALL: [Self; 3] = [Self::Workspace, Self::EveryWorkspace, Self::PastGateway];
-
-    pub const fn words(self) -> &'static str {
-        match self {
-            Self::Workspace => "workspace",
-            Self::EveryWorkspace => "every workspace",
-            Self::PastGateway => "direct",
-        }
-    }
-
-    pub(super) fn from_words(words: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|reach| reach.words() == words)
+words! {
+    /// How far the effect of a route reaches.
+    pub enum Reach {
+        /// The workspace of the request only.
+        Workspace = "workspace",
+        /// All of them.
+        EveryWorkspace = "every workspace",
+        /// The artifact store itself, past the gateway.
+        PastGateway = "direct",
     }
 }
 
-/// The kind of a request's body, and whether the policy reads it first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Body {
-    /// `any`: forwarded unread.
-    Any,
-    /// `json`: read first.
-    Json,
-    /// `form`: `multipart/form-data` is forwarded unread, anything else is read first as JSON.
-    Form,
-    /// `graphql`: read first, for its operation.
-    GraphQl,
-    /// `spans`: of OpenTelemetry, scanned as they pass.
-    Spans,
+words! {
+    /// The kind of a request's body, and whether the policy reads it first.
+    pub enum Body {
+        /// Forwarded unread.
+        Any = "any",
+        /// Read first.
+        Json = "json",
+        /// `multipart/form-data` is forwarded unread, anything else is read first as JSON.
+        Form = "form",
+        /// Read first, for its operation.
+        GraphQl = "graphql",
+        /// Of OpenTelemetry, scanned as they pass.
+        Spans = "spans",
+    }
 }
 
 impl Body {
-    const ALL: [Self; 5] = [Self::Any, Self::Json, Self::Form, Self::GraphQl, Self::Spans];
-
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Any => "any",
-            Self::Json => "json",
-            Self::Form => "form",
-            Self::GraphQl => "graphql",
-            Self::Spans => "spans",
-        }
-    }
-
-    pub(super) fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|body| body.word() == word)
-    }
-
     /// The default: bodies that delete, change the registry, administer or change tags are read. A GET has none.
     pub(super) fn by_default(method: &Method, class: RouteClass, tagging: Option<Tagging>) -> Self {
         let is_checked = matches!(class, RouteClass::Delete | RouteClass::RegistryWrite | RouteClass::Admin);
@@ -90,71 +60,29 @@ impl Body {
     }
 }
 
-/// A check of the body beyond its JSON.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum BodyCheck {
-    /// `models`: the logged models that it names must be in the key's workspace.
-    Models,
-    /// `source`: the source of a model version must be in the key's workspace.
-    Source,
-    /// `assessments`: those of a new trace may not name others.
-    Assessments,
-    /// `local_path`: the path of a file at the client.
-    LocalPath,
-    /// `artifact_path`: the path of an artifact of a run or a logged model.
-    ArtifactPath,
-}
-
-impl BodyCheck {
-    const ALL: [Self; 5] =
-        [Self::Models, Self::Source, Self::Assessments, Self::LocalPath, Self::ArtifactPath];
-
-    const fn word(self) -> &'static str {
-        match self {
-            Self::Models => "models",
-            Self::Source => "source",
-            Self::Assessments => "assessments",
-            Self::LocalPath => "local_path",
-            Self::ArtifactPath => "artifact_path",
-        }
-    }
-
-    /// As in a row: `checks=models`.
-    pub fn words(self) -> String {
-        format!("checks={}", self.word())
-    }
-
-    pub(super) fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|check| check.word() == word)
+words! {
+    /// A check of the body beyond its JSON: `checks=` in a row.
+    pub enum BodyCheck {
+        /// The logged models that it names must be in the key's workspace.
+        Models = "models",
+        /// The source of a model version must be in the key's workspace.
+        Source = "source",
+        /// Those of a new trace may not name others.
+        Assessments = "assessments",
+        /// The path of a file at the client.
+        LocalPath = "local_path",
+        /// The path of an artifact of a run or a logged model.
+        ArtifactPath = "artifact_path",
     }
 }
 
-/// A part of MLflow's response that is not forwarded.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AnswerFilter {
-    /// `server_info`: the ways past the gateway, where they are denied.
-    ServerInfo,
-    /// `secrets_config`: what only administrators may see.
-    SecretsConfig,
-}
-
-impl AnswerFilter {
-    const ALL: [Self; 2] = [Self::ServerInfo, Self::SecretsConfig];
-
-    const fn word(self) -> &'static str {
-        match self {
-            Self::ServerInfo => "server_info",
-            Self::SecretsConfig => "secrets_config",
-        }
-    }
-
-    /// As in a row: `answer=server_info`.
-    pub fn words(self) -> String {
-        format!("answer={}", self.word())
-    }
-
-    pub(super) fn from_word(word: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|answer| answer.word() == word)
+words! {
+    /// A part of MLflow's response that is not forwarded: `answer=` in a row.
+    pub enum AnswerFilter {
+        /// The ways past the gateway, where they are denied.
+        ServerInfo = "server_info",
+        /// What only administrators may see.
+        SecretsConfig = "secrets_config",
     }
 }
 
@@ -222,22 +150,16 @@ impl Rule {
 
     /// The words of the row after its path.
     pub fn words(&self) -> String {
-        let parameters = self.parameters.iter().map(Parameter::words);
-        let tags = self.tagging.map(Tagging::words);
         let is_default = self.body == Body::by_default(&self.method, self.class, self.tagging);
-        let body = (!is_default).then(|| format!("body={}", self.body.word()));
-        let check = self.check.map(BodyCheck::words);
-        let answer = self.answer.map(AnswerFilter::words);
-        let artifact = self.artifact.as_ref().map(|artifact| format!("artifact={}", artifact.words()));
-        let name = self.is_name_free.then(|| "name={*}".to_owned());
-        parameters
-            .chain(tags)
-            .chain(body)
-            .chain(artifact)
-            .chain(check)
-            .chain(answer)
-            .chain(name)
-            .collect::<Vec<_>>()
-            .join(" ")
+        let words = [
+            self.tagging.map(Tagging::words),
+            (!is_default).then(|| format!("body={}", self.body.word())),
+            self.artifact.as_ref().map(|artifact| format!("artifact={}", artifact.words())),
+            self.check.map(|check| format!("checks={}", check.word())),
+            self.answer.map(|answer| format!("answer={}", answer.word())),
+            self.is_name_free.then(|| "name={*}".to_owned()),
+        ];
+        let parameters = self.parameters.iter().map(Parameter::words);
+        parameters.chain(words.into_iter().flatten()).collect::<Vec<_>>().join(" ")
     }
 }

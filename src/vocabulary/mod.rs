@@ -33,6 +33,8 @@ macro_rules! words {
     };
 }
 
+pub(crate) use words;
+
 mod keys;
 mod outcomes;
 mod reason;

@@ -94,16 +94,7 @@ words! {
 
 impl From<&Method> for MethodLabel {
     fn from(method: &Method) -> Self {
-        match *method {
-            Method::GET => Self::Get,
-            Method::HEAD => Self::Head,
-            Method::POST => Self::Post,
-            Method::PUT => Self::Put,
-            Method::PATCH => Self::Patch,
-            Method::DELETE => Self::Delete,
-            Method::OPTIONS => Self::Options,
-            _ => Self::Other,
-        }
+        Self::from_word(method.as_str()).unwrap_or(Self::Other)
     }
 }
 

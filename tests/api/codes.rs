@@ -97,7 +97,7 @@ fn the_table_and_the_anchors_of_the_document_are_the_same() {
 fn every_code_is_said_by_something_and_every_code_in_the_documents_is_one() {
     let sources = sources();
     for code in Code::ALL {
-        let used = format!("Code::{}", code.name());
+        let used = format!("Code::{code:?}");
         let is_used = |text: &str| {
             text.match_indices(&used).any(|(at, _)| {
                 !text[at + used.len()..].starts_with(|next: char| next.is_alphanumeric() || next == '_')
