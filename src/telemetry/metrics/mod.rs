@@ -1,60 +1,58 @@
 //! Prometheus metrics. A label's value is one of the gateway's own words, never a client's: so the number of series is
 //! bounded.
 
-mod deliveries;
-mod dependencies;
+mod events;
 mod families;
-mod keys;
-mod process;
-mod requests;
 mod worker;
 
 use std::sync::Arc;
 
 use prometheus::{Registry, TextEncoder, proto::MetricFamily};
 
+use crate::{
+    GIT_SHA, VERSION,
+    vocabulary::{DeliveryOutcome, Reason, UpstreamOutcome},
+};
 use families::Families;
 
-pub use dependencies::Dependency;
+pub use events::Dependency;
 pub use worker::WorkerMetrics;
 
 /// The metrics of one gateway. A clone counts into the same ones; every request has one, so it is one pointer.
 #[derive(Debug, Clone)]
-pub struct Metrics(Arc<All>);
-
-#[derive(Debug)]
-struct All {
-    registry: Registry,
-    requests: requests::RequestMetrics,
-    dependencies: dependencies::DependencyMetrics,
-    keys: keys::KeyMetrics,
-    deliveries: deliveries::DeliveryMetrics,
-    process: process::ProcessMetrics,
-}
+pub struct Metrics(Arc<(Registry, Families)>);
 
 impl Metrics {
     /// # Errors
     /// None that does not show at the first start: a name that Prometheus does not allow, or one given twice.
     pub fn new() -> Result<Self, prometheus::Error> {
         let registry = Registry::new_custom(Some("hokusai_gateway".to_owned()), None)?;
-        let families = Families(&registry);
-        Ok(Self(Arc::new(All {
-            requests: requests::RequestMetrics::new(&families)?,
-            dependencies: dependencies::DependencyMetrics::new(&families)?,
-            keys: keys::KeyMetrics::new(&families)?,
-            deliveries: deliveries::DeliveryMetrics::new(&families)?,
-            process: process::ProcessMetrics::new(&families)?,
-            registry,
-        })))
+        let families = Families::register(&registry)?;
+        families.build_info.with_label_values(&[VERSION, GIT_SHA]).set(1);
+        // Alerts need a series before its first failure: Prometheus sees no increase where a series begins.
+        for reason in Reason::ALL.into_iter().filter(|reason| reason.is_failure()) {
+            families.denied_total.with_label_values(&[reason.word()]);
+        }
+        for outcome in UpstreamOutcome::ALL {
+            families.upstream_requests_total.with_label_values(&[outcome.word()]);
+        }
+        for outcome in DeliveryOutcome::ALL {
+            families.audit_records_total.with_label_values(&[outcome.word()]);
+        }
+        Ok(Self(Arc::new((registry, families))))
     }
 
     /// For families that others count.
     pub(crate) fn registry(&self) -> &Registry {
-        &self.0.registry
+        &self.0.0
+    }
+
+    fn families(&self) -> &Families {
+        &self.0.1
     }
 
     pub(super) fn gather(&self) -> Vec<MetricFamily> {
-        self.0.registry.gather()
+        self.registry().gather()
     }
 
     /// All metrics in Prometheus's text format.

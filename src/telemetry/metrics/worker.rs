@@ -44,8 +44,8 @@ impl WorkerMetrics {
             requests: LabelCache::new(),
             calls: LabelCache::new(),
             overhead: LabelCache::new(),
-            received: shared.0.requests.bytes.with_label_values(&["in"]),
-            sent: shared.0.requests.bytes.with_label_values(&["out"]),
+            received: shared.families().bytes_total.with_label_values(&["in"]),
+            sent: shared.families().bytes_total.with_label_values(&["out"]),
             shared,
         }
     }
@@ -56,32 +56,35 @@ impl WorkerMetrics {
     }
 
     pub fn request_began(&self) {
-        self.shared.0.requests.in_flight.inc();
+        self.shared.families().in_flight_requests.inc();
     }
 
     /// `overhead` is the gateway's own part of the time until the response's head.
     pub fn response_began(&self, route: RouteLabel, overhead: Duration) {
-        let look_up = |route: RouteLabel| self.shared.0.requests.overhead.with_label_values(&[route.word()]);
+        let families = self.shared.families();
+        let look_up = |route: RouteLabel| families.overhead_seconds.with_label_values(&[route.word()]);
         self.overhead.with(route, look_up, |histogram| histogram.observe(overhead.as_secs_f64()));
     }
 
     pub fn request_ended(&self, route: RouteLabel, method: MethodLabel, status: StatusCode, took: Duration) {
         let look_up = |(route, method, status): (RouteLabel, MethodLabel, StatusCode)| {
             let labels = [route.word(), method.word(), status.as_str()];
-            let metrics = &self.shared.0.requests;
-            (metrics.ended.with_label_values(&labels), metrics.duration.with_label_values(&labels))
+            let families = self.shared.families();
+            let count = families.http_requests_total.with_label_values(&labels);
+            (count, families.http_requests_duration_seconds.with_label_values(&labels))
         };
         self.requests.with((route, method, status), look_up, |(count, duration)| {
             count.inc();
             duration.observe(took.as_secs_f64());
         });
-        self.shared.0.requests.in_flight.dec();
+        self.shared.families().in_flight_requests.dec();
     }
 
     pub fn upstream_called(&self, outcome: UpstreamOutcome, took: Duration) {
         let look_up = |outcome: UpstreamOutcome| {
-            let (metrics, labels) = (&self.shared.0.dependencies, &[outcome.word()]);
-            (metrics.upstream.with_label_values(labels), metrics.upstream_duration.with_label_values(labels))
+            let (families, labels) = (self.shared.families(), &[outcome.word()]);
+            let count = families.upstream_requests_total.with_label_values(labels);
+            (count, families.upstream_duration_seconds.with_label_values(labels))
         };
         self.calls.with(outcome, look_up, |(count, duration)| {
             count.inc();
