@@ -67,16 +67,19 @@ impl fmt::Display for Source {
     }
 }
 
-/// Why a request has no usable credential.
+/// Why a request has no usable credential. Its Display tells the client what to send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum CredentialError {
-    #[error("no credential was sent")]
+    #[error("no API key was sent: set MLFLOW_TRACKING_TOKEN, or send `Authorization: Bearer KEY`")]
     Missing,
-    #[error("more than one credential was sent")]
+    #[error("more than one credential was sent: send the API key once, in one header")]
     Ambiguous,
     #[error("{1}; it was sent as {0}")]
     Malformed(Source, NotAKey),
-    #[error("the Authorization header has a scheme that is not supported")]
+    #[error(
+        "the scheme of the Authorization header is not supported: use `Bearer KEY`, `Basic` with the key as the password, or \
+         `ApiKey KEY`"
+    )]
     UnknownScheme,
 }
 
