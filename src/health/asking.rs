@@ -3,13 +3,13 @@
 use std::{sync::Arc, time::Duration};
 
 use actix_web::{
-    http::{Method, StatusCode, header::HeaderMap, uri::PathAndQuery},
+    http::{Method, uri::PathAndQuery},
     web::Bytes,
 };
 use tokio::time::timeout;
 
 use crate::{
-    http_client::{End, TransportFault, beginning},
+    http_client::{TransportFault, beginning},
     proxy::{Proxy, ProxyError},
     upstream::{ProbeResponse, Upstream},
 };
@@ -17,21 +17,7 @@ use crate::{
 /// The most that is read of an answer, in bytes: what it is shows at its beginning.
 const MAX_ANSWER: usize = 64 * 1024;
 
-/// An answer, or its beginning.
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    headers: HeaderMap,
-    body: Bytes,
-    end: End,
-}
-
-impl Answer {
-    pub(super) fn response(&self) -> ProbeResponse<'_> {
-        ProbeResponse { status: self.status, headers: &self.headers, body: &self.body, end: self.end }
-    }
-}
-
-/// Why there is none.
+/// Why there is no answer.
 pub(super) enum Unreached {
     Late,
     Proxy(ProxyError),
@@ -43,7 +29,7 @@ pub(super) async fn ask(
     proxy: &Proxy,
     target: &PathAndQuery,
     patience: Duration,
-) -> Result<Answer, Unreached> {
+) -> Result<ProbeResponse, Unreached> {
     let asking = async {
         let get = || proxy.ask(upstream, &Method::GET, target, Bytes::new());
         let answer = match get().await {
@@ -55,7 +41,7 @@ pub(super) async fn ask(
         let (status, headers) = (answer.status(), answer.headers().clone());
         // Read to its end, if that is near, so that the connection can be used again.
         let (body, end) = beginning(answer, MAX_ANSWER).await;
-        Ok(Answer { status, headers, body, end })
+        Ok(ProbeResponse { status, headers, body, end })
     };
     timeout(patience, asking).await.unwrap_or(Err(Unreached::Late))
 }

@@ -13,8 +13,8 @@ use futures_util::future::{join, join_all};
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::{
-    all_serve, are_reachable,
-    asking::{Answer, Unreached, ask},
+    asking::{Unreached, ask},
+    each_has,
 };
 use crate::{
     code::Code,
@@ -23,8 +23,8 @@ use crate::{
     settings::Mlflow,
     telemetry::{Dependency, Metrics},
     upstream::{
-        ApiFailure, HealthIssue, ProbeOutcome, ProbeReport, ProbeTarget, Refusal, Upstream, UpstreamPool,
-        UpstreamState, list, search,
+        ApiFailure, HealthIssue, ProbeOutcome, ProbeReport, ProbeResponse, ProbeTarget, Refusal, Upstream,
+        UpstreamPool, UpstreamState, list, search,
     },
 };
 
@@ -42,9 +42,9 @@ const CALL_TIMEOUT: Duration = Duration::from_secs(15);
 /// Probes `/health` every `mlflow.probe_interval`, and the API beside it. Never returns.
 pub(crate) async fn probe(upstreams: Arc<UpstreamPool>, proxy: Proxy, mlflow: Mlflow, metrics: Metrics) {
     let publish = || {
-        metrics.set_dependency_up(Dependency::Upstream, are_reachable(&upstreams));
+        metrics.set_dependency_up(Dependency::Upstream, each_has(&upstreams, UpstreamState::is_reachable));
         if upstreams.all().all(|upstream| upstream.last_probe().state.is_determined()) {
-            metrics.set_upstream_accepts(all_serve(&upstreams));
+            metrics.set_upstream_accepts(each_has(&upstreams, UpstreamState::serves));
         }
     };
     let probes = upstreams.all().map(|upstream| UpstreamProbe::new(upstream, &upstreams, &mlflow, &proxy));
@@ -221,11 +221,11 @@ impl<'a> UpstreamProbe<'a> {
                 return ApiCallOutcome::BrokeOff((UpstreamState::Fails(ApiFailure::NoResponse), fault));
             }
         };
-        match self.target.outcome(&answer.response()) {
+        match self.target.outcome(&answer) {
             ProbeOutcome::Serves => ApiCallOutcome::Serves,
             ProbeOutcome::Refuses(refusal) => ApiCallOutcome::Failed(self.refused(refusal, &answer)),
             ProbeOutcome::Fails if !self.has_no_api => {
-                let fault = self.target.failure(&answer.response().summary());
+                let fault = self.target.failure(&answer.summary());
                 ApiCallOutcome::Failed((
                     UpstreamState::Fails(ApiFailure::Status(answer.status.as_u16())),
                     fault,
@@ -238,8 +238,8 @@ impl<'a> UpstreamProbe<'a> {
         }
     }
 
-    fn refused(&self, refusal: Refusal, answer: &Answer) -> Failure {
-        let fault = self.target.refusal(refusal, &answer.response().summary());
+    fn refused(&self, refusal: Refusal, answer: &ProbeResponse) -> Failure {
+        let fault = self.target.refusal(refusal, &answer.summary());
         (UpstreamState::Refuses(refusal, answer.status.as_u16()), fault)
     }
 
@@ -268,21 +268,15 @@ impl<'a> UpstreamProbe<'a> {
             return tracing::info!(code = before.code(), upstream, "MLflow answers the gateway");
         };
         let code = code.text();
-        match state {
-            UpstreamState::Refuses(..) => {
-                tracing::error!(
-                    code = code,
-                    upstream,
-                    reason = what,
-                    cause,
-                    fix,
-                    "MLflow refuses the gateway"
-                );
-            }
-            UpstreamState::Fails(_) => {
-                tracing::error!(code = code, upstream, reason = what, cause, fix, "MLflow fails");
-            }
-            _ => tracing::warn!(code = code, upstream, reason = what, cause, fix, "MLflow cannot be reached"),
+        let message = match state {
+            UpstreamState::Refuses(..) => "MLflow refuses the gateway",
+            UpstreamState::Fails(_) => "MLflow fails",
+            _ => "MLflow cannot be reached",
+        };
+        if matches!(state, UpstreamState::Unreachable(_)) {
+            tracing::warn!(code = code, upstream, reason = what, cause, fix, "{message}");
+        } else {
+            tracing::error!(code = code, upstream, reason = what, cause, fix, "{message}");
         }
     }
 }

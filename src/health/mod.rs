@@ -5,9 +5,12 @@
 mod asking;
 pub(crate) mod mlflow;
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
 };
 
 use actix_web::{
@@ -27,6 +30,7 @@ use crate::{
     error,
     gateway::Gateway,
     head::{self, HeadError},
+    telemetry::milliseconds,
     upstream::{HealthIssue, Upstream, UpstreamPool, UpstreamState},
 };
 
@@ -73,16 +77,6 @@ fn unusable(group: &[Arc<Upstream>]) -> Option<HealthIssue> {
 fn each_has(upstreams: &UpstreamPool, is: impl Fn(&UpstreamState) -> bool) -> bool {
     let has = |group: &[Arc<Upstream>]| group.iter().any(|upstream| is(&upstream.last_probe().state));
     has(&upstreams.mlflow) && has(&upstreams.artifacts)
-}
-
-/// Whether each group can be reached.
-fn are_reachable(upstreams: &UpstreamPool) -> bool {
-    each_has(upstreams, UpstreamState::is_reachable)
-}
-
-/// Whether each group answers the gateway's API calls.
-fn all_serve(upstreams: &UpstreamPool) -> bool {
-    each_has(upstreams, UpstreamState::serves)
 }
 
 /// `GET /live`: the process is alive.
@@ -134,26 +128,24 @@ fn issues(upstreams: &UpstreamPool) -> impl Iterator<Item = HealthIssue> {
 /// `GET /health/mlflow`: the last probe of MLflow.
 pub async fn health_of_mlflow(gateway: Data<Gateway>) -> HttpResponse {
     let upstreams = gateway.upstreams();
-    let (status, word) = if all_serve(upstreams) {
+    let (status, word) = if each_has(upstreams, UpstreamState::serves) {
         (StatusCode::OK, "healthy")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "unhealthy")
     };
-    let checks: Map<String, Value> = upstreams
-        .all()
-        .map(|upstream| {
-            let issue = upstream.last_probe().state.issue();
-            let check = issue.as_ref().map_or_else(|| "ok".to_owned(), with_code);
-            (upstream.name.clone(), check.into())
-        })
-        .collect();
-    let failing = upstreams
-        .all()
-        .filter_map(|upstream| upstream.last_probe().state.issue().map(|issue| issue.code.text()));
-    let codes: Vec<&str> = failing.collect();
-    let latency = upstreams.all().map(|upstream| upstream.last_probe().latency).max().unwrap_or_default();
-    let latency_ms = (latency.as_secs_f64() * 1e6).round() / 1e3;
-    answer(status, json!({"status": word, "checks": checks, "codes": codes, "latency_ms": latency_ms}))
+    let (mut checks, mut codes, mut latency) = (Map::new(), Vec::new(), Duration::ZERO);
+    for upstream in upstreams.all() {
+        let probe = upstream.last_probe();
+        let issue = probe.state.issue();
+        let check = issue.as_ref().map_or_else(|| "ok".to_owned(), with_code);
+        checks.insert(upstream.name.clone(), check.into());
+        codes.extend(issue.map(|issue| issue.code.text()));
+        latency = latency.max(probe.latency);
+    }
+    let body = json!({
+        "status": word, "checks": checks, "codes": codes, "latency_ms": milliseconds(latency)
+    });
+    answer(status, body)
 }
 
 /// The HTTP version of the request as the gateway got it: 1.0 or 1.1. A proxy before it may use another one than its clients.

@@ -7,7 +7,7 @@ mod probe_target;
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering},
+        atomic::{AtomicU32, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -43,8 +43,6 @@ pub(crate) struct Upstream {
     failures: AtomicU32,
     in_flight: AtomicUsize,
     last_probe: ArcSwap<ProbeReport>,
-    /// By the last probe. An unhealthy server gets requests only if no other is healthy.
-    is_healthy: AtomicBool,
 }
 
 /// The outcome of the last probe.
@@ -173,7 +171,6 @@ impl Upstream {
             failures: AtomicU32::new(0),
             in_flight: AtomicUsize::new(0),
             last_probe: ArcSwap::from_pointee(report),
-            is_healthy: AtomicBool::new(true),
         }
     }
 
@@ -197,8 +194,9 @@ impl Upstream {
         self.failures.load(Ordering::Relaxed) >= FAILURES
     }
 
+    /// By the last probe. An unhealthy server gets requests only if no other is healthy.
     pub(crate) fn is_healthy(&self) -> bool {
-        self.is_healthy.load(Ordering::Relaxed)
+        !matches!(self.last_probe().state, UpstreamState::Refuses(..) | UpstreamState::Fails(_))
     }
 
     pub(crate) fn in_flight(&self) -> usize {
@@ -216,8 +214,6 @@ impl Upstream {
     }
 
     pub(crate) fn record_probe(&self, report: ProbeReport) {
-        let is_unhealthy = matches!(report.state, UpstreamState::Refuses(..) | UpstreamState::Fails(_));
-        self.is_healthy.store(!is_unhealthy, Ordering::Relaxed);
         self.last_probe.store(Arc::new(report));
     }
 }

@@ -3,11 +3,12 @@
 //! `/health` does not show that: `--allowed-hosts` and the basic-auth app exempt it (mlflow/server/security_utils.py,
 //! mlflow/server/auth), and a load balancer may answer it by itself.
 
-use std::fmt;
-
-use actix_web::http::{
-    StatusCode,
-    header::{CONTENT_TYPE, HeaderMap, HeaderName},
+use actix_web::{
+    http::{
+        StatusCode,
+        header::{CONTENT_TYPE, HeaderMap, HeaderName},
+    },
+    web::Bytes,
 };
 use serde::de::IgnoredAny;
 use serde_json::Value;
@@ -20,11 +21,11 @@ pub const ERROR_SOURCE: HeaderName = HeaderName::from_static("x-hokusai-error-so
 const NO_PERMISSION: &str = "Permission denied";
 
 /// A response, or its beginning.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct ProbeResponse<'a> {
+#[derive(Debug)]
+pub(crate) struct ProbeResponse {
     pub(crate) status: StatusCode,
-    pub(crate) headers: &'a HeaderMap,
-    pub(crate) body: &'a [u8],
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
     /// Whether `body` is all of it.
     pub(crate) end: End,
 }
@@ -41,39 +42,31 @@ pub(crate) enum ProbeOutcome {
     Busy,
 }
 
-/// Why every request of the gateway is refused.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Why every request of the gateway is refused. Its Display is for `/ready`, which is open to all: no address, no host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum Refusal {
+    #[error("its URL leads back to a gateway")]
     LeadsBack,
+    #[error("it refuses the Host header")]
     Host,
+    #[error("it refuses the gateway's credentials, or requires some")]
     Credentials,
+    #[error("it redirects")]
     Redirect,
+    #[error("it requires a client certificate")]
     ClientCertificate,
     /// MLflow was started without this part.
-    Off(Part),
+    #[error("it was started without the API or the artifacts")]
+    Off(ServerPart),
+    #[error("the answer is not from MLflow's API")]
     NotMlflow,
 }
 
 /// What an MLflow server may be started without.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Part {
+pub(crate) enum ServerPart {
     Api,
     Artifacts,
-}
-
-impl Refusal {
-    /// The words of `/ready`, which is open to all: no address, no host.
-    pub(crate) const fn words(self) -> &'static str {
-        match self {
-            Self::LeadsBack => "its URL leads back to a gateway",
-            Self::Host => "it refuses the Host header",
-            Self::Credentials => "it refuses the gateway's credentials, or requires some",
-            Self::Redirect => "it redirects",
-            Self::ClientCertificate => "it requires a client certificate",
-            Self::Off(_) => "it was started without the API or the artifacts",
-            Self::NotMlflow => "the answer is not from MLflow's API",
-        }
-    }
 }
 
 impl Refusal {
@@ -84,24 +77,18 @@ impl Refusal {
             Self::Credentials => Code::MlflowWantsCredentials,
             Self::Redirect => Code::MlflowRedirects,
             Self::ClientCertificate => Code::ClientCertificateWanted,
-            Self::Off(Part::Artifacts) => Code::ArtifactsUnavailable,
-            Self::Off(Part::Api) | Self::NotMlflow => Code::ApiNotFound,
+            Self::Off(ServerPart::Artifacts) => Code::ArtifactsUnavailable,
+            Self::Off(ServerPart::Api) | Self::NotMlflow => Code::ApiNotFound,
         }
     }
 }
 
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.words())
-    }
-}
-
-impl ProbeResponse<'_> {
+impl ProbeResponse {
     pub(crate) fn outcome(&self) -> ProbeOutcome {
         if self.status == StatusCode::LOOP_DETECTED || self.headers.contains_key(ERROR_SOURCE) {
             return ProbeOutcome::Refuses(Refusal::LeadsBack);
         }
-        let text = String::from_utf8_lossy(self.body).to_lowercase();
+        let text = String::from_utf8_lossy(&self.body).to_lowercase();
         match self.status {
             StatusCode::TOO_MANY_REQUESTS => ProbeOutcome::Busy,
             status if status.is_redirection() => ProbeOutcome::Refuses(Refusal::Redirect),
@@ -121,7 +108,8 @@ impl ProbeResponse<'_> {
             StatusCode::FORBIDDEN => ProbeOutcome::Refuses(Refusal::Credentials),
             StatusCode::SERVICE_UNAVAILABLE if text.contains("disabled due to the mlflow server") => {
                 let is_api = text.contains("--artifacts-only");
-                ProbeOutcome::Refuses(Refusal::Off(if is_api { Part::Api } else { Part::Artifacts }))
+                let part = if is_api { ServerPart::Api } else { ServerPart::Artifacts };
+                ProbeOutcome::Refuses(Refusal::Off(part))
             }
             status if status.is_server_error() => ProbeOutcome::Fails,
             _ if self.is_mlflows_error() => ProbeOutcome::Serves,
@@ -140,12 +128,12 @@ impl ProbeResponse<'_> {
         if self.end == End::Whole {
             return self.json().is_object();
         }
-        let is_cut = serde_json::from_slice::<IgnoredAny>(self.body).is_err_and(|error| error.is_eof());
+        let is_cut = serde_json::from_slice::<IgnoredAny>(&self.body).is_err_and(|error| error.is_eof());
         self.content_type() == "application/json" && self.body.trim_ascii_start().starts_with(b"{") && is_cut
     }
 
     fn json(&self) -> Value {
-        serde_json::from_slice(self.body).unwrap_or_default()
+        serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
     /// Status and content type, and nothing of the body.
@@ -179,7 +167,8 @@ mod tests {
         let mut headers = HeaderMap::new();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static(content));
         let status = StatusCode::from_u16(status).unwrap();
-        ProbeResponse { status, headers: &headers, body: body.as_bytes(), end }.outcome()
+        let body = Bytes::copy_from_slice(body.as_bytes());
+        ProbeResponse { status, headers, body, end }.outcome()
     }
 
     #[test]
@@ -216,7 +205,7 @@ mod tests {
             (429, html, "", ProbeOutcome::Busy),
             (500, json, r#"{"error_code":"INTERNAL_ERROR"}"#, ProbeOutcome::Fails),
             (502, html, "<html>", ProbeOutcome::Fails),
-            (503, text, off, refused(Refusal::Off(Part::Api))),
+            (503, text, off, refused(Refusal::Off(ServerPart::Api))),
             (508, json, "{}", refused(Refusal::LeadsBack)),
         ] {
             assert_eq!(outcome(status, content, body), expected, "{status} {content} {body}");
@@ -259,8 +248,8 @@ mod tests {
         headers.insert(ERROR_SOURCE, HeaderValue::from_static("gateway"));
         let response = ProbeResponse {
             status: StatusCode::UNAUTHORIZED,
-            headers: &headers,
-            body: b"{}",
+            headers,
+            body: Bytes::from_static(b"{}"),
             end: End::Whole,
         };
         assert_eq!(response.outcome(), ProbeOutcome::Refuses(Refusal::LeadsBack));

@@ -2,7 +2,7 @@
 
 use url::Url;
 
-use super::probe_response::{Part, ProbeOutcome, ProbeResponse, Refusal};
+use super::probe_response::{ProbeOutcome, ProbeResponse, Refusal, ServerPart};
 use crate::{
     code::Code,
     fault::Fault,
@@ -21,13 +21,13 @@ pub(crate) struct ProbeTarget<'a> {
 
 impl ProbeTarget<'_> {
     /// What a response means for clients' requests.
-    pub(crate) fn outcome(&self, response: &ProbeResponse<'_>) -> ProbeOutcome {
+    pub(crate) fn outcome(&self, response: &ProbeResponse) -> ProbeOutcome {
         match response.outcome() {
             // Clients' requests carry their own Host; a refusal of the probe's says nothing about those.
             ProbeOutcome::Refuses(Refusal::Host) if self.mlflow.host_header == HostHeader::Client => {
                 ProbeOutcome::Busy
             }
-            verdict => verdict,
+            outcome => outcome,
         }
     }
 
@@ -94,8 +94,8 @@ impl ProbeTarget<'_> {
             Refusal::Off(part) => Fault::new(
                 code,
                 match part {
-                    Part::Api => format!("{url} was started with --artifacts-only ({shown})"),
-                    Part::Artifacts => format!("{url} was started with --no-serve-artifacts ({shown})"),
+                    ServerPart::Api => format!("{url} was started with --artifacts-only ({shown})"),
+                    ServerPart::Artifacts => format!("{url} was started with --no-serve-artifacts ({shown})"),
                 },
                 format!("{setting} leads to a server that does not have what the gateway asks it for"),
                 "mlflow.url: a server with experiments and models; mlflow.artifacts_url: one with --artifacts-only, or \

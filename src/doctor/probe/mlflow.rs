@@ -250,9 +250,10 @@ pub(super) async fn send(
     timeout(limit, answer).await.unwrap_or_else(|_| Err(format!("no answer within {limit:?}")))
 }
 
-fn as_probe_response(answer: &Answer) -> ProbeResponse<'_> {
+fn as_probe_response(answer: &Answer) -> ProbeResponse {
     let end = if answer.is_cut { End::Longer } else { End::Whole };
-    ProbeResponse { status: answer.status, headers: &answer.headers, body: &answer.body, end }
+    let (headers, body) = (answer.headers.clone(), answer.body.clone().into());
+    ProbeResponse { status: answer.status, headers, body, end }
 }
 
 /// Whether the text is a version of MLflow, such as 3.17.2.
