@@ -1,6 +1,6 @@
 //! Opens the files and services that the settings name. All problems are found before a socket is bound.
 
-use std::{path::PathBuf, sync::Arc};
+use std::sync::Arc;
 
 use url::Url;
 
@@ -46,8 +46,7 @@ impl Resources {
     /// Everything that is missing or cannot be read, each as a problem of the setting that names it.
     pub fn open(settings: &Settings) -> Result<Self, Problems> {
         let mut problems = Problems::default();
-        let metrics = Metrics::new()
-            .map_err(|error| problem(Code::Defect, "metrics", error, "nothing: this is a defect"))?;
+        let metrics = Metrics::new().map_err(no_metrics)?;
         let redis = settings.redis.as_ref().map(|redis| Redis::new(redis, metrics.clone())).transpose();
         let redis = problems.note(redis.map_err(unusable_url));
         let Settings { mlflow, server, auth, .. } = settings;
@@ -63,39 +62,27 @@ impl Resources {
         problems.extend(no_folder(&settings.audit.output));
         let file_limit = files::raise_limit();
         let max_connections = problems.note(files::max_connections(settings, file_limit).map_err(too_few));
-        match (keys, redis, mlflow_tls, auth_tls, otlp_tls, identity, routes, max_connections) {
-            (
-                Some(keys),
-                Some(redis),
-                Some(mlflow_tls),
-                Some(auth_tls),
-                Some(otlp_tls),
-                Some(identity),
-                Some(routes),
-                Some(max_connections),
-            ) => {
-                let routes = Arc::new(routes);
-                let expiries = tls::expiries(settings);
-                for expiry in &expiries {
-                    metrics.set_certificate_expiry(expiry.certificate, expiry.at.as_second());
-                }
-                problems.into_result(Self {
-                    keys,
-                    redis,
-                    mlflow_tls,
-                    auth_tls,
-                    otlp_tls,
-                    identity,
-                    expiries,
-                    routes,
-                    max_connections,
-                    file_limit,
-                    metrics,
-                    log: None,
-                })
-            }
-            _ => Err(problems),
+        let opened = || {
+            Some(Self {
+                keys: keys?,
+                redis: redis?,
+                mlflow_tls: mlflow_tls?,
+                auth_tls: auth_tls?,
+                otlp_tls: otlp_tls?,
+                identity: identity?,
+                expiries: tls::expiries(settings),
+                routes: Arc::new(routes?),
+                max_connections: max_connections?,
+                file_limit,
+                metrics,
+                log: None,
+            })
+        };
+        let Some(resources) = opened() else { return Err(problems) };
+        for Expiry { certificate, at, .. } in &resources.expiries {
+            resources.metrics.set_certificate_expiry(certificate, at.as_second());
         }
+        problems.into_result(resources)
     }
 }
 
@@ -125,33 +112,24 @@ pub(crate) fn missing(sections: &Sections) -> Problems {
 
 /// The problem of a key file that cannot be used.
 fn no_keys(error: KeyFileError) -> Problem {
-    Problem {
-        code: error.code(),
-        key: "auth.key_file.path".to_owned(),
-        found: Some(error.path.display().to_string()),
-        what: error.fault.to_string(),
-        fix: error.fix(),
-    }
+    Problem::new(error.code(), "auth.key_file.path", error.fault.to_string(), error.fix())
+        .with_found(error.path.display())
 }
 
 /// The problem of a limit on open files that is too low. It names a setting only if the number of connections is set.
 fn too_few(error: TooFewFiles) -> Problem {
     let higher = format!("ulimit -n {0}, LimitNOFILE={0}, --ulimit nofile={0}, or more", error.needed);
     match error.configured {
-        None => Problem {
-            code: Code::TooFewFiles,
-            key: String::new(),
-            found: None,
-            what: format!("the gateway {error}"),
-            fix: format!("{higher}; fewer server.workers need less"),
-        },
-        Some(connections) => Problem {
-            code: Code::TooFewFiles,
-            key: "server.max_connections".to_owned(),
-            found: Some(connections.to_string()),
-            what: error.to_string(),
-            fix: if error.allowed == 0 { higher } else { format!("{} or less; or {higher}", error.allowed) },
-        },
+        None => {
+            let fix = format!("{higher}; fewer server.workers need less");
+            Problem::new(Code::TooFewFiles, "", format!("the gateway {error}"), fix)
+        }
+        Some(connections) => {
+            let fix =
+                if error.allowed == 0 { higher } else { format!("{} or less; or {higher}", error.allowed) };
+            Problem::new(Code::TooFewFiles, "server.max_connections", error.to_string(), fix)
+                .with_found(connections)
+        }
     }
 }
 
@@ -159,12 +137,10 @@ fn too_few(error: TooFewFiles) -> Problem {
 fn no_folder(output: &AuditOutput) -> Option<Problem> {
     let AuditOutput::File(path) = output else { return None };
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty())?;
-    (!folder.is_dir()).then(|| Problem {
-        code: Code::NoFolder,
-        key: "audit.output".to_owned(),
-        found: Some(path.display().to_string()),
-        what: format!("is in the folder {}, which does not exist", folder.display()),
-        fix: "a path in a folder that exists".to_owned(),
+    (!folder.is_dir()).then(|| {
+        let what = format!("is in the folder {}, which does not exist", folder.display());
+        let fix = "a path in a folder that exists";
+        Problem::new(Code::NoFolder, "audit.output", what, fix).with_found(path.display())
     })
 }
 
@@ -178,28 +154,20 @@ fn mlflow_tls(mlflow: &Mlflow) -> Result<Option<Tls>, Problem> {
 }
 
 fn auth_tls(auth: &Auth) -> Result<Option<Tls>, Problem> {
-    let tls = match &auth.mode {
-        AuthMode::Service(service) if is_https(&service.url) => Some(&service.tls),
-        _ => None,
-    };
-    client_tls("auth.service.tls", tls)
+    let service = auth.service().filter(|service| is_https(&service.url));
+    client_tls("auth.service.tls", service.map(|service| &service.tls))
 }
 
 fn client_tls(section: &str, settings: Option<&ClientTls>) -> Result<Option<Tls>, Problem> {
-    let Some(settings) = settings else { return Ok(None) };
-    let config = tls::client_config(settings).map_err(|error| {
-        let identity = settings.identity.as_ref();
-        let is_at = |path: Option<&PathBuf>| path.is_some() && path.map(PathBuf::as_path) == error.path();
-        let name = if is_at(identity.map(|identity| &identity.key)) {
-            "key"
-        } else if is_at(identity.map(|identity| &identity.cert)) {
-            "cert"
-        } else {
-            "ca"
+    settings.map(tls::client_config).transpose().map_err(|error| {
+        let identity = settings.and_then(|settings| settings.identity.as_ref());
+        let name = match (error.path(), identity) {
+            (Some(path), Some(Identity { key, .. })) if path == key => "key",
+            (Some(path), Some(Identity { cert, .. })) if path == cert => "cert",
+            _ => "ca",
         };
         bad_pem(&format!("{section}.{name}"), &error)
-    });
-    config.map(Some)
+    })
 }
 
 fn bad_identity(files: &Identity, error: &TlsError) -> Problem {
@@ -210,21 +178,18 @@ fn bad_identity(files: &Identity, error: &TlsError) -> Problem {
 fn bad_pem(key: &str, error: &TlsError) -> Problem {
     let found = error.path().map(|path| path.display().to_string());
     let fix = "the path of a PEM file that can be read; for the machine's own authorities the package ca-certificates";
-    Problem { found, ..problem(error.code(), key, error, &error.fix().unwrap_or_else(|| fix.to_owned())) }
+    let fix = error.fix().unwrap_or_else(|| fix.to_owned());
+    Problem { found, ..Problem::new(error.code(), key, error.to_string(), fix) }
 }
 
 /// The problem of a file of routes that cannot be used.
 pub(crate) fn bad_routes(error: TableError) -> Problem {
-    let fix = match &error {
-        TableError::Unreadable { file, source } => source.fix(file),
-        _ => None,
-    };
-    let code = match &error {
-        TableError::Unreadable { source, .. } => source.code(),
-        _ => Code::BadRoutesFile,
+    let (code, fix) = match &error {
+        TableError::Unreadable { file, source } => (source.code(), source.fix(file)),
+        _ => (Code::BadRoutesFile, None),
     };
     let form = "a file like src/routing/mlflow.routes: [class], and below it METHOD /path";
-    problem(code, "mlflow.routes_file", error, fix.as_deref().unwrap_or(form))
+    Problem::new(code, "mlflow.routes_file", error.to_string(), fix.unwrap_or_else(|| form.to_owned()))
 }
 
 fn identity(server: &Server) -> Result<Option<Arc<ServerIdentity>>, Problem> {
@@ -235,9 +200,9 @@ fn identity(server: &Server) -> Result<Option<Arc<ServerIdentity>>, Problem> {
 pub(crate) fn unusable_url(error: RedisUrlError) -> Problem {
     let fix =
         "a URL that the Redis client understands; in a password %23 for #, %2F for /, %3F for ?, %40 for @";
-    Problem { found: Some("(hidden)".to_owned()), ..problem(Code::BadValue, "redis.url", error, fix) }
+    Problem::new(Code::BadValue, "redis.url", error.to_string(), fix).with_found("(hidden)")
 }
 
-pub(crate) fn problem(code: Code, key: &str, error: impl std::fmt::Display, fix: &str) -> Problem {
-    Problem { code, key: key.to_owned(), found: None, what: error.to_string(), fix: fix.to_owned() }
+pub(crate) fn no_metrics(error: prometheus::Error) -> Problem {
+    Problem::new(Code::Defect, "metrics", error.to_string(), "nothing: this is a defect")
 }

@@ -52,7 +52,7 @@ impl Check {
             let (connections, files) = (resources.max_connections, resources.file_limit);
             print(&format!("room for {connections} connections of clients: {files} files may be open\n"));
             for Expiry { key, file, at, .. } in &resources.expiries {
-                print(&format!("{key} ({file}) is good until {at}\n"));
+                print(&format!("{key} ({}) is good until {at}\n", file.display()));
             }
         }
         let key = match key_from_environment::read() {
@@ -107,7 +107,7 @@ impl Check {
 fn certificate(expiry: &Expiry) -> Value {
     let Expiry { certificate, key, file, at, .. } = expiry;
     json!({
-        "certificate": certificate, "key": key, "file": file, "not_after": at.to_string(),
+        "certificate": certificate, "key": key, "file": file.display().to_string(), "not_after": at.to_string(),
         "days_left": expiry.days_left(),
     })
 }

@@ -10,7 +10,7 @@ use crate::{
     policy::scopes,
     resources,
     routing::{Artifact, Condition, Parameter, Reach, RouteTable, Rule, Tagging},
-    settings::{Problems, Scope, Settings},
+    settings::{Mlflow, Problems, Scope, Settings},
 };
 
 #[derive(Debug, Args)]
@@ -38,7 +38,8 @@ impl Routes {
 
     /// Only the setting of the routes has to be right.
     fn table(&self) -> Result<RouteTable, Problems> {
-        let more = Settings::load_routes_file(self.config.config.as_deref(), super::environment())?;
+        let config = self.config.config.as_deref();
+        let more = Settings::load_section(config, super::environment(), Mlflow::read_routes_file)?;
         RouteTable::open(more.as_deref()).map_err(|error| resources::bad_routes(error).into())
     }
 }

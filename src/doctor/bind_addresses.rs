@@ -23,8 +23,7 @@ pub(crate) async fn problems(settings: &Settings) -> Vec<Problem> {
     for (key, address, over_tls, target, text) in main.into_iter().chain(metrics) {
         let Err(error) = server::check_bind(address) else { continue };
         let BindFault { code, what, fix } = server::bind_fault(address, &error);
-        let mut problem =
-            Problem { code, key: key.to_owned(), found: Some(format!("{address} ({error})")), what, fix };
+        let mut problem = Problem::new(code, key, what, fix).with_found(format!("{address} ({error})"));
         if error.kind() != ErrorKind::AddrInUse {
             problem.fix = format!("nothing, if the gateway will run elsewhere; or else {}", problem.fix);
         } else if is_gateway(address, over_tls, target, text).await {

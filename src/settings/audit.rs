@@ -3,8 +3,8 @@
 use std::{num::NonZeroU64, path::PathBuf};
 
 use super::{
-    reader::Reader,
-    value::{ByteSize, FromText, words},
+    reader::{Noted, Reader},
+    value::{FromText, words},
 };
 use crate::code::Code;
 
@@ -17,16 +17,15 @@ pub struct Audit {
     pub on_failure: OnFailure,
 }
 
-/// What happens to a change whose record cannot be written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum OnFailure {
-    /// It is forwarded.
-    Open,
-    /// It is refused before it reaches MLflow.
-    Closed,
+words! {
+    /// What happens to a change whose record cannot be written.
+    pub enum OnFailure {
+        /// It is forwarded.
+        Open = "open",
+        /// It is refused before it reaches MLflow.
+        Closed = "closed",
+    }
 }
-
-words!(OnFailure, "open" => Self::Open, "closed" => Self::Closed);
 
 /// Where records are written.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,20 +49,15 @@ impl FromText for AuditOutput {
 }
 
 impl Audit {
-    pub(super) fn read(reader: &mut Reader) -> Option<Self> {
+    pub(super) fn read(reader: &mut Reader) -> Result<Self, Noted> {
         let output = reader.value("audit.output");
-        let max_size = reader.value::<ByteSize>("audit.max_size");
+        let max_size = reader.value("audit.max_size");
         let on_failure = reader.value("audit.on_failure");
-        if (&output, on_failure) == (&Some(AuditOutput::Off), Some(OnFailure::Closed)) {
+        if let (Ok(AuditOutput::Off), Ok(OnFailure::Closed)) = (&output, &on_failure) {
             let what = "is closed while audit.output is off: no record could be written, so every change would be refused";
-            reader.problem(
-                Code::ContradictingSettings,
-                "audit.on_failure",
-                what,
-                "open, or set audit.output",
-            );
-            return None;
+            let fix = "open, or set audit.output";
+            return Err(reader.problem(Code::ContradictingSettings, "audit.on_failure", what, fix));
         }
-        Some(Self { output: output?, max_size: max_size?.0, on_failure: on_failure? })
+        Ok(Self { output: output?, max_size: max_size?, on_failure: on_failure? })
     }
 }

@@ -10,9 +10,9 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::{
-    reader::Reader,
+    reader::{Noted, Reader},
     tls::ClientTls,
-    value::{FromText, OrZero, words},
+    value::{FromText, OrZero, section, words},
 };
 use crate::code::Code;
 
@@ -114,19 +114,25 @@ pub struct AuthService {
     pub failures_per_minute: NonZeroUsize,
 }
 
-#[derive(Clone, Copy)]
-enum Mode {
-    KeyFile,
-    Service,
+words! {
+    enum VerifierKind {
+        KeyFile = "key_file",
+        Service = "service",
+    }
 }
 
-words!(Mode, "key_file" => Self::KeyFile, "service" => Self::Service);
-
 impl Auth {
-    pub(super) fn read(reader: &mut Reader) -> Option<Self> {
-        let mode = reader.optional::<Mode>("auth.mode");
-        let path = reader.value("auth.key_file.path");
-        let last_used = reader.value("auth.key_file.last_used");
+    /// The auth service, if it verifies the keys.
+    pub fn service(&self) -> Option<&AuthService> {
+        match &self.mode {
+            AuthMode::Service(service) => Some(service),
+            AuthMode::KeyFile(_) => None,
+        }
+    }
+
+    pub(crate) fn read(reader: &mut Reader) -> Result<Self, Noted> {
+        let mode = reader.optional::<VerifierKind>("auth.mode");
+        let key_file = AuthKeyFile::read(reader);
         let url = reader.optional::<Url>("auth.service.url");
         let service_id = reader.value("auth.service.service_id");
         let tls =
@@ -139,28 +145,21 @@ impl Auth {
         let failures_per_minute = reader.value("auth.service.failures_per_minute");
         let cache = AuthCache::read(reader);
         let pepper = reader.secret("auth.pepper", "auth.pepper_file");
-        if let Some(Some(pepper)) = &pepper
+        if let Ok(Some(pepper)) = &pepper
             && pepper.expose_secret().len() < MIN_PEPPER
         {
-            reader.problem(
-                Code::BadValue,
-                "auth.pepper",
-                "is shorter than 16 characters",
-                "a long random text",
-            );
+            let (what, fix) = ("is shorter than 16 characters", "a long random text");
+            reader.problem(Code::BadValue, "auth.pepper", what, fix);
         }
 
-        let (mode, url) = (mode?, url?);
-        let key_file = AuthKeyFile { path: path?, last_used: last_used? };
-        if matches!((mode, &url), (Some(Mode::KeyFile), Some(_))) {
+        let (mode, url, key_file) = (mode?, url?, key_file?);
+        if matches!((mode, &url), (Some(VerifierKind::KeyFile), Some(_))) {
             let what = "is not used: with auth.mode = \"key_file\" the service is not called";
             reader.warn(Code::NoEffect, "auth.service.url", what, "nothing, or auth.mode = \"service\"");
         }
         let mode = match (mode, url) {
-            (Some(Mode::KeyFile) | None, None) | (Some(Mode::KeyFile), Some(_)) => {
-                AuthMode::KeyFile(key_file)
-            }
-            (Some(Mode::Service) | None, Some(url)) => AuthMode::Service(AuthService {
+            (None, None) | (Some(VerifierKind::KeyFile), _) => AuthMode::KeyFile(key_file),
+            (Some(VerifierKind::Service) | None, Some(url)) => AuthMode::Service(AuthService {
                 url,
                 service_id: service_id?,
                 tls: tls?,
@@ -171,31 +170,41 @@ impl Auth {
                 report_usage: report_usage?,
                 failures_per_minute: failures_per_minute?,
             }),
-            (Some(Mode::Service), None) => {
+            (Some(VerifierKind::Service), None) => {
                 let what = "is required by auth.mode = \"service\" and not set";
-                reader.problem(
-                    Code::MissingSetting,
-                    "auth.service.url",
-                    what,
-                    "the base address of the auth service",
-                );
-                return None;
+                let fix = "the base address of the auth service";
+                return Err(reader.problem(Code::MissingSetting, "auth.service.url", what, fix));
             }
         };
-        Some(Self { mode, cache: cache?, pepper: pepper? })
+        Ok(Self { mode, cache: cache?, pepper: pepper? })
+    }
+}
+
+impl AuthKeyFile {
+    fn read(reader: &mut Reader) -> Result<Self, Noted> {
+        section!(Self {
+            path: reader.value("auth.key_file.path"),
+            last_used: reader.value("auth.key_file.last_used"),
+        })
     }
 }
 
 impl AuthCache {
-    fn read(reader: &mut Reader) -> Option<Self> {
-        let ttl = reader.value("auth.cache.ttl");
-        let negative_ttl = reader.value("auth.cache.negative_ttl");
-        let stale_ttl = reader.value::<OrZero>("auth.cache.stale_ttl");
-        let capacity = reader.value("auth.cache.capacity");
-        if negative_ttl.is_some_and(|ttl| ttl > MAX_NEGATIVE_TTL) {
-            let what = "is longer than 2s: a new key could be rejected for that long";
-            reader.problem(Code::BadValue, "auth.cache.negative_ttl", what, "2s or less");
-        }
-        Some(Self { ttl: ttl?, negative_ttl: negative_ttl?, stale_ttl: stale_ttl?.0, capacity: capacity? })
+    fn read(reader: &mut Reader) -> Result<Self, Noted> {
+        section!(Self {
+            ttl: reader.value("auth.cache.ttl"),
+            negative_ttl: negative_ttl(reader),
+            stale_ttl: reader.value::<OrZero>("auth.cache.stale_ttl").map(|ttl| ttl.0),
+            capacity: reader.value("auth.cache.capacity"),
+        })
     }
+}
+
+fn negative_ttl(reader: &mut Reader) -> Result<Duration, Noted> {
+    let ttl = reader.value("auth.cache.negative_ttl")?;
+    if ttl > MAX_NEGATIVE_TTL {
+        let what = "is longer than 2s: a new key could be rejected for that long";
+        reader.problem(Code::BadValue, "auth.cache.negative_ttl", what, "2s or less");
+    }
+    Ok(ttl)
 }

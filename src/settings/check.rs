@@ -13,24 +13,16 @@ pub(super) fn contradictions(server: &Server, mlflow: &Mlflow, metrics: &Metrics
     if let Some(bind) = metrics.bind.filter(|bind| bind.port() != 0 && bind.port() == server.bind.port())
         && (bind.ip() == server.bind.ip() || bind.ip().is_unspecified() || server.bind.ip().is_unspecified())
     {
-        problems.push(Problem {
-            code: Code::ContradictingSettings,
-            key: "metrics.bind".to_owned(),
-            found: Some(bind.to_string()),
-            what: format!("is the address of the gateway itself: server.bind is {}", server.bind),
-            fix: "another port, such as 127.0.0.1:9464; or off".to_owned(),
-        });
+        let what = format!("is the address of the gateway itself: server.bind is {}", server.bind);
+        let fix = "another port, such as 127.0.0.1:9464; or off";
+        problems.push(Problem::new(Code::ContradictingSettings, "metrics.bind", what, fix).with_found(bind));
     }
     let urls = mlflow.urls.iter().map(|url| ("mlflow.url", url));
     let urls = urls.chain(mlflow.artifacts_urls.iter().map(|url| ("mlflow.artifacts_url", url)));
     for (key, url) in urls.filter(|(_, url)| is_own_address(url, server.bind)) {
-        problems.push(Problem {
-            code: Code::Loop,
-            key: key.to_owned(),
-            found: Some(url.to_string()),
-            what: "is the gateway's own address: every request would come back to it".to_owned(),
-            fix: "the address of MLflow itself, or another server.bind".to_owned(),
-        });
+        let what = "is the gateway's own address: every request would come back to it";
+        let fix = "the address of MLflow itself, or another server.bind";
+        problems.push(Problem::new(Code::Loop, key, what, fix).with_found(url));
     }
     problems
 }

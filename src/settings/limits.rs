@@ -3,8 +3,8 @@
 use std::num::{NonZeroU32, NonZeroU64};
 
 use super::{
-    reader::Reader,
-    value::{ByteSize, words},
+    reader::{Noted, Reader},
+    value::{section, words},
 };
 
 /// `[limits]`
@@ -19,39 +19,24 @@ pub struct Limits {
     pub instances: NonZeroU32,
 }
 
-/// What happens to a request that a rule denies.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mode {
-    /// The rule is not evaluated.
-    Off,
-    /// It is logged and forwarded.
-    Report,
-    Enforce,
-}
-
-impl Mode {
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Off => "off",
-            Self::Report => "report",
-            Self::Enforce => "enforce",
-        }
+words! {
+    /// What happens to a request that a rule denies.
+    pub enum Mode {
+        /// The rule is not evaluated.
+        Off = "off",
+        /// It is logged and forwarded.
+        Report = "report",
+        Enforce = "enforce",
     }
 }
 
-words!(Mode, "off" => Self::Off, "report" => Self::Report, "enforce" => Self::Enforce);
-
 impl Limits {
-    pub(super) fn read(reader: &mut Reader) -> Option<Self> {
-        let mode = reader.value("limits.mode");
-        let per_hour = reader.value("limits.per_hour");
-        let bytes = reader.optional::<ByteSize>("limits.artifact_bytes_per_hour");
-        let instances = reader.value("limits.instances");
-        Some(Self {
-            mode: mode?,
-            per_hour: per_hour?,
-            artifact_bytes_per_hour: bytes?.map(|bytes| bytes.0),
-            instances: instances?,
+    pub(super) fn read(reader: &mut Reader) -> Result<Self, Noted> {
+        section!(Self {
+            mode: reader.value("limits.mode"),
+            per_hour: reader.value("limits.per_hour"),
+            artifact_bytes_per_hour: reader.optional("limits.artifact_bytes_per_hour"),
+            instances: reader.value("limits.instances"),
         })
     }
 }

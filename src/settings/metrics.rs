@@ -4,7 +4,10 @@ use std::net::SocketAddr;
 
 use ipnet::IpNet;
 
-use super::{reader::Reader, value::FromText};
+use super::{
+    reader::{Noted, Reader},
+    value::{FromText, section},
+};
 
 /// `[metrics]`
 #[derive(Debug, Clone)]
@@ -16,21 +19,17 @@ pub struct Metrics {
 }
 
 /// An address, or `off`.
-struct OrOff(Option<SocketAddr>);
-
-impl FromText for OrOff {
+impl FromText for Option<SocketAddr> {
     const FORM: &'static str =
         "an IP address and a port, such as 127.0.0.1:9464; port 0 for any that is free; or off";
 
     fn from_text(text: &str) -> Result<Self, &'static str> {
-        if text == "off" { Ok(Self(None)) } else { SocketAddr::from_text(text).map(Some).map(Self) }
+        if text == "off" { Ok(None) } else { SocketAddr::from_text(text).map(Some) }
     }
 }
 
 impl Metrics {
-    pub(super) fn read(reader: &mut Reader) -> Option<Self> {
-        let bind = reader.value::<OrOff>("metrics.bind");
-        let allow = reader.list("metrics.allow");
-        Some(Self { bind: bind?.0, allow: allow? })
+    pub(super) fn read(reader: &mut Reader) -> Result<Self, Noted> {
+        section!(Self { bind: reader.value("metrics.bind"), allow: reader.list("metrics.allow") })
     }
 }

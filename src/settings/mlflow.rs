@@ -7,14 +7,11 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{
-    reader::Reader,
+    reader::{Noted, Reader},
     tls::ClientTls,
-    value::{FromText, words},
+    value::{FromText, section, words},
 };
 use crate::code::Code;
-
-/// The key of a setting that the command `routes` reads alone.
-pub(super) const ROUTES_FILE: &str = "mlflow.routes_file";
 
 /// `[mlflow]`
 #[derive(Debug, Clone)]
@@ -70,25 +67,28 @@ pub enum HostHeader {
     Fixed(HeaderValue),
 }
 
-/// Whether a header passes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Passing {
-    Pass,
-    Drop,
+words! {
+    /// Whether a header passes.
+    pub enum Passing {
+        Pass = "pass",
+        Drop = "drop",
+    }
 }
 
-/// Whether clients may transfer artifacts to and from the store itself.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DirectArtifacts {
-    Deny,
-    Allow,
+words! {
+    /// Whether clients may transfer artifacts to and from the store itself.
+    pub enum DirectArtifacts {
+        Deny = "deny",
+        Allow = "allow",
+    }
 }
 
-/// The prefix under which MLflow answers REST calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RestPrefix {
-    Api,
-    AjaxApi,
+words! {
+    /// The prefix under which MLflow answers REST calls.
+    pub enum RestPrefix {
+        Api = "api",
+        AjaxApi = "ajax-api",
+    }
 }
 
 /// The gateway's credentials for MLflow, which never gets the client's.
@@ -99,17 +99,13 @@ pub enum UpstreamAuth {
     Basic { username: String, password: SecretString },
 }
 
-#[derive(Clone, Copy)]
-enum AuthKind {
-    None,
-    Bearer,
-    Basic,
+words! {
+    enum AuthKind {
+        None = "none",
+        Bearer = "bearer",
+        Basic = "basic",
+    }
 }
-
-words!(Passing, "pass" => Self::Pass, "drop" => Self::Drop);
-words!(DirectArtifacts, "deny" => Self::Deny, "allow" => Self::Allow);
-words!(RestPrefix, "api" => Self::Api, "ajax-api" => Self::AjaxApi);
-words!(AuthKind, "none" => Self::None, "bearer" => Self::Bearer, "basic" => Self::Basic);
 
 impl FromText for HostHeader {
     const FORM: &'static str = "upstream, client, or a host such as mlflow.internal:5000";
@@ -127,6 +123,7 @@ impl FromText for HostHeader {
 }
 
 /// A path prefix: a slash at the beginning, none at the end.
+#[derive(Default)]
 struct Prefix(String);
 
 impl FromText for Prefix {
@@ -143,68 +140,53 @@ impl FromText for Prefix {
 }
 
 impl Mlflow {
-    pub(super) fn read(reader: &mut Reader) -> Option<Self> {
-        let urls = reader.required_list("mlflow.url");
-        let artifacts_urls = reader.list("mlflow.artifacts_url");
-        let host_header = reader.value("mlflow.host_header");
-        let rest = reader.value("mlflow.rest");
-        let static_prefix = reader.optional::<Prefix>("mlflow.static_prefix");
-        let direct_artifacts = reader.value("mlflow.direct_artifacts");
-        let routes_file = reader.optional(ROUTES_FILE);
-        let auth = UpstreamAuth::read(reader);
-        let tls = ClientTls::read(reader, ["mlflow.tls.ca", "mlflow.tls.cert", "mlflow.tls.key"]);
-        let connect_timeout = reader.value("mlflow.connect_timeout");
-        let response_timeout = reader.value("mlflow.response_timeout");
-        let idle_timeout = reader.value("mlflow.idle_timeout");
-        let keep_alive = reader.value("mlflow.keep_alive");
-        let max_connections = reader.value("mlflow.max_connections");
-        let max_waiting = reader.value("mlflow.max_waiting");
-        let cookies = reader.value("mlflow.cookies");
-        let server_header = reader.value("mlflow.server_header");
-        let queue_timeout = reader.value("mlflow.queue_timeout");
-        let probe_interval = reader.value("mlflow.probe_interval");
-        Some(Self {
-            urls: urls?,
-            artifacts_urls: artifacts_urls?,
-            host_header: host_header?,
-            rest: rest?,
-            static_prefix: static_prefix?.map_or_else(String::new, |prefix| prefix.0),
-            direct_artifacts: direct_artifacts?,
-            routes_file: routes_file?,
-            auth: auth?,
-            tls: tls?,
-            connect_timeout: connect_timeout?,
-            response_timeout: response_timeout?,
-            idle_timeout: idle_timeout?,
-            keep_alive: keep_alive?,
-            max_connections: max_connections?,
-            max_waiting: max_waiting?,
-            cookies: cookies?,
-            server_header: server_header?,
-            queue_timeout: queue_timeout?,
-            probe_interval: probe_interval?,
+    pub(super) fn read(reader: &mut Reader) -> Result<Self, Noted> {
+        section!(Self {
+            urls: reader.required_list("mlflow.url"),
+            artifacts_urls: reader.list("mlflow.artifacts_url"),
+            host_header: reader.value("mlflow.host_header"),
+            rest: reader.value("mlflow.rest"),
+            static_prefix: reader
+                .optional::<Prefix>("mlflow.static_prefix")
+                .map(|prefix| prefix.unwrap_or_default().0),
+            direct_artifacts: reader.value("mlflow.direct_artifacts"),
+            routes_file: Self::read_routes_file(reader),
+            auth: UpstreamAuth::read(reader),
+            tls: ClientTls::read(reader, ["mlflow.tls.ca", "mlflow.tls.cert", "mlflow.tls.key"]),
+            connect_timeout: reader.value("mlflow.connect_timeout"),
+            response_timeout: reader.value("mlflow.response_timeout"),
+            idle_timeout: reader.value("mlflow.idle_timeout"),
+            keep_alive: reader.value("mlflow.keep_alive"),
+            max_connections: reader.value("mlflow.max_connections"),
+            max_waiting: reader.value("mlflow.max_waiting"),
+            cookies: reader.value("mlflow.cookies"),
+            server_header: reader.value("mlflow.server_header"),
+            queue_timeout: reader.value("mlflow.queue_timeout"),
+            probe_interval: reader.value("mlflow.probe_interval"),
         })
+    }
+
+    /// The command `routes` needs no other setting.
+    pub(crate) fn read_routes_file(reader: &mut Reader) -> Result<Option<PathBuf>, Noted> {
+        reader.optional("mlflow.routes_file")
     }
 }
 
 impl UpstreamAuth {
-    fn read(reader: &mut Reader) -> Option<Self> {
+    fn read(reader: &mut Reader) -> Result<Self, Noted> {
         let kind = reader.value("mlflow.auth");
         let token = reader.secret("mlflow.token", "mlflow.token_file");
         let username = reader.optional::<String>("mlflow.username");
         let password = reader.secret("mlflow.password", "mlflow.password_file");
         match (kind?, token?, username?, password?) {
-            (AuthKind::None, None, None, None) => Some(Self::None),
-            (AuthKind::Bearer, Some(token), None, None) => Some(Self::Bearer(token)),
-            (AuthKind::Basic, None, Some(username), Some(password)) => {
-                Some(Self::Basic { username, password })
-            }
+            (AuthKind::None, None, None, None) => Ok(Self::None),
+            (AuthKind::Bearer, Some(token), None, None) => Ok(Self::Bearer(token)),
+            (AuthKind::Basic, None, Some(username), Some(password)) => Ok(Self::Basic { username, password }),
             _ => {
                 let what = "does not fit the credentials that are set for MLflow";
                 let fix = "bearer with mlflow.token only, basic with mlflow.username and mlflow.password only, \
                            or none with none of them";
-                reader.problem(Code::ContradictingSettings, "mlflow.auth", what, fix);
-                None
+                Err(reader.problem(Code::ContradictingSettings, "mlflow.auth", what, fix))
             }
         }
     }

@@ -23,7 +23,7 @@ mod tls;
 mod unread;
 mod value;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 pub use audit::{Audit, AuditOutput, OnFailure};
 pub use auth::{Auth, AuthCache, AuthKeyFile, AuthMode, AuthService, LastUsed};
@@ -39,8 +39,7 @@ pub use server::{ForwardedHeader, Server};
 pub use telemetry::{LogFormat, Share, Telemetry};
 pub use tls::{ClientTls, Identity};
 
-use mlflow::ROUTES_FILE;
-use reader::Reader;
+use reader::{Noted, Reader};
 use sha2::{Digest as _, Sha256};
 
 /// All settings, typed and checked.
@@ -59,7 +58,7 @@ pub struct Settings {
 }
 
 /// The result of reading settings, without opening anything that they name.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Examined {
     /// `None` if a value is missing or cannot be parsed.
     pub settings: Option<Settings>,
@@ -101,14 +100,7 @@ impl Settings {
     pub fn examine(file: Option<&Path>, environment: impl IntoIterator<Item = (String, String)>) -> Examined {
         let mut reader = match sources::collect(file, environment) {
             Ok(layers) => Reader::new(layers),
-            Err(problems) => {
-                return Examined {
-                    settings: None,
-                    sections: Sections::default(),
-                    problems,
-                    warnings: Vec::new(),
-                };
-            }
+            Err(problems) => return Examined { problems, ..Examined::default() },
         };
         let server = Server::read(&mut reader);
         let mlflow = Mlflow::read(&mut reader);
@@ -120,18 +112,18 @@ impl Settings {
         let audit = Audit::read(&mut reader);
         let telemetry = Telemetry::read(&mut reader);
         let (mut problems, mut warnings) = reader.finish();
-        if let (Some(server), Some(mlflow), Some(metrics)) = (&server, &mlflow, &metrics) {
+        if let (Ok(server), Ok(mlflow), Ok(metrics)) = (&server, &mlflow, &metrics) {
             problems.extend(check::contradictions(server, mlflow, metrics));
         }
         let sections = Sections {
-            server: server.clone(),
-            mlflow: mlflow.clone(),
-            auth: auth.clone(),
-            redis: redis.clone().flatten(),
-            audit: audit.clone(),
+            server: server.clone().ok(),
+            mlflow: mlflow.clone().ok(),
+            auth: auth.clone().ok(),
+            redis: redis.clone().ok().flatten(),
+            audit: audit.clone().ok(),
         };
-        let settings = (|| {
-            Some(Self {
+        let complete = || -> Result<Self, Noted> {
+            Ok(Self {
                 server: server?,
                 mlflow: mlflow?,
                 auth: auth?,
@@ -142,7 +134,8 @@ impl Settings {
                 audit: audit?,
                 telemetry: telemetry?,
             })
-        })();
+        };
+        let settings = complete().ok();
         warnings.extend(settings.iter().flat_map(risks::of));
         Examined { settings, sections, problems, warnings }
     }
@@ -153,52 +146,17 @@ impl Settings {
         hex::encode(&digest[..8])
     }
 
-    /// Reads only `[auth]`, for the `keys` commands.
+    /// Reads one section only, such as [`Auth::read`].
     ///
     /// # Errors
     /// The problems of this section.
-    pub fn load_auth(
+    pub(crate) fn load_section<T>(
         file: Option<&Path>,
         environment: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Auth, Problems> {
+        read: impl FnOnce(&mut Reader) -> Result<T, Noted>,
+    ) -> Result<T, Problems> {
         let mut reader = Reader::new(sources::collect(file, environment)?);
-        Auth::read(&mut reader).ok_or_else(|| reader.into_problems())
-    }
-
-    /// Reads only `[policy]`.
-    ///
-    /// # Errors
-    /// The problems of this section.
-    pub fn load_policy(
-        file: Option<&Path>,
-        environment: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Policy, Problems> {
-        let mut reader = Reader::new(sources::collect(file, environment)?);
-        Policy::read(&mut reader).ok_or_else(|| reader.into_problems())
-    }
-
-    /// Reads only `[redis]`.
-    ///
-    /// # Errors
-    /// The problems of this section.
-    pub fn load_redis(
-        file: Option<&Path>,
-        environment: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Option<RedisSettings>, Problems> {
-        let mut reader = Reader::new(sources::collect(file, environment)?);
-        RedisSettings::read(&mut reader).ok_or_else(|| reader.into_problems())
-    }
-
-    /// Reads only `mlflow.routes_file`.
-    ///
-    /// # Errors
-    /// The problems of this setting.
-    pub fn load_routes_file(
-        file: Option<&Path>,
-        environment: impl IntoIterator<Item = (String, String)>,
-    ) -> Result<Option<PathBuf>, Problems> {
-        let mut reader = Reader::new(sources::collect(file, environment)?);
-        reader.optional(ROUTES_FILE).ok_or_else(|| reader.into_problems())
+        read(&mut reader).map_err(|_| reader.into_problems())
     }
 }
 

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{
     Mode,
-    reader::Reader,
-    value::{FromText, words},
+    reader::{Noted, Reader},
+    value::{FromText, section, words},
 };
 
 /// `[policy]`
@@ -19,52 +19,26 @@ pub struct Policy {
     pub aliases: BTreeMap<String, Vec<Scope>>,
 }
 
-/// A scope of a key. `policy::scopes` has the routes that each allows.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Scope {
-    Read,
-    Write,
-    Delete,
-    Admin,
-    RegistryWrite,
-    ArtifactRead,
-    ArtifactWrite,
-    TraceWrite,
-    GatewayInvoke,
-    Ui,
+words! {
+    /// A scope of a key. `policy::scopes` has the routes that each allows.
+    pub enum Scope {
+        Read = "mlflow:read",
+        Write = "mlflow:write",
+        Delete = "mlflow:delete",
+        Admin = "mlflow:admin",
+        RegistryWrite = "mlflow:registry_write",
+        ArtifactRead = "mlflow:artifact_read",
+        ArtifactWrite = "mlflow:artifact_write",
+        TraceWrite = "mlflow:trace_write",
+        GatewayInvoke = "mlflow:gateway_invoke",
+        Ui = "mlflow:ui",
+    }
 }
-
-words!(
-    Scope,
-    "mlflow:read" => Self::Read,
-    "mlflow:write" => Self::Write,
-    "mlflow:delete" => Self::Delete,
-    "mlflow:admin" => Self::Admin,
-    "mlflow:registry_write" => Self::RegistryWrite,
-    "mlflow:artifact_read" => Self::ArtifactRead,
-    "mlflow:artifact_write" => Self::ArtifactWrite,
-    "mlflow:trace_write" => Self::TraceWrite,
-    "mlflow:gateway_invoke" => Self::GatewayInvoke,
-    "mlflow:ui" => Self::Ui
-);
 
 /// The similarity from which a word counts as a misprint of a scope; 1 is equal.
 const LIKENESS: f64 = 0.7;
 
 impl Scope {
-    pub const ALL: [Self; 10] = [
-        Self::Read,
-        Self::Write,
-        Self::Delete,
-        Self::Admin,
-        Self::RegistryWrite,
-        Self::ArtifactRead,
-        Self::ArtifactWrite,
-        Self::TraceWrite,
-        Self::GatewayInvoke,
-        Self::Ui,
-    ];
-
     pub fn from_word(word: &str) -> Option<Self> {
         Self::from_text(word).ok()
     }
@@ -79,21 +53,6 @@ impl Scope {
             Self::ALL.into_iter().find(|scope| scope.word().ends_with(&format!(":{}", word.to_lowercase())));
         bare.or_else(|| near.filter(|scope| likeness(scope) >= LIKENESS))
     }
-
-    pub const fn word(self) -> &'static str {
-        match self {
-            Self::Read => "mlflow:read",
-            Self::Write => "mlflow:write",
-            Self::Delete => "mlflow:delete",
-            Self::Admin => "mlflow:admin",
-            Self::RegistryWrite => "mlflow:registry_write",
-            Self::ArtifactRead => "mlflow:artifact_read",
-            Self::ArtifactWrite => "mlflow:artifact_write",
-            Self::TraceWrite => "mlflow:trace_write",
-            Self::GatewayInvoke => "mlflow:gateway_invoke",
-            Self::Ui => "mlflow:ui",
-        }
-    }
 }
 
 impl Policy {
@@ -102,10 +61,11 @@ impl Policy {
         self.aliases.contains_key(word) || Scope::from_word(word).is_some()
     }
 
-    pub(super) fn read(reader: &mut Reader) -> Option<Self> {
-        let mode = reader.value("policy.mode");
-        let default_scopes = reader.list("policy.default_scopes");
-        let aliases = reader.table_of_lists("policy.aliases");
-        Some(Self { mode: mode?, default_scopes: default_scopes?, aliases: aliases? })
+    pub(crate) fn read(reader: &mut Reader) -> Result<Self, Noted> {
+        section!(Self {
+            mode: reader.value("policy.mode"),
+            default_scopes: reader.list("policy.default_scopes"),
+            aliases: reader.table_of_lists("policy.aliases"),
+        })
     }
 }

@@ -20,6 +20,15 @@ pub struct Problem {
 }
 
 impl Problem {
+    pub(crate) fn new(code: Code, key: &str, what: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { code, key: key.to_owned(), found: None, what: what.into(), fix: fix.into() }
+    }
+
+    /// Adds what was found there.
+    pub(crate) fn with_found(self, found: impl ToString) -> Self {
+        Self { found: Some(found.to_string()), ..self }
+    }
+
     /// The environment variables for the key.
     pub fn variables(&self) -> Vec<String> {
         if self.key.is_empty() { Vec::new() } else { sources::variables(&self.key) }

@@ -22,8 +22,12 @@ use crate::{
 /// The similarity from which a name counts as a misprint of a key, and not as a secret; 1 is equal.
 const LIKENESS: f64 = 0.6;
 
+/// A setting cannot be used, and the problem is noted: only [`Reader::problem`] makes one of these.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Noted(());
+
 /// The merged layers. A value that nobody takes has an unknown key.
-pub(super) struct Reader {
+pub(crate) struct Reader {
     values: BTreeMap<String, Value>,
     known: Vec<&'static str>,
     /// Where each value was found, and its form, for problems.
@@ -39,157 +43,111 @@ impl Reader {
         Self { values, known, found, problems: Problems::default(), warnings, unread }
     }
 
-    /// A setting that must have a value. `None` after a problem was noted.
-    pub(super) fn value<T: FromText>(&mut self, key: &'static str) -> Option<T> {
-        match self.optional(key)? {
-            Some(value) => Some(value),
-            None => {
-                self.problem(Code::MissingSetting, key, "is required and not set", T::FORM);
-                None
-            }
-        }
+    /// A setting that must have a value.
+    pub(super) fn value<T: FromText>(&mut self, key: &'static str) -> Result<T, Noted> {
+        self.optional(key)?.ok_or_else(|| self.not_set::<T>(key))
     }
 
-    /// A setting that may be left out: `Some(None)`. `None` after a problem was noted.
-    #[expect(clippy::option_option, reason = "not set and not usable are two things")]
-    pub(super) fn optional<T: FromText>(&mut self, key: &'static str) -> Option<Option<T>> {
-        let Some(value) = self.take(key) else { return Some(None) };
-        match value.into_string() {
-            Ok(text) => self.parse(key, &text).map(Some),
-            Err(_) => {
-                self.problem(Code::BadValue, key, "is a list or a table; one value is expected", T::FORM);
-                None
-            }
-        }
+    /// A setting that may be left out.
+    pub(super) fn optional<T: FromText>(&mut self, key: &'static str) -> Result<Option<T>, Noted> {
+        let Some(value) = self.take(key) else { return Ok(None) };
+        let text = self.one_text(key, value, T::FORM)?;
+        self.parse(key, &text).map(Some)
     }
 
-    /// A list with at least one item. `None` after a problem was noted.
-    pub(super) fn required_list<T: FromText>(&mut self, key: &'static str) -> Option<Vec<T>> {
+    fn one_text(&mut self, key: &str, value: Value, form: &str) -> Result<String, Noted> {
+        let what = "is a list or a table; one value is expected";
+        value.into_string().map_err(|_| self.problem(Code::BadValue, key, what, form))
+    }
+
+    /// A list with at least one item.
+    pub(super) fn required_list<T: FromText>(&mut self, key: &'static str) -> Result<Vec<T>, Noted> {
         let list = self.list(key)?;
-        if list.is_empty() {
-            self.problem(Code::MissingSetting, key, "is required and not set", T::FORM);
-            return None;
-        }
-        Some(list)
+        if list.is_empty() { Err(self.not_set::<T>(key)) } else { Ok(list) }
     }
 
     /// A list: an array in a file, separated by commas in the environment.
-    pub(super) fn list<T: FromText>(&mut self, key: &'static str) -> Option<Vec<T>> {
-        let Some(value) = self.take(key) else { return Some(Vec::new()) };
-        self.items(key, value)
+    pub(super) fn list<T: FromText>(&mut self, key: &'static str) -> Result<Vec<T>, Noted> {
+        self.take(key).map_or_else(|| Ok(Vec::new()), |value| self.items(key, value))
     }
 
     /// A table of lists, by the names after `key` and a dot.
     pub(super) fn table_of_lists<T: FromText>(
         &mut self,
         key: &'static str,
-    ) -> Option<BTreeMap<String, Vec<T>>> {
+    ) -> Result<BTreeMap<String, Vec<T>>, Noted> {
         self.known.push(key);
         let prefix = format!("{key}.");
-        let inside = |candidate: &String| candidate.starts_with(&prefix);
-        let keys: Vec<String> = self.values.keys().filter(|key| inside(key)).cloned().collect();
-        let mut table = Some(BTreeMap::new());
-        for key in keys {
-            let shown = self.presentable(&key);
-            let items = self.remove(&key).and_then(|value| {
+        let lists: Vec<_> = self.values.extract_if(.., |key, _| key.starts_with(&prefix)).collect();
+        // Every list is tried, so that all wrong ones are named.
+        let lists: Vec<_> = lists
+            .into_iter()
+            .map(|(key, value)| {
+                let shown = self.presentable(&key);
                 self.found.insert(shown.clone(), Self::describe(&value));
-                self.items(&shown, value)
-            });
-            // Every list is tried, so that all wrong ones are named.
-            table = table.zip(items).map(|(mut table, items)| {
-                table.insert(key[prefix.len()..].to_owned(), items);
-                table
-            });
-        }
-        table
+                Ok((key[prefix.len()..].to_owned(), self.items(&shown, value)?))
+            })
+            .collect();
+        lists.into_iter().collect()
     }
 
-    fn items<T: FromText>(&mut self, key: &str, value: Value) -> Option<Vec<T>> {
+    fn items<T: FromText>(&mut self, key: &str, value: Value) -> Result<Vec<T>, Noted> {
         let items = match value.kind {
             ValueKind::Array(items) => items.into_iter().map(|item| item.to_string()).collect::<Vec<_>>(),
             kind => kind.to_string().split(',').map(|item| item.trim().to_owned()).collect(),
         };
         // Every item is tried, so that all wrong ones are named.
-        let parsed: Vec<Option<T>> = items.iter().map(|item| self.parse(key, item)).collect();
+        let parsed: Vec<_> = items.iter().map(|item| self.parse(key, item)).collect();
         parsed.into_iter().collect()
     }
 
     /// A secret, from `key` or from the file of `file_key`. Its value is never shown.
-    #[expect(clippy::option_option, reason = "not set and not usable are two things")]
     pub(super) fn secret(
         &mut self,
         key: &'static str,
         file_key: &'static str,
-    ) -> Option<Option<SecretString>> {
-        let direct = self.take(key);
-        if let Some(value) = &direct {
-            self.found.insert(key.to_owned(), format!("(hidden), {}", Self::origin(value)));
+    ) -> Result<Option<SecretString>, Noted> {
+        let mut direct = None;
+        if let Some(value) = self.take(key) {
+            self.found.insert(key.to_owned(), format!("(hidden), {}", Self::origin(&value)));
+            direct = Some(self.one_text(key, value, SecretString::FORM)?);
         }
-        let direct = match direct.map(Value::into_string) {
-            None => None,
-            Some(Ok(text)) => Some(text),
-            Some(Err(_)) => {
-                self.problem(
-                    Code::BadValue,
-                    key,
-                    "is a list or a table; one value is expected",
-                    SecretString::FORM,
-                );
-                return None;
-            }
-        };
         let path: Option<PathBuf> = self.optional(file_key)?;
         let secret = match (direct, path) {
             (Some(_), Some(_)) => {
-                self.problem(
-                    Code::SetTwice,
-                    file_key,
-                    &format!("is set beside {key}"),
-                    "only one of the two",
-                );
-                return None;
+                let what = format!("is set beside {key}");
+                return Err(self.problem(Code::SetTwice, file_key, &what, "only one of the two"));
             }
             (Some(text), None) => text,
             (None, Some(path)) => self.secret_in(file_key, &path)?,
-            (None, None) => return Some(None),
+            (None, None) => return Ok(None),
         };
         if secret.is_empty() {
-            self.problem(Code::BadValue, key, "is empty", SecretString::FORM);
-            return None;
+            return Err(self.problem(Code::BadValue, key, "is empty", SecretString::FORM));
         }
-        Some(Some(secret.into()))
+        Ok(Some(secret.into()))
     }
 
-    /// `None` after a problem was noted.
-    fn secret_in(&mut self, file_key: &str, path: &Path) -> Option<String> {
-        match trusted_file::read_secret(path) {
-            Ok(Secret { text, exposed }) => {
-                if let Some(exposed) = exposed {
-                    self.warn(
-                        exposed.code(),
-                        file_key,
-                        &exposed.to_string(),
-                        &exposed.fix(path).unwrap_or_default(),
-                    );
-                }
-                Some(text.trim_end_matches(['\r', '\n']).to_owned())
-            }
-            Err(error) => {
-                let fix = error.fix(path);
-                self.problem(
-                    error.code(),
-                    file_key,
-                    &error.to_string(),
-                    fix.as_deref().unwrap_or("the path of a file"),
-                );
-                None
-            }
+    fn secret_in(&mut self, file_key: &str, path: &Path) -> Result<String, Noted> {
+        let Secret { text, exposed } = trusted_file::read_secret(path).map_err(|error| {
+            let fix = error.fix(path).unwrap_or_else(|| "the path of a file".to_owned());
+            self.problem(error.code(), file_key, &error.to_string(), &fix)
+        })?;
+        if let Some(exposed) = exposed {
+            let fix = exposed.fix(path).unwrap_or_default();
+            self.warn(exposed.code(), file_key, &exposed.to_string(), &fix);
         }
+        Ok(text.trim_end_matches(['\r', '\n']).to_owned())
     }
 
-    pub(super) fn problem(&mut self, code: Code, key: &str, what: &str, fix: &str) {
+    fn not_set<T: FromText>(&mut self, key: &str) -> Noted {
+        self.problem(Code::MissingSetting, key, "is required and not set", T::FORM)
+    }
+
+    pub(super) fn problem(&mut self, code: Code, key: &str, what: &str, fix: &str) -> Noted {
         let problem = self.about(code, key, what, fix);
         self.problems.push(problem);
+        Noted(())
     }
 
     /// A setting that works, and may not do what the operator expects.
@@ -199,13 +157,7 @@ impl Reader {
     }
 
     fn about(&self, code: Code, key: &str, what: &str, fix: &str) -> Problem {
-        Problem {
-            code,
-            key: key.to_owned(),
-            found: self.found.get(key).cloned(),
-            what: what.to_owned(),
-            fix: fix.trim_end().to_owned(),
-        }
+        Problem { found: self.found.get(key).cloned(), ..Problem::new(code, key, what, fix.trim_end()) }
     }
 
     /// Every problem, one for each unknown key included, and every warning.
@@ -231,23 +183,13 @@ impl Reader {
 
     fn take(&mut self, key: &'static str) -> Option<Value> {
         self.known.push(key);
-        self.remove(key)
-    }
-
-    fn remove(&mut self, key: &str) -> Option<Value> {
         let value = self.values.remove(key)?;
         self.found.insert(key.to_owned(), Self::describe(&value));
         Some(value)
     }
 
-    fn parse<T: FromText>(&mut self, key: &str, text: &str) -> Option<T> {
-        match T::from_text(text) {
-            Ok(value) => Some(value),
-            Err(what) => {
-                self.problem(Code::BadValue, key, what, T::FORM);
-                None
-            }
-        }
+    fn parse<T: FromText>(&mut self, key: &str, text: &str) -> Result<T, Noted> {
+        T::from_text(text).map_err(|what| self.problem(Code::BadValue, key, what, T::FORM))
     }
 
     /// A key for a message, without the parts that resemble no known key.

@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{
-    reader::Reader,
+    reader::{Noted, Reader},
     redis_url::{self, RedisUrl},
 };
 use crate::code::Code;
@@ -20,30 +20,19 @@ pub struct RedisSettings {
 }
 
 impl RedisSettings {
-    #[expect(clippy::option_option, reason = "not set and not usable are two things")]
-    pub(super) fn read(reader: &mut Reader) -> Option<Option<Self>> {
+    pub(crate) fn read(reader: &mut Reader) -> Result<Option<Self>, Noted> {
         let url = reader.secret("redis.url", "redis.url_file");
         let pool_size = reader.value("redis.pool_size");
         let (url, pool_size) = (url?, pool_size?);
-        let Some(url) = url else { return Some(None) };
+        let Some(url) = url else { return Ok(None) };
         if !url.expose_secret().contains("://") {
-            reader.problem(
-                Code::BadValue,
-                "redis.url",
-                "has no scheme",
-                "redis:// before it, or rediss:// for TLS",
-            );
-            return None;
+            let fix = "redis:// before it, or rediss:// for TLS";
+            return Err(reader.problem(Code::BadValue, "redis.url", "has no scheme", fix));
         }
         if RedisUrl::parse(url.expose_secret()).is_none() {
-            reader.problem(
-                Code::BadValue,
-                "redis.url",
-                "has none of the forms of a Redis URL",
-                redis_url::FORMS,
-            );
-            return None;
+            let what = "has none of the forms of a Redis URL";
+            return Err(reader.problem(Code::BadValue, "redis.url", what, redis_url::FORMS));
         }
-        Some(Some(Self { url, pool_size }))
+        Ok(Some(Self { url, pool_size }))
     }
 }

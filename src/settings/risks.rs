@@ -33,22 +33,13 @@ pub(super) fn of(settings: &Settings) -> Vec<Problem> {
     risks.of_policy(settings.policy.mode, &settings.limits);
     if settings.metrics.allow.iter().any(is_everybody) {
         let what = "lets everybody read the metrics";
-        risks.add(
-            Code::Unprotected,
-            "metrics.allow",
-            "0.0.0.0/0 or ::/0",
-            what,
-            "the networks of your Prometheus servers",
-        );
+        let fix = "the networks of your Prometheus servers";
+        risks.add(Code::Unprotected, "metrics.allow", "0.0.0.0/0 or ::/0", what, fix);
     }
     if settings.audit.output == AuditOutput::Off {
-        risks.add(
-            Code::AuditOff,
-            "audit.output",
-            "off",
-            "nobody can find out later who changed what",
-            "stdout, or the path of a file",
-        );
+        let what = "nobody can find out later who changed what";
+        let fix = "stdout, or the path of a file";
+        risks.add(Code::AuditOff, "audit.output", "off", what, fix);
     }
     risks.of_telemetry(&settings.telemetry);
     risks.0
@@ -71,13 +62,8 @@ impl Risks {
         let bind = server.bind;
         if server.trusted_proxies.iter().any(is_everybody) {
             let what = "trusts everybody to name the client: each client can choose its own address";
-            self.add(
-                Code::Unprotected,
-                "server.trusted_proxies",
-                "0.0.0.0/0 or ::/0",
-                what,
-                "the networks of your load balancers",
-            );
+            let fix = "the networks of your load balancers";
+            self.add(Code::Unprotected, "server.trusted_proxies", "0.0.0.0/0 or ::/0", what, fix);
         }
         if !bind.ip().is_loopback() && server.tls.is_none() && server.trusted_proxies.is_empty() {
             let what = "is reachable from other machines without TLS, and no load balancer is trusted: keys travel in \
@@ -89,12 +75,8 @@ impl Risks {
         if !server.trusted_proxies.is_empty() && server.keep_alive <= BALANCER_IDLE_TIMEOUT {
             let what = "is not longer than the idle timeout of a load balancer (60s by default for an ALB): it sends \
                         requests into closed connections, and answers 502";
-            self.period(
-                "server.keep_alive",
-                server.keep_alive,
-                what,
-                "more than the balancer's, such as 75s",
-            );
+            let fix = "more than the balancer's, such as 75s";
+            self.period("server.keep_alive", server.keep_alive, what, fix);
         }
     }
 
@@ -118,13 +100,8 @@ impl Risks {
         }
         if mlflow.host_header == HostHeader::Client {
             let what = "lets clients choose the Host that MLflow checks as its defence against DNS rebinding";
-            self.add(
-                Code::Unprotected,
-                "mlflow.host_header",
-                "client",
-                what,
-                "upstream, or the one host that MLflow allows",
-            );
+            let fix = "upstream, or the one host that MLflow allows";
+            self.add(Code::Unprotected, "mlflow.host_header", "client", what, fix);
         }
         if mlflow.direct_artifacts == DirectArtifacts::Allow {
             let what = "lets clients transfer artifacts past the gateway: unaudited, unlimited, and for minutes after a key is revoked";
@@ -137,13 +114,8 @@ impl Risks {
         let cache = &settings.auth.cache;
         if service.url.scheme() == "http" && !is_loopback(&service.url) {
             let what = "sends every API key over the network in the clear";
-            self.add(
-                Code::CredentialsInTheClear,
-                "auth.service.url",
-                &service.url,
-                what,
-                "its https address",
-            );
+            let fix = "its https address";
+            self.add(Code::CredentialsInTheClear, "auth.service.url", &service.url, what, fix);
         }
         if cache.negative_ttl > cache.ttl {
             let what = "is longer than auth.cache.ttl: a rejection is cached longer than a valid key";
@@ -165,36 +137,21 @@ impl Risks {
         let service = matches!(settings.auth.mode, AuthMode::Service(_));
         if service && settings.auth.pepper.is_none() {
             let what = "is not set: other instances cannot read what this one writes to Redis";
-            self.add(
-                Code::PepperNotShared,
-                "auth.pepper",
-                "nothing",
-                what,
-                "one long random text for all instances",
-            );
+            let fix = "one long random text for all instances";
+            self.add(Code::PepperNotShared, "auth.pepper", "nothing", what, fix);
         }
         if !service && settings.limits.mode == Mode::Off {
             let what = "has no effect: keys come from a file, and limits are off";
-            self.add(
-                Code::NoEffect,
-                "redis.url",
-                "(hidden)",
-                what,
-                "nothing, or auth.service.url, or limits.mode = \"enforce\"",
-            );
+            let fix = "nothing, or auth.service.url, or limits.mode = \"enforce\"";
+            self.add(Code::NoEffect, "redis.url", "(hidden)", what, fix);
         }
         let in_the_clear = RedisUrl::parse(redis.url.expose_secret()).is_some_and(|url| {
             !url.tls && url.userinfo.is_some() && !url.nodes.iter().all(|node| is_local(node))
         });
         if in_the_clear {
             let what = "sends Redis's password over the network in the clear";
-            self.add(
-                Code::CredentialsInTheClear,
-                "redis.url",
-                "(hidden)",
-                what,
-                "rediss://… where Redis speaks TLS",
-            );
+            let fix = "rediss://… where Redis speaks TLS";
+            self.add(Code::CredentialsInTheClear, "redis.url", "(hidden)", what, fix);
         }
     }
 
@@ -204,13 +161,9 @@ impl Risks {
             self.add(Code::Unprotected, "policy.mode", policy.word(), what, "enforce");
         }
         if limits.mode != Mode::Enforce {
-            self.add(
-                Code::Unprotected,
-                "limits.mode",
-                limits.mode.word(),
-                "lets one key use up MLflow for all",
-                "enforce",
-            );
+            let what = "lets one key use up MLflow for all";
+            let fix = "enforce";
+            self.add(Code::Unprotected, "limits.mode", limits.mode.word(), what, fix);
         }
     }
 

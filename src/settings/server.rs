@@ -10,9 +10,9 @@ use std::{
 use ipnet::IpNet;
 
 use super::{
-    reader::Reader,
+    reader::{Noted, Reader},
     tls::Identity,
-    value::{ByteSize, OrZero, words},
+    value::{OrZero, section, words},
 };
 
 /// `[server]`
@@ -46,46 +46,32 @@ pub struct Server {
     pub drain_grace: Duration,
 }
 
-/// The header with the client's address. Never both: a proxy that sets one passes the other on as the client sent it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ForwardedHeader {
-    /// `X-Forwarded-For`, with `X-Forwarded-Proto`.
-    XForwardedFor,
-    /// RFC 7239.
-    Forwarded,
+words! {
+    /// The header with the client's address. Never both: a proxy that sets one passes the other on as the client sent it.
+    pub enum ForwardedHeader {
+        /// `X-Forwarded-For`, with `X-Forwarded-Proto`.
+        XForwardedFor = "x-forwarded-for",
+        /// RFC 7239.
+        Forwarded = "forwarded",
+    }
 }
 
-words!(ForwardedHeader, "x-forwarded-for" => Self::XForwardedFor, "forwarded" => Self::Forwarded);
-
 impl Server {
-    pub(super) fn read(reader: &mut Reader) -> Option<Self> {
-        let bind = reader.value("server.bind");
-        let workers = reader.value("server.workers");
-        let max_connections = reader.optional("server.max_connections");
-        let trusted_proxies = reader.list("server.trusted_proxies");
-        let forwarded_header = reader.value("server.forwarded_header");
-        let keep_alive = reader.value("server.keep_alive");
-        let head_timeout = reader.value("server.head_timeout");
-        let body_idle_timeout = reader.value("server.body_idle_timeout");
-        let min_body_rate = reader.value::<ByteSize>("server.min_body_rate");
-        let max_body = reader.optional::<ByteSize>("server.max_body");
-        let tls = Identity::read(reader, "server.tls.cert", "server.tls.key");
-        let settle_time = reader.value::<OrZero>("server.settle_time");
-        let drain_grace = reader.value("server.drain_grace");
-        Some(Self {
-            bind: bind?,
-            workers: workers?,
-            max_connections: max_connections?,
-            trusted_proxies: trusted_proxies?,
-            forwarded_header: forwarded_header?,
-            keep_alive: keep_alive?,
-            head_timeout: head_timeout?,
-            body_idle_timeout: body_idle_timeout?,
-            min_body_rate: min_body_rate?.0,
-            max_body: max_body?.map(|bytes| bytes.0),
-            tls: tls?,
-            settle_time: settle_time?.0,
-            drain_grace: drain_grace?,
+    pub(super) fn read(reader: &mut Reader) -> Result<Self, Noted> {
+        section!(Self {
+            bind: reader.value("server.bind"),
+            workers: reader.value("server.workers"),
+            max_connections: reader.optional("server.max_connections"),
+            trusted_proxies: reader.list("server.trusted_proxies"),
+            forwarded_header: reader.value("server.forwarded_header"),
+            keep_alive: reader.value("server.keep_alive"),
+            head_timeout: reader.value("server.head_timeout"),
+            body_idle_timeout: reader.value("server.body_idle_timeout"),
+            min_body_rate: reader.value("server.min_body_rate"),
+            max_body: reader.optional("server.max_body"),
+            tls: Identity::read(reader, "server.tls.cert", "server.tls.key"),
+            settle_time: reader.value::<OrZero>("server.settle_time").map(|time| time.0),
+            drain_grace: reader.value("server.drain_grace"),
         })
     }
 

@@ -15,6 +15,8 @@ use crate::{code::Code, parse_fault::ParseFault, trusted_file};
 
 /// The config crate's own messages would quote names and values.
 const MERGE: &str = "the settings file and the variables HOKUSAI__… cannot be read together";
+/// What to write instead of a file that cannot be read.
+const FORM: &str = "a TOML file that can be read, like config/default.toml";
 
 /// The defaults, compiled in; their comments are the reference of every key.
 pub(super) const DEFAULTS: &str = include_str!("../../config/default.toml");
@@ -62,13 +64,10 @@ pub(super) fn collect(
         let Some(value) = environment.remove(legacy) else { continue };
         let in_force = environment.entry(variable(key)).or_insert_with(|| value.clone());
         if *in_force != value {
-            warnings.push(Problem {
-                code: Code::SetTwice,
-                key: key.to_owned(),
-                found: Some(format!("two values in the environment; that of {} is in force", variable(key))),
-                what: format!("is also set by {legacy}, to another value"),
-                fix: "one of the two variables".to_owned(),
-            });
+            let what = format!("is also set by {legacy}, to another value");
+            let found = format!("two values in the environment; that of {} is in force", variable(key));
+            let fix = "one of the two variables";
+            warnings.push(Problem::new(Code::SetTwice, key, what, fix).with_found(found));
         }
     }
 
@@ -81,13 +80,7 @@ pub(super) fn collect(
         Environment::with_prefix("HOKUSAI").prefix_separator("__").separator("__").source(Some(environment)),
     );
 
-    let merged = layers.build().map_err(|_| Problem {
-        code: Code::UnreadableSettings,
-        key: String::new(),
-        found: None,
-        what: MERGE.to_owned(),
-        fix: "a TOML file that can be read, like config/default.toml".to_owned(),
-    })?;
+    let merged = layers.build().map_err(|_| Problem::new(Code::UnreadableSettings, "", MERGE, FORM))?;
     let mut values = BTreeMap::new();
     flatten(None, merged.cache, &mut values);
     Ok(Layers { values, warnings, unread })
@@ -96,25 +89,17 @@ pub(super) fn collect(
 /// The text of a file. It is read once: the path may lead elsewhere a moment later, and a pipe is then empty. Errors name the
 /// position only: the parser's own messages would quote the line, and with it a secret.
 fn well_formed(path: &Path) -> Result<String, Problem> {
-    let problem = |what: String| Problem {
-        code: Code::UnreadableSettings,
-        key: String::new(),
-        found: None,
-        what: format!("{}: {what}", path.display()),
-        fix: "a TOML file that can be read, like config/default.toml".to_owned(),
-    };
+    let file = path.display();
     let text = trusted_file::read_text(path).map_err(|error| {
-        let problem = problem(error.to_string());
-        Problem { code: error.code(), fix: error.fix(path).unwrap_or_else(|| problem.fix.clone()), ..problem }
+        let fix = error.fix(path).unwrap_or_else(|| FORM.to_owned());
+        Problem::new(error.code(), "", format!("{file}: {error}"), fix)
     })?;
-    match text.parse::<toml::Table>() {
-        Ok(_) => Ok(text),
-        Err(error) => {
-            let start = error.span().map_or(0, |span| span.start);
-            let fault = ParseFault::at(&text, start, "not TOML, or a name that is there twice");
-            Err(problem(fault.to_string()))
-        }
+    if let Err(error) = text.parse::<toml::Table>() {
+        let start = error.span().map_or(0, |span| span.start);
+        let fault = ParseFault::at(&text, start, "not TOML, or a name that is there twice");
+        return Err(Problem::new(Code::UnreadableSettings, "", format!("{file}: {fault}"), FORM));
     }
+    Ok(text)
 }
 
 fn flatten(prefix: Option<&str>, value: Value, flat: &mut BTreeMap<String, Value>) {

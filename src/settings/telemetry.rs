@@ -6,8 +6,8 @@ use tracing_subscriber::EnvFilter;
 use url::Url;
 
 use super::{
-    reader::Reader,
-    value::{FromText, words},
+    reader::{Noted, Reader},
+    value::{FromText, section, words},
 };
 
 /// `[telemetry]`
@@ -28,16 +28,15 @@ pub struct Telemetry {
     pub filter: String,
 }
 
-/// The format of log lines.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum LogFormat {
-    /// Text on a terminal, else JSON.
-    Auto,
-    Json,
-    Text,
+words! {
+    /// The format of log lines.
+    pub enum LogFormat {
+        /// Text on a terminal, else JSON.
+        Auto = "auto",
+        Json = "json",
+        Text = "text",
+    }
 }
-
-words!(LogFormat, "auto" => Self::Auto, "json" => Self::Json, "text" => Self::Text);
 
 /// A share: 0 is none, 1 is all.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -64,24 +63,16 @@ impl FromText for Directives {
 }
 
 impl Telemetry {
-    pub(super) fn read(reader: &mut Reader) -> Option<Self> {
-        let log = reader.value("telemetry.log");
-        let sample_reads = reader.value("telemetry.sample_reads");
-        let emf = reader.value("telemetry.emf");
-        let emf_interval = reader.value("telemetry.emf_interval");
-        let otlp_endpoint = reader.optional("telemetry.otlp_endpoint");
-        let service = reader.value("telemetry.service");
-        let env = reader.value("telemetry.env");
-        let filter = reader.value::<Directives>("telemetry.filter");
-        Some(Self {
-            log: log?,
-            sample_reads: sample_reads?,
-            emf: emf?,
-            emf_interval: emf_interval?,
-            otlp_endpoint: otlp_endpoint?,
-            service: service?,
-            env: env?,
-            filter: filter?.0,
+    pub(super) fn read(reader: &mut Reader) -> Result<Self, Noted> {
+        section!(Self {
+            log: reader.value("telemetry.log"),
+            sample_reads: reader.value("telemetry.sample_reads"),
+            emf: reader.value("telemetry.emf"),
+            emf_interval: reader.value("telemetry.emf_interval"),
+            otlp_endpoint: reader.optional("telemetry.otlp_endpoint"),
+            service: reader.value("telemetry.service"),
+            env: reader.value("telemetry.env"),
+            filter: reader.value::<Directives>("telemetry.filter").map(|filter| filter.0),
         })
     }
 }

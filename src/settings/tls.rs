@@ -2,7 +2,10 @@
 
 use std::path::PathBuf;
 
-use super::reader::Reader;
+use super::{
+    reader::{Noted, Reader},
+    value::section,
+};
 use crate::code::Code;
 
 /// A certificate, with its chain behind it, and its private key.
@@ -23,30 +26,26 @@ pub struct ClientTls {
 
 impl Identity {
     /// Both settings, or neither.
-    #[expect(clippy::option_option, reason = "not set and not usable are two things")]
-    pub(super) fn read(reader: &mut Reader, cert: &'static str, key: &'static str) -> Option<Option<Self>> {
+    pub(super) fn read(
+        reader: &mut Reader,
+        cert: &'static str,
+        key: &'static str,
+    ) -> Result<Option<Self>, Noted> {
         let (cert_path, key_path) = (reader.optional(cert)?, reader.optional(key)?);
         match (cert_path, key_path) {
-            (Some(cert), Some(key)) => Some(Some(Self { cert, key })),
-            (None, None) => Some(None),
+            (Some(cert), Some(key)) => Ok(Some(Self { cert, key })),
+            (None, None) => Ok(None),
             (one, _) => {
                 let missing = if one.is_some() { key } else { cert };
-                reader.problem(
-                    Code::MissingSetting,
-                    missing,
-                    "is not set, but its counterpart is",
-                    "the path of a PEM file",
-                );
-                None
+                let (what, fix) = ("is not set, but its counterpart is", "the path of a PEM file");
+                Err(reader.problem(Code::MissingSetting, missing, what, fix))
             }
         }
     }
 }
 
 impl ClientTls {
-    pub(super) fn read(reader: &mut Reader, keys: [&'static str; 3]) -> Option<Self> {
-        let [ca, cert, key] = keys;
-        let (ca, identity) = (reader.optional(ca), Identity::read(reader, cert, key));
-        Some(Self { ca: ca?, identity: identity? })
+    pub(super) fn read(reader: &mut Reader, [ca, cert, key]: [&'static str; 3]) -> Result<Self, Noted> {
+        section!(Self { ca: reader.optional(ca), identity: Identity::read(reader, cert, key) })
     }
 }

@@ -60,22 +60,20 @@ pub(super) fn warning(name: &str, settings: &[&str]) -> Problem {
     let is_plain = |byte: u8| byte.is_ascii_uppercase() || byte.is_ascii_digit() || byte == b'_';
     let shown = if name.len() <= LONGEST && name.bytes().all(is_plain) { name } else { "HOKUSAI_…" };
     match near {
-        Some(key) => Problem {
-            code: Code::UnknownSetting,
-            key: (*key).to_owned(),
-            found: None,
-            what: format!(
+        Some(key) => Problem::new(
+            Code::UnknownSetting,
+            key,
+            format!(
                 "is not set by {shown}, which is not read: names need two underscores before and between them"
             ),
-            fix: format!("{} instead", super::sources::variable(key)),
-        },
-        None => Problem {
-            code: Code::UnknownSetting,
-            key: String::new(),
-            found: None,
-            what: format!("{shown} sets nothing: no setting has a similar name"),
-            fix: "HOKUSAI__SECTION__KEY (config/default.toml has them all), or nothing".to_owned(),
-        },
+            format!("{} instead", super::sources::variable(key)),
+        ),
+        None => Problem::new(
+            Code::UnknownSetting,
+            "",
+            format!("{shown} sets nothing: no setting has a similar name"),
+            "HOKUSAI__SECTION__KEY (config/default.toml has them all), or nothing",
+        ),
     }
 }
 

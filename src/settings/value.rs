@@ -45,36 +45,24 @@ impl FromText for PathBuf {
     }
 }
 
-impl FromText for usize {
-    const FORM: &'static str = "a whole number";
+/// Implements [`FromText`] for types that the standard library parses: the form to write, and what is wrong with another text.
+macro_rules! parsed {
+    ($($type:ty: $form:literal, $wrong:literal;)+) => {$(
+        impl FromText for $type {
+            const FORM: &'static str = $form;
 
-    fn from_text(text: &str) -> Result<Self, &'static str> {
-        text.parse().map_err(|_| "is not a whole number")
-    }
+            fn from_text(text: &str) -> Result<Self, &'static str> {
+                text.parse().map_err(|_| $wrong)
+            }
+        }
+    )+};
 }
 
-impl FromText for NonZeroUsize {
-    const FORM: &'static str = "a whole number, 1 or more";
-
-    fn from_text(text: &str) -> Result<Self, &'static str> {
-        text.parse().map_err(|_| "is not a whole number of 1 or more")
-    }
-}
-
-impl FromText for NonZeroU32 {
-    const FORM: &'static str = "a whole number, 1 or more";
-
-    fn from_text(text: &str) -> Result<Self, &'static str> {
-        text.parse().map_err(|_| "is not a whole number of 1 or more")
-    }
-}
-
-impl FromText for bool {
-    const FORM: &'static str = "true or false";
-
-    fn from_text(text: &str) -> Result<Self, &'static str> {
-        text.parse().map_err(|_| "is neither true nor false")
-    }
+parsed! {
+    bool: "true or false", "is neither true nor false";
+    usize: "a whole number", "is not a whole number";
+    NonZeroU32: "a whole number, 1 or more", "is not a whole number of 1 or more";
+    NonZeroUsize: "a whole number, 1 or more", "is not a whole number of 1 or more";
 }
 
 impl FromText for SocketAddr {
@@ -121,19 +109,17 @@ impl FromText for Duration {
     }
 }
 
-/// A number of bytes, above zero.
-pub(super) struct ByteSize(pub(super) NonZeroU64);
-
-impl FromText for ByteSize {
+/// A number of bytes: no other setting has this type.
+impl FromText for NonZeroU64 {
     const FORM: &'static str = "a number of bytes above zero, such as 1000000, 500MiB or 2TiB";
 
     fn from_text(text: &str) -> Result<Self, &'static str> {
         let units = [("KiB", 10), ("MiB", 20), ("GiB", 30), ("TiB", 40), ("", 0)];
         let sized = units.iter().find_map(|(unit, shift)| {
             let number: u64 = text.strip_suffix(unit)?.trim_end().parse().ok()?;
-            NonZeroU64::new(number.checked_mul(1 << shift)?)
+            Self::new(number.checked_mul(1 << shift)?)
         });
-        sized.map(Self).ok_or("is not a number of bytes above zero")
+        sized.ok_or("is not a number of bytes above zero")
     }
 }
 
@@ -166,19 +152,40 @@ impl FromText for Url {
     }
 }
 
-/// Implements [`FromText`] for an enum whose variants are written as fixed words.
+/// An enum whose variants are written as one word each.
 macro_rules! words {
-    ($type:ty, $($word:literal => $value:expr),+) => {
-        impl $crate::settings::value::FromText for $type {
+    (
+        $(#[$about:meta])*
+        $visibility:vis enum $name:ident { $($(#[$note:meta])* $variant:ident = $word:literal,)+ }
+    ) => {
+        $(#[$about])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        $visibility enum $name { $($(#[$note])* $variant,)+ }
+
+        impl $name {
+            $visibility const ALL: [Self; [$($word),+].len()] = [$(Self::$variant),+];
+
+            $visibility const fn word(self) -> &'static str {
+                match self { $(Self::$variant => $word,)+ }
+            }
+        }
+
+        impl $crate::settings::value::FromText for $name {
             const FORM: &'static str = concat!("one of: ", $($word, " "),+);
 
             fn from_text(text: &str) -> Result<Self, &'static str> {
-                match text {
-                    $($word => Ok($value),)+
-                    _ => Err("is not one of the known words"),
-                }
+                Self::ALL.into_iter().find(|known| known.word() == text).ok_or("is not one of the known words")
             }
         }
     };
 }
 pub(super) use words;
+
+/// A section of its settings. All are read before one that cannot be used ends it, so that every problem is noted.
+macro_rules! section {
+    (Self { $($field:ident: $value:expr),+ $(,)? }) => {{
+        $(let $field = $value;)+
+        Ok(Self { $($field: $field?),+ })
+    }};
+}
+pub(super) use section;

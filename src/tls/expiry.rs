@@ -1,12 +1,12 @@
 //! When the configured certificates expire: the gateway's own, and those of the authorities that it trusts.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 use rustls::pki_types::CertificateDer;
 
 use super::{TlsError, Validity, certificates};
-use crate::settings::{AuthMode, ClientTls, Settings};
+use crate::settings::{ClientTls, Identity, Settings};
 
 /// How many days before its expiry a certificate is warned about. Automatic renewal begins a month before.
 pub(crate) const SOON_DAYS: i64 = 14;
@@ -18,7 +18,7 @@ pub(crate) struct Expiry {
     pub(crate) certificate: &'static str,
     /// The setting that names its file.
     pub(crate) key: &'static str,
-    pub(crate) file: String,
+    pub(crate) file: PathBuf,
     /// Whether the file has authorities, not a certificate of the gateway.
     pub(crate) is_ca: bool,
     pub(crate) at: Timestamp,
@@ -35,25 +35,19 @@ impl Expiry {
 pub(crate) fn expiries(settings: &Settings) -> Vec<Expiry> {
     let mut found = Vec::new();
     let mut note = |certificate, key, path: &Path, is_ca, at: Result<Timestamp, TlsError>| {
-        if let Ok(at) = at {
-            found.push(Expiry { certificate, key, file: path.display().to_string(), is_ca, at });
-        }
+        found.extend(at.map(|at| Expiry { certificate, key, file: path.to_owned(), is_ca, at }));
     };
-    if let Some(identity) = &settings.server.tls {
-        note("server", "server.tls.cert", &identity.cert, false, of_identity(&identity.cert));
+    if let Some(Identity { cert, .. }) = &settings.server.tls {
+        note("server", "server.tls.cert", cert, false, of_identity(cert));
     }
     let of_mlflow =
         Some((&settings.mlflow.tls, ["mlflow_client", "mlflow_ca"], ["mlflow.tls.cert", "mlflow.tls.ca"]));
-    let of_auth = match &settings.auth.mode {
-        AuthMode::Service(service) => {
-            let keys = ["auth.service.tls.cert", "auth.service.tls.ca"];
-            Some((&service.tls, ["auth_client", "auth_ca"], keys))
-        }
-        AuthMode::KeyFile(_) => None,
-    };
+    let of_auth = settings.auth.service().map(|service| {
+        (&service.tls, ["auth_client", "auth_ca"], ["auth.service.tls.cert", "auth.service.tls.ca"])
+    });
     for (ClientTls { ca, identity }, labels, keys) in of_mlflow.into_iter().chain(of_auth) {
-        if let Some(identity) = identity {
-            note(labels[0], keys[0], &identity.cert, false, of_identity(&identity.cert));
+        if let Some(Identity { cert, .. }) = identity {
+            note(labels[0], keys[0], cert, false, of_identity(cert));
         }
         if let Some(ca) = ca {
             note(labels[1], keys[1], ca, true, of_authorities(ca));

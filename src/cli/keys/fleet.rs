@@ -12,7 +12,8 @@ use crate::{
     },
     code::Code,
     redis::Redis,
-    settings::{Problems, Settings},
+    resources,
+    settings::{Problems, RedisSettings, Settings},
     telemetry::Metrics,
 };
 
@@ -30,11 +31,11 @@ impl Fleet {
     /// # Errors
     /// The problems of `redis.url`.
     pub(super) fn load(config: Option<&Path>) -> Result<Option<Self>, Problems> {
-        let Some(settings) = Settings::load_redis(config, environment())? else { return Ok(None) };
-        let metrics = Metrics::new().map_err(|error| {
-            crate::resources::problem(Code::Defect, "metrics", error, "nothing: this is a defect")
-        })?;
-        let redis = Redis::new(&settings, metrics).map_err(crate::resources::unusable_url)?;
+        let Some(settings) = Settings::load_section(config, environment(), RedisSettings::read)? else {
+            return Ok(None);
+        };
+        let metrics = Metrics::new().map_err(resources::no_metrics)?;
+        let redis = Redis::new(&settings, metrics).map_err(resources::unusable_url)?;
         Ok(Some(Self(redis)))
     }
 

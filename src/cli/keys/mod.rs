@@ -28,7 +28,7 @@ use crate::{
             prune::{self, Pruned},
         },
     },
-    settings::{AuthKeyFile, AuthMode, LastUsed, Settings},
+    settings::{Auth, AuthKeyFile, AuthMode, LastUsed, Settings},
 };
 
 use scopes::ScopeWarnings;
@@ -166,7 +166,7 @@ fn key_file(named: Option<PathBuf>, config: Option<&Path>) -> Result<Source, Exi
     if let Some(path) = named {
         return Ok(Source::File(AuthKeyFile { path, last_used: LastUsed::Beside }));
     }
-    match Settings::load_auth(config, super::environment()).map(|auth| auth.mode) {
+    match Settings::load_section(config, super::environment(), Auth::read).map(|auth| auth.mode) {
         Ok(AuthMode::KeyFile(file)) => Ok(Source::File(file)),
         Ok(AuthMode::Service(service)) => Ok(Source::Service(service.url.to_string())),
         Err(problems) => Err(super::bad_settings(&problems)),

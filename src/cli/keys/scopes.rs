@@ -12,7 +12,7 @@ pub(super) struct ScopeWarnings(Option<Policy>);
 
 impl ScopeWarnings {
     pub(super) fn load(config: Option<&Path>) -> Self {
-        Self(Settings::load_policy(config, crate::cli::environment()).ok())
+        Self(Settings::load_section(config, crate::cli::environment(), Policy::read).ok())
     }
 
     pub(super) fn of(&self, record: &Record) -> Vec<String> {
