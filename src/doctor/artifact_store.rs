@@ -1,38 +1,31 @@
 //! Why MLflow does not write, read or delete an artifact. Its answer is no more than `Internal Server Error`: the error of its
 //! store is only in its log.
 
-use super::{Answer, Fault, excerpt};
+use super::{Fault, Response, excerpt};
 use crate::code::Code;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operation {
+pub(super) enum StoreOperation {
     Write,
     Read,
     Delete,
 }
 
-impl Operation {
-    /// As it stands after "an artifact cannot be".
-    pub(super) const fn participle(self) -> &'static str {
+impl StoreOperation {
+    /// The participle, as it stands after "an artifact cannot be", and S3's permission for it.
+    pub(super) const fn words(self) -> [&'static str; 2] {
         match self {
-            Self::Write => "written",
-            Self::Read => "read back",
-            Self::Delete => "deleted",
-        }
-    }
-
-    const fn s3_permission(self) -> &'static str {
-        match self {
-            Self::Write => "s3:PutObject",
-            Self::Read => "s3:GetObject",
-            Self::Delete => "s3:DeleteObject",
+            Self::Write => ["written", "s3:PutObject"],
+            Self::Read => ["read back", "s3:GetObject"],
+            Self::Delete => ["deleted", "s3:DeleteObject"],
         }
     }
 }
 
 /// The fault behind MLflow's answer; `None` where its status alone says more.
-pub(super) fn fault(operation: Operation, answer: &Answer) -> Option<Fault> {
-    let what = format!("an artifact cannot be {}: {}", operation.participle(), excerpt(answer));
+pub(super) fn fault(operation: StoreOperation, answer: &Response) -> Option<Fault> {
+    let [participle, s3_permission] = operation.words();
+    let what = format!("an artifact cannot be {participle}: {}", excerpt(answer));
     let text = answer.text();
     Some(match answer.status.as_u16() {
         413 => Fault::new(
@@ -50,12 +43,11 @@ pub(super) fn fault(operation: Operation, answer: &Answer) -> Option<Fault> {
         507 => store_is_full(what),
         500 | 502..=504 if text.contains("No space left") => store_is_full(what),
         500..=599 => Fault::new(
-            if operation == Operation::Write { Code::StoreTakesNoWrites } else { Code::StoreFails },
+            if operation == StoreOperation::Write { Code::StoreTakesNoWrites } else { Code::StoreFails },
             what,
             format!(
                 "MLflow's artifact store failed. The usual reasons, in this order: it is full; it is read-only, or its files belong \
-                 to another user than MLflow's; it has no credentials, or they do not permit this ({}); it cannot be reached",
-                operation.s3_permission()
+                 to another user than MLflow's; it has no credentials, or they do not permit this ({s3_permission}); it cannot be reached"
             ),
             "look at MLflow's log for the same moment: `No space left on device`, `Read-only file system`, `Permission denied`, \
              `AccessDenied` or `Could not connect` there shows which",

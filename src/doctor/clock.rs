@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 
-use super::{Answer, Fault, Finding};
+use super::{Fault, Finding, Response};
 use crate::code::Code;
 
 /// The largest difference between servers that work together; `auth::cache::shared` tolerates less.
@@ -12,7 +12,7 @@ pub(super) const SERVER_TOLERANCE: SignedDuration = SignedDuration::from_secs(5)
 pub(super) const CLIENT_TOLERANCE: SignedDuration = SignedDuration::from_secs(30);
 
 /// The time in an answer's `Date` (RFC 9110 §6.6.1); `None` if it has none, or comes from a cache.
-pub(super) fn date_of(answer: &Answer) -> Option<Timestamp> {
+pub(super) fn date_of(answer: &Response) -> Option<Timestamp> {
     if answer.header("age").is_some() {
         return None;
     }

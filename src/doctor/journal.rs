@@ -20,8 +20,6 @@ pub(crate) struct Journal {
     print: Option<fn(&str)>,
     secrets: Vec<String>,
     checks: Vec<Value>,
-    failed: usize,
-    passed: usize,
 }
 
 impl Journal {
@@ -29,7 +27,7 @@ impl Journal {
         // A secret may be a part of a longer one.
         secrets.sort_by_key(|secret| std::cmp::Reverse(secret.len()));
         secrets.retain(|secret| !secret.is_empty());
-        Self { print, secrets, checks: Vec::new(), failed: 0, passed: 0 }
+        Self { print, secrets, checks: Vec::new() }
     }
 
     /// Runs a check and records its result. Returns its value, unless it failed.
@@ -42,14 +40,12 @@ impl Journal {
         match outcome {
             Ok((value, found)) => {
                 let found = self.printable(&found);
-                self.passed += 1;
                 self.line(&format!("ok    {name:<34} {found}\n"));
                 self.checks.push(json!({ "check": name, "outcome": "ok", "found": found, "ms": ms }));
                 Some(value)
             }
             Err(Fault { code, what, cause, fix }) => {
                 let [what, cause, fix] = [what, cause, fix].map(|text| self.printable(&text));
-                self.failed += 1;
                 self.line(&format!(
                     "FAIL  {name:<34} {code} {what}\n      cause: {cause}\n      fix:   {fix}\n"
                 ));
@@ -68,7 +64,11 @@ impl Journal {
     }
 
     pub(crate) fn failures(&self) -> usize {
-        self.failed
+        self.count("failed")
+    }
+
+    fn count(&self, outcome: &str) -> usize {
+        self.checks.iter().filter(|check| check["outcome"] == outcome).count()
     }
 
     /// Every check, in order.
@@ -78,9 +78,9 @@ impl Journal {
 
     /// The numbers of checks that passed, failed and were skipped, and where the codes are explained.
     pub(crate) fn summary(&self) -> String {
-        let skipped = self.checks.len() - self.passed - self.failed;
-        let explained = if self.failed == 0 { String::new() } else { format!("; codes: {EXPLAINED_IN}") };
-        format!("{} passed, {} failed, {skipped} skipped{explained}", self.passed, self.failed)
+        let [passed, failed, skipped] = ["ok", "failed", "skipped"].map(|outcome| self.count(outcome));
+        let explained = if failed == 0 { String::new() } else { format!("; codes: {EXPLAINED_IN}") };
+        format!("{passed} passed, {failed} failed, {skipped} skipped{explained}")
     }
 
     fn line(&self, text: &str) {

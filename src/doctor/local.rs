@@ -1,15 +1,14 @@
 //! A gateway on this machine.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
-use awc::{body, http::Method};
 use tokio::time::timeout;
 use url::Url;
 
-use super::{Answer, Site};
+use super::{Response, Site};
 use crate::tls;
 
 /// Sends a GET to the gateway that is bound to `bind`, and accepts every certificate: another process that could listen there
@@ -22,21 +21,20 @@ pub(crate) async fn get(
     over_tls: bool,
     target: &str,
     limit: Duration,
-) -> Result<Answer, String> {
+) -> Result<Response, String> {
     let scheme = if over_tls { "https" } else { "http" };
     let url = Url::parse(&format!("{scheme}://{}", reachable(bind))).map_err(|error| error.to_string())?;
     let tls = tls::unverified_config().map_err(|error| error.to_string())?;
     let site = Site::new(&url, Some(&tls));
-    let answer = timeout(limit, site.send(Method::GET, target, &[], body::None::new())).await;
+    let answer = timeout(limit, site.get(target, &[])).await;
     answer.unwrap_or_else(|_| Err(format!("no answer within {limit:?}")))
 }
 
 /// The address at which a process on this machine reaches what is bound to `bind`.
 pub(crate) fn reachable(mut bind: SocketAddr) -> SocketAddr {
-    match bind.ip() {
-        IpAddr::V4(Ipv4Addr::UNSPECIFIED) => bind.set_ip(Ipv4Addr::LOCALHOST.into()),
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED) => bind.set_ip(Ipv6Addr::LOCALHOST.into()),
-        _ => {}
+    if bind.ip().is_unspecified() {
+        let v4 = bind.is_ipv4();
+        bind.set_ip(if v4 { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() });
     }
     bind
 }

@@ -29,7 +29,7 @@ use crate::{fault::Fault, settings::Problem};
 use journal::progress;
 use network::{Endpoint, Party, speaks_tls};
 use scrub::Scrubber;
-use site::{Answer, Site, excerpt, start_of};
+use site::{Response, Site, excerpt, start_of};
 
 /// The environment variable that holds the key of a command.
 pub(crate) const KEY_VARIABLE: &str = "HOKUSAI_API_KEY";

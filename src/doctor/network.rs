@@ -34,23 +34,14 @@ pub(super) enum Party {
 }
 
 impl Party {
-    const fn name_unknown(self) -> Code {
+    /// For a name that does not resolve, and for a server that cannot be reached.
+    const fn codes(self) -> [Code; 2] {
         match self {
-            Self::Mlflow => Code::MlflowNameUnknown,
-            Self::AuthService => Code::AuthNameUnknown,
-            Self::Redis => Code::RedisNameUnknown,
-            Self::Collector => Code::CollectorNameUnknown,
-            Self::Gateway => Code::GatewayNameUnknown,
-        }
-    }
-
-    const fn unreachable(self) -> Code {
-        match self {
-            Self::Mlflow => Code::MlflowUnreachable,
-            Self::AuthService => Code::AuthUnreachable,
-            Self::Redis => Code::RedisUnreachable,
-            Self::Collector => Code::CollectorUnreachable,
-            Self::Gateway => Code::GatewayUnreachable,
+            Self::Mlflow => [Code::MlflowNameUnknown, Code::MlflowUnreachable],
+            Self::AuthService => [Code::AuthNameUnknown, Code::AuthUnreachable],
+            Self::Redis => [Code::RedisNameUnknown, Code::RedisUnreachable],
+            Self::Collector => [Code::CollectorNameUnknown, Code::CollectorUnreachable],
+            Self::Gateway => [Code::GatewayNameUnknown, Code::GatewayUnreachable],
         }
     }
 }
@@ -115,9 +106,10 @@ impl Endpoint {
 
     pub(super) async fn resolve(&self) -> Finding<Vec<SocketAddr>> {
         let Self { host, port, setting, .. } = self;
+        let [name_unknown, _] = self.party.codes();
         let fault = |error: String| {
             Fault::new(
-                self.party.name_unknown(),
+                name_unknown,
                 format!("{host} does not resolve: {error}"),
                 "the name is misspelt, or the DNS server of this machine does not know it",
                 format!("set {setting} to a name that `getent hosts {host}` finds on this machine"),
@@ -153,6 +145,7 @@ impl Endpoint {
             }
         }
         let Self { port, setting, .. } = self;
+        let [_, unreachable] = self.party.codes();
         let fault = |error: io::Error| {
             let (what, cause, fix) = match error.kind() {
                 ErrorKind::ConnectionRefused => (
@@ -172,7 +165,7 @@ impl Endpoint {
                     format!("set {setting} to another address, or add a route to this one"),
                 ),
             };
-            Fault::new(self.party.unreachable(), what, cause, fix)
+            Fault::new(unreachable, what, cause, fix)
         };
         outcome.map(|stream| (stream, format!("{tried} accepts connections"))).map_err(fault)
     }
@@ -183,17 +176,16 @@ impl Endpoint {
     /// No connection, or no TLS.
     pub(super) async fn chain(&self) -> Result<Vec<Value>, Fault> {
         let Some(config) = &self.tls else { return Ok(Vec::new()) };
+        let stream = handshake(self, self.stream().await?, config).await?;
+        let chain = stream.get_ref().1.peer_certificates().unwrap_or_default();
+        Ok(chain.iter().map(certificate::facts).collect())
+    }
+
+    /// # Errors
+    /// The name does not resolve, or nothing accepts the connection.
+    pub(super) async fn stream(&self) -> Result<TcpStream, Fault> {
         let (addresses, _) = self.resolve().await?;
-        let (stream, _) = self.connect(&addresses).await?;
-        let stream = handshake(self, stream, config).await?;
-        Ok(stream
-            .get_ref()
-            .1
-            .peer_certificates()
-            .unwrap_or_default()
-            .iter()
-            .map(certificate::facts)
-            .collect())
+        Ok(self.connect(&addresses).await?.0)
     }
 }
 

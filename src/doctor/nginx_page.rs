@@ -2,11 +2,16 @@
 
 use url::Url;
 
-use super::{Endpoint, Fault, excerpt, handshake::client_certificate, site::Answer};
+use super::{Endpoint, Fault, excerpt, handshake::client_certificate, site::Response};
 use crate::code::Code;
 
 /// The fault behind such a page; `None` if this is not one. `has_certificate`: whether the gateway has one for this server.
-pub(super) fn fault(answer: &Answer, url: &Url, endpoint: &Endpoint, has_certificate: bool) -> Option<Fault> {
+pub(super) fn fault(
+    answer: &Response,
+    url: &Url,
+    endpoint: &Endpoint,
+    has_certificate: bool,
+) -> Option<Fault> {
     if answer.status.as_u16() != 400 {
         return None;
     }

@@ -7,7 +7,11 @@ use actix_web::http::{
     header::{HOST, HeaderMap, HeaderValue},
     uri::PathAndQuery,
 };
-use awc::{ClientResponse, body::MessageBody, http::Method};
+use awc::{
+    ClientResponse,
+    body::{self, MessageBody},
+    http::Method,
+};
 use serde_json::Value;
 use tokio::time::timeout;
 use url::Url;
@@ -32,7 +36,7 @@ pub(super) struct Site {
 
 /// An answer, or its beginning.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
@@ -52,56 +56,48 @@ impl Site {
         Self { client: HttpClient::new(url, tls, connections), host }
     }
 
-    /// A request without its body.
+    /// Sends a request; the head of the answer, whose body is still to come.
     ///
     /// # Errors
-    /// A malformed target.
-    pub(super) fn request(
+    /// A malformed target, or why there is no answer.
+    pub(super) async fn start(
         &self,
         method: Method,
         target: &str,
         headers: &[(&str, &str)],
-    ) -> Result<awc::ClientRequest, String> {
+        body: impl MessageBody + 'static,
+    ) -> Result<ClientResponse, String> {
         let target = PathAndQuery::try_from(target).map_err(|error| format!("{target}: {error}"))?;
         let mut request =
             self.client.request(method, target, Reuse::Safe).insert_header((HOST, self.host.clone()));
         for header in headers {
             request = request.append_header(*header);
         }
-        Ok(request)
-    }
-
-    /// Sends a request; the head of the answer, whose body is still to come.
-    ///
-    /// # Errors
-    /// Why there is no answer.
-    pub(super) async fn start(
-        &self,
-        request: awc::ClientRequest,
-        body: impl MessageBody + 'static,
-    ) -> Result<ClientResponse, String> {
         self.client.send(request, body).await.map_err(|error| error.to_string())
     }
 
     /// Sends a request and reads the answer.
     ///
     /// # Errors
-    /// Why there is no answer.
+    /// A malformed target, or why there is no answer.
     pub(super) async fn send(
         &self,
         method: Method,
         target: &str,
         headers: &[(&str, &str)],
         body: impl MessageBody + 'static,
-    ) -> Result<Answer, String> {
-        let request = self.request(method, target, headers)?;
+    ) -> Result<Response, String> {
         let began = Instant::now();
-        let answer = async { Answer::read(self.start(request, body).await?, began).await };
+        let answer = async { Response::read(self.start(method, target, headers, body).await?, began).await };
         timeout(TIMEOUT, answer).await.unwrap_or_else(|_| Err(format!("no answer within {TIMEOUT:?}")))
+    }
+
+    pub(super) async fn get(&self, target: &str, headers: &[(&str, &str)]) -> Result<Response, String> {
+        self.send(Method::GET, target, headers, body::None::new()).await
     }
 }
 
-impl Answer {
+impl Response {
     /// # Errors
     /// A body that ends too early.
     pub(super) async fn read(response: ClientResponse, began: Instant) -> Result<Self, String> {
@@ -134,7 +130,7 @@ impl Answer {
 }
 
 /// The status, the server and the beginning of the body, on one line.
-pub(super) fn excerpt(answer: &Answer) -> String {
+pub(super) fn excerpt(answer: &Response) -> String {
     let status = answer.status.as_u16();
     let json = answer.json();
     let field = |name: &str| json[name].as_str();

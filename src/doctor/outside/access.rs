@@ -1,6 +1,6 @@
 //! Keys: no key, a wrong key, and the good key in both ways in which MLflow's client sends it; and what it permits.
 
-use awc::{body, http::Method};
+use awc::http::Method;
 use serde_json::json;
 
 use super::{
@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     code::Code,
-    doctor::{Answer, Fault, Finding, Journal},
+    doctor::{Fault, Finding, Journal, Response},
     upstream::search,
     vocabulary::Reason,
 };
@@ -40,7 +40,7 @@ impl Deployment {
 
     /// Deletes a model that does not exist, before anything is made that could not be removed.
     async fn may_delete(&self, made: &Made) -> Finding {
-        let body = json!({ "name": made.name() });
+        let body = json!({ "name": made.name });
         let answer = expect(self.call(Method::DELETE, "registered-models/delete", &body).await, 404)?;
         if answer.is_from_gateway() {
             Err(unexpected(&answer, 404))
@@ -50,15 +50,13 @@ impl Deployment {
     }
 
     /// A search without results: clients cannot make its answer long.
-    pub(super) async fn search(&self, authorization: Option<&str>) -> Result<Answer, String> {
-        let target = format!("{}/api{}", self.mount, search());
-        let headers: Vec<_> = authorization.iter().map(|value| ("authorization", *value)).collect();
-        self.site.send(Method::GET, &target, &headers, body::None::new()).await
+    pub(super) async fn search(&self, headers: &[(&str, &str)]) -> Result<Response, String> {
+        self.site.get(&format!("{}/api{}", self.mount, search()), headers).await
     }
 
     async fn denied(&self, authorization: Option<&str>, reason: Reason) -> Finding {
         let reason = reason.word();
-        let answer = self.search(authorization).await;
+        let answer = self.search(authorization.map(|value| ("authorization", value)).as_slice()).await;
         if let Ok(answer) = &answer
             && answer.status.is_success()
         {
@@ -85,8 +83,8 @@ impl Deployment {
         }
     }
 
-    async fn allowed(&self, authorization: &str) -> Finding<Answer> {
-        let answer = expect(self.search(Some(authorization)).await, 200)?;
+    pub(super) async fn allowed(&self, authorization: &str) -> Finding<Response> {
+        let answer = expect(self.search(&[("authorization", authorization)]).await, 200)?;
         are_experiments(&answer)?;
         let took = answer.took;
         Ok((answer, format!("200 after {took:.1?}")))
@@ -94,26 +92,23 @@ impl Deployment {
 }
 
 /// The requests that the key's limit leaves.
-fn limits(answer: &Answer) -> Finding<u64> {
+fn limits(answer: &Response) -> Finding<u64> {
     let number = |name: &str| answer.header(name).and_then(|value| value.parse::<u64>().ok());
     let numbers: Option<Vec<u64>> = LIMITS.iter().map(|name| number(name)).collect();
-    match numbers.as_deref() {
+    let (what, cause) = match numbers.as_deref() {
         Some([limit, remaining, reset]) if remaining < limit => {
-            Ok((*remaining, format!("{remaining} of {limit} requests left, all of them again in {reset} s")))
+            let found = format!("{remaining} of {limit} requests left, all of them again in {reset} s");
+            return Ok((*remaining, found));
         }
-        Some(numbers) => Err(Fault::new(
-            Code::LimitsUntold,
-            format!("the RateLimit headers make no sense: {numbers:?}"),
-            "this request was not counted",
-            "limits.mode = \"enforce\"",
-        )),
-        None => Err(Fault::new(
-            Code::LimitsUntold,
-            "no RateLimit headers",
+        Some(numbers) => {
+            (format!("the RateLimit headers make no sense: {numbers:?}"), "this request was not counted")
+        }
+        None => (
+            "no RateLimit headers".to_owned(),
             "limits.mode is off, or a proxy before the gateway removes headers",
-            "limits.mode = \"enforce\"",
-        )),
-    }
+        ),
+    };
+    Err(Fault::new(Code::LimitsUntold, what, cause, "limits.mode = \"enforce\""))
 }
 
 /// Whether they are enough for all other checks and the clean-up.

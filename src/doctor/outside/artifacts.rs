@@ -21,8 +21,8 @@ use super::{
 use crate::{
     code::Code,
     doctor::{
-        Answer, Fault, Finding, Journal,
-        artifact_store::{self, Operation},
+        Fault, Finding, Journal, Response,
+        artifact_store::{self, StoreOperation},
         excerpt,
     },
 };
@@ -72,14 +72,13 @@ impl Deployment {
         method: Method,
         path: &str,
         body: impl body::MessageBody + 'static,
-    ) -> Result<Answer, String> {
-        self.site
-            .send(method, &format!("{STORE}/{path}"), &[("authorization", &self.authorization)], body)
-            .await
+    ) -> Result<Response, String> {
+        let headers = [("authorization", &*self.authorization)];
+        self.site.send(method, &format!("{STORE}/{path}"), &headers, body).await
     }
 
     async fn put(&self, path: &str, text: &'static str) -> Finding {
-        expect_stored(Operation::Write, self.store(Method::PUT, path, text).await)?;
+        expect_stored(StoreOperation::Write, self.store(Method::PUT, path, text).await)?;
         Ok(((), format!("{} bytes", text.len())))
     }
 
@@ -93,7 +92,7 @@ impl Deployment {
     }
 
     /// The size of the note in the list of artifacts, if it is there.
-    async fn size_of_note(&self, run: &Run) -> Result<(Answer, Option<u64>), Fault> {
+    async fn size_of_note(&self, run: &Run) -> Result<(Response, Option<u64>), Fault> {
         let answer = self.read(&format!("artifacts/list?run_id={}&path=doctor", run.id)).await?;
         let files = answer.json();
         let note = files["files"].as_array().into_iter().flatten().find(|file| file["path"] == NOTE);
@@ -101,7 +100,8 @@ impl Deployment {
     }
 
     pub(super) async fn download(&self, path: &str, text: &str) -> Finding {
-        let answer = expect_stored(Operation::Read, self.store(Method::GET, path, body::None::new()).await)?;
+        let answer =
+            expect_stored(StoreOperation::Read, self.store(Method::GET, path, body::None::new()).await)?;
         let (sent, received) = (Sha256::digest(text), Sha256::digest(&answer.body));
         if sent == received {
             Ok(((), format!("sha256 {}…", &hex::encode(received)[..16])))
@@ -111,7 +111,7 @@ impl Deployment {
     }
 
     async fn deleted(&self, run: &Run, path: &str) -> Finding {
-        expect_stored(Operation::Delete, self.store(Method::DELETE, path, body::None::new()).await)?;
+        expect_stored(StoreOperation::Delete, self.store(Method::DELETE, path, body::None::new()).await)?;
         // MLflow's answer for a missing file depends on its store, its list does not.
         if self.size_of_note(run).await?.1.is_none() {
             return Ok(((), "and no longer listed".to_owned()));
@@ -139,17 +139,17 @@ impl Deployment {
         let sent = Arc::clone(&transfer);
         let sending = async {
             let headers = [("authorization", &*self.authorization)];
-            let request = self.site.request(Method::PUT, &format!("{STORE}/{path}"), &headers)?;
             let chunks = chunks().inspect(move |chunk| sent.moved(chunk.len()));
             let chunks = stream::iter(chunks.map(Ok::<_, std::io::Error>));
-            let response = self.site.start(request, SizedStream::new(LARGE, chunks)).await;
-            Answer::read(response?, Instant::now()).await
+            let (target, body) = (format!("{STORE}/{path}"), SizedStream::new(LARGE, chunks));
+            let response = self.site.start(Method::PUT, &target, &headers, body).await?;
+            Response::read(response, Instant::now()).await
         };
         let answer = match transfer.watched(in_time(sending)).await? {
             Ok(answer) => Ok(not_aborted(answer)?),
             error => error,
         };
-        expect_stored(Operation::Write, answer)?;
+        expect_stored(StoreOperation::Write, answer)?;
         Ok(((), transfer.summary()))
     }
 
@@ -157,10 +157,10 @@ impl Deployment {
         let transfer = Transfer::new("64 MB down", LARGE, self.min_rate);
         let receiving = async {
             let headers = [("authorization", &*self.authorization)];
-            let request = self.site.request(Method::GET, &format!("{STORE}/{path}"), &headers)?;
-            let mut response = self.site.start(request, body::None::new()).await?;
+            let target = format!("{STORE}/{path}");
+            let mut response = self.site.start(Method::GET, &target, &headers, body::None::new()).await?;
             if response.status().as_u16() != 200 {
-                return Answer::read(response, Instant::now()).await.map(Err);
+                return Response::read(response, Instant::now()).await.map(Err);
             }
             let mut digest = Sha256::new();
             while let Some(chunk) = response.next().await {
@@ -189,7 +189,7 @@ impl Deployment {
 ///
 /// # Errors
 /// The meaning of any other answer.
-fn expect_stored(operation: Operation, answer: Result<Answer, String>) -> Result<Answer, Fault> {
+fn expect_stored(operation: StoreOperation, answer: Result<Response, String>) -> Result<Response, Fault> {
     if let Ok(answer) = &answer
         && answer.status.as_u16() != 200
         && !answer.is_from_gateway()
@@ -202,7 +202,7 @@ fn expect_stored(operation: Operation, answer: Result<Answer, String>) -> Result
 }
 
 /// MLflow has answered every check before: if the gateway gets no answer to an upload, MLflow aborted it.
-fn not_aborted(answer: Answer) -> Result<Answer, Fault> {
+fn not_aborted(answer: Response) -> Result<Response, Fault> {
     if answer.status.as_u16() != 502 || !answer.is_from_gateway() {
         return Ok(answer);
     }

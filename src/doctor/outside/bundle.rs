@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use super::Deployment;
 use crate::{
     GIT_SHA, VERSION,
-    doctor::{Answer, Endpoint, Party, Scrubber, describe_problem, secrets},
+    doctor::{Endpoint, Party, Response, Scrubber, describe_problem, secrets},
     settings::{Examined, Settings},
     tls,
 };
@@ -115,7 +115,7 @@ impl Deployment {
     }
 }
 
-fn head_and_body(target: &str, answer: &Answer) -> Value {
+fn head_and_body(target: &str, answer: &Response) -> Value {
     let headers: Vec<Value> = answer
         .headers
         .iter()

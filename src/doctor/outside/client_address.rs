@@ -2,13 +2,10 @@
 
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 
-use awc::{body, http::Method};
-
 use super::{Deployment, edge::is_private};
 use crate::{
     code::Code,
     doctor::{Fault, Finding, Journal},
-    upstream::search,
 };
 
 /// Asks the gateway for it. It answers only with a good key (gateway/own_address.rs).
@@ -17,15 +14,11 @@ const ANSWER: &str = "x-hokusai-client-ip";
 
 impl Deployment {
     pub(super) async fn client_address(&self, journal: &mut Journal) {
-        let target = format!("{}/api{}", self.mount, search());
-        let headers = [("authorization", &*self.authorization), QUESTION];
-        let answer = self.site.send(Method::GET, &target, &headers, body::None::new()).await;
+        let answer = self.search(&[("authorization", &self.authorization), QUESTION]).await;
         let seen = answer.ok().and_then(|answer| answer.header(ANSWER)?.parse::<IpAddr>().ok());
         let Some(seen) = seen else {
-            journal.skip(
-                "client address",
-                "no answer: an older gateway, or a proxy that removes X-Hokusai- headers",
-            );
+            let why = "no answer: an older gateway, or a proxy that removes X-Hokusai- headers";
+            journal.skip("client address", why);
             return;
         };
         let servers = self.url.socket_addrs(|| None).unwrap_or_default();

@@ -2,8 +2,6 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use awc::{body, http::Method};
-
 use super::Deployment;
 use crate::{
     code::Code,
@@ -33,8 +31,7 @@ impl Deployment {
         let mut url = self.url.clone();
         let _ = url.set_scheme("http");
         let site = Site::new(&url, None);
-        let target = format!("{}/health/mlflow", self.mount);
-        let answer = site.send(Method::GET, &target, &[], body::None::new()).await;
+        let answer = site.get(&format!("{}/health/mlflow", self.mount), &[]).await;
         let fault = |what: String| {
             Fault::new(
                 Code::PlainHttp,

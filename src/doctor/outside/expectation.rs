@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::{
     code::Code,
-    doctor::{Answer, Fault, excerpt},
+    doctor::{Fault, Response, excerpt},
     vocabulary::Reason,
 };
 
@@ -124,7 +124,7 @@ const REASONS: [(Reason, Code, &str, &str); 18] = [
 ///
 /// # Errors
 /// Another answer, or none, and its meaning.
-pub(super) fn expect(answer: Result<Answer, String>, status: u16) -> Result<Answer, Fault> {
+pub(super) fn expect(answer: Result<Response, String>, status: u16) -> Result<Response, Fault> {
     let answer = answer.map_err(|error| {
         Fault::new(
             Code::GatewaySilent,
@@ -137,7 +137,7 @@ pub(super) fn expect(answer: Result<Answer, String>, status: u16) -> Result<Answ
 }
 
 /// The meaning of an answer whose status is not `wanted`.
-pub(super) fn unexpected(answer: &Answer, wanted: u16) -> Fault {
+pub(super) fn unexpected(answer: &Response, wanted: u16) -> Fault {
     let what = format!("expected {wanted}, got {}", excerpt(answer));
     let reason = answer.json()["reason"].as_str().and_then(Reason::from_word);
     if reason == Some(Reason::BadRequest) && answer.text().contains("in HTTP/1.0") {
@@ -151,54 +151,48 @@ pub(super) fn unexpected(answer: &Answer, wanted: u16) -> Fault {
     if let Some((_, code, cause, fix)) = REASONS.iter().find(|(known, ..)| Some(*known) == reason) {
         return Fault::new(*code, what, *cause, *fix);
     }
+    let (code, cause, fix) = meaning_of_status(answer);
+    Fault::new(code, what, cause, fix)
+}
+
+/// The meaning of an answer without one of the gateway's reasons.
+fn meaning_of_status(answer: &Response) -> (Code, &'static str, &'static str) {
     let from_behind = answer.header("x-request-id").is_some();
     let text = answer.text().to_lowercase();
     match answer.status.as_u16() {
-        403 if text.contains("host header") => Fault::new(
+        403 if text.contains("host header") => (
             Code::HostRefused,
-            what,
             "MLflow refuses the Host that the gateway sends",
             "mlflow server --allowed-hosts, or mlflow.host_header",
         ),
-        _ if answer.is_from_gateway() => Fault::new(
-            Code::RequestsChanged,
-            what,
-            "the gateway refused it",
-            "look for the request id in its log",
-        ),
-        _ if from_behind => Fault::new(
+        _ if answer.is_from_gateway() => {
+            (Code::RequestsChanged, "the gateway refused it", "look for the request id in its log")
+        }
+        _ if from_behind => (
             Code::MlflowUnwell,
-            what,
             "MLflow, or a proxy between it and the gateway, gave this answer",
             "look at MLflow's log for the same moment; `hokusai-gateway check --probe` beside the gateway",
         ),
-        301..=308 => Fault::new(
+        301..=308 => (
             Code::FrontRedirects,
-            what,
             "the address redirects: clients lose the body of their uploads",
             "set MLFLOW_TRACKING_URI to the address that it redirects to",
         ),
-        413 => Fault::new(
+        413 => (
             Code::FrontLimitsBodies,
-            what,
             "a proxy before the gateway limits the size of bodies",
             "nginx: client_max_body_size 0; a CDN or firewall: no limit for this host",
         ),
-        400 if text.contains("https port") => Fault::new(
-            Code::TlsExpected,
-            what,
-            "the port speaks TLS, and the address says http",
-            "https:// in --url",
-        ),
-        502..=504 => Fault::new(
+        400 if text.contains("https port") => {
+            (Code::TlsExpected, "the port speaks TLS, and the address says http", "https:// in --url")
+        }
+        502..=504 => (
             Code::NoHealthyGateway,
-            what,
             "the load balancer has no healthy gateway behind it",
             "its target group's health: /health, on the gateway's port, without a key",
         ),
-        _ => Fault::new(
+        _ => (
             Code::NotTheGateway,
-            what,
             "a proxy before the gateway answers in its place",
             "the check `mount …` above shows whether requests reach the gateway",
         ),
@@ -209,7 +203,7 @@ pub(super) fn unexpected(answer: &Answer, wanted: u16) -> Fault {
 ///
 /// # Errors
 /// There is none: the answer is not MLflow's.
-pub(super) fn text_at(answer: &Answer, pointer: &str) -> Result<String, Fault> {
+pub(super) fn text_at(answer: &Response, pointer: &str) -> Result<String, Fault> {
     let json = answer.json();
     let text = json.pointer(pointer).map(|value| match value {
         Value::String(text) => text.clone(),
@@ -218,11 +212,22 @@ pub(super) fn text_at(answer: &Answer, pointer: &str) -> Result<String, Fault> {
     text.ok_or_else(|| not_mlflows(answer, &format!("no {pointer}")))
 }
 
+/// # Errors
+/// The text at a JSON pointer is not the one that is wanted, but what `otherwise` says.
+pub(super) fn expect_text(
+    answer: &Response,
+    pointer: &str,
+    wanted: &str,
+    otherwise: &str,
+) -> Result<(), Fault> {
+    if text_at(answer, pointer)? == wanted { Ok(()) } else { Err(not_mlflows(answer, otherwise)) }
+}
+
 /// Checks an answer to a search of experiments: a list, or an empty object if there are none.
 ///
 /// # Errors
 /// The answer is not MLflow's.
-pub(super) fn are_experiments(answer: &Answer) -> Result<(), Fault> {
+pub(super) fn are_experiments(answer: &Response) -> Result<(), Fault> {
     let json = answer.json();
     let is_mlflows =
         json.as_object().is_some_and(|fields| fields.is_empty() || json["experiments"].is_array());
@@ -230,7 +235,7 @@ pub(super) fn are_experiments(answer: &Answer) -> Result<(), Fault> {
 }
 
 /// A 200 without the expected content.
-pub(super) fn not_mlflows(answer: &Answer, what: &str) -> Fault {
+pub(super) fn not_mlflows(answer: &Response, what: &str) -> Fault {
     Fault::new(
         Code::MlflowDisagrees,
         format!("{what} in {}", excerpt(answer)),

@@ -2,7 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use awc::{body, http::Method};
 use jiff::Timestamp;
 use url::Url;
 
@@ -12,7 +11,7 @@ use super::{
 };
 use crate::{
     code::Code,
-    doctor::{Answer, Endpoint, Fault, Finding, Journal, Party, Site, clock, excerpt, speaks_tls},
+    doctor::{Endpoint, Fault, Finding, Journal, Party, Response, Site, clock, excerpt, speaks_tls},
     health::HTTP_VERSION,
 };
 
@@ -38,32 +37,23 @@ impl Deployment {
     }
 
     /// A request without a key.
-    pub(super) async fn get(&self, target: &str) -> Result<Answer, String> {
-        self.site.send(Method::GET, target, &[], body::None::new()).await
+    pub(super) async fn get(&self, target: &str) -> Result<Response, String> {
+        self.site.get(target, &[]).await
     }
 
-    async fn health(&self, answer: Result<Answer, String>) -> Finding {
+    async fn health(&self, answer: Result<Response, String>) -> Finding {
         if let (Err(error), "http", Some(config)) = (&answer, self.url.scheme(), &self.tls) {
             let addresses = self.url.socket_addrs(|| None).unwrap_or_default();
             if speaks_tls(&addresses, config).await {
                 let what = format!("the server speaks TLS: {error}");
-                return Err(Fault::new(
-                    Code::TlsExpected,
-                    what,
-                    "the address says http",
-                    "https:// in --url",
-                ));
+                let (cause, fix) = ("the address says http", "https:// in --url");
+                return Err(Fault::new(Code::TlsExpected, what, cause, fix));
             }
         }
         let answer = expect(answer, 200)?;
         match (answer.json()["status"].as_str(), answer.json()["version"].as_str()) {
             (Some("ok"), Some(version)) => Ok(((), format!("the gateway, version {version}"))),
-            _ => Err(Fault::new(
-                Code::NotTheGateway,
-                format!("/health is not that of the gateway: {}", excerpt(&answer)),
-                "the default of a load balancer, or another service, answers in its place",
-                "a rule that leads all paths of this host to the gateway",
-            )),
+            _ => Err(not_the_gateway("/health", &answer)),
         }
     }
 
@@ -73,19 +63,14 @@ impl Deployment {
         // Each on a connection of its own: a load balancer may have several instances.
         for _ in 0..REQUESTS {
             let site = Site::new(&self.url, self.tls.as_ref());
-            let answer = expect(site.send(Method::GET, "/version", &[], body::None::new()).await, 200)?;
+            let answer = expect(site.get("/version", &[]).await, 200)?;
             versions.insert(answer.json()["git_sha"].as_str().unwrap_or_default().to_owned());
             last = Some(answer);
         }
         let Some(answer) = last else { return Ok(((), String::new())) };
         let json = answer.json();
         let (Some(sha), Some(config)) = (json["git_sha"].as_str(), json["config_hash"].as_str()) else {
-            return Err(Fault::new(
-                Code::NotTheGateway,
-                format!("/version is not that of the gateway: {}", excerpt(&answer)),
-                "the default of a load balancer, or another service, answers in its place",
-                "a rule that leads all paths of this host to the gateway",
-            ));
+            return Err(not_the_gateway("/version", &answer));
         };
         match expected {
             Some(expected) if !versions.iter().all(|sha| sha.starts_with(expected)) => Err(Fault::new(
@@ -130,11 +115,7 @@ impl Deployment {
     pub(super) async fn direct(&self, journal: &mut Journal, url: &Url) {
         let check = async {
             let endpoint = Endpoint::of(Party::Mlflow, url, None, ["--direct", "--ca"]);
-            let connected = match endpoint.resolve().await {
-                Ok((addresses, _)) => endpoint.connect(&addresses).await,
-                Err(fault) => Err(fault),
-            };
-            match connected {
+            match endpoint.stream().await {
                 Err(fault) => Ok(((), format!("not from here: {}", fault.what))),
                 Ok(_) => Err(Fault::new(
                     Code::PastTheGateway,
@@ -153,17 +134,24 @@ impl Deployment {
     }
 
     async fn health_of(&self, url: &Url) -> String {
-        let site = Site::new(url, self.tls.as_ref());
-        let answer = site.send(Method::GET, "/health", &[], body::None::new()).await;
-        answer.as_ref().map_or_else(
-            |error| format!("no HTTP ({error})"),
-            |answer| format!("/health gives {}", excerpt(answer)),
-        )
+        match Site::new(url, self.tls.as_ref()).get("/health", &[]).await {
+            Ok(answer) => format!("/health gives {}", excerpt(&answer)),
+            Err(error) => format!("no HTTP ({error})"),
+        }
     }
 }
 
+fn not_the_gateway(path: &str, answer: &Response) -> Fault {
+    Fault::new(
+        Code::NotTheGateway,
+        format!("{path} is not that of the gateway: {}", excerpt(answer)),
+        "the default of a load balancer, or another service, answers in its place",
+        "a rule that leads all paths of this host to the gateway",
+    )
+}
+
 /// A note if a proxy speaks HTTP/1.0 to the gateway, which names the version of the request that it received.
-fn http_version(answer: &Answer) -> &'static str {
+fn http_version(answer: &Response) -> &'static str {
     match answer.header(HTTP_VERSION.as_str()) {
         Some("1.0") => {
             "; the proxy before the gateway speaks HTTP/1.0 to it, with a new connection for each request (nginx: \

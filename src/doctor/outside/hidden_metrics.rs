@@ -1,7 +1,5 @@
 //! The metrics must not be public: they show usage and failures.
 
-use awc::{body, http::Method};
-
 use super::{Deployment, expectation::expect};
 use crate::{
     code::Code,
@@ -19,7 +17,7 @@ impl Deployment {
         let below = format!("{}/metrics", self.mount);
         for target in ["/metrics", "/metrics/", &below] {
             for (headers, client) in [(&[][..], "everybody"), (&authorized[..], "everybody with a key")] {
-                let answer = self.site.send(Method::GET, target, headers, body::None::new()).await;
+                let answer = self.site.get(target, headers).await;
                 if let Ok(answer) = &answer
                     && is_prometheus(&answer.body)
                 {

@@ -7,36 +7,24 @@ use serde_json::{Value, json};
 use super::{Deployment, expectation::unexpected, tracking::Run};
 use crate::{
     code::Code,
-    doctor::{Answer, Fault, Finding, Journal},
+    doctor::{Fault, Finding, Journal, Response},
 };
 
 /// Everything has one name, so that it can be found even if the answer to its creation was lost.
 #[derive(Debug)]
 pub(super) struct Made {
-    name: String,
+    pub(super) name: String,
     /// Whether they may exist: their creation was requested.
     pub(super) experiment: bool,
     pub(super) model: bool,
-    run: Option<String>,
-    artifacts: Option<String>,
+    pub(super) run: Option<Run>,
 }
 
 impl Default for Made {
     fn default() -> Self {
         let unique = Alphanumeric.sample_string(&mut rand::rng(), 10);
         let name = format!("hokusai-doctor-{}", unique.to_lowercase());
-        Self { name, experiment: false, model: false, run: None, artifacts: None }
-    }
-}
-
-impl Made {
-    pub(super) fn name(&self) -> &str {
-        &self.name
-    }
-
-    pub(super) fn run(&mut self, run: &Run) {
-        self.run = Some(run.id.clone());
-        self.artifacts = Some(run.artifacts.clone());
+        Self { name, experiment: false, model: false, run: None }
     }
 }
 
@@ -50,7 +38,7 @@ impl Deployment {
 
     /// Removes the model, the artifacts, the run and the experiment. MLflow keeps deleted runs and experiments until `mlflow gc`.
     async fn remove(&self, made: &Made) -> Finding {
-        let Made { name, model, run, artifacts, .. } = made;
+        let Made { name, model, run, .. } = made;
         let mut left = Vec::new();
         let mut note = |what: &str, removal: Result<(), Fault>| {
             if let Err(fault) = removal {
@@ -60,21 +48,17 @@ impl Deployment {
         if *model {
             note(&format!("registered model {name}"), self.unregister(name).await);
         }
-        if let Some(path) = artifacts {
-            let answer = self.store(Method::DELETE, path, body::None::new()).await;
-            note(&format!("artifacts {path}"), gone(answer));
-        }
-        if let Some(run) = run {
-            let answer = self.call(Method::POST, "runs/delete", &json!({ "run_id": run })).await;
-            note(&format!("run {run}"), gone(answer));
+        if let Some(Run { id, artifacts, .. }) = run {
+            let answer = self.store(Method::DELETE, artifacts, body::None::new()).await;
+            note(&format!("artifacts {artifacts}"), gone(answer));
+            let answer = self.call(Method::POST, "runs/delete", &json!({ "run_id": id })).await;
+            note(&format!("run {id}"), gone(answer));
         }
         note(&format!("experiment {name}"), self.delete_experiment(name).await);
         if left.is_empty() {
-            return Ok((
-                (),
-                "everything that was made is removed (MLflow keeps experiment and run until `mlflow gc`)"
-                    .to_owned(),
-            ));
+            let found =
+                "everything that was made is removed (MLflow keeps experiment and run until `mlflow gc`)";
+            return Ok(((), found.to_owned()));
         }
         Err(Fault::new(
             Code::LeftBehind,
@@ -86,9 +70,8 @@ impl Deployment {
 
     async fn unregister(&self, name: &str) -> Result<(), Fault> {
         gone(self.call(Method::DELETE, "registered-models/delete", &json!({ "name": name })).await)?;
-        let answer =
-            self.call(Method::GET, &format!("registered-models/get?name={name}"), &Value::Null).await;
-        match answer {
+        let target = format!("registered-models/get?name={name}");
+        match self.call(Method::GET, &target, &Value::Null).await {
             Ok(answer) if answer.status.as_u16() == 404 && !answer.is_from_gateway() => Ok(()),
             answer => Err(failure(answer, 404)),
         }
@@ -96,8 +79,7 @@ impl Deployment {
 
     async fn delete_experiment(&self, name: &str) -> Result<(), Fault> {
         let target = format!("experiments/get-by-name?experiment_name={name}");
-        let answer = self.call(Method::GET, &target, &Value::Null).await;
-        match answer {
+        match self.call(Method::GET, &target, &Value::Null).await {
             Ok(answer) if answer.status.as_u16() == 404 && !answer.is_from_gateway() => Ok(()),
             Ok(answer) if answer.status.as_u16() == 200 => {
                 let id = answer.json()["experiment"]["experiment_id"].clone();
@@ -109,7 +91,7 @@ impl Deployment {
 }
 
 /// Whether the answer to a deletion says that the object is gone, or was never there.
-fn gone(answer: Result<Answer, String>) -> Result<(), Fault> {
+fn gone(answer: Result<Response, String>) -> Result<(), Fault> {
     match answer {
         Ok(answer) if answer.status.as_u16() == 200 => Ok(()),
         Ok(answer) if answer.status.as_u16() == 404 && !answer.is_from_gateway() => Ok(()),
@@ -117,7 +99,7 @@ fn gone(answer: Result<Answer, String>) -> Result<(), Fault> {
     }
 }
 
-fn failure(answer: Result<Answer, String>, wanted: u16) -> Fault {
+fn failure(answer: Result<Response, String>, wanted: u16) -> Fault {
     match answer {
         Ok(answer) => unexpected(&answer, wanted),
         Err(error) => Fault::new(Code::GatewaySilent, error, "", ""),

@@ -76,7 +76,7 @@ impl Deployment {
         // A second signal ends the clean-up too.
         tokio::select! {
             () = self.clean_up(journal, &made) => {}
-            () = interrupted() => journal.skip("clean-up", &format!("interrupted: {} may be left", made.name())),
+            () = interrupted() => journal.skip("clean-up", &format!("interrupted: {} may be left", made.name)),
         }
         is_interrupted
     }

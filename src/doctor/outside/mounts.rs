@@ -6,7 +6,7 @@ use rand::distr::{Alphanumeric, SampleString as _};
 use super::{Deployment, expectation::unexpected};
 use crate::{
     code::Code,
-    doctor::{Answer, Fault, Finding, Journal, excerpt},
+    doctor::{Fault, Finding, Journal, Response, excerpt},
 };
 
 /// Each mount, and a request below it that needs a key.
@@ -79,7 +79,7 @@ impl Deployment {
     }
 
     /// Finds the rule that matches a mount: the widest pattern whose other paths get the same kind of answer.
-    async fn shadowed(&self, mount: &str, method: Method, answer: &Answer) -> Fault {
+    async fn shadowed(&self, mount: &str, method: Method, answer: &Response) -> Fault {
         let unknown = Alphanumeric.sample_string(&mut rand::rng(), 12);
         let what = format!("not answered by the gateway, but with {}", excerpt(answer));
         for (pattern, other) in wider(mount, &unknown) {
@@ -123,7 +123,7 @@ fn wider(mount: &str, unknown: &str) -> Vec<(String, String)> {
 }
 
 /// Answers of one rule have this in common.
-fn kind(answer: &Answer) -> (u16, Option<&str>, Option<&str>) {
+fn kind(answer: &Response) -> (u16, Option<&str>, Option<&str>) {
     (answer.status.as_u16(), answer.header("server"), answer.header("content-type"))
 }
 

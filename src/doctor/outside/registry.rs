@@ -5,7 +5,7 @@ use serde_json::json;
 use super::{
     Deployment,
     artifacts::{MODEL, MODEL_FILE},
-    expectation::{not_mlflows, text_at},
+    expectation::{expect_text, not_mlflows, text_at},
     made::Made,
     tracking::{Run, store_path},
 };
@@ -13,7 +13,7 @@ use crate::doctor::{Finding, Journal};
 
 impl Deployment {
     pub(super) async fn registry(&self, journal: &mut Journal, made: &mut Made, run: &Run) {
-        let name = made.name().to_owned();
+        let name = made.name.clone();
         made.model = true;
         if journal.check("model registered", self.register(&name)).await.is_none() {
             journal.skip("model version", "no model was registered");
@@ -29,34 +29,24 @@ impl Deployment {
 
     async fn register(&self, name: &str) -> Finding {
         let answer = self.post("registered-models/create", json!({ "name": name })).await?;
-        if text_at(&answer, "/registered_model/name")? == name {
-            Ok(((), name.to_owned()))
-        } else {
-            Err(not_mlflows(&answer, "another name"))
-        }
+        expect_text(&answer, "/registered_model/name", name, "another name")?;
+        Ok(((), name.to_owned()))
     }
 
     async fn create_version(&self, name: &str, run: &Run) -> Finding<String> {
         let body = json!({ "name": name, "source": format!("{}/{MODEL}", run.uri), "run_id": run.id });
         let answer = self.post("model-versions/create", body).await?;
         let version = text_at(&answer, "/model_version/version")?;
-        if text_at(&answer, "/model_version/status")? == "READY" {
-            Ok((version.clone(), format!("version {version}, ready")))
-        } else {
-            Err(not_mlflows(&answer, "a version that is not READY"))
-        }
+        expect_text(&answer, "/model_version/status", "READY", "a version that is not READY")?;
+        Ok((version.clone(), format!("version {version}, ready")))
     }
 
     async fn find(&self, name: &str, version: &str) -> Finding {
         // MLflow's client writes the filter into the query like this.
         let models = self.read(&format!("registered-models/search?filter=name%3D%27{name}%27")).await?;
-        if text_at(&models, "/registered_models/0/name")? != name {
-            return Err(not_mlflows(&models, "another model"));
-        }
+        expect_text(&models, "/registered_models/0/name", name, "another model")?;
         let versions = self.read(&format!("model-versions/search?filter=name%3D%27{name}%27")).await?;
-        if text_at(&versions, "/model_versions/0/version")? != version {
-            return Err(not_mlflows(&versions, "another version"));
-        }
+        expect_text(&versions, "/model_versions/0/version", version, "another version")?;
         Ok(((), "by its name, with its version".to_owned()))
     }
 

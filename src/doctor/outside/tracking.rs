@@ -7,16 +7,17 @@ use awc::http::Method;
 
 use super::{
     Deployment,
-    expectation::{expect, not_mlflows, text_at},
+    expectation::{expect, expect_text, not_mlflows, text_at},
     made::Made,
 };
 use crate::{
     code::Code,
-    doctor::{Answer, Fault, Finding, Journal},
+    doctor::{Fault, Finding, Journal, Response},
     http_client::host_of,
 };
 
 /// A run, for the checks of its artifacts.
+#[derive(Debug, Clone)]
 pub(super) struct Run {
     pub(super) id: String,
     /// The address of its artifacts, in MLflow's words.
@@ -29,7 +30,7 @@ const METRIC: [f64; 3] = [0.75, 0.5, 0.25];
 
 impl Deployment {
     pub(super) async fn tracking(&self, journal: &mut Journal, made: &mut Made) -> Option<Run> {
-        let name = made.name().to_owned();
+        let name = made.name.clone();
         made.experiment = true;
         let experiment = journal.check("experiment", self.experiment(&name)).await;
         let Some(experiment) = experiment else {
@@ -41,27 +42,27 @@ impl Deployment {
             journal.skip("params", "there is no run");
             return None;
         };
-        made.run(&run);
+        made.run = Some(run.clone());
         journal.check("params", self.params(&run)).await;
         journal.check("metrics", self.metrics(&run)).await;
         Some(run)
     }
 
     /// A call of MLflow's REST API, with the key.
-    pub(super) async fn call(&self, method: Method, path: &str, body: &Value) -> Result<Answer, String> {
+    pub(super) async fn call(&self, method: Method, path: &str, body: &Value) -> Result<Response, String> {
         let target = format!("{}/api/2.0/mlflow/{path}", self.mount);
         let headers = [("authorization", &*self.authorization), ("content-type", "application/json")];
         if method == Method::GET {
-            return self.site.send(method, &target, &headers[..1], awc::body::None::new()).await;
+            return self.site.get(&target, &headers[..1]).await;
         }
         self.site.send(method, &target, &headers, body.to_string()).await
     }
 
-    pub(super) async fn post(&self, path: &str, body: Value) -> Result<Answer, Fault> {
+    pub(super) async fn post(&self, path: &str, body: Value) -> Result<Response, Fault> {
         expect(self.call(Method::POST, path, &body).await, 200)
     }
 
-    pub(super) async fn read(&self, path: &str) -> Result<Answer, Fault> {
+    pub(super) async fn read(&self, path: &str) -> Result<Response, Fault> {
         expect(self.call(Method::GET, path, &Value::Null).await, 200)
     }
 
@@ -70,14 +71,10 @@ impl Deployment {
         let created = self.post("experiments/create", json!({ "name": name, "tags": tags })).await?;
         let id = text_at(&created, "/experiment_id")?;
         let found = self.read(&format!("experiments/get-by-name?experiment_name={name}")).await?;
-        if text_at(&found, "/experiment/experiment_id")? != id {
-            return Err(not_mlflows(&found, "another experiment"));
-        }
+        expect_text(&found, "/experiment/experiment_id", &id, "another experiment")?;
         let filter = json!({ "filter": format!("name = '{name}'"), "max_results": 5 });
         let searched = self.post("experiments/search", filter).await?;
-        if text_at(&searched, "/experiments/0/experiment_id")? != id {
-            return Err(not_mlflows(&searched, "another experiment"));
-        }
+        expect_text(&searched, "/experiments/0/experiment_id", &id, "another experiment")?;
         Ok((id.clone(), format!("{name} created, read and found ({id})")))
     }
 
@@ -87,23 +84,20 @@ impl Deployment {
         let created = self.post("runs/create", body).await?;
         let id = text_at(&created, "/run/info/run_id")?;
         let uri = text_at(&created, "/run/info/artifact_uri")?;
-        if let Some(host) = authority_of(&uri).filter(|host| *host != host_of(&self.url)) {
-            return Err(Fault::new(
-                Code::ArtifactsElsewhere,
-                format!("the run's artifacts are at {uri}: clients would use {host} for them"),
-                "MLflow was started with a --default-artifact-root of its own",
-                "mlflow server --serve-artifacts --artifacts-destination s3://…, without --default-artifact-root",
-            ));
-        }
-        let Some(path) = store_path(&uri) else {
-            return Err(Fault::new(
-                Code::ArtifactsElsewhere,
-                format!("the run's artifacts are at {uri}, outside of the gateway"),
-                "MLflow was started with --no-serve-artifacts or a --default-artifact-root of its own: clients use \
-                 the store themselves, for which they have no credentials",
-                "mlflow server --serve-artifacts --artifacts-destination s3://…, without --default-artifact-root",
-            ));
+        let elsewhere = |place: String, cause: &str| {
+            let what = format!("the run's artifacts are at {uri}{place}");
+            let fix = "mlflow server --serve-artifacts --artifacts-destination s3://…, without --default-artifact-root";
+            Fault::new(Code::ArtifactsElsewhere, what, cause, fix)
         };
+        if let Some(host) = authority_of(&uri).filter(|host| *host != host_of(&self.url)) {
+            let cause = "MLflow was started with a --default-artifact-root of its own";
+            return Err(elsewhere(format!(": clients would use {host} for them"), cause));
+        }
+        let path = store_path(&uri).ok_or_else(|| {
+            let cause = "MLflow was started with --no-serve-artifacts or a --default-artifact-root of its own: clients use \
+                         the store themselves, for which they have no credentials";
+            elsewhere(", outside of the gateway".to_owned(), cause)
+        })?;
         let finished = json!({ "run_id": id, "status": "FINISHED", "end_time": now });
         self.post("runs/update", finished).await?;
         Ok((Run { artifacts: path, uri, id: id.clone() }, format!("{id} created and finished")))

@@ -14,8 +14,8 @@ use super::mlflow::send;
 use crate::{
     code::Code,
     doctor::{
-        Answer, Fault, Finding, Journal,
-        artifact_store::{self, Operation},
+        Fault, Finding, Journal, Response,
+        artifact_store::{self, StoreOperation},
         excerpt,
         interruption::{Interrupted, interrupted},
     },
@@ -41,28 +41,23 @@ impl Store<'_> {
     /// Whether this server serves artifacts.
     pub(super) async fn listed(&self) -> Finding {
         let target = format!("{}/2.0/mlflow-artifacts/artifacts?path=", self.root);
-        let fix = "mlflow server --serve-artifacts --artifacts-destination s3://… (or a path)";
-        let answer = self.send(&Method::GET, &target, Bytes::new()).await.map_err(|error| {
-            let cause = "its artifact store does not answer: no network, or no credentials";
-            Fault::new(
-                Code::ArtifactsUnavailable,
-                format!("artifacts cannot be listed: {error}"),
-                cause,
-                "look at MLflow's log",
-            )
-        })?;
-        match answer.status {
-            status if status.is_success() => {
-                Ok(((), format!("its artifacts can be listed ({:?})", answer.took)))
+        let (why, cause, fix) = match self.send(&Method::GET, &target, Bytes::new()).await {
+            Ok(answer) if answer.status.is_success() => {
+                return Ok(((), format!("its artifacts can be listed ({:?})", answer.took)));
             }
-            _ => Err(Fault::new(
-                Code::ArtifactsUnavailable,
-                format!("artifacts cannot be listed: {}", excerpt(&answer)),
+            Ok(answer) => (
+                excerpt(&answer),
                 "MLflow was started with --no-serve-artifacts: clients would use the store themselves; or it is not \
                  permitted to read the store",
-                fix,
-            )),
-        }
+                "mlflow server --serve-artifacts --artifacts-destination s3://… (or a path)",
+            ),
+            Err(error) => (
+                error,
+                "its artifact store does not answer: no network, or no credentials",
+                "look at MLflow's log",
+            ),
+        };
+        Err(Fault::new(Code::ArtifactsUnavailable, format!("artifacts cannot be listed: {why}"), cause, fix))
     }
 
     /// Writes an artifact, reads it back and deletes it.
@@ -115,20 +110,14 @@ impl Store<'_> {
                 "look at MLflow's log for the same moment",
             )
         })?;
-        if !answer.status.is_success() {
-            return Err(refused(Operation::Write, &answer));
-        }
+        done(StoreOperation::Write, answer)?;
         Ok(((), format!("an artifact of {} MiB was written", SIZE / 1024 / 1024)))
     }
 
     async fn read(&self, path: &str, body: &Bytes) -> Finding {
-        let answer = self
-            .send(&Method::GET, path, Bytes::new())
-            .await
-            .map_err(|error| silent(Operation::Read, &error))?;
-        if !answer.status.is_success() {
-            return Err(refused(Operation::Read, &answer));
-        }
+        let answer = self.send(&Method::GET, path, Bytes::new()).await;
+        let answer =
+            done(StoreOperation::Read, answer.map_err(|error| silent(StoreOperation::Read, &error))?)?;
         if answer.body == *body {
             return Ok(((), "it came back unchanged".to_owned()));
         }
@@ -143,10 +132,7 @@ impl Store<'_> {
 
     async fn delete(&self, path: &str) -> Finding {
         let answer = self.send(&Method::DELETE, path, Bytes::new()).await;
-        let answer = answer.map_err(|error| silent(Operation::Delete, &error))?;
-        if !answer.status.is_success() {
-            return Err(refused(Operation::Delete, &answer));
-        }
+        done(StoreOperation::Delete, answer.map_err(|error| silent(StoreOperation::Delete, &error))?)?;
         match self.send(&Method::GET, path, Bytes::new()).await {
             Ok(answer) if answer.status.is_success() => Err(Fault::new(
                 Code::StoreFails,
@@ -158,13 +144,17 @@ impl Store<'_> {
         }
     }
 
-    async fn send(&self, method: &Method, path: &str, body: Bytes) -> Result<Answer, String> {
+    async fn send(&self, method: &Method, path: &str, body: Bytes) -> Result<Response, String> {
         send(self.proxy, self.upstream, method, path, body, STEP_TIMEOUT).await
     }
 }
 
-fn refused(operation: Operation, answer: &Answer) -> Fault {
-    artifact_store::fault(operation, answer).unwrap_or_else(|| {
+/// The answer, if MLflow did what it was asked to do.
+fn done(operation: StoreOperation, answer: Response) -> Result<Response, Fault> {
+    if answer.status.is_success() {
+        return Ok(answer);
+    }
+    Err(artifact_store::fault(operation, &answer).unwrap_or_else(|| {
         let (code, cause) = match answer.status.as_u16() {
             401 | 403 => (
                 Code::MlflowWantsCredentials,
@@ -174,17 +164,18 @@ fn refused(operation: Operation, answer: &Answer) -> Fault {
         };
         Fault::new(
             code,
-            format!("MLflow answered {}", excerpt(answer)),
+            format!("MLflow answered {}", excerpt(&answer)),
             cause,
             "look at MLflow's log for the same moment; mlflow.auth",
         )
-    })
+    }))
 }
 
-fn silent(operation: Operation, error: &str) -> Fault {
+fn silent(operation: StoreOperation, error: &str) -> Fault {
+    let [participle, _] = operation.words();
     Fault::new(
         Code::StoreFails,
-        format!("no answer when an artifact was to be {}: {error}", operation.participle()),
+        format!("no answer when an artifact was to be {participle}: {error}"),
         "MLflow's artifact store hangs, or MLflow aborted",
         "look at MLflow's log for the same moment",
     )

@@ -11,7 +11,7 @@ use crate::{
     auth::{self, AuthError, OtherServiceId, ServiceFault, ServiceVerifier},
     code::Code,
     doctor::{
-        Answer, Endpoint, Fault, Finding, Journal, KEY_VARIABLE, Party, Site, clock, nginx_page, start_of,
+        Endpoint, Fault, Finding, Journal, KEY_VARIABLE, Party, Response, Site, clock, nginx_page, start_of,
     },
     http_client::Tls,
     settings::{AuthService, Policy},
@@ -98,7 +98,7 @@ async fn refuses_an_invalid_key(
 }
 
 /// Asks about [`INVALID_KEY`].
-async fn send(service: &AuthService, site: &Site, call: &str) -> Result<Answer, ServiceFault> {
+async fn send(service: &AuthService, site: &Site, call: &str) -> Result<Response, ServiceFault> {
     let target = format!("{}/api/v1/keys/{call}", service.url.path().trim_end_matches('/'));
     let authorization = format!("Bearer {INVALID_KEY}");
     let headers = [("authorization", &*authorization), (CONTENT_TYPE.as_str(), "application/json")];

@@ -18,7 +18,7 @@ use super::artifacts::Store;
 use crate::{
     code::Code,
     doctor::{
-        Answer, Endpoint, Fault, Finding, Interrupted, Journal, Party, clock, excerpt, nginx_page,
+        Endpoint, Fault, Finding, Interrupted, Journal, Party, Response, clock, excerpt, nginx_page,
         speaks_tls, start_of,
     },
     http_client::End,
@@ -48,20 +48,20 @@ pub(super) async fn probe(
             own_address: Some(settings.server.bind),
             ..Endpoint::of(Party::Mlflow, &upstream.url, resources.mlflow_tls.as_ref(), setting)
         };
-        let server = Server { settings, proxy: &proxy, upstream, endpoint };
+        let server = MlflowServer { settings, proxy: &proxy, upstream, endpoint };
         server.probe(journal, [has_api, has_artifacts], write).await?;
     }
     Ok(())
 }
 
-struct Server<'a> {
+struct MlflowServer<'a> {
     settings: &'a Settings,
     proxy: &'a Proxy,
     upstream: &'a Arc<Upstream>,
     endpoint: Endpoint,
 }
 
-impl Server<'_> {
+impl MlflowServer<'_> {
     async fn probe(
         &self,
         journal: &mut Journal,
@@ -95,7 +95,7 @@ impl Server<'_> {
         clock::compare("MLflow, or of a proxy before it,", date, start, clock::SERVER_TOLERANCE)
     }
 
-    async fn get(&self, target: &str) -> Result<Answer, String> {
+    async fn get(&self, target: &str) -> Result<Response, String> {
         let limit = self.settings.mlflow.connect_timeout + self.settings.mlflow.probe_interval * 5;
         send(self.proxy, self.upstream, &Method::GET, target, Bytes::new(), limit).await
     }
@@ -136,13 +136,7 @@ impl Server<'_> {
             }
             // The prefix may be wrong: the check `api` shows more.
             StatusCode::OK | StatusCode::NOT_FOUND => {
-                let version = self.get(&format!("{prefix}/version")).await;
-                let version = version.ok().filter(|answer| answer.status == StatusCode::OK);
-                if version.as_ref().is_some_and(|answer| answer.json()["git_sha"].is_string()) {
-                    return Err(self.target().refusal(Refusal::LeadsBack, ""));
-                }
-                let version = version.map(|answer| answer.text()).filter(|text| is_version(text));
-                let version = version.unwrap_or_else(|| "(version unknown)".to_owned());
+                let version = self.version().await?;
                 Ok(((), format!("{} after {:?}, MLflow {version}", answer.status.as_u16(), answer.took)))
             }
             _ => Err(Fault::new(
@@ -154,62 +148,65 @@ impl Server<'_> {
         }
     }
 
+    async fn version(&self) -> Result<String, Fault> {
+        let answer = self.get(&format!("{}/version", self.settings.mlflow.static_prefix)).await;
+        let answer = answer.ok().filter(|answer| answer.status == StatusCode::OK);
+        if answer.as_ref().is_some_and(|answer| answer.json()["git_sha"].is_string()) {
+            return Err(self.target().refusal(Refusal::LeadsBack, ""));
+        }
+        let version = answer.map(|answer| answer.text()).filter(|text| is_version(text));
+        Ok(version.unwrap_or_else(|| "(version unknown)".to_owned()))
+    }
+
     /// Whether the API answers under the prefix of the settings, and under which it does.
     async fn api(&self) -> Finding {
         let mlflow = &self.settings.mlflow;
         let prefixes = BTreeSet::from([mlflow.static_prefix.as_str(), "", USUAL_PREFIX]);
         let configured = ProbeTarget::api_root(mlflow);
-        let search = search();
         let mut answering = Vec::new();
-        let mut answers = Vec::new();
+        let mut of_configured = Err(String::new());
         for prefix in prefixes {
             for rest in ["/api", "/ajax-api"] {
                 let root = format!("{prefix}{rest}");
-                let answer = self.get(&format!("{root}{search}")).await;
-                if answer
-                    .as_ref()
-                    .is_ok_and(|answer| as_probe_response(answer).outcome() == ProbeOutcome::Serves)
-                {
+                let answer = self.get(&format!("{root}{}", search())).await;
+                if answer.as_ref().is_ok_and(serves) {
                     answering.push((prefix, rest, root.clone()));
                 }
-                answers.push((root, answer));
+                if root == configured {
+                    of_configured = answer;
+                }
             }
         }
         let roots: Vec<_> = answering.iter().map(|(_, _, root)| root.as_str()).collect();
+        let all = roots.join(", ");
         if roots.contains(&configured.as_str()) {
-            let others = roots.join(", ");
             let accepts = match &mlflow.auth {
                 UpstreamAuth::None => "without credentials",
                 _ => "and accepts the credentials of mlflow.auth",
             };
-            return Ok((
-                (),
-                format!("answers under {configured} {accepts}; all prefixes that answer: {others}"),
-            ));
+            let found = format!("answers under {configured} {accepts}; all prefixes that answer: {all}");
+            return Ok(((), found));
         }
         if let Some((prefix, rest, root)) = answering.first() {
-            let prefix = if prefix.is_empty() {
-                "mlflow.static_prefix not set".to_owned()
-            } else {
-                format!("mlflow.static_prefix = \"{prefix}\"")
+            let prefix = match *prefix {
+                "" => "mlflow.static_prefix not set".to_owned(),
+                prefix => format!("mlflow.static_prefix = \"{prefix}\""),
             };
             return Err(Fault::new(
                 Code::ApiNotFound,
-                format!("MLflow's API does not answer under {configured}, but under {}", roots.join(", ")),
+                format!("MLflow's API does not answer under {configured}, but under {all}"),
                 "MLflow was started with another --static-prefix, or a proxy before it lets only this one through",
                 format!("mlflow.rest = \"{}\" and {prefix} (for {root})", &rest[1..]),
             ));
         }
-        let answer = answers.into_iter().find(|(root, _)| *root == configured).map(|(_, answer)| answer);
-        Err(match answer {
-            Some(Ok(answer)) => self.refusal(&answer),
-            Some(Err(error)) => Fault::new(
+        Err(match of_configured {
+            Ok(answer) => self.refusal(&answer),
+            Err(error) => Fault::new(
                 Code::MlflowSlow,
                 format!("{configured} gave no answer: {error}"),
                 "MLflow answers /health, and hangs when it needs its database",
                 "look at MLflow's log, and at its database",
             ),
-            None => Fault::new(Code::Defect, "the API was not asked", "a defect", "report it"),
         })
     }
 
@@ -218,7 +215,7 @@ impl Server<'_> {
     }
 
     /// Why an answer is not that of an MLflow that serves the gateway.
-    fn refusal(&self, answer: &Answer) -> Fault {
+    fn refusal(&self, answer: &Response) -> Fault {
         let shown = match answer.headers.get(LOCATION).and_then(|to| to.to_str().ok()) {
             Some(to) if answer.status.is_redirection() => {
                 format!("{} to {}", answer.status.as_u16(), start_of(to.as_bytes()))
@@ -240,17 +237,21 @@ pub(super) async fn send(
     target: &str,
     body: Bytes,
     limit: Duration,
-) -> Result<Answer, String> {
+) -> Result<Response, String> {
     let target = PathAndQuery::try_from(target).map_err(|error| error.to_string())?;
     let answer = async {
         let began = Instant::now();
         let answer = proxy.ask(upstream, method, &target, body).await;
-        Answer::read(answer.map_err(|error| error.to_string())?, began).await
+        Response::read(answer.map_err(|error| error.to_string())?, began).await
     };
     timeout(limit, answer).await.unwrap_or_else(|_| Err(format!("no answer within {limit:?}")))
 }
 
-fn as_probe_response(answer: &Answer) -> ProbeResponse {
+fn serves(answer: &Response) -> bool {
+    as_probe_response(answer).outcome() == ProbeOutcome::Serves
+}
+
+fn as_probe_response(answer: &Response) -> ProbeResponse {
     let end = if answer.is_cut { End::Longer } else { End::Whole };
     let (headers, body) = (answer.headers.clone(), answer.body.clone().into());
     ProbeResponse { status: answer.status, headers, body, end }
