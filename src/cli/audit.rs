@@ -10,7 +10,10 @@ use std::{
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::format::{Output, print, print_json, print_message};
+use super::{
+    Failure,
+    format::{Output, print, print_json, print_message},
+};
 use crate::audit::{Fault, Verification};
 
 #[derive(Debug, Args)]
@@ -36,14 +39,11 @@ enum Command {
 
 impl Audit {
     /// Exit status 0 for a stream without faults, 1 for any other.
-    pub(super) fn run(self) -> ExitCode {
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let Command::Verify { files, continued, output } = self.command;
         let mut stream = Stream::default();
         for file in &files {
-            if let Err(error) = stream.read(file) {
-                print_message(format_args!("{}: {error}", file.display()));
-                return ExitCode::FAILURE;
-            }
+            stream.read(file).map_err(|error| Failure::new(format_args!("{}: {error}", file.display())))?;
         }
         stream.verification.end();
         let missing_before = stream.verification.first.filter(|first| *first > 1 && !continued);
@@ -54,7 +54,7 @@ impl Audit {
             print(&stream.text());
         }
         let is_whole = stream.verification.is_whole() && missing_before.is_none();
-        if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        Ok(if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }
 

@@ -6,13 +6,13 @@ use clap::Args;
 use serde_json::{Value, json};
 
 use super::{
-    BAD_SETTINGS, Loaded, Refused,
+    Failure, Loaded, Refused,
+    failure::BAD_SETTINGS,
     format::{Output, print, print_json, print_message},
     key_from_environment,
 };
 use crate::{
     doctor::{Journal, bind_addresses, describe_problem, probe, secrets},
-    settings::{Problem, Problems},
     tls::Expiry,
 };
 
@@ -35,10 +35,10 @@ pub(super) struct Check {
 
 impl Check {
     /// Exit status 0; 64 for wrong settings; 69 for a dependency that does not work. Problems of this machine are warnings.
-    pub(super) fn run(self) -> ExitCode {
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let loaded = match super::load(self.config.config.as_deref()) {
             Ok(loaded) => loaded,
-            Err(Refused { problems, warnings }) => return self.print_problems(&problems, &warnings),
+            Err(refused) => return self.print_problems(refused),
         };
         let Loaded { settings, resources, warnings } = &loaded;
         let system = actix_rt::System::new();
@@ -55,13 +55,7 @@ impl Check {
                 print(&format!("{key} ({}) is good until {at}\n", file.display()));
             }
         }
-        let key = match key_from_environment::read() {
-            Ok(key) => key,
-            Err(error) => {
-                print_message(error);
-                return ExitCode::from(BAD_SETTINGS);
-            }
-        };
+        let key = key_from_environment::read().map_err(Failure::bad_settings)?;
         let secrets = key
             .iter()
             .flat_map(|key| secrets::forms("", key))
@@ -87,20 +81,20 @@ impl Check {
         } else if self.probe {
             print(&format!("{}\n", journal.summary()));
         }
-        if is_good { ExitCode::SUCCESS } else { ExitCode::from(UNAVAILABLE) }
+        Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::from(UNAVAILABLE) })
     }
 
-    fn print_problems(&self, problems: &Problems, warnings: &[Problem]) -> ExitCode {
+    fn print_problems(&self, Refused { problems, warnings }: Refused) -> Result<ExitCode, Failure> {
         if !self.output.is_json() {
-            for warning in warnings {
+            for warning in &warnings {
                 print_message(format_args!("warning: {warning}"));
             }
-            return super::bad_settings(problems);
+            return Err(problems.into());
         }
         let problems: Vec<Value> = problems.iter().map(describe_problem).collect();
         let warnings: Vec<Value> = warnings.iter().map(describe_problem).collect();
         print_json(&json!({ "ok": false, "problems": problems, "warnings": warnings, "checks": [] }));
-        ExitCode::from(BAD_SETTINGS)
+        Ok(ExitCode::from(BAD_SETTINGS))
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::json;
 use url::Url;
 
 use super::{
-    BAD_SETTINGS, environment,
+    Failure, environment,
     format::{Output, print, print_json, print_message},
     key_from_environment,
 };
@@ -52,14 +52,8 @@ pub(super) struct Doctor {
 
 impl Doctor {
     /// 0 only if no check failed.
-    pub(super) fn run(self) -> ExitCode {
-        match self.examine() {
-            Ok(code) => code,
-            Err(problem) => {
-                print_message(problem);
-                ExitCode::from(BAD_SETTINGS)
-            }
-        }
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        self.examine().map_err(Failure::bad_settings)
     }
 
     /// # Errors
@@ -71,16 +65,7 @@ impl Doctor {
                 "an address has credentials, a query or a fragment; the key is read from {KEY_VARIABLE}"
             ));
         }
-        let mount = match self.url.path().trim_end_matches('/') {
-            "" => "/api/mlflow",
-            mount @ ("/api/mlflow" | "/mlflow") => mount,
-            _ => {
-                return Err(
-                    "--url has another path than /api/mlflow or /mlflow, where the gateway serves MLflow"
-                        .to_owned(),
-                );
-            }
-        };
+        let mount = mount(&self.url)?;
         let key = key_from_environment::read()?
             .ok_or_else(|| format!("no key: set {KEY_VARIABLE}, or {KEY_VARIABLE}_FILE"))?;
         let tls = match tls::client_config(&ClientTls { ca: self.ca.clone(), identity: None }) {
@@ -128,6 +113,14 @@ fn http_url(text: &str) -> Result<Url, String> {
         return Err("is not http:// or https:// and a host".to_owned());
     }
     Ok(url)
+}
+
+fn mount(url: &Url) -> Result<&str, &'static str> {
+    match url.path().trim_end_matches('/') {
+        "" => Ok("/api/mlflow"),
+        mount @ ("/api/mlflow" | "/mlflow") => Ok(mount),
+        _ => Err("--url has another path than /api/mlflow or /mlflow, where the gateway serves MLflow"),
+    }
 }
 
 fn may_have_credentials(url: &Url) -> bool {

@@ -15,7 +15,8 @@ use jiff::Timestamp;
 use serde_json::{Map, Value, json};
 
 use super::{
-    format::{Output, print, print_json, print_message},
+    Failure, Loaded,
+    format::{Output, print, print_json},
     key_from_environment,
 };
 use crate::{
@@ -47,19 +48,11 @@ pub(super) struct Explain {
 
 impl Explain {
     /// Exit status 0 for an allowed request, 1 for any other.
-    pub(super) fn run(self) -> ExitCode {
-        let super::Loaded { settings, resources, .. } = match super::load(self.config.config.as_deref()) {
-            Ok(loaded) => loaded,
-            Err(super::Refused { problems, .. }) => return super::bad_settings(&problems),
-        };
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        let loaded = super::load(self.config.config.as_deref());
+        let Loaded { settings, resources, .. } = loaded.map_err(|refused| refused.problems)?;
         let mut report = Map::new();
-        let key = match key_from_environment::read() {
-            Ok(key) => key,
-            Err(error) => {
-                print_message(error);
-                return ExitCode::FAILURE;
-            }
-        };
+        let key = key_from_environment::read().map_err(Failure::new)?;
         let decision = decide(self.head(key), &settings, &resources, &mut report);
         let outcome = actix_rt::System::new().block_on(decision);
         let verdict = match &outcome {
@@ -81,7 +74,7 @@ impl Explain {
             let lines = report.iter().map(|(name, value)| format!("{name:<14} {}\n", words(value)));
             print(&lines.collect::<String>());
         }
-        if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        Ok(if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 
     /// The head of the request, as a client with the key would send it.
@@ -132,28 +125,32 @@ async fn decide(
     let Authenticated { principal, source } =
         caller.map_err(|error| GatewayError::Auth { error, sent_as })?;
     set("cache", source.word().into());
-    let expired = principal.expires_at.filter(|at| *at <= Timestamp::now());
-    set(
-        "key",
-        json!({
-            "key_id": principal.key_id,
-            "user_id": principal.user_id,
-            "state": expired.map_or_else(|| "in force".to_owned(), |at| format!("expired at {at}")),
-            "expires_at": principal.expires_at,
-        }),
-    );
-    let held = match &principal.scopes {
-        _ if principal.is_admin => vec![Scope::Admin.word()],
-        Some(scopes) => scopes.iter().map(String::as_str).collect(),
-        None => settings.policy.default_scopes.iter().map(|scope| scope.word()).collect(),
-    };
-    set("scopes_held", held.into());
+    set("key", accepted_key(&principal));
+    set("scopes_held", scopes_held(&principal, &settings.policy.default_scopes).into());
     set("workspace", principal.workspace.as_ref().map_or("any", |workspace| workspace.as_str()).into());
     set("limits", limits(settings, &principal, &route));
     let in_mlflows_place = proxy::denied_direct_transfer(route.rule()).filter(|_| denies_direct);
     policy::authorize(&settings.policy, principal, route)
         .map_err(|error| GatewayError::Denied { error, sent_as })?;
     in_mlflows_place.map_or(Ok(()), |answer| Err(answer.into()))
+}
+
+fn accepted_key(principal: &Principal) -> Value {
+    let expired = principal.expires_at.filter(|at| *at <= Timestamp::now());
+    json!({
+        "key_id": principal.key_id,
+        "user_id": principal.user_id,
+        "state": expired.map_or_else(|| "in force".to_owned(), |at| format!("expired at {at}")),
+        "expires_at": principal.expires_at,
+    })
+}
+
+fn scopes_held<'a>(principal: &'a Principal, default_scopes: &[Scope]) -> Vec<&'a str> {
+    match &principal.scopes {
+        _ if principal.is_admin => vec![Scope::Admin.word()],
+        Some(scopes) => scopes.iter().map(String::as_str).collect(),
+        None => default_scopes.iter().map(|scope| scope.word()).collect(),
+    }
 }
 
 /// Why the key was refused, which clients are not told.

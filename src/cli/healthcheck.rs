@@ -5,7 +5,10 @@ use std::{process::ExitCode, time::Duration};
 use clap::Args;
 use serde_json::json;
 
-use super::format::{Output, print_json, print_message};
+use super::{
+    Failure,
+    format::{Output, print_json, print_message},
+};
 use crate::{doctor::local, settings::Settings};
 
 const TIMEOUT: Duration = Duration::from_secs(2);
@@ -19,11 +22,8 @@ pub(super) struct Healthcheck {
 }
 
 impl Healthcheck {
-    pub(super) fn run(self) -> ExitCode {
-        let settings = match Settings::load(self.config.config.as_deref(), super::environment()) {
-            Ok(settings) => settings,
-            Err(problems) => return super::bad_settings(&problems),
-        };
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        let settings = Settings::load(self.config.config.as_deref(), super::environment())?;
         let (bind, over_tls) = (settings.server.bind, settings.server.tls.is_some());
         let answer = actix_rt::System::new().block_on(local::get(bind, over_tls, "/live", TIMEOUT));
         let address = local::reachable(bind);
@@ -37,6 +37,6 @@ impl Healthcheck {
         } else if let Some(fault) = &fault {
             print_message(fault);
         }
-        if fault.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        Ok(if fault.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
 }

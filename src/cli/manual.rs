@@ -6,10 +6,7 @@ use clap::{Args, CommandFactory as _};
 use clap_complete::Shell;
 use clap_mangen::Man;
 
-use super::{
-    Cli,
-    format::{print, print_message},
-};
+use super::{Cli, Failure, format::print};
 
 const NAME: &str = "hokusai-gateway";
 
@@ -28,23 +25,19 @@ pub(super) struct ManPage {
 }
 
 impl Completions {
-    pub(super) fn run(self) -> ExitCode {
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let mut script = Vec::new();
         clap_complete::generate(self.shell, &mut Cli::command(), NAME, &mut script);
         print(&String::from_utf8_lossy(&script));
-        ExitCode::SUCCESS
+        Ok(ExitCode::SUCCESS)
     }
 }
 
 impl ManPage {
-    pub(super) fn run(self) -> ExitCode {
-        match self.render() {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                print_message(format_args!("the manual cannot be written: {error}"));
-                ExitCode::FAILURE
-            }
-        }
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        let rendered = self.render();
+        rendered.map_err(|error| Failure::new(format_args!("the manual cannot be written: {error}")))?;
+        Ok(ExitCode::SUCCESS)
     }
 
     fn render(self) -> io::Result<()> {

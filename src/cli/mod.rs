@@ -6,6 +6,7 @@ mod audit;
 mod check;
 mod doctor;
 mod explain;
+mod failure;
 mod format;
 mod healthcheck;
 mod key_from_environment;
@@ -22,6 +23,7 @@ use std::{
 
 pub use arguments::read;
 use clap::{Args, Parser, Subcommand};
+use failure::Failure;
 
 use crate::{
     resource_risks,
@@ -107,13 +109,10 @@ struct Config {
     config: Option<PathBuf>,
 }
 
-/// Exit status for bad settings (sysexits.h: `EX_USAGE`).
-const BAD_SETTINGS: u8 = 64;
-
 impl Cli {
     /// Runs the command. Exit status 0, 1, 64 for bad settings, or 69 for a dependency that does not work.
     pub fn run(self) -> ExitCode {
-        let code = match self.command {
+        let outcome = match self.command {
             Command::Serve(config) => serve::run(config.config.as_deref()),
             Command::Check(check) => check.run(),
             Command::Doctor(doctor) => doctor.run(),
@@ -125,7 +124,7 @@ impl Cli {
             Command::Completions(completions) => completions.run(),
             Command::Man(page) => page.run(),
         };
-        format::exit(code)
+        format::exit(outcome.unwrap_or_else(Failure::print))
     }
 }
 
@@ -166,11 +165,6 @@ fn load(config: Option<&Path>) -> Result<Loaded, Refused> {
 /// The variables of the environment that are valid text.
 fn environment() -> impl Iterator<Item = (String, String)> {
     env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
-}
-
-fn bad_settings(problems: &Problems) -> ExitCode {
-    format::print_message(problems);
-    ExitCode::from(BAD_SETTINGS)
 }
 
 #[cfg(test)]

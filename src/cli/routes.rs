@@ -5,7 +5,10 @@ use std::process::ExitCode;
 use clap::Args;
 use serde_json::{Value, json};
 
-use super::format::{Output, print, print_json};
+use super::{
+    Failure,
+    format::{Output, print, print_json},
+};
 use crate::{
     policy::scopes,
     resources,
@@ -22,25 +25,19 @@ pub(super) struct Routes {
 }
 
 impl Routes {
-    pub(super) fn run(self) -> ExitCode {
-        let table = match self.table() {
-            Ok(table) => table,
-            Err(problems) => return super::bad_settings(&problems),
-        };
+    /// Only the setting of the routes has to be right.
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
+        let config = self.config.config.as_deref();
+        let more = Settings::load_section(config, super::environment(), Mlflow::read_routes_file)?;
+        let table = RouteTable::open(more.as_deref())
+            .map_err(|error| Problems::from(resources::bad_routes(error)))?;
         let rules = table.rules().iter().map(AsRef::as_ref);
         if self.output.is_json() {
             print_json(&Value::from_iter(rules.map(describe)));
         } else {
             print(&rules.map(line).collect::<String>());
         }
-        ExitCode::SUCCESS
-    }
-
-    /// Only the setting of the routes has to be right.
-    fn table(&self) -> Result<RouteTable, Problems> {
-        let config = self.config.config.as_deref();
-        let more = Settings::load_section(config, super::environment(), Mlflow::read_routes_file)?;
-        RouteTable::open(more.as_deref()).map_err(|error| resources::bad_routes(error).into())
+        Ok(ExitCode::SUCCESS)
     }
 }
 

@@ -6,6 +6,7 @@ use std::{
     process::ExitCode,
 };
 
+use super::{Failure, Loaded, Refused, format::print_message};
 use crate::{
     code::Code,
     reload::Reload,
@@ -15,25 +16,18 @@ use crate::{
     telemetry::{self, Lines, Log, TraceExporter},
 };
 
-pub(super) fn run(config: Option<&Path>) -> ExitCode {
-    let super::Loaded { settings, mut resources, warnings } = match super::load(config) {
-        Ok(loaded) => loaded,
-        Err(super::Refused { problems, warnings }) => {
+pub(super) fn run(config: Option<&Path>) -> Result<ExitCode, Failure> {
+    let Loaded { settings, mut resources, warnings } =
+        super::load(config).map_err(|Refused { problems, warnings }| {
             // A warning may explain a problem: a misspelt variable, for example.
             for warning in &warnings {
-                super::format::print_message(format_args!("warning: {warning}"));
+                print_message(format_args!("warning: {warning}"));
             }
-            return super::bad_settings(&problems);
-        }
-    };
+            problems
+        })?;
     let Log { filter, lines, requests, traces, writer } =
-        match telemetry::init(&settings.telemetry, &resources.metrics) {
-            Ok(log) => log,
-            Err(error) => {
-                super::format::print_message(format_args!("{} no log: {error}", Code::LogUnchanged));
-                return ExitCode::FAILURE;
-            }
-        };
+        telemetry::init(&settings.telemetry, &resources.metrics)
+            .map_err(|error| Failure::new(format_args!("{} no log: {error}", Code::LogUnchanged)))?;
     panic::set_hook(Box::new(log_panic));
     resources.log = Some(requests);
     for warning in &warnings {
@@ -48,7 +42,7 @@ pub(super) fn run(config: Option<&Path>) -> ExitCode {
         tracing::error!(code = code_of(&**error).text(), %error, "the gateway ended");
     }
     drop(writer);
-    if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    Ok(if outcome.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn code_of(error: &(dyn std::error::Error + 'static)) -> Code {

@@ -3,11 +3,12 @@
 use std::{path::Path, process::ExitCode};
 
 use serde_json::json;
+use url::Url;
 
 use crate::{
     auth::{key, revocation::CHANNEL},
     cli::{
-        environment,
+        Failure, environment,
         format::{Format, print_json, print_message},
     },
     code::Code,
@@ -52,27 +53,26 @@ impl Fleet {
     }
 
     /// Makes every gateway forget the auth service's verdict on a key.
-    pub(super) fn forget(&self, id: &str, url: &str, format: Format) -> ExitCode {
+    pub(super) fn forget(&self, id: &str, url: &Url, format: Format) -> Result<ExitCode, Failure> {
         // A key must not go through Redis to every gateway.
         if id.is_empty() || id.len() > LONGEST_ID || key::is_in(id) || key::has_jwt(id) {
-            print_message(
+            return Err(Failure::new(
                 "this is not the id of a key: write the id, which has at most 128 bytes, and not the key",
-            );
-            return ExitCode::FAILURE;
+            ));
         }
         let receivers = self.publish(id);
         if format == Format::Json {
             let told = receivers.as_ref().ok().copied().flatten();
             print_json(&json!({ "id": id, "forgotten": receivers.is_ok(), "told": told }));
         }
-        let code = report(&receivers);
-        if code == ExitCode::SUCCESS && receivers != Ok(Some(0)) {
-            print_message(format_args!(
-                "they ask the auth service at {url} about it again, which must refuse it from now on"
-            ));
-            return ExitCode::SUCCESS;
+        report(&receivers);
+        if matches!(receivers, Err(_) | Ok(Some(0))) {
+            return Ok(ExitCode::FAILURE);
         }
-        ExitCode::FAILURE
+        print_message(format_args!(
+            "they ask the auth service at {url} about it again, which must refuse it from now on"
+        ));
+        Ok(ExitCode::SUCCESS)
     }
 }
 

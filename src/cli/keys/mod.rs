@@ -18,17 +18,20 @@ use jiff::Timestamp;
 use secrecy::ExposeSecret as _;
 use serde_json::json;
 
-use super::format::{Format, json_text, print, print_json, print_message, try_print};
+use super::{
+    Failure,
+    format::{Format, json_text, print, print_json, print_message, try_print},
+};
 use crate::{
     auth::{
         Workspace,
         key::Environment,
         key_file::{
-            edit::{self, CreatedKey, EditError, NewKey},
+            edit::{self, CreatedKey, NewKey},
             prune::{self, Pruned},
         },
     },
-    settings::{Auth, AuthKeyFile, AuthMode, LastUsed, Settings},
+    settings::{Auth, AuthKeyFile, AuthMode, LastUsed, Problems, Settings},
 };
 
 use scopes::ScopeWarnings;
@@ -118,59 +121,44 @@ struct Create {
 }
 
 impl Keys {
-    pub(super) fn run(self) -> ExitCode {
+    pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let Self { format, command, file, config } = self;
         let config = config.as_deref();
-        let file = match key_file(file, config) {
-            Ok(Source::File(file)) => file,
-            Ok(Source::Service(url)) => return revoke::at_auth_service(&command, &url, config, format),
-            Err(exit) => return exit,
+        let file = match place_of_keys(file, config)? {
+            AuthMode::KeyFile(file) => file,
+            AuthMode::Service(service) => {
+                return revoke::at_auth_service(&command, &service.url, config, format);
+            }
         };
         let path = file.path.as_path();
         let warnings = ScopeWarnings::load(config);
-        let done = match command {
-            Command::Create(create) => {
-                edit::create(path, &create.key(&warnings)).map(|created| show(&created, format))
-            }
-            Command::List => edit::list(path).map(|records| list::show(&records, &file, &warnings, format)),
-            Command::Revoke { id } => return revoke::revoke(path, &id, config, format),
+        Ok(match command {
+            Command::Create(create) => show(&edit::create(path, &create.key(&warnings))?, format),
+            Command::List => list::show(&edit::list(path)?, &file, &warnings, format),
+            Command::Revoke { id } => revoke::revoke(path, &id, config, format)?,
             Command::Rotate { id, overlap } => {
-                let rotated = edit::rotate(path, &id, value_parsers::signed(overlap));
-                rotated.map(|created| {
-                    let shown = show(&created, format);
-                    let announced =
-                        if overlap.is_zero() { revoke::announce(&id, config) } else { ExitCode::SUCCESS };
-                    if shown == ExitCode::SUCCESS { announced } else { shown }
-                })
+                let shown = show(&edit::rotate(path, &id, value_parsers::signed(overlap))?, format);
+                let announced =
+                    if overlap.is_zero() { revoke::announce(&id, config) } else { ExitCode::SUCCESS };
+                if shown == ExitCode::SUCCESS { announced } else { shown }
             }
             Command::Prune { older_than, apply } => {
                 let before = Timestamp::now()
                     .saturating_sub(value_parsers::signed(older_than))
                     .unwrap_or(Timestamp::MIN);
                 let prune = if apply { prune::prune } else { prune::preview_prune };
-                prune(path, before).map(|pruned| show_pruned(&pruned, apply, format))
+                show_pruned(&prune(path, before)?, apply, format)
             }
-        };
-        done.unwrap_or_else(|error| fail(&error))
+        })
     }
 }
 
-/// Where keys are kept.
-enum Source {
-    File(AuthKeyFile),
-    /// At the auth service with this address.
-    Service(String),
-}
-
-fn key_file(named: Option<PathBuf>, config: Option<&Path>) -> Result<Source, ExitCode> {
+/// The key file that is named, or what verifies keys by the settings.
+fn place_of_keys(named: Option<PathBuf>, config: Option<&Path>) -> Result<AuthMode, Problems> {
     if let Some(path) = named {
-        return Ok(Source::File(AuthKeyFile { path, last_used: LastUsed::Beside }));
+        return Ok(AuthMode::KeyFile(AuthKeyFile { path, last_used: LastUsed::Beside }));
     }
-    match Settings::load_section(config, super::environment(), Auth::read).map(|auth| auth.mode) {
-        Ok(AuthMode::KeyFile(file)) => Ok(Source::File(file)),
-        Ok(AuthMode::Service(service)) => Ok(Source::Service(service.url.to_string())),
-        Err(problems) => Err(super::bad_settings(&problems)),
-    }
+    Ok(Settings::load_section(config, super::environment(), Auth::read)?.mode)
 }
 
 impl Create {
@@ -229,9 +217,4 @@ fn show_pruned(Pruned { removed, kept }: &Pruned, apply: bool, format: Format) -
         (_, true) => {}
     }
     ExitCode::SUCCESS
-}
-
-fn fail(error: &EditError) -> ExitCode {
-    print_message(error);
-    ExitCode::FAILURE
 }
