@@ -27,7 +27,7 @@ use crate::{
     reload::{self, Reload},
     resources::Resources,
     server::{self, BindFault},
-    settings::{AuthMode, Settings},
+    settings::Settings,
     telemetry::{
         Lines, TraceExporter, TraceFlush,
         emf::{self, LastLines},
@@ -223,11 +223,11 @@ async fn log_cut_transfers(shared: &Shared) {
 }
 
 fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Settler>) {
-    let deaths = &shared.health.deaths;
-    let mlflow = &shared.settings.mlflow;
-    let proxy = Proxy::new(&shared.settings, &shared.upstreams, shared.resources.mlflow_tls.as_ref());
-    let metrics = shared.resources.metrics.clone();
-    let probe = health::mlflow::probe(Arc::clone(&shared.upstreams), proxy, mlflow.clone(), metrics);
+    let Shared { settings, resources, upstreams, health, .. } = shared;
+    let Resources { keys, redis, metrics, .. } = resources;
+    let deaths = &health.deaths;
+    let proxy = Proxy::new(settings, upstreams, resources.mlflow_tls.as_ref());
+    let probe = health::mlflow::probe(Arc::clone(upstreams), proxy, settings.mlflow.clone(), metrics.clone());
     actor::spawn("upstream_prober", deaths, Box::pin(probe));
     if let Some(reporter) = reporter {
         actor::spawn("usage_reporter", deaths, Box::pin(reporter.run()));
@@ -235,25 +235,21 @@ fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Set
     if let Some(settler) = settler {
         actor::spawn("limit_settler", deaths, Box::pin(settler.run()));
     }
-    if let Some(redis) = &shared.resources.redis {
-        let shares_verdicts = matches!(shared.resources.keys, KeySource::Service(_));
-        let needs = Needs { channel: revocation::CHANNEL, shares_verdicts };
-        actor::spawn("redis_watcher", deaths, Box::pin(redis::watch(redis.clone(), needs)));
-    }
-    if let Some(identity) = &shared.resources.identity {
-        let watch = tls::watch(Arc::clone(identity), shared.resources.metrics.clone());
+    if let Some(identity) = &resources.identity {
+        let watch = tls::watch(Arc::clone(identity), metrics.clone());
         actor::spawn("certificate_watcher", deaths, Box::pin(watch));
     }
-    let keys = &shared.resources.keys;
     if let KeySource::File(keys) = keys {
-        let (policy, metrics) = (shared.settings.policy.clone(), shared.resources.metrics.clone());
-        let watch = key_file::watch::run(Arc::clone(keys), policy, metrics);
+        let watch = key_file::watch::run(Arc::clone(keys), settings.policy.clone(), metrics.clone());
         actor::spawn("key_file_watcher", deaths, Box::pin(watch));
     }
-    if let AuthMode::Service(service) = &shared.settings.auth.mode {
-        actix_rt::spawn(auth::check_reachability(service.clone(), shared.resources.metrics.clone()));
+    if let Some(service) = settings.auth.service() {
+        actix_rt::spawn(auth::check_reachability(service.clone(), metrics.clone()));
     }
-    if let Some(redis) = &shared.resources.redis {
+    if let Some(redis) = redis {
+        let shares_verdicts = matches!(keys, KeySource::Service(_));
+        let needs = Needs { channel: revocation::CHANNEL, shares_verdicts };
+        actor::spawn("redis_watcher", deaths, Box::pin(redis::watch(redis.clone(), needs)));
         let listen = revocation::listen(redis.clone(), keys.clone());
         actor::spawn("revocation_listener", deaths, Box::pin(listen));
         if let KeySource::Service(source) = keys {
