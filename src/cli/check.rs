@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     Failure, Loaded, Refused,
     failure::BAD_SETTINGS,
-    format::{Output, print, print_json, print_message},
+    format::{Output, print, print_json},
     key_from_environment,
 };
 use crate::{
@@ -84,13 +84,11 @@ impl Check {
         Ok(if is_good { ExitCode::SUCCESS } else { ExitCode::from(UNAVAILABLE) })
     }
 
-    fn print_problems(&self, Refused { problems, warnings }: Refused) -> Result<ExitCode, Failure> {
+    fn print_problems(&self, refused: Refused) -> Result<ExitCode, Failure> {
         if !self.output.is_json() {
-            for warning in &warnings {
-                print_message(format_args!("warning: {warning}"));
-            }
-            return Err(problems.into());
+            return Err(refused.into());
         }
+        let Refused { problems, warnings } = refused;
         let problems: Vec<Value> = problems.iter().map(describe_problem).collect();
         let warnings: Vec<Value> = warnings.iter().map(describe_problem).collect();
         print_json(&json!({ "ok": false, "problems": problems, "warnings": warnings, "checks": [] }));

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use super::format::print_message;
+use super::{Refused, format::print_message};
 use crate::{auth::key_file::edit::EditError, settings::Problems};
 
 /// Exit status for bad settings (sysexits.h: `EX_USAGE`).
@@ -35,6 +35,14 @@ impl Failure {
 impl From<Problems> for Failure {
     fn from(problems: Problems) -> Self {
         Self::bad_settings(problems)
+    }
+}
+
+impl From<Refused> for Failure {
+    /// A warning may explain a problem: a misspelt variable, for example.
+    fn from(Refused { problems, warnings }: Refused) -> Self {
+        let warnings = warnings.iter().map(|warning| format!("warning: {warning}\n"));
+        Self::bad_settings(warnings.collect::<String>() + &problems.to_string())
     }
 }
 

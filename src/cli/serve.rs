@@ -6,7 +6,7 @@ use std::{
     process::ExitCode,
 };
 
-use super::{Failure, Loaded, Refused, format::print_message};
+use super::{Failure, Loaded};
 use crate::{
     code::Code,
     reload::Reload,
@@ -17,14 +17,7 @@ use crate::{
 };
 
 pub(super) fn run(config: Option<&Path>) -> Result<ExitCode, Failure> {
-    let Loaded { settings, mut resources, warnings } =
-        super::load(config).map_err(|Refused { problems, warnings }| {
-            // A warning may explain a problem: a misspelt variable, for example.
-            for warning in &warnings {
-                print_message(format_args!("warning: {warning}"));
-            }
-            problems
-        })?;
+    let Loaded { settings, mut resources, warnings } = super::load(config)?;
     let Log { filter, lines, requests, traces, writer } =
         telemetry::init(&settings.telemetry, &resources.metrics)
             .map_err(|error| Failure::new(format_args!("{} no log: {error}", Code::LogUnchanged)))?;

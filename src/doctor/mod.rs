@@ -37,6 +37,11 @@ pub(crate) const KEY_VARIABLE: &str = "HOKUSAI_API_KEY";
 /// The result of a check: a value for the next one and a text for a person, or a fault.
 type Finding<T = ()> = Result<(T, String), Fault>;
 
+/// A check that passed, and has no value for the next one.
+fn passed(found: impl Into<String>) -> Finding {
+    Ok(((), found.into()))
+}
+
 /// A problem of the settings, for a program.
 pub(crate) fn describe_problem(problem: &Problem) -> Value {
     let Problem { code, key, found, what, fix } = problem;

@@ -17,6 +17,7 @@ use url::Url;
 use super::{
     Fault, Finding, Journal, certificate,
     handshake::{handshake, rustls_error},
+    passed,
 };
 use crate::{code::Code, tls::ClientConfig};
 
@@ -99,7 +100,7 @@ impl Endpoint {
         };
         let handshake = async {
             let stream = handshake(self, stream, config).await?;
-            Ok(((), certificate::describe(stream.get_ref().1.peer_certificates())))
+            passed(certificate::describe(stream.get_ref().1.peer_certificates()))
         };
         journal.check(&step("tls"), handshake).await.and(addresses)
     }

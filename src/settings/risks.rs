@@ -4,7 +4,6 @@ use std::{net::IpAddr, time::Duration};
 
 use ipnet::IpNet;
 use secrecy::ExposeSecret as _;
-use url::{Host, Url};
 
 use super::{
     AuditOutput, AuthMode, DirectArtifacts, HostHeader, Limits, Mlflow, Mode, Server, Settings, Telemetry,
@@ -112,7 +111,7 @@ impl Risks {
     fn of_auth(&mut self, settings: &Settings) {
         let AuthMode::Service(service) = &settings.auth.mode else { return };
         let cache = &settings.auth.cache;
-        if service.url.scheme() == "http" && !is_loopback(&service.url) {
+        if service.url.scheme() == "http" && !service.url.host_str().is_some_and(is_local) {
             let what = "sends every API key over the network in the clear";
             let fix = "its https address";
             self.add(Code::CredentialsInTheClear, "auth.service.url", &service.url, what, fix);
@@ -145,9 +144,9 @@ impl Risks {
             let fix = "nothing, or auth.service.url, or limits.mode = \"enforce\"";
             self.add(Code::NoEffect, "redis.url", "(hidden)", what, fix);
         }
-        let in_the_clear = RedisUrl::parse(redis.url.expose_secret()).is_some_and(|url| {
-            !url.tls && url.userinfo.is_some() && !url.nodes.iter().all(|node| is_local(node))
-        });
+        let is_here = |node: &String| node.rsplit_once(':').is_some_and(|(host, _)| is_local(host));
+        let in_the_clear = RedisUrl::parse(redis.url.expose_secret())
+            .is_some_and(|url| !url.tls && url.userinfo.is_some() && !url.nodes.iter().all(is_here));
         if in_the_clear {
             let what = "sends Redis's password over the network in the clear";
             let fix = "rediss://… where Redis speaks TLS";
@@ -179,18 +178,9 @@ fn is_everybody(network: &IpNet) -> bool {
     network.prefix_len() == 0
 }
 
-fn is_loopback(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(address)) => address.is_loopback(),
-        Some(Host::Ipv6(address)) => address.is_loopback(),
-        Some(Host::Domain(name)) => name == "localhost",
-        None => false,
-    }
-}
-
-/// Whether `host:port` is on this machine.
-fn is_local(node: &str) -> bool {
-    let host = node.rsplit_once(':').map_or(node, |(host, _)| host).trim_matches(['[', ']']);
+/// Whether a host is this machine.
+fn is_local(host: &str) -> bool {
+    let host = host.trim_matches(['[', ']']);
     host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 

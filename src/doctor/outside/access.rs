@@ -10,7 +10,7 @@ use super::{
 };
 use crate::{
     code::Code,
-    doctor::{Fault, Finding, Journal, Response},
+    doctor::{Fault, Finding, Journal, Response, passed},
     upstream::search,
     vocabulary::Reason,
 };
@@ -45,7 +45,7 @@ impl Deployment {
         if answer.is_from_gateway() {
             Err(unexpected(&answer, 404))
         } else {
-            Ok(((), "what this command makes can be removed".to_owned()))
+            passed("what this command makes can be removed")
         }
     }
 
@@ -72,7 +72,7 @@ impl Deployment {
             && answer.json()["reason"] == reason
             && answer.header("www-authenticate").is_some()
         {
-            Ok(((), format!("401 {reason}")))
+            passed(format!("401 {reason}"))
         } else {
             Err(Fault::new(
                 Code::CredentialsChanged,
@@ -120,7 +120,7 @@ fn enough(left: Option<u64>) -> Finding {
             "the limit is small, or others with this key used it up",
             "a key of its own for this command, with a limit of a few hundred; or wait, as RateLimit-Reset says",
         )),
-        Some(_) => Ok(((), "for all checks".to_owned())),
-        None => Ok(((), "no limit is known".to_owned())),
+        Some(_) => passed("for all checks"),
+        None => passed("no limit is known"),
     }
 }

@@ -23,7 +23,7 @@ use crate::{
     doctor::{
         Fault, Finding, Journal, Response,
         artifact_store::{self, StoreOperation},
-        excerpt,
+        excerpt, passed,
     },
 };
 
@@ -79,13 +79,13 @@ impl Deployment {
 
     async fn put(&self, path: &str, text: &'static str) -> Finding {
         expect_stored(StoreOperation::Write, self.store(Method::PUT, path, text).await)?;
-        Ok(((), format!("{} bytes", text.len())))
+        passed(format!("{} bytes", text.len()))
     }
 
     async fn listed(&self, run: &Run) -> Finding {
         let (answer, size) = self.size_of_note(run).await?;
         if size == Some(TEXT.len() as u64) {
-            Ok(((), format!("`{NOTE}` with its size")))
+            passed(format!("`{NOTE}` with its size"))
         } else {
             Err(not_mlflows(&answer, &format!("no `{NOTE}`")))
         }
@@ -104,7 +104,7 @@ impl Deployment {
             expect_stored(StoreOperation::Read, self.store(Method::GET, path, body::None::new()).await)?;
         let (sent, received) = (Sha256::digest(text), Sha256::digest(&answer.body));
         if sent == received {
-            Ok(((), format!("sha256 {}…", &hex::encode(received)[..16])))
+            passed(format!("sha256 {}…", &hex::encode(received)[..16]))
         } else {
             Err(changed(&hex::encode(sent), &hex::encode(received)))
         }
@@ -114,7 +114,7 @@ impl Deployment {
         expect_stored(StoreOperation::Delete, self.store(Method::DELETE, path, body::None::new()).await)?;
         // MLflow's answer for a missing file depends on its store, its list does not.
         if self.size_of_note(run).await?.1.is_none() {
-            return Ok(((), "and no longer listed".to_owned()));
+            return passed("and no longer listed");
         }
         Err(Fault::new(
             Code::BodiesChanged,
@@ -150,7 +150,7 @@ impl Deployment {
             error => error,
         };
         expect_stored(StoreOperation::Write, answer)?;
-        Ok(((), transfer.summary()))
+        passed(transfer.summary())
     }
 
     async fn large_down(&self, path: &str) -> Finding {
@@ -181,7 +181,7 @@ impl Deployment {
         };
         let sent =
             hex::encode(chunks().fold(Sha256::new(), |digest, chunk| digest.chain_update(chunk)).finalize());
-        if sent == received { Ok(((), summary)) } else { Err(changed(&sent, &received)) }
+        if sent == received { passed(summary) } else { Err(changed(&sent, &received)) }
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use super::{Deployment, edge::is_private};
 use crate::{
     code::Code,
-    doctor::{Fault, Finding, Journal},
+    doctor::{Fault, Finding, Journal, passed},
 };
 
 /// Asks the gateway for it. It answers only with a good key (gateway/own_address.rs).
@@ -42,7 +42,7 @@ fn judge(seen: IpAddr, servers: &[SocketAddr]) -> Finding {
     } else {
         "not this machine's own: that of a NAT, of a proxy, or of a load balancer that server.trusted_proxies does not name"
     };
-    Ok(((), format!("the gateway sees {seen}, {own}")))
+    passed(format!("the gateway sees {seen}, {own}"))
 }
 
 /// Whether packets to one of the servers leave with this source address. Sends none.

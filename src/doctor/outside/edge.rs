@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use super::Deployment;
 use crate::{
     code::Code,
-    doctor::{Endpoint, Fault, Finding, Journal, Party, Site, excerpt, start_of},
+    doctor::{Endpoint, Fault, Finding, Journal, Party, Site, excerpt, passed, start_of},
 };
 
 impl Deployment {
@@ -26,7 +26,7 @@ impl Deployment {
     async fn plain_http(&self, endpoint: &Endpoint) -> Finding {
         let (addresses, _) = endpoint.resolve().await?;
         if endpoint.connect(&addresses).await.is_err() {
-            return Ok(((), "port 80 accepts no connections".to_owned()));
+            return passed("port 80 accepts no connections");
         }
         let mut url = self.url.clone();
         let _ = url.set_scheme("http");
@@ -44,7 +44,7 @@ impl Deployment {
             answer.map_err(|error| fault(format!("port 80 is open and does not answer: {error}")))?;
         let location = answer.header("location").unwrap_or_default();
         if answer.status.is_redirection() && location.starts_with("https://") {
-            Ok(((), format!("{} to {}", answer.status.as_u16(), start_of(location.as_bytes()))))
+            passed(format!("{} to {}", answer.status.as_u16(), start_of(location.as_bytes())))
         } else {
             Err(fault(format!("http://… answers {}: keys would travel in clear text", excerpt(&answer))))
         }
@@ -54,7 +54,7 @@ impl Deployment {
 /// Without TLS the address must be a private one.
 async fn without_tls(addresses: &[SocketAddr]) -> Finding {
     if addresses.iter().all(|address| is_private(address.ip())) {
-        return Ok(((), "none; the address is private".to_owned()));
+        return passed("none; the address is private");
     }
     Err(Fault::new(
         Code::PlainHttp,

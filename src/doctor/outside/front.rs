@@ -11,7 +11,7 @@ use super::{
 };
 use crate::{
     code::Code,
-    doctor::{Endpoint, Fault, Finding, Journal, Party, Response, Site, clock, excerpt, speaks_tls},
+    doctor::{Endpoint, Fault, Finding, Journal, Party, Response, Site, clock, excerpt, passed, speaks_tls},
     health::HTTP_VERSION,
 };
 
@@ -52,7 +52,7 @@ impl Deployment {
         }
         let answer = expect(answer, 200)?;
         match (answer.json()["status"].as_str(), answer.json()["version"].as_str()) {
-            (Some("ok"), Some(version)) => Ok(((), format!("the gateway, version {version}"))),
+            (Some("ok"), Some(version)) => passed(format!("the gateway, version {version}")),
             _ => Err(not_the_gateway("/health", &answer)),
         }
     }
@@ -67,7 +67,7 @@ impl Deployment {
             versions.insert(answer.json()["git_sha"].as_str().unwrap_or_default().to_owned());
             last = Some(answer);
         }
-        let Some(answer) = last else { return Ok(((), String::new())) };
+        let Some(answer) = last else { return passed(String::new()) };
         let json = answer.json();
         let (Some(sha), Some(config)) = (json["git_sha"].as_str(), json["config_hash"].as_str()) else {
             return Err(not_the_gateway("/version", &answer));
@@ -82,7 +82,7 @@ impl Deployment {
                 "the deployment did not happen, is not finished, or was rolled back; or the image was not rebuilt",
                 "deploy that commit, wait for the last old instance to end, and run this again",
             )),
-            _ => Ok(((), format!("commit {sha}, config_hash {config}{}", http_version(&answer)))),
+            _ => passed(format!("commit {sha}, config_hash {config}{}", http_version(&answer))),
         }
     }
 
@@ -103,7 +103,7 @@ impl Deployment {
                 let answer = expect(answer, 200)?;
                 let json = answer.json();
                 if json["status"] == "healthy" {
-                    Ok(((), format!("MLflow is healthy, {} ms from the gateway", json["latency_ms"])))
+                    passed(format!("MLflow is healthy, {} ms from the gateway", json["latency_ms"]))
                 } else {
                     Err(unexpected(&answer, 200))
                 }
@@ -116,7 +116,7 @@ impl Deployment {
         let check = async {
             let endpoint = Endpoint::of(Party::Mlflow, url, None, ["--direct", "--ca"]);
             match endpoint.stream().await {
-                Err(fault) => Ok(((), format!("not from here: {}", fault.what))),
+                Err(fault) => passed(format!("not from here: {}", fault.what)),
                 Ok(_) => Err(Fault::new(
                     Code::PastTheGateway,
                     format!(

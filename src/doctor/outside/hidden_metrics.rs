@@ -3,7 +3,7 @@
 use super::{Deployment, expectation::expect};
 use crate::{
     code::Code,
-    doctor::{Fault, Finding, Journal},
+    doctor::{Fault, Finding, Journal, passed},
 };
 
 impl Deployment {
@@ -34,7 +34,7 @@ impl Deployment {
                 }
             }
         }
-        Ok(((), "/metrics is not served here".to_owned()))
+        passed("/metrics is not served here")
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::{Deployment, expectation::unexpected, tracking::Run};
 use crate::{
     code::Code,
-    doctor::{Fault, Finding, Journal, Response},
+    doctor::{Fault, Finding, Journal, Response, passed},
 };
 
 /// Everything has one name, so that it can be found even if the answer to its creation was lost.
@@ -58,7 +58,7 @@ impl Deployment {
         if left.is_empty() {
             let found =
                 "everything that was made is removed (MLflow keeps experiment and run until `mlflow gc`)";
-            return Ok(((), found.to_owned()));
+            return passed(found);
         }
         Err(Fault::new(
             Code::LeftBehind,

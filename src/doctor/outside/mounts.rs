@@ -6,7 +6,7 @@ use rand::distr::{Alphanumeric, SampleString as _};
 use super::{Deployment, expectation::unexpected};
 use crate::{
     code::Code,
-    doctor::{Fault, Finding, Journal, Response, excerpt},
+    doctor::{Fault, Finding, Journal, Response, excerpt, passed},
 };
 
 /// Each mount, and a request below it that needs a key.
@@ -40,7 +40,7 @@ impl Deployment {
         let answer = self.site.send(method.clone(), &target, &[], body::None::new()).await;
         match answer {
             Ok(answer) if answer.is_from_gateway() && answer.status.as_u16() == 401 => {
-                Ok(((), "the gateway, which asks for a key".to_owned()))
+                passed("the gateway, which asks for a key")
             }
             Ok(answer) if answer.is_from_gateway() => Err(unexpected(&answer, 401)),
             Ok(answer) if answer.status.is_success() => Err(Fault::new(
@@ -66,7 +66,7 @@ impl Deployment {
             Ok(answer)
                 if [200, 503].contains(&answer.status.as_u16()) && answer.json()["checks"].is_object() =>
             {
-                Ok(((), "from the gateway itself, without a key".to_owned()))
+                passed("from the gateway itself, without a key")
             }
             Ok(answer) => Err(unexpected(&answer, 200)),
             Err(error) => Err(Fault::new(

@@ -9,7 +9,7 @@ use super::{
     made::Made,
     tracking::{Run, store_path},
 };
-use crate::doctor::{Finding, Journal};
+use crate::doctor::{Finding, Journal, passed};
 
 impl Deployment {
     pub(super) async fn registry(&self, journal: &mut Journal, made: &mut Made, run: &Run) {
@@ -30,7 +30,7 @@ impl Deployment {
     async fn register(&self, name: &str) -> Finding {
         let answer = self.post("registered-models/create", json!({ "name": name })).await?;
         expect_text(&answer, "/registered_model/name", name, "another name")?;
-        Ok(((), name.to_owned()))
+        passed(name.to_owned())
     }
 
     async fn create_version(&self, name: &str, run: &Run) -> Finding<String> {
@@ -47,7 +47,7 @@ impl Deployment {
         expect_text(&models, "/registered_models/0/name", name, "another model")?;
         let versions = self.read(&format!("model-versions/search?filter=name%3D%27{name}%27")).await?;
         expect_text(&versions, "/model_versions/0/version", version, "another version")?;
-        Ok(((), "by its name, with its version".to_owned()))
+        passed("by its name, with its version")
     }
 
     async fn read_back(&self, name: &str, version: &str) -> Finding {
@@ -57,6 +57,6 @@ impl Deployment {
         let path =
             store_path(&uri).ok_or_else(|| not_mlflows(&answer, "an address outside of the gateway"))?;
         let ((), digest) = self.download(&format!("{path}/MLmodel"), MODEL_FILE).await?;
-        Ok(((), format!("MLmodel, {digest}")))
+        passed(format!("MLmodel, {digest}"))
     }
 }

@@ -18,6 +18,7 @@ use crate::{
         artifact_store::{self, StoreOperation},
         excerpt,
         interruption::{Interrupted, interrupted},
+        passed,
     },
     proxy::Proxy,
     upstream::Upstream,
@@ -43,7 +44,7 @@ impl Store<'_> {
         let target = format!("{}/2.0/mlflow-artifacts/artifacts?path=", self.root);
         let (why, cause, fix) = match self.send(&Method::GET, &target, Bytes::new()).await {
             Ok(answer) if answer.status.is_success() => {
-                return Ok(((), format!("its artifacts can be listed ({:?})", answer.took)));
+                return passed(format!("its artifacts can be listed ({:?})", answer.took));
             }
             Ok(answer) => (
                 excerpt(&answer),
@@ -111,7 +112,7 @@ impl Store<'_> {
             )
         })?;
         done(StoreOperation::Write, answer)?;
-        Ok(((), format!("an artifact of {} MiB was written", SIZE / 1024 / 1024)))
+        passed(format!("an artifact of {} MiB was written", SIZE / 1024 / 1024))
     }
 
     async fn read(&self, path: &str, body: &Bytes) -> Finding {
@@ -119,7 +120,7 @@ impl Store<'_> {
         let answer =
             done(StoreOperation::Read, answer.map_err(|error| silent(StoreOperation::Read, &error))?)?;
         if answer.body == *body {
-            return Ok(((), "it came back unchanged".to_owned()));
+            return passed("it came back unchanged");
         }
         Err(Fault::new(
             Code::MlflowDisagrees,
@@ -140,7 +141,7 @@ impl Store<'_> {
                 "the store keeps deleted objects (an object lock, say); or a proxy before MLflow answers by itself",
                 "look at the store's settings; the artifact's name begins with hokusai-check-",
             )),
-            _ => Ok(((), "it is gone (a versioned bucket keeps an old version)".to_owned())),
+            _ => passed("it is gone (a versioned bucket keeps an old version)"),
         }
     }
 

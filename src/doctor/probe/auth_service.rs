@@ -11,7 +11,8 @@ use crate::{
     auth::{self, AuthError, OtherServiceId, ServiceFault, ServiceVerifier},
     code::Code,
     doctor::{
-        Endpoint, Fault, Finding, Journal, KEY_VARIABLE, Party, Response, Site, clock, nginx_page, start_of,
+        Endpoint, Fault, Finding, Journal, KEY_VARIABLE, Party, Response, Site, clock, nginx_page, passed,
+        start_of,
     },
     http_client::Tls,
     settings::{AuthService, Policy},
@@ -117,7 +118,7 @@ async fn accepts(service: &AuthService, tls: Option<&Tls>, key: &str, policy: &P
         Ok(principal) => {
             let owner = "the auth service accepts the key, but also says that it";
             let description = given_key::describe(&principal, policy, owner)?;
-            Ok(((), format!("the key is good for `{id}`: {description}")))
+            passed(format!("the key is good for `{id}`: {description}"))
         }
         Err(AuthError::Rejected(_)) => {
             let default = AuthService { service_id: DEFAULT_ID.to_owned(), ..service.clone() };

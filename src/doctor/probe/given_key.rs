@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use crate::{
     auth::{KeyFile, Principal, Rejection},
     code::Code,
-    doctor::{Fault, Finding, start_of},
+    doctor::{Fault, Finding, passed, start_of},
     settings::Policy,
 };
 
@@ -16,7 +16,7 @@ pub(super) fn in_file(keys: &KeyFile, key: &str, policy: &Policy) -> Finding {
         Fault::new(Code::KeyRejected, what, cause, fix)
     };
     match keys.verify(key) {
-        Ok(principal) => Ok(((), format!("the key is good: {}", describe(&principal, policy, "the key")?))),
+        Ok(principal) => passed(format!("the key is good: {}", describe(&principal, policy, "the key")?)),
         Err(Rejection::Revoked { principal, at }) => {
             let id = principal.key_id.as_deref().unwrap_or_default();
             Err(refused(&format!("the key {id} was revoked at {at}"), "somebody ended it with `keys revoke`"))

@@ -18,7 +18,7 @@ use super::artifacts::Store;
 use crate::{
     code::Code,
     doctor::{
-        Endpoint, Fault, Finding, Interrupted, Journal, Party, Response, clock, excerpt, nginx_page,
+        Endpoint, Fault, Finding, Interrupted, Journal, Party, Response, clock, excerpt, nginx_page, passed,
         speaks_tls, start_of,
     },
     http_client::End,
@@ -137,7 +137,7 @@ impl MlflowServer<'_> {
             // The prefix may be wrong: the check `api` shows more.
             StatusCode::OK | StatusCode::NOT_FOUND => {
                 let version = self.version().await?;
-                Ok(((), format!("{} after {:?}, MLflow {version}", answer.status.as_u16(), answer.took)))
+                passed(format!("{} after {:?}, MLflow {version}", answer.status.as_u16(), answer.took))
             }
             _ => Err(Fault::new(
                 Code::MlflowUnwell,
@@ -185,7 +185,7 @@ impl MlflowServer<'_> {
                 _ => "and accepts the credentials of mlflow.auth",
             };
             let found = format!("answers under {configured} {accepts}; all prefixes that answer: {all}");
-            return Ok(((), found));
+            return passed(found);
         }
         if let Some((prefix, rest, root)) = answering.first() {
             let prefix = match *prefix {

@@ -7,7 +7,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use crate::{
     auth::{peppers, revocation},
     code::Code,
-    doctor::{Endpoint, Fault, Finding, Journal, Party, clock, milliseconds, speaks_tls},
+    doctor::{Endpoint, Fault, Finding, Journal, Party, clock, milliseconds, passed, speaks_tls},
     redis::{self, Needs, Redis},
     settings::{ClientTls, RedisSettings, RedisUrl},
     tls,
@@ -72,7 +72,7 @@ async fn time(redis: &Redis) -> Finding {
 /// Whether all instances of the last minutes have the pepper of these settings.
 async fn no_other_pepper(redis: &Redis, pepper: &SecretString) -> Finding {
     match other_peppers(redis, &peppers::mark_of(pepper)).await {
-        Ok(0) => Ok(((), "no instance had another pepper in the last three minutes".to_owned())),
+        Ok(0) => passed("no instance had another pepper in the last three minutes"),
         Ok(others) => Err(Fault::new(
             Code::PepperNotShared,
             format!("instances with {others} other than auth.pepper of these settings use this Redis"),
@@ -108,7 +108,7 @@ async fn permits(redis: &Redis, shares_verdicts: bool, expects_tls: impl Future<
             }
             let missing = if shares_verdicts { None } else { without_revocations(redis).await };
             let permitted = missing.as_deref().unwrap_or("in, write and listen");
-            Ok(((), format!("lets the gateway {permitted}; a round trip takes {}", milliseconds(round_trip))))
+            passed(format!("lets the gateway {permitted}; a round trip takes {}", milliseconds(round_trip)))
         }
         Err(error) => Err(match redis::refusal(&error) {
             Some(refusal) => refusal,
