@@ -46,7 +46,9 @@ fn loosened_routes(routes: &Routes) -> impl Iterator<Item = Problem> {
 fn ends_soon(expiry: &Expiry) -> Option<Problem> {
     let (code, what) = match expiry.days_left() {
         ..0 if expiry.is_ca => (Code::CertificateExpired, format!("ended at {}", expiry.at)),
-        days @ 0..SOON_DAYS => (Code::CertificateEndsSoon, format!("ends at {}, in {days} days", expiry.at)),
+        days @ 0..SOON_DAYS => {
+            (Code::CertificateExpiresSoon, format!("ends at {}, in {days} days", expiry.at))
+        }
         _ => return None,
     };
     Some(Problem::new(code, expiry.key, what, renewed(expiry)).with_found(expiry.file.display()))
@@ -69,7 +71,7 @@ fn renewed(expiry: &Expiry) -> &'static str {
 fn no_key_in_force(keys: &KeyFile) -> Option<Problem> {
     (keys.in_force() == 0).then(|| {
         let fix = "a key that is good: `hokusai-gateway keys create --user NAME`";
-        Problem::new(Code::NobodyLetIn, "auth.key_file.path", "lets nobody in", fix)
+        Problem::new(Code::NoActiveKey, "auth.key_file.path", "lets nobody in", fix)
             .with_found("only keys that are expired or revoked")
     })
 }

@@ -122,12 +122,12 @@ fn too_few(error: TooFewFiles) -> Problem {
     match error.configured {
         None => {
             let fix = format!("{higher}; fewer server.workers need less");
-            Problem::new(Code::TooFewFiles, "", format!("the gateway {error}"), fix)
+            Problem::new(Code::OpenFileLimit, "", format!("the gateway {error}"), fix)
         }
         Some(connections) => {
             let fix =
                 if error.allowed == 0 { higher } else { format!("{} or less; or {higher}", error.allowed) };
-            Problem::new(Code::TooFewFiles, "server.max_connections", error.to_string(), fix)
+            Problem::new(Code::OpenFileLimit, "server.max_connections", error.to_string(), fix)
                 .with_found(connections)
         }
     }
@@ -140,7 +140,7 @@ fn no_folder(output: &AuditOutput) -> Option<Problem> {
     (!folder.is_dir()).then(|| {
         let what = format!("is in the folder {}, which does not exist", folder.display());
         let fix = "a path in a folder that exists";
-        Problem::new(Code::NoFolder, "audit.output", what, fix).with_found(path.display())
+        Problem::new(Code::MissingDirectory, "audit.output", what, fix).with_found(path.display())
     })
 }
 
@@ -186,7 +186,7 @@ fn bad_pem(key: &str, error: &TlsError) -> Problem {
 pub(crate) fn bad_routes(error: TableError) -> Problem {
     let (code, fix) = match &error {
         TableError::Unreadable { file, source } => (source.code(), source.fix(file)),
-        _ => (Code::BadRoutesFile, None),
+        _ => (Code::InvalidRoutesFile, None),
     };
     let form = "a file like src/routing/mlflow.routes: [class], and below it METHOD /path";
     Problem::new(code, "mlflow.routes_file", error.to_string(), fix.unwrap_or_else(|| form.to_owned()))
@@ -200,7 +200,7 @@ fn identity(server: &Server) -> Result<Option<Arc<ServerIdentity>>, Problem> {
 pub(crate) fn unusable_url(error: RedisUrlError) -> Problem {
     let fix =
         "a URL that the Redis client understands; in a password %23 for #, %2F for /, %3F for ?, %40 for @";
-    Problem::new(Code::BadValue, "redis.url", error.to_string(), fix).with_found("(hidden)")
+    Problem::new(Code::InvalidValue, "redis.url", error.to_string(), fix).with_found("(hidden)")
 }
 
 pub(crate) fn no_metrics(error: prometheus::Error) -> Problem {

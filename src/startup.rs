@@ -191,7 +191,7 @@ impl Application {
             }
         }
         if timeout(FLUSH_TIMEOUT, self.shared.resources.keys.flush()).await.is_err() {
-            tracing::warn!(code = Code::LastUsesNotKept.text(), "not all last uses of keys were written");
+            tracing::warn!(code = Code::LastUsedNotSaved.text(), "not all last uses of keys were written");
         }
         if timeout(FLUSH_TIMEOUT, self.shared.audit.stop()).await.is_err() {
             tracing::warn!(code = Code::AuditCutShort.text(), "not all audit records were written");
@@ -213,7 +213,7 @@ async fn log_cut_transfers(shared: &Shared) {
     if cut > 0 {
         let fix = "a longer server.drain_grace, and a stop timeout as long in what stops the process";
         tracing::warn!(
-            code = Code::TransfersCut.text(),
+            code = Code::TransfersAborted.text(),
             cut,
             ?drain_grace,
             fix,

@@ -37,12 +37,12 @@ pub(crate) async fn listen(redis: Redis, keys: KeySource) {
                     // Nothing is cached.
                     KeySource::File(_) => {}
                 }
-                tracing::info!(code = Code::RevocationsUnheard.text(), lost, "listening for revocations");
+                tracing::info!(code = Code::RevocationsNotReceived.text(), lost, "listening for revocations");
                 until_lost(subscription, &keys).await;
                 redis.set_down();
                 refused = false;
                 tracing::warn!(
-                    code = Code::RevocationsUnheard.text(),
+                    code = Code::RevocationsNotReceived.text(),
                     "the subscription to revocations was lost; subscribing again"
                 );
             }
@@ -52,7 +52,7 @@ pub(crate) async fn listen(redis: Redis, keys: KeySource) {
                 let is_refused = refusal.as_ref().is_some_and(|refusal| refusal.code == Code::RedisAcl);
                 if !lost || (is_refused && !refused) {
                     let fix = refusal.as_ref().map(|refusal| &refusal.fix[..]);
-                    tracing::warn!(code = Code::RevocationsUnheard.text(), %error, fix, "cannot listen for revocations");
+                    tracing::warn!(code = Code::RevocationsNotReceived.text(), %error, fix, "cannot listen for revocations");
                 }
                 refused = is_refused;
             }

@@ -20,7 +20,7 @@ pub(super) fn run(config: Option<&Path>) -> Result<ExitCode, Failure> {
     let Loaded { settings, mut resources, warnings } = super::load(config)?;
     let Log { filter, lines, requests, traces, writer } =
         telemetry::init(&settings.telemetry, &resources.metrics)
-            .map_err(|error| Failure::new(format_args!("{} no log: {error}", Code::LogUnchanged)))?;
+            .map_err(|error| Failure::new(format_args!("{} no log: {error}", Code::LogFilterNotSet)))?;
     panic::set_hook(Box::new(log_panic));
     resources.log = Some(requests);
     for warning in &warnings {

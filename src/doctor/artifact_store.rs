@@ -29,7 +29,7 @@ pub(super) fn fault(operation: StoreOperation, answer: &Response) -> Option<Faul
     let text = answer.text();
     Some(match answer.status.as_u16() {
         413 => Fault::new(
-            Code::MlflowFrontLimitsBodies,
+            Code::MlflowProxyBodyLimit,
             what,
             "a proxy between the gateway and MLflow limits the size of bodies",
             "no limit there (nginx: client_max_body_size 0), or MLflow's own address as mlflow.url",
@@ -43,7 +43,7 @@ pub(super) fn fault(operation: StoreOperation, answer: &Response) -> Option<Faul
         507 => store_is_full(what),
         500 | 502..=504 if text.contains("No space left") => store_is_full(what),
         500..=599 => Fault::new(
-            if operation == StoreOperation::Write { Code::StoreTakesNoWrites } else { Code::StoreFails },
+            if operation == StoreOperation::Write { Code::StoreRejectsWrites } else { Code::StoreFails },
             what,
             format!(
                 "MLflow's artifact store failed. The usual reasons, in this order: it is full; it is read-only, or its files belong \
@@ -58,5 +58,5 @@ pub(super) fn fault(operation: StoreOperation, answer: &Response) -> Option<Faul
 
 fn store_is_full(what: String) -> Fault {
     let fix = "free space in the destination of mlflow server's --artifacts-destination";
-    Fault::new(Code::StoreTakesNoWrites, what, "MLflow's artifact store is full", fix)
+    Fault::new(Code::StoreRejectsWrites, what, "MLflow's artifact store is full", fix)
 }

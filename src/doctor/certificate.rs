@@ -84,13 +84,13 @@ pub(super) fn fault(error: &CertificateError, host: &str, ca_setting: &str) -> F
             "set the clock, or use a certificate that is valid now",
         ),
         CertificateError::NotValidForNameContext { presented, .. } => Fault::new(
-            Code::CertificateForOthers,
+            Code::CertificateNameMismatch,
             format!("the certificate is for {}, and not for {host}", plain(presented).join(", ")),
             "the address leads to another server, or uses a name that the certificate does not have",
             format!("use a name of the certificate as the address, or a certificate with the name {host}"),
         ),
         CertificateError::UnknownIssuer => Fault::new(
-            Code::AuthorityUnknown,
+            Code::UnknownIssuer,
             format!("no trusted authority issued the certificate of {host}"),
             "it is self-signed or issued by a private authority; or the server does not send the intermediate certificate",
             format!(
@@ -98,19 +98,19 @@ pub(super) fn fault(error: &CertificateError, host: &str, ca_setting: &str) -> F
             ),
         ),
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => Fault::new(
-            Code::BadCertificate,
+            Code::InvalidCertificate,
             format!("the certificate of {host} is the certificate of an authority"),
             "it was made with CA:TRUE, the default of openssl",
             "a certificate with basicConstraints=CA:FALSE and a subjectAltName",
         ),
         other if format!("{other:?}").contains("UnsupportedCertVersion") => Fault::new(
-            Code::BadCertificate,
+            Code::InvalidCertificate,
             format!("the certificate of {host} has version 1, which has no names"),
             "it was made by `openssl x509 -req` without extensions",
             "a certificate with a subjectAltName (openssl: -copy_extensions copy, or -extfile)",
         ),
         other => Fault::new(
-            Code::BadCertificate,
+            Code::InvalidCertificate,
             format!("the certificate of {host} is not valid: {other}"),
             "it was not made for a server, or is damaged",
             format!(

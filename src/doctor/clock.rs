@@ -37,7 +37,7 @@ pub(super) fn compare(
         return passed(format!("within {} s of this machine's clock", tolerance.as_secs()));
     }
     Err(Fault::new(
-        Code::ClocksApart,
+        Code::ClockSkew,
         format!(
             "the clock of {server} is {} s {direction} this machine's: {time} there, {now} here",
             difference.as_secs()

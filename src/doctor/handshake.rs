@@ -54,7 +54,7 @@ pub(super) async fn handshake(
     let Endpoint { host, port, setting, .. } = endpoint;
     let name = ServerName::try_from(host.trim_matches(['[', ']']).to_owned()).map_err(|error| {
         Fault::new(
-            Code::BadValue,
+            Code::InvalidValue,
             format!("{host} cannot be a name in a certificate: {error}"),
             "the name has characters that host names do not have",
             format!("set {setting} to a host name or an IP address"),
@@ -132,7 +132,7 @@ fn fault(endpoint: &Endpoint, error: &io::Error, request: &CertificateRequest) -
             "such a cipher there: Mozilla's \"intermediate\" configuration has them".to_owned(),
         ),
         Some(Error::AlertReceived(Alert::UnrecognisedName)) => (
-            Code::CertificateForOthers,
+            Code::CertificateNameMismatch,
             format!("the server says that it has no certificate for {host}"),
             format!("set {setting} to a name that it serves"),
         ),
@@ -184,7 +184,7 @@ pub(super) fn client_certificate(
     };
     if !has_one {
         return Fault::new(
-            Code::ClientCertificateWanted,
+            Code::ClientCertificateRequired,
             what,
             "the server accepts only clients with a certificate that it knows (mTLS), and the gateway has none",
             format!("{settings}: a client certificate issued by {by}, and its key"),
@@ -207,5 +207,5 @@ pub(super) fn client_certificate(
     let fix = format!(
         "{settings}: a valid client certificate issued by {by}, followed by its intermediate certificates"
     );
-    Fault::new(Code::ClientCertificateRefused, what, cause, fix)
+    Fault::new(Code::ClientCertificateRejected, what, cause, fix)
 }

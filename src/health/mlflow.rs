@@ -174,7 +174,7 @@ impl<'a> UpstreamProbe<'a> {
             Ok(answer) if answer.status.is_server_error() => {
                 let why = format!("answered {}", answer.status.as_u16());
                 let cause = "MLflow is broken, or the load balancer before it has no server";
-                Err(unreachable(Code::MlflowUnwell, why, cause, "look at its own log"))
+                Err(unreachable(Code::MlflowError, why, cause, "look at its own log"))
             }
             Ok(_) => Ok(()),
             Err(Unreached::Late) => {

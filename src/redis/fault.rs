@@ -44,19 +44,19 @@ pub(crate) fn refusal(error: &RedisError) -> Option<Fault> {
             "maxmemory-policy allkeys-lru",
         ),
         (Some("LOADING"), _) => (
-            Code::RedisTakesNoWrites,
+            Code::RedisRejectsWrites,
             "is starting",
             "it is reading its data from disk",
             "nothing: it is used again when it is done",
         ),
         (Some("MISCONF"), _) => (
-            Code::RedisTakesNoWrites,
+            Code::RedisRejectsWrites,
             "takes no writes",
             "it cannot save to its disk, and was told to stop then (stop-writes-on-bgsave-error)",
             "room on its disk; or no snapshots, which the gateway does not need (save \"\")",
         ),
         (Some("NOREPLICAS"), _) => (
-            Code::RedisTakesNoWrites,
+            Code::RedisRejectsWrites,
             "takes no writes",
             "it has fewer replicas than min-replicas-to-write wants",
             "its replicas back, or a lower min-replicas-to-write",
@@ -68,7 +68,7 @@ pub(crate) fn refusal(error: &RedisError) -> Option<Fault> {
             "redis+cluster://…",
         ),
         (Some("CLUSTERDOWN"), _) => (
-            Code::RedisTakesNoWrites,
+            Code::RedisRejectsWrites,
             "is a cluster that is down",
             "nobody serves a part of its slots",
             "redis-cli --cluster check, with one of its nodes",

@@ -139,7 +139,7 @@ impl Redis {
         let place = Arc::clone(&self.retried).try_acquire_owned();
         let Ok(place) = place else {
             return tracing::warn!(
-                code = Code::RevocationUntold.text(),
+                code = Code::RevocationNotPublished.text(),
                 "a revocation was not sent to Redis: too many are in flight"
             );
         };
@@ -157,7 +157,7 @@ impl Redis {
             }
             if let Err(error) = outcome {
                 tracing::warn!(
-                    code = Code::RevocationUntold.text(),
+                    code = Code::RevocationNotPublished.text(),
                     error = error_text(&error),
                     "a revocation did not reach Redis"
                 );

@@ -67,12 +67,12 @@ pub(crate) fn bind_fault(address: SocketAddr, error: &io::Error) -> BindFault {
             "another address; a security module (SELinux, AppArmor, seccomp) denies this one to the process".to_owned(),
         ),
         ErrorKind::AddrNotAvailable => (
-            Code::NotOurAddress,
+            Code::AddressNotAvailable,
             "is not an address of this machine".to_owned(),
             format!("one that `ip address` shows (behind NAT the inner one), or 0.0.0.0:{port} for all"),
         ),
         _ if error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error()) => (
-            Code::NotOurAddress,
+            Code::AddressNotAvailable,
             "is an IPv6 address, and this machine has no IPv6".to_owned(),
             format!("0.0.0.0:{port}, or another IPv4 address"),
         ),

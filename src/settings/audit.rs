@@ -56,7 +56,7 @@ impl Audit {
         if let (Ok(AuditOutput::Off), Ok(OnFailure::Closed)) = (&output, &on_failure) {
             let what = "is closed while audit.output is off: no record could be written, so every change would be refused";
             let fix = "open, or set audit.output";
-            return Err(reader.problem(Code::ContradictingSettings, "audit.on_failure", what, fix));
+            return Err(reader.problem(Code::ConflictingSettings, "audit.on_failure", what, fix));
         }
         Ok(Self { output: output?, max_size: max_size?, on_failure: on_failure? })
     }

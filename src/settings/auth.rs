@@ -149,7 +149,7 @@ impl Auth {
             && pepper.expose_secret().len() < MIN_PEPPER
         {
             let (what, fix) = ("is shorter than 16 characters", "a long random text");
-            reader.problem(Code::BadValue, "auth.pepper", what, fix);
+            reader.problem(Code::InvalidValue, "auth.pepper", what, fix);
         }
 
         let (mode, url, key_file) = (mode?, url?, key_file?);
@@ -204,7 +204,7 @@ fn negative_ttl(reader: &mut Reader) -> Result<Duration, Noted> {
     let ttl = reader.value("auth.cache.negative_ttl")?;
     if ttl > MAX_NEGATIVE_TTL {
         let what = "is longer than 2s: a new key could be rejected for that long";
-        reader.problem(Code::BadValue, "auth.cache.negative_ttl", what, "2s or less");
+        reader.problem(Code::InvalidValue, "auth.cache.negative_ttl", what, "2s or less");
     }
     Ok(ttl)
 }

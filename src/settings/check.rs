@@ -15,7 +15,7 @@ pub(super) fn contradictions(server: &Server, mlflow: &Mlflow, metrics: &Metrics
     {
         let what = format!("is the address of the gateway itself: server.bind is {}", server.bind);
         let fix = "another port, such as 127.0.0.1:9464; or off";
-        problems.push(Problem::new(Code::ContradictingSettings, "metrics.bind", what, fix).with_found(bind));
+        problems.push(Problem::new(Code::ConflictingSettings, "metrics.bind", what, fix).with_found(bind));
     }
     let urls = mlflow.urls.iter().map(|url| ("mlflow.url", url));
     let urls = urls.chain(mlflow.artifacts_urls.iter().map(|url| ("mlflow.artifacts_url", url)));

@@ -186,7 +186,7 @@ impl UpstreamAuth {
                 let what = "does not fit the credentials that are set for MLflow";
                 let fix = "bearer with mlflow.token only, basic with mlflow.username and mlflow.password only, \
                            or none with none of them";
-                Err(reader.problem(Code::ContradictingSettings, "mlflow.auth", what, fix))
+                Err(reader.problem(Code::ConflictingSettings, "mlflow.auth", what, fix))
             }
         }
     }

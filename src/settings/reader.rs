@@ -57,7 +57,7 @@ impl Reader {
 
     fn one_text(&mut self, key: &str, value: Value, form: &str) -> Result<String, Noted> {
         let what = "is a list or a table; one value is expected";
-        value.into_string().map_err(|_| self.problem(Code::BadValue, key, what, form))
+        value.into_string().map_err(|_| self.problem(Code::InvalidValue, key, what, form))
     }
 
     /// A list with at least one item.
@@ -116,14 +116,14 @@ impl Reader {
         let secret = match (direct, path) {
             (Some(_), Some(_)) => {
                 let what = format!("is set beside {key}");
-                return Err(self.problem(Code::SetTwice, file_key, &what, "only one of the two"));
+                return Err(self.problem(Code::DuplicateSetting, file_key, &what, "only one of the two"));
             }
             (Some(text), None) => text,
             (None, Some(path)) => self.secret_in(file_key, &path)?,
             (None, None) => return Ok(None),
         };
         if secret.is_empty() {
-            return Err(self.problem(Code::BadValue, key, "is empty", SecretString::FORM));
+            return Err(self.problem(Code::InvalidValue, key, "is empty", SecretString::FORM));
         }
         Ok(Some(secret.into()))
     }
@@ -189,7 +189,7 @@ impl Reader {
     }
 
     fn parse<T: FromText>(&mut self, key: &str, text: &str) -> Result<T, Noted> {
-        T::from_text(text).map_err(|what| self.problem(Code::BadValue, key, what, T::FORM))
+        T::from_text(text).map_err(|what| self.problem(Code::InvalidValue, key, what, T::FORM))
     }
 
     /// A key for a message, without the parts that resemble no known key.

@@ -27,11 +27,11 @@ impl RedisSettings {
         let Some(url) = url else { return Ok(None) };
         if !url.expose_secret().contains("://") {
             let fix = "redis:// before it, or rediss:// for TLS";
-            return Err(reader.problem(Code::BadValue, "redis.url", "has no scheme", fix));
+            return Err(reader.problem(Code::InvalidValue, "redis.url", "has no scheme", fix));
         }
         if RedisUrl::parse(url.expose_secret()).is_none() {
             let what = "has none of the forms of a Redis URL";
-            return Err(reader.problem(Code::BadValue, "redis.url", what, redis_url::FORMS));
+            return Err(reader.problem(Code::InvalidValue, "redis.url", what, redis_url::FORMS));
         }
         Ok(Some(Self { url, pool_size }))
     }

@@ -54,7 +54,7 @@ impl Risks {
 
     /// A period that should be shorter or longer than another one.
     fn period(&mut self, key: &str, found: Duration, what: &str, fix: &str) {
-        self.add(Code::PeriodsDoNotFit, key, humantime::format_duration(found), what, fix);
+        self.add(Code::MismatchedPeriods, key, humantime::format_duration(found), what, fix);
     }
 
     fn of_server(&mut self, server: &Server) {
@@ -69,7 +69,7 @@ impl Risks {
                         the clear, or all clients have the balancer's address";
             let fix =
                 "the networks of your load balancers in server.trusted_proxies, or server.tls.cert and .key";
-            self.add(Code::CredentialsInTheClear, "server.bind", bind, what, fix);
+            self.add(Code::PlaintextCredentials, "server.bind", bind, what, fix);
         }
         if !server.trusted_proxies.is_empty() && server.keep_alive <= BALANCER_IDLE_TIMEOUT {
             let what = "is not longer than the idle timeout of a load balancer (60s by default for an ALB): it sends \
@@ -114,7 +114,7 @@ impl Risks {
         if service.url.scheme() == "http" && !service.url.host_str().is_some_and(is_local) {
             let what = "sends every API key over the network in the clear";
             let fix = "its https address";
-            self.add(Code::CredentialsInTheClear, "auth.service.url", &service.url, what, fix);
+            self.add(Code::PlaintextCredentials, "auth.service.url", &service.url, what, fix);
         }
         if cache.negative_ttl > cache.ttl {
             let what = "is longer than auth.cache.ttl: a rejection is cached longer than a valid key";
@@ -150,7 +150,7 @@ impl Risks {
         if in_the_clear {
             let what = "sends Redis's password over the network in the clear";
             let fix = "rediss://… where Redis speaks TLS";
-            self.add(Code::CredentialsInTheClear, "redis.url", "(hidden)", what, fix);
+            self.add(Code::PlaintextCredentials, "redis.url", "(hidden)", what, fix);
         }
     }
 

@@ -67,7 +67,7 @@ pub(super) fn collect(
             let what = format!("is also set by {legacy}, to another value");
             let found = format!("two values in the environment; that of {} is in force", variable(key));
             let fix = "one of the two variables";
-            warnings.push(Problem::new(Code::SetTwice, key, what, fix).with_found(found));
+            warnings.push(Problem::new(Code::DuplicateSetting, key, what, fix).with_found(found));
         }
     }
 

@@ -98,7 +98,7 @@ pub(crate) fn init_to(
     }
     let filter = LogFilter(Box::new(move |filter| {
         if let Err(error) = handle.reload(filter) {
-            tracing::error!(code = Code::LogUnchanged.text(), %error, "what is logged cannot be changed");
+            tracing::error!(code = Code::LogFilterNotSet.text(), %error, "what is logged cannot be changed");
         }
     }));
     let requests = RequestLog { json, reads: settings.sample_reads, lines: lines.clone() };

@@ -52,10 +52,10 @@ impl TlsError {
     /// The code of the message for operators.
     pub(crate) fn code(&self) -> Code {
         match self {
-            Self::NoRoots(_) => Code::NoAuthorities,
+            Self::NoRoots(_) => Code::NoRootCertificates,
             Self::File { source, .. } => source.code(),
-            Self::Mismatch { .. } => Code::NoPair,
-            Self::Pem { .. } | Self::Rustls(_) => Code::BadPem,
+            Self::Mismatch { .. } => Code::KeyMismatch,
+            Self::Pem { .. } | Self::Rustls(_) => Code::InvalidPem,
         }
     }
 

@@ -110,8 +110,8 @@ impl UpstreamState {
         let (code, what) = match self {
             Self::Serves => return None,
             Self::Unreachable(issue) => return Some(issue.clone()),
-            Self::Unconfirmed => (Code::NotLookedAtYet, "has not answered an API call yet".to_owned()),
-            Self::NotProbed => (Code::NotLookedAtYet, "not looked at yet".to_owned()),
+            Self::Unconfirmed => (Code::NotProbedYet, "has not answered an API call yet".to_owned()),
+            Self::NotProbed => (Code::NotProbedYet, "not looked at yet".to_owned()),
             Self::Refuses(Refusal::LeadsBack, _) => (Code::Loop, Refusal::LeadsBack.to_string()),
             Self::Refuses(refusal, status) => {
                 (refusal.code(), format!("refuses the gateway: {refusal} ({status})"))
@@ -123,10 +123,10 @@ impl UpstreamState {
                 (Code::MlflowProtocol, "ends API calls without an answer".to_owned())
             }
             Self::Fails(ApiFailure::Status(200..=299)) => {
-                (Code::MlflowUnwell, "broke off its answer to an API call".to_owned())
+                (Code::MlflowError, "broke off its answer to an API call".to_owned())
             }
             Self::Fails(ApiFailure::Status(status)) => {
-                (Code::MlflowUnwell, format!("answered an API call with {status}"))
+                (Code::MlflowError, format!("answered an API call with {status}"))
             }
         };
         Some(HealthIssue { code, what })

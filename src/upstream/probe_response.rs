@@ -74,9 +74,9 @@ impl Refusal {
         match self {
             Self::LeadsBack => Code::Loop,
             Self::Host => Code::HostRefused,
-            Self::Credentials => Code::MlflowWantsCredentials,
+            Self::Credentials => Code::MlflowRequiresCredentials,
             Self::Redirect => Code::MlflowRedirects,
-            Self::ClientCertificate => Code::ClientCertificateWanted,
+            Self::ClientCertificate => Code::ClientCertificateRequired,
             Self::Off(ServerPart::Artifacts) => Code::ArtifactsUnavailable,
             Self::Off(ServerPart::Api) | Self::NotMlflow => Code::ApiNotFound,
         }

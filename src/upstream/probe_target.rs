@@ -116,7 +116,7 @@ impl ProbeTarget<'_> {
     /// The fault of an API that fails though `/health` answers.
     pub(crate) fn failure(&self, shown: &str) -> Fault {
         Fault::new(
-            Code::MlflowUnwell,
+            Code::MlflowError,
             format!("{} fails ({shown})", self.url),
             "MLflow answers /health and fails where it needs its database; or a proxy before it does not reach it",
             "look at MLflow's own log, and at its database",

@@ -147,7 +147,7 @@ impl Writer {
             return;
         }
         self.has_failed = true;
-        let (code, path) = (Code::LastUsesNotKept.text(), self.path.display());
+        let (code, path) = (Code::LastUsedNotSaved.text(), self.path.display());
         if self.is_named {
             tracing::warn!(code = code, %path, %error, "last uses of keys cannot be written (auth.key_file.last_used)");
         } else {

@@ -263,8 +263,8 @@ impl KeyFileError {
     pub fn code(&self) -> Code {
         match &self.fault {
             KeyFileFault::File(error) => error.code(),
-            KeyFileFault::Empty => Code::NobodyLetIn,
-            KeyFileFault::Wrong(_) | KeyFileFault::NotTables => Code::BadKeyFile,
+            KeyFileFault::Empty => Code::NoActiveKey,
+            KeyFileFault::Wrong(_) | KeyFileFault::NotTables => Code::InvalidKeyFile,
         }
     }
 

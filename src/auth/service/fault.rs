@@ -59,7 +59,7 @@ impl ServiceFault {
     /// The code for operators.
     pub(crate) fn code(&self) -> Code {
         match self {
-            Self::OtherService { .. } => Code::ServiceIdDiffers,
+            Self::OtherService { .. } => Code::ServiceIdMismatch,
             Self::Busy | Self::Status(StatusCode::TOO_MANY_REQUESTS) => Code::AuthBusy,
             Self::Status(status) if status.is_redirection() => Code::AuthRedirects,
             Self::NotAgreed { content: "application/json" | "no content type", .. } => Code::BareRefusals,
@@ -70,7 +70,7 @@ impl ServiceFault {
             | Self::Timeout
             | Self::Send(_)
             | Self::Status(_)
-            | Self::Body(_) => Code::AuthUnwell,
+            | Self::Body(_) => Code::AuthServiceFailing,
         }
     }
 

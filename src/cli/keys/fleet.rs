@@ -48,7 +48,7 @@ impl Fleet {
         let publishing = self.0.publish(CHANNEL, id);
         let receivers = actix_rt::System::new().block_on(publishing);
         receivers.map_err(|error| {
-            format!("{} the revocation did not reach Redis: {error}", Code::RevocationUntold)
+            format!("{} the revocation did not reach Redis: {error}", Code::RevocationNotPublished)
         })
     }
 
@@ -80,7 +80,7 @@ impl Fleet {
 pub(super) fn report(receivers: &Result<Receivers, String>) -> ExitCode {
     match receivers {
         Ok(Some(0)) => {
-            print_message(format_args!("{} no gateway listens at this Redis", Code::RevocationUntold))
+            print_message(format_args!("{} no gateway listens at this Redis", Code::RevocationNotPublished))
         }
         Ok(Some(1)) => print_message("1 gateway received the revocation through Redis"),
         Ok(Some(count)) => {

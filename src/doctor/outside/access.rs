@@ -61,7 +61,7 @@ impl Deployment {
             && answer.status.is_success()
         {
             return Err(Fault::new(
-                Code::PastTheGateway,
+                Code::GatewayBypass,
                 format!("accepted: {}", answer.status.as_u16()),
                 "requests reach MLflow past the gateway, or the auth service accepts everything",
                 "the rule of this mount must lead to the gateway; `hokusai-gateway check --probe` checks the auth service",
@@ -108,14 +108,14 @@ fn limits(answer: &Response) -> Finding<u64> {
             "limits.mode is off, or a proxy before the gateway removes headers",
         ),
     };
-    Err(Fault::new(Code::LimitsUntold, what, cause, "limits.mode = \"enforce\""))
+    Err(Fault::new(Code::RateLimitHeadersMissing, what, cause, "limits.mode = \"enforce\""))
 }
 
 /// Whether they are enough for all other checks and the clean-up.
 fn enough(left: Option<u64>) -> Finding {
     match left {
         Some(left) if left < NEEDED => Err(Fault::new(
-            Code::KeyLimitUsedUp,
+            Code::RateLimited,
             format!("the key's limit leaves {left} requests, and {NEEDED} may be needed"),
             "the limit is small, or others with this key used it up",
             "a key of its own for this command, with a limit of a few hundred; or wait, as RateLimit-Reset says",

@@ -207,7 +207,7 @@ fn not_aborted(answer: Response) -> Result<Response, Fault> {
         return Ok(answer);
     }
     Err(Fault::new(
-        Code::StoreTakesNoWrites,
+        Code::StoreRejectsWrites,
         format!("MLflow aborted the upload: {}", excerpt(&answer)),
         "MLflow, which answered before, closed the connection without reading to the end. The usual reasons, in this order: its \
          artifact store is full or read-only; a proxy before it limits the size or the time of uploads; it was just restarted",

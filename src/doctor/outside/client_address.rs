@@ -29,7 +29,7 @@ impl Deployment {
 fn judge(seen: IpAddr, servers: &[SocketAddr]) -> Finding {
     if is_private(seen) && servers.iter().all(|server| !is_private(server.ip())) {
         return Err(Fault::new(
-            Code::BalancersAddress,
+            Code::UntrustedProxy,
             format!("the gateway takes {seen} for this machine's address, and has a public address itself"),
             "that is the load balancer's address: it sends no X-Forwarded-For, or the gateway does not trust it. All clients share \
              one address, and a few wrong keys of one client lock out all",
@@ -70,7 +70,7 @@ mod tests {
         assert_eq!(judged("10.1.2.3", "127.0.0.1:80"), Ok(true));
         assert_eq!(judged("198.51.100.7", "127.0.0.1:80"), Ok(true));
         for inside in ["10.1.2.3", "127.0.0.1", "fd00::1", "192.168.0.1"] {
-            assert_eq!(judged(inside, "198.51.100.7:443"), Err(Code::BalancersAddress), "{inside}");
+            assert_eq!(judged(inside, "198.51.100.7:443"), Err(Code::UntrustedProxy), "{inside}");
         }
     }
 }

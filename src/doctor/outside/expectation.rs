@@ -24,19 +24,19 @@ const REASONS: [(Reason, Code, &str, &str); 18] = [
     ),
     (
         Reason::ScopeMissing,
-        Code::KeyMayNot,
+        Code::PermissionDenied,
         "the key does not permit this",
         "a key with mlflow:read, mlflow:write and mlflow:delete; `hokusai-gateway explain` shows what a key permits",
     ),
     (
         Reason::RateLimited,
-        Code::KeyLimitUsedUp,
+        Code::RateLimited,
         "the key has used up its limit",
         "wait as long as Retry-After says, or a key with a higher limit",
     ),
     (
         Reason::AuthUnavailable,
-        Code::AuthUnwell,
+        Code::AuthServiceFailing,
         "the auth service does not answer, or not as agreed",
         "`hokusai-gateway check --probe` beside the gateway shows why",
     ),
@@ -84,7 +84,7 @@ const REASONS: [(Reason, Code, &str, &str); 18] = [
     ),
     (
         Reason::BodyTimeout,
-        Code::BodiesHeldBack,
+        Code::ProxyBuffering,
         "a proxy sends bodies too slowly, or holds them back",
         "no buffering of requests before the gateway",
     ),
@@ -169,17 +169,17 @@ fn meaning_of_status(answer: &Response) -> (Code, &'static str, &'static str) {
             (Code::RequestsChanged, "the gateway refused it", "look for the request id in its log")
         }
         _ if from_behind => (
-            Code::MlflowUnwell,
+            Code::MlflowError,
             "MLflow, or a proxy between it and the gateway, gave this answer",
             "look at MLflow's log for the same moment; `hokusai-gateway check --probe` beside the gateway",
         ),
         301..=308 => (
-            Code::FrontRedirects,
+            Code::PublicAddressRedirects,
             "the address redirects: clients lose the body of their uploads",
             "set MLFLOW_TRACKING_URI to the address that it redirects to",
         ),
         413 => (
-            Code::FrontLimitsBodies,
+            Code::ProxyBodyLimit,
             "a proxy before the gateway limits the size of bodies",
             "nginx: client_max_body_size 0; a CDN or firewall: no limit for this host",
         ),
@@ -237,7 +237,7 @@ pub(super) fn are_experiments(answer: &Response) -> Result<(), Fault> {
 /// A 200 without the expected content.
 pub(super) fn not_mlflows(answer: &Response, what: &str) -> Fault {
     Fault::new(
-        Code::MlflowDisagrees,
+        Code::MlflowInconsistent,
         format!("{what} in {}", excerpt(answer)),
         "another server than MLflow answers, or MLflow did not keep what it accepted",
         "`hokusai-gateway check --probe` beside the gateway; several MLflow servers must share one database",

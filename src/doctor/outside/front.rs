@@ -74,7 +74,7 @@ impl Deployment {
         };
         match expected {
             Some(expected) if !versions.iter().all(|sha| sha.starts_with(expected)) => Err(Fault::new(
-                Code::OtherVersion,
+                Code::VersionMismatch,
                 format!(
                     "the running code is {}, expected {expected}",
                     Vec::from_iter(versions).join(" and ")
@@ -118,7 +118,7 @@ impl Deployment {
             match endpoint.stream().await {
                 Err(fault) => passed(format!("not from here: {}", fault.what)),
                 Ok(_) => Err(Fault::new(
-                    Code::PastTheGateway,
+                    Code::GatewayBypass,
                     format!(
                         "{url} accepts connections from here, past the gateway: {}",
                         self.health_of(url).await

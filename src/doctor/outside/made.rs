@@ -61,7 +61,7 @@ impl Deployment {
             return passed(found);
         }
         Err(Fault::new(
-            Code::LeftBehind,
+            Code::NotCleanedUp,
             format!("left behind: {}", left.join(", ")),
             "the deployment failed meanwhile, or no longer answers",
             "delete them by hand when it answers again: everything has this one name",

@@ -44,7 +44,7 @@ impl Deployment {
             }
             Ok(answer) if answer.is_from_gateway() => Err(unexpected(&answer, 401)),
             Ok(answer) if answer.status.is_success() => Err(Fault::new(
-                Code::PastTheGateway,
+                Code::GatewayBypass,
                 format!("answered without a key, and not by the gateway: {}", excerpt(&answer)),
                 "a rule leads this mount to MLflow itself, past the gateway, or to another service",
                 format!(
@@ -98,7 +98,7 @@ impl Deployment {
                 );
             }
             return Fault::new(
-                Code::Shadowed,
+                Code::ShadowedPath,
                 what,
                 format!("a rule for `{pattern}` matches first, before the rule that leads to the gateway"),
                 format!("a smaller priority number for the rule of {mount}/* than for that of {pattern}"),
@@ -106,7 +106,7 @@ impl Deployment {
         }
         let fix =
             format!("a rule that leads {mount}/* to the gateway, before every other rule that matches it");
-        Fault::new(Code::Shadowed, what, "a rule for this very path leads to another service", fix)
+        Fault::new(Code::ShadowedPath, what, "a rule for this very path leads to another service", fix)
     }
 }
 

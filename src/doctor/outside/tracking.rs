@@ -87,7 +87,7 @@ impl Deployment {
         let elsewhere = |place: String, cause: &str| {
             let what = format!("the run's artifacts are at {uri}{place}");
             let fix = "mlflow server --serve-artifacts --artifacts-destination s3://…, without --default-artifact-root";
-            Fault::new(Code::ArtifactsElsewhere, what, cause, fix)
+            Fault::new(Code::DirectArtifacts, what, cause, fix)
         };
         if let Some(host) = authority_of(&uri).filter(|host| *host != host_of(&self.url)) {
             let cause = "MLflow was started with a --default-artifact-root of its own";

@@ -78,7 +78,7 @@ impl Transfer {
     fn given_up(&self, rate: f64) -> Fault {
         let moved = self.moved.load(Ordering::Relaxed);
         Fault::new(
-            Code::SlowLine,
+            Code::SlowConnection,
             format!(
                 "given up after {:.0?}: {} of {} MB, and {} MB/s in the last ten seconds",
                 self.began.elapsed(),

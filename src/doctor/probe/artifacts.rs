@@ -104,7 +104,7 @@ impl Store<'_> {
         let answer = self.send(&Method::PUT, path, body.clone()).await;
         let answer = answer.map_err(|error| {
             Fault::new(
-                Code::StoreTakesNoWrites,
+                Code::StoreRejectsWrites,
                 format!("an artifact cannot be written: {error}"),
                 "MLflow, or a proxy before it, aborted the upload: its store is full, read-only or does not answer; or the \
                  proxy limits the size of bodies",
@@ -123,7 +123,7 @@ impl Store<'_> {
             return passed("it came back unchanged");
         }
         Err(Fault::new(
-            Code::MlflowDisagrees,
+            Code::MlflowInconsistent,
             format!("an artifact of {} bytes came back as {} other bytes", body.len(), answer.body.len()),
             "a proxy between the gateway and MLflow changes bodies, or answers by itself; or several MLflow servers keep artifacts \
              on disks of their own",
@@ -158,10 +158,10 @@ fn done(operation: StoreOperation, answer: Response) -> Result<Response, Fault> 
     Err(artifact_store::fault(operation, &answer).unwrap_or_else(|| {
         let (code, cause) = match answer.status.as_u16() {
             401 | 403 => (
-                Code::MlflowWantsCredentials,
+                Code::MlflowRequiresCredentials,
                 "MLflow's permissions, or a firewall before it, do not permit it",
             ),
-            _ => (Code::MlflowUnwell, "MLflow, or a proxy before it, gave this answer"),
+            _ => (Code::MlflowError, "MLflow, or a proxy before it, gave this answer"),
         };
         Fault::new(
             code,

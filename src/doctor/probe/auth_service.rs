@@ -124,7 +124,7 @@ async fn accepts(service: &AuthService, tls: Option<&Tls>, key: &str, policy: &P
             let default = AuthService { service_id: DEFAULT_ID.to_owned(), ..service.clone() };
             if id != DEFAULT_ID && verify(&default).await.is_ok() {
                 return Err(Fault::new(
-                    Code::ServiceIdDiffers,
+                    Code::ServiceIdMismatch,
                     format!("the key is refused for the service `{id}`, and good for `{DEFAULT_ID}`"),
                     "auth.service.service_id is not the id under which the auth service knows MLflow's keys",
                     format!("auth.service.service_id = \"{DEFAULT_ID}\" (AUTH_SERVICE_ID={DEFAULT_ID})"),

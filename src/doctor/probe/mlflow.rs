@@ -140,7 +140,7 @@ impl MlflowServer<'_> {
                 passed(format!("{} after {:?}, MLflow {version}", answer.status.as_u16(), answer.took))
             }
             _ => Err(Fault::new(
-                Code::MlflowUnwell,
+                Code::MlflowError,
                 format!("{url} answered its /health with {}", excerpt(&answer)),
                 "a proxy before MLflow answers in its place, or MLflow is broken",
                 format!("set {} to MLflow's own address; and look at MLflow's log", self.endpoint.setting),

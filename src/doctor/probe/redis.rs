@@ -130,6 +130,6 @@ async fn permits(redis: &Redis, shares_verdicts: bool, expects_tls: impl Future<
 async fn without_revocations(redis: &Redis) -> Option<String> {
     let error = redis.test_revocations(revocation::CHANNEL).await.err()?;
     let Fault { what, fix, .. } = redis::fault(&error);
-    let code = Code::RevocationsUnheard;
+    let code = Code::RevocationsNotReceived;
     Some(format!("in and write, but not send or receive revocations of keys ({code} {what}; {fix})"))
 }
