@@ -112,28 +112,25 @@ impl<'a> Stream<'a> {
         };
         for lost in &found.lost {
             text += &format!(
-                "record {}: {} records lost, which could not be kept, {} of them of changes\n",
+                "record {}: {} records were lost, {} of them changes\n",
                 lost.record, lost.records, lost.changes
             );
         }
         if found.summed > 0 {
-            text += &format!("{} more refusals, which are only counted\n", found.summed);
+            text += &format!("{} more refusals were counted and not recorded\n", found.summed);
         }
         for number in &found.killed {
             text += &format!(
-                "record {number}: begun by a process that was killed; the records that it had not written are unknown\n"
+                "record {number}: its process was killed; records that it had not written are lost\n"
             );
         }
         if !found.unended.is_empty() {
             let numbers: Vec<_> = found.unended.iter().take(20).map(ToString::to_string).collect();
             let numbers = numbers.join(", ");
-            text += &format!(
-                "changes that were begun, with an unknown outcome: {} (records {numbers})\n",
-                found.unended.len()
-            );
+            text += &format!("{} changes have an unknown outcome (records {numbers})\n", found.unended.len());
         }
         text + &format!(
-            "this cannot show whether records after {last} are missing, or whether the whole stream was rewritten\n"
+            "not shown: whether records after {last} are missing, or the whole stream was rewritten\n"
         )
     }
 

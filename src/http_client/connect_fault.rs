@@ -35,31 +35,28 @@ impl ConnectFault {
         }
     }
 
-    /// The likely cause, and what to do, for the server that the setting `written_as` names and whose authority
-    /// `ca_written_as` does.
-    pub(crate) fn remedy(&self, written_as: &str, ca_written_as: &str) -> (&'static str, String) {
+    /// The likely cause, and what to do, for the server that `setting` names and whose authority `ca_setting` names.
+    pub(crate) fn remedy(&self, setting: &str, ca_setting: &str) -> (&'static str, String) {
         match self.step {
             Step::Name => (
                 "the name is misspelt, or the DNS that this machine asks does not know it",
-                format!("as {written_as} a name that this machine can resolve"),
+                format!("as {setting} a name that this machine can resolve"),
             ),
             Step::Refused => (
                 "the server is not running, or listens on another port or on its own loopback address only",
-                format!("start it, or write the address at which it listens as {written_as}"),
+                format!("start it, or write the address at which it listens as {setting}"),
             ),
             Step::Late => (
                 "a firewall, a security group or a missing route drops the packets",
-                format!("let this machine reach the address of {written_as}"),
+                format!("let this machine reach the address of {setting}"),
             ),
             Step::Tls => (
-                "its certificate is not believed here, it wants one of ours, or it speaks no TLS",
-                format!(
-                    "{ca_written_as}, or http:// in {written_as}; `hokusai-gateway check --probe` tells more"
-                ),
+                "its certificate is not trusted here, it requires a client certificate, or it does not speak TLS",
+                format!("{ca_setting}, or http:// in {setting}; `hokusai-gateway check --probe` tells more"),
             ),
             Step::Other => (
                 "there is no way from this machine to that network, or the server broke the connection",
-                format!("the address of {written_as}; `hokusai-gateway check --probe` tells more"),
+                format!("the address of {setting}; `hokusai-gateway check --probe` tells more"),
             ),
         }
     }

@@ -112,10 +112,10 @@ pub(crate) fn treatment(rule: &Rule) -> &'static str {
             "multipart/form-data passed on as it comes; else read first: JSON that can be read in one way only, up to 1 MiB"
         }
         (Some(Inspection::GraphQl), _) => {
-            "read first: a GraphQL mutation wants the scopes of the class write"
+            "read first: a GraphQL mutation requires the scopes of the class write"
         }
         _ if rule.tagging.is_some() => {
-            "read first: JSON that can be read in one way only, up to 1 MiB; a tag that is more than a remark wants admin or delete"
+            "read first: JSON that can be read in one way only, up to 1 MiB; a protected tag requires admin or delete"
         }
         (Some(_), _) => "read first: JSON that can be read in one way only, up to 1 MiB",
         (None, Some(_)) => "passed on as it comes; read first for a key that is bound to a workspace",

@@ -82,7 +82,7 @@ impl fmt::Display for MissingScope {
         let wanted: Vec<_> = scopes::that_allow(self.class).into_iter().map(Scope::word).collect();
         write!(f, "this API key may not {method} {pattern}")?;
         if let Some(tag) = self.tag {
-            write!(f, " for the tag {tag}, which is more than a remark")?;
+            write!(f, " for the protected tag {tag}")?;
         }
         write!(f, ": it needs the scope {}, and has ", wanted.join(" or "))?;
         match self.held.as_deref() {

@@ -4,10 +4,11 @@
 //! The clients of MLflow 3.17.2 and 3.18.0 (mlflow/store/artifact/http_artifact_repo.py, mlflow_artifacts_repo.py) fall back on a
 //! 501 with MLflow's own message for a store that has no direct transfers.
 
+use actix_web::http::Method;
 use serde_json::{Map, Value};
 
 use super::ProxyError;
-use crate::routing::{Reach, Rule};
+use crate::routing::{Artifact, BodyCheck, Reach, Rule};
 
 /// Fields of `server-info` that may stay true: they have nothing to do with artifacts (mlflow/server/handlers.py,
 /// `build_server_info_payload`). An unknown field may be a new kind of direct transfer.
@@ -24,12 +25,14 @@ pub(crate) fn denied(rule: &Rule) -> Option<ProxyError> {
     if rule.reach != Reach::PastGateway {
         return None;
     }
-    Some(ProxyError::DirectTransfer(if rule.pattern.contains("/mpu/") {
-        "Multipart upload is not supported for the current artifact repository"
-    } else if rule.pattern.ends_with("/presigned-upload-url") {
-        "Presigned upload is not supported for the current artifact repository"
-    } else {
-        "Presigned download is not supported for the current artifact repository"
+    Some(ProxyError::DirectTransfer(match (&rule.artifact, rule.check) {
+        (_, Some(BodyCheck::ArtifactPath)) => {
+            "Presigned upload is not supported for the current artifact repository"
+        }
+        (Some(Artifact::Path(_)), _) if rule.method == Method::POST => {
+            "Multipart upload is not supported for the current artifact repository"
+        }
+        _ => "Presigned download is not supported for the current artifact repository",
     }))
 }
 

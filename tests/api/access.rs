@@ -221,8 +221,8 @@ async fn a_denial_for_a_tag_names_it() {
     let gateway = Gateway::start(&mlflow).await;
     let response = ask(gateway.address, with_body(&gateway, "POST", SET_TAG, TEXT, false)).await;
     assert_eq!((response.status, response.reason().as_str()), (403, "scope_missing"));
-    let expected = "this API key may not POST /api/2.0/mlflow/model-versions/set-tag for the tag mlflow.prompt.text, \
-                    which is more than a remark: it needs the scope mlflow:admin, and has";
+    let expected = "this API key may not POST /api/2.0/mlflow/model-versions/set-tag for the protected tag \
+                    mlflow.prompt.text: it needs the scope mlflow:admin, and has";
     assert!(response.json()["message"].as_str().unwrap().starts_with(expected), "{}", response.text());
 }
 

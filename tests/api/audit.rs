@@ -233,7 +233,7 @@ async fn a_full_file_is_put_aside_and_the_chain_goes_on() {
 }
 
 const WHOLE: &str = "records 1 to 21, unchanged\n\
-    this cannot show whether records after 21 are missing, or whether the whole stream was rewritten\n";
+    not shown: whether records after 21 are missing, or the whole stream was rewritten\n";
 
 fn serve(folder: &Path, mlflow: &Server, settings: &[(&str, &str)]) -> Process {
     let url = mlflow.url();
@@ -308,7 +308,7 @@ async fn a_process_that_was_killed_is_told_by_the_next_one() {
     assert_eq!((found.is_whole(), found.killed), (true, vec![1]));
     let told = command(folder.path()).args(["audit", "verify", "audit.jsonl"]).output().unwrap();
     let told = String::from_utf8(told.stdout).unwrap();
-    assert!(told.contains("record 1: begun by a process that was killed"), "{told}");
+    assert!(told.contains("record 1: its process was killed"), "{told}");
 }
 
 #[actix_web::test]
