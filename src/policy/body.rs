@@ -16,9 +16,7 @@ use serde_json::Value;
 use tokio::time::timeout;
 
 use super::{
-    BodyMemory, BodyMemoryFull, Grant, MissingScope,
-    direct_upload::DirectUpload,
-    graphql, json, tags,
+    BodyMemory, BodyMemoryFull, Grant, MissingScope, direct_upload, graphql, json, tags,
     workspace::{self, ModelReferences, WorkspaceViolation},
 };
 use crate::{
@@ -83,7 +81,7 @@ fn inspection(rule: &Rule, is_bound: bool) -> Option<Inspection> {
             let may_lead_out = rule.class == RouteClass::TraceWrite
                 || rule.method == Method::GET
                 || rule.check == Some(BodyCheck::Models);
-            ((is_bound && may_lead_out) || DirectUpload::of(rule).is_some()).then_some(Inspection::Json)
+            ((is_bound && may_lead_out) || direct_upload::is_checked(rule)).then_some(Inspection::Json)
         }
     }
 }
@@ -135,6 +133,12 @@ pub(crate) struct CheckedBody {
     pub(crate) models: ModelReferences,
 }
 
+impl CheckedBody {
+    fn unread(payload: Payload) -> Self {
+        Self { payload, length: None, class: None, value: None, models: ModelReferences::default() }
+    }
+}
+
 /// Reads and checks the body where the route requires it; other bodies are not touched.
 ///
 /// # Errors
@@ -148,7 +152,6 @@ pub(crate) async fn check(
     stall_budget: StallBudget,
     memory: &BodyMemory,
 ) -> Result<CheckedBody, BodyError> {
-    let mut models = ModelReferences::default();
     let (principal, route) = (grant.principal(), grant.route());
     let inspection = inspection(route.rule(), principal.workspace.is_some());
     let is_get = [Method::GET, Method::HEAD].contains(&head.method);
@@ -156,7 +159,7 @@ pub(crate) async fn check(
     let inspection = inspection.filter(|inspection| *inspection != Inspection::Json || !has_none);
     let inspection = match (inspection, &principal.workspace) {
         (Some(_), _) if route.rule().body == Body::Form && is_form(head) => {
-            return Ok(CheckedBody { payload, length: None, class: None, value: None, models });
+            return Ok(CheckedBody::unread(payload));
         }
         (None, _) => {
             let payload = match announced(head) {
@@ -165,12 +168,12 @@ pub(crate) async fn check(
                 }
                 _ => payload,
             };
-            return Ok(CheckedBody { payload, length: None, class: None, value: None, models });
+            return Ok(CheckedBody::unread(payload));
         }
         (Some(Inspection::Spans), Some(workspace)) => {
             can_be_scanned(head)?;
             let payload = workspace::scan(workspace, payload);
-            return Ok(CheckedBody { payload, length: None, class: None, value: None, models });
+            return Ok(CheckedBody::unread(payload));
         }
         (Some(inspection), _) => inspection,
     };
@@ -183,7 +186,7 @@ pub(crate) async fn check(
     let reservation = memory.reserve(principal, size).await?;
     let body = read(payload, size, connection, stall_budget).await?;
     let body = reservation.hold(body);
-    let (mut class, mut value) = (None, None);
+    let (mut class, mut value, mut models) = (None, None, ModelReferences::default());
     if inspection == Inspection::GraphQl {
         if !only_reads(&body)? {
             super::allow(policy, principal, route.rule(), RouteClass::Write, None)?;
@@ -198,8 +201,8 @@ pub(crate) async fn check(
             super::allow(policy, principal, route.rule(), change.class, Some(change.tag))?;
             class = Some(change.class);
         }
-        if let (Some(upload), Value::String(path)) = (DirectUpload::of(route.rule()), &parsed["path"]) {
-            upload.check_path(path).map_err(BodyError::Path)?;
+        if let Value::String(path) = &parsed["path"] {
+            direct_upload::check_path(route.rule(), path).map_err(BodyError::Path)?;
         }
         if let Some(workspace) = &principal.workspace {
             models = workspace::check_body(workspace, route, &parsed)?;

@@ -62,61 +62,38 @@ impl Emf {
     /// One line for everything but errors, and one for each class of errors.
     fn lines(&mut self, now: Timestamp, totals: Totals) -> Vec<String> {
         let before = std::mem::replace(&mut self.before, totals.clone());
-        let mut metrics = Map::new();
-        let mut units = Vec::new();
-        for (name, total) in &totals.counts {
-            units.push((*name, "Count"));
-            metrics.insert(
-                (*name).to_owned(),
-                rounded(total - before.counts.get(name).copied().unwrap_or_default()),
-            );
-        }
-        for (name, distribution) in &totals.distributions {
-            if let Some(values) = distribution.since(before.distributions.get(name)) {
-                units.push((*name, "Milliseconds"));
-                metrics.insert((*name).to_owned(), values);
-            }
-        }
-        for (name, value) in &totals.gauges {
-            units.push((*name, "None"));
-            metrics.insert((*name).to_owned(), rounded(*value));
-        }
-        units.push(("Heartbeat", "Count"));
-        metrics.insert("Heartbeat".to_owned(), 1.into());
-        let mut lines = vec![self.line(now, &units, metrics, None)];
+        let counts = totals.counts.iter().map(|(name, total)| {
+            (*name, "Count", rounded(total - before.counts.get(name).copied().unwrap_or_default()))
+        });
+        let distributions = totals.distributions.iter().filter_map(|(name, distribution)| {
+            Some((*name, "Milliseconds", distribution.since(before.distributions.get(name))?))
+        });
+        let gauges = totals.gauges.iter().map(|(name, value)| (*name, "None", rounded(*value)));
+        let heartbeat = [("Heartbeat", "Count", 1.into())];
+        let metrics = counts.chain(distributions).chain(gauges).chain(heartbeat).collect();
+        let mut lines = vec![self.line(now, metrics, None)];
         for (class, total) in &totals.errors {
             let count = total - before.errors.get(class).copied().unwrap_or_default();
             if count > 0.0 {
-                let errors = Map::from_iter([("Errors".to_owned(), rounded(count))]);
-                lines.push(self.line(now, &[("Errors", "Count")], errors, Some(class)));
+                lines.push(self.line(now, vec![("Errors", "Count", rounded(count))], Some(class)));
             }
         }
         lines
     }
 
-    fn line(
-        &self,
-        now: Timestamp,
-        units: &[(&str, &str)],
-        metrics: Map<String, Value>,
-        class: Option<&str>,
-    ) -> String {
+    /// `metrics`: each with its unit and its value.
+    fn line(&self, now: Timestamp, metrics: Vec<(&str, &str, Value)>, class: Option<&str>) -> String {
         let mut dimensions = vec!["Service", "Env"];
         dimensions.extend(class.map(|_| "ErrorClass"));
         let definitions: Vec<Value> =
-            units.iter().map(|(name, unit)| json!({ "Name": name, "Unit": unit })).collect();
-        let mut line = Map::new();
+            metrics.iter().map(|(name, unit, _)| json!({ "Name": name, "Unit": unit })).collect();
         let directive = json!({ "Namespace": NAMESPACE, "Dimensions": [dimensions], "Metrics": definitions });
-        line.insert(
-            "_aws".to_owned(),
-            json!({ "Timestamp": now.as_millisecond(), "CloudWatchMetrics": [directive] }),
-        );
-        line.insert("Service".to_owned(), self.service.as_str().into());
-        line.insert("Env".to_owned(), self.env.as_str().into());
-        if let Some(class) = class {
-            line.insert("ErrorClass".to_owned(), class.into());
-        }
-        line.extend(metrics);
+        let about = json!({ "Timestamp": now.as_millisecond(), "CloudWatchMetrics": [directive] });
+        let texts = [("Service", Some(&*self.service)), ("Env", Some(&*self.env)), ("ErrorClass", class)];
+        let texts = texts.into_iter().filter_map(|(name, text)| Some((name, text?.into())));
+        let values = metrics.into_iter().map(|(name, _, value)| (name, value));
+        let line = [("_aws", about)].into_iter().chain(texts).chain(values);
+        let line: Map<String, Value> = line.map(|(name, value)| (name.to_owned(), value)).collect();
         format!("{}\n", Value::Object(line))
     }
 }
