@@ -10,20 +10,23 @@ use sha2::{Digest as _, Sha256};
 /// 62^27 is just above 2^160.
 const RANDOM_LENGTH: usize = 27;
 const CHECKSUM_LENGTH: usize = 6;
+const LIVE: &str = "hk_live_";
+const TEST: &str = "hk_test_";
 const BASE62: &[u8; 62] = b"0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 
 /// The environment that a key is for. It is visible in the key, so that a leaked one can be judged at sight.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Environment {
+    #[default]
     Live,
     Test,
 }
 
 impl Environment {
-    const fn prefix(self) -> &'static str {
+    pub(super) const fn prefix(self) -> &'static str {
         match self {
-            Self::Live => "hk_live_",
-            Self::Test => "hk_test_",
+            Self::Live => LIVE,
+            Self::Test => TEST,
         }
     }
 }
@@ -38,9 +41,7 @@ pub fn generate(environment: Environment) -> SecretString {
 
 /// Whether `key` is one that [`generate`] could have made.
 pub fn is_well_formed(key: &str) -> bool {
-    let Some(rest) = key.strip_prefix("hk_live_").or_else(|| key.strip_prefix("hk_test_")) else {
-        return false;
-    };
+    let Some(rest) = key.strip_prefix(LIVE).or_else(|| key.strip_prefix(TEST)) else { return false };
     rest.len() == RANDOM_LENGTH + CHECKSUM_LENGTH
         && rest.bytes().all(|byte| byte.is_ascii_alphanumeric())
         && key.ends_with(&checksum(&key[..key.len() - CHECKSUM_LENGTH]))
@@ -48,12 +49,12 @@ pub fn is_well_formed(key: &str) -> bool {
 
 /// Whether a text begins like a key, complete or not.
 pub fn looks_like_one(text: &str) -> bool {
-    text.starts_with(Environment::Live.prefix()) || text.starts_with(Environment::Test.prefix())
+    text.starts_with(LIVE) || text.starts_with(TEST)
 }
 
 /// Whether a text contains a key, complete or not.
 pub fn is_in(text: &str) -> bool {
-    [Environment::Live, Environment::Test].iter().any(|environment| text.contains(environment.prefix()))
+    text.contains(LIVE) || text.contains(TEST)
 }
 
 /// Whether a text contains a JWT (RFC 7519, section 3), or the beginning of one: parts in base64url, three of them, or five if
@@ -77,7 +78,7 @@ fn checksum(text: &str) -> String {
 }
 
 /// SHA-256 of a key, as in the key file. A key has 160 random bits, so a plain digest cannot be reversed by search.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct KeyDigest([u8; 32]);
 
 impl KeyDigest {
@@ -96,12 +97,6 @@ impl KeyDigest {
 impl fmt::Display for KeyDigest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "sha256:{}", hex::encode(self.0))
-    }
-}
-
-impl fmt::Debug for KeyDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KeyDigest(…)")
     }
 }
 

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::Deserialize;
 use toml::Spanned;
 
+use super::KeyFileFault;
 use crate::{
     auth::{
         Workspace,
@@ -72,9 +73,9 @@ const MISSING: [(&str, &str); 4] = [
 impl Document {
     /// # Errors
     /// The position of the first fault.
-    pub(super) fn parse(text: &str) -> Result<Self, ParseFault> {
+    pub(super) fn parse(text: &str) -> Result<Self, KeyFileFault> {
         if let Err(error) = text.parse::<toml::Table>() {
-            return Err(not_toml(text, &error));
+            return Err(KeyFileFault::Wrong(vec![not_toml(text, &error)]));
         }
         toml::from_str(text).map_err(|error| {
             let start = error.span().map_or(0, |span| span.start);
@@ -83,7 +84,7 @@ impl Document {
             let what = missing
                 .or_else(form)
                 .map_or("this field does not exist, or has another form", |(_, what)| what);
-            ParseFault::at(text, start, what)
+            KeyFileFault::Wrong(vec![ParseFault::at(text, start, what)])
         })
     }
 
@@ -91,7 +92,7 @@ impl Document {
     ///
     /// # Errors
     /// Every record with a fault.
-    pub(super) fn into_keys(self, text: &str) -> Result<HashMap<KeyDigest, Record>, Vec<ParseFault>> {
+    pub(super) fn into_keys(self, text: &str) -> Result<HashMap<KeyDigest, Record>, KeyFileFault> {
         let mut faults = Vec::new();
         let mut ids = HashSet::new();
         let mut keys = HashMap::with_capacity(self.keys.len());
@@ -122,7 +123,7 @@ impl Document {
                 }
             }
         }
-        if faults.is_empty() { Ok(keys) } else { Err(faults) }
+        if faults.is_empty() { Ok(keys) } else { Err(KeyFileFault::Wrong(faults)) }
     }
 }
 
@@ -141,7 +142,7 @@ impl Record {
 }
 
 /// The position where a text is not TOML.
-pub(super) fn not_toml(text: &str, error: &toml::de::Error) -> ParseFault {
+fn not_toml(text: &str, error: &toml::de::Error) -> ParseFault {
     let start = error.span().map_or(0, |span| span.start);
     let is_twice = error.message().starts_with("duplicate key");
     let what = if is_twice { "this name is there twice" } else { "not TOML; texts must be in quotes" };

@@ -10,7 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use rand::{RngExt as _, distr::Alphanumeric};
 use secrecy::{ExposeSecret as _, SecretString};
 use toml::Spanned;
-use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, value};
+use toml_edit::{Array, ArrayOfTables, DocumentMut, Item, Table, Value};
 
 use super::{KeyFileError, KeyFileFault, Record, document::Document, replace::LockedFile};
 use crate::{
@@ -18,7 +18,7 @@ use crate::{
         Workspace,
         key::{self, Environment, KeyDigest},
     },
-    trusted_file::{self, FileError},
+    trusted_file,
 };
 
 pub(super) const HEADER: &str = "# Keys of hokusai-gateway: digests only. Written by `hokusai-gateway keys`, and safe to edit: the \
@@ -27,7 +27,7 @@ pub(super) const HEADER: &str = "# Keys of hokusai-gateway: digests only. Writte
 const OWNER_ONLY: u32 = 0o600;
 
 /// The properties of a new key.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct NewKey {
     pub user: String,
     pub environment: Environment,
@@ -44,15 +44,7 @@ pub struct NewKey {
 impl NewKey {
     /// A key with a user and nothing else.
     pub fn of(user: &str, environment: Environment) -> Self {
-        Self {
-            user: user.to_owned(),
-            environment,
-            note: None,
-            scopes: None,
-            workspace: None,
-            rate_limit_per_hour: None,
-            expires_at: None,
-        }
+        Self { user: user.to_owned(), environment, ..Self::default() }
     }
 }
 
@@ -86,8 +78,8 @@ pub enum EditError {
 /// # Errors
 /// A file that cannot be read.
 pub fn list(path: &Path) -> Result<Vec<Record>, EditError> {
-    let text = trusted_file::read_file(path).map_err(|source| unusable(path, source))?;
-    Ok(parse(path, &text)?.1)
+    let text = trusted_file::read_file(path).map_err(KeyFileError::in_file(path))?;
+    Ok(parse(&text).map_err(KeyFileError::in_file(path))?.1)
 }
 
 /// Adds a key; creates the file if there is none.
@@ -130,7 +122,7 @@ pub fn rotate(path: &Path, id: &str, overlap: SignedDuration) -> Result<CreatedK
         }
         let expires_at =
             lifetime.map(|lifetime| Timestamp::now().saturating_add(lifetime).unwrap_or(Timestamp::MAX));
-        let environment = if id.starts_with(TEST_ID) { Environment::Test } else { Environment::Live };
+        let environment = if id.starts_with("test_") { Environment::Test } else { Environment::Live };
         let new = NewKey {
             user: old.user.clone(),
             environment,
@@ -145,38 +137,22 @@ pub fn rotate(path: &Path, id: &str, overlap: SignedDuration) -> Result<CreatedK
     })
 }
 
-const LIVE_ID: &str = "live_";
-const TEST_ID: &str = "test_";
-
 fn add(document: &mut DocumentMut, new: &NewKey) -> CreatedKey {
     let key = key::generate(new.environment);
-    let prefix = match new.environment {
-        Environment::Live => LIVE_ID,
-        Environment::Test => TEST_ID,
-    };
     let random = rand::rng().sample_iter(Alphanumeric).take(12).map(char::from);
-    let id: String = prefix.chars().chain(random).collect();
-
-    let mut table = Table::new();
-    table.insert("id", value(&id));
-    table.insert("user", value(&new.user));
-    table.insert("digest", value(KeyDigest::of(key.expose_secret()).to_string()));
-    if let Some(note) = &new.note {
-        table.insert("note", value(note));
-    }
-    if let Some(scopes) = &new.scopes {
-        table.insert("scopes", value(scopes.iter().collect::<Array>()));
-    }
-    if let Some(workspace) = &new.workspace {
-        table.insert("workspace", value(workspace.as_str()));
-    }
-    if let Some(limit) = new.rate_limit_per_hour {
-        table.insert("rate_limit_per_hour", value(i64::from(limit.get())));
-    }
-    table.insert("created_at", time(Timestamp::now()));
-    if let Some(at) = new.expires_at {
-        table.insert("expires_at", time(at));
-    }
+    let id: String = new.environment.prefix().trim_start_matches("hk_").chars().chain(random).collect();
+    let fields = [
+        ("id", Some(Value::from(&id))),
+        ("user", Some(Value::from(&new.user))),
+        ("digest", Some(KeyDigest::of(key.expose_secret()).to_string().into())),
+        ("note", new.note.as_ref().map(Value::from)),
+        ("scopes", new.scopes.as_ref().map(|scopes| scopes.iter().collect::<Array>().into())),
+        ("workspace", new.workspace.as_ref().map(|workspace| workspace.as_str().into())),
+        ("rate_limit_per_hour", new.rate_limit_per_hour.map(|limit| i64::from(limit.get()).into())),
+        ("created_at", Some(time(Timestamp::now()))),
+        ("expires_at", new.expires_at.map(time)),
+    ];
+    let mut table: Table = fields.into_iter().filter_map(|(name, value)| Some((name, value?))).collect();
     // The comment of a file without keys belongs above the first key.
     let above = document.trailing().as_str().unwrap_or_default().to_owned();
     if document.is_empty() && !above.is_empty() {
@@ -197,31 +173,26 @@ fn set_time(document: &mut DocumentMut, id: &str, field: &str, at: Timestamp) {
     let tables = document.get_mut("keys").and_then(Item::as_array_of_tables_mut);
     let mut of_key = tables.into_iter().flat_map(ArrayOfTables::iter_mut);
     if let Some(table) = of_key.find(|table| table.get("id").and_then(Item::as_str) == Some(id)) {
-        table.insert(field, time(at));
+        table.insert(field, time(at).into());
     }
 }
 
 /// Whole seconds: enough for a person, and every reader takes them.
-fn time(at: Timestamp) -> Item {
-    value(at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+fn time(at: Timestamp) -> Value {
+    at.strftime("%Y-%m-%dT%H:%M:%SZ").to_string().into()
 }
 
 fn find<'a>(records: &'a [Record], id: &str) -> Result<&'a Record, EditError> {
     records.iter().find(|record| record.id == id).ok_or(EditError::NoSuchKey)
 }
 
-fn parse(path: &Path, text: &str) -> Result<(DocumentMut, Vec<Record>), KeyFileError> {
-    let error = |fault| KeyFileError { path: path.to_owned(), fault };
-    let records = Document::parse(text).map_err(|fault| error(KeyFileFault::Wrong(vec![fault])))?.keys;
-    let document: DocumentMut = text.parse().map_err(|_| error(KeyFileFault::NotTables))?;
+fn parse(text: &str) -> Result<(DocumentMut, Vec<Record>), KeyFileFault> {
+    let records = Document::parse(text)?.keys;
+    let document: DocumentMut = text.parse().map_err(|_| KeyFileFault::NotTables)?;
     if document.get("keys").is_some_and(|keys| !keys.is_array_of_tables()) {
-        return Err(error(KeyFileFault::NotTables));
+        return Err(KeyFileFault::NotTables);
     }
     Ok((document, records.into_iter().map(Spanned::into_inner).collect()))
-}
-
-fn unusable(path: &Path, error: FileError) -> KeyFileError {
-    KeyFileError { path: path.to_owned(), fault: error.into() }
 }
 
 /// Changes the file, unless the gateway would refuse the result.
@@ -229,18 +200,14 @@ pub(super) fn change<T>(
     path: &Path,
     edit: impl FnOnce(&mut DocumentMut, &[Record]) -> Result<T, EditError>,
 ) -> Result<T, EditError> {
-    let file = LockedFile::wait(path).map_err(|error| unusable(path, error))?;
-    let text = file.read().map_err(|error| unusable(path, error))?.unwrap_or_else(|| HEADER.to_owned());
-    let (mut document, records) = parse(path, &text)?;
+    let file = LockedFile::wait(path).map_err(KeyFileError::in_file(path))?;
+    let text = file.read().map_err(KeyFileError::in_file(path))?.unwrap_or_else(|| HEADER.to_owned());
+    let (mut document, records) = parse(&text).map_err(KeyFileError::in_file(path))?;
     let outcome = edit(&mut document, &records)?;
     let changed = document.to_string();
-    validate(path, &changed)?;
+    Document::parse(&changed)
+        .and_then(|document| document.into_keys(&changed))
+        .map_err(KeyFileError::in_file(path))?;
     file.replace(&changed, OWNER_ONLY).map_err(|source| EditError::Io { path: path.to_owned(), source })?;
     Ok(outcome)
-}
-
-fn validate(path: &Path, text: &str) -> Result<(), KeyFileError> {
-    let wrong = |faults| KeyFileError { path: path.to_owned(), fault: KeyFileFault::Wrong(faults) };
-    let document = Document::parse(text).map_err(|fault| wrong(vec![fault]))?;
-    document.into_keys(text).map(drop).map_err(wrong)
 }

@@ -17,7 +17,7 @@ use std::{
     path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicI64, Ordering},
+        atomic::{AtomicBool, Ordering},
     },
 };
 
@@ -50,8 +50,6 @@ pub struct KeyFile {
     /// The state of the file when it was read; the watcher compares later states with it.
     opened: State,
     keys: ArcSwap<Keys>,
-    /// The time when they were read, in seconds since 1970.
-    read_at: AtomicI64,
     /// Whether the last reload failed.
     reload_failed: AtomicBool,
     /// Ids revoked by a message, with the time. They stay revoked even if an older copy of the file is read later.
@@ -65,6 +63,7 @@ pub struct KeyFile {
 struct Keys {
     by_digest: HashMap<KeyDigest, Key>,
     unknown_scopes: Vec<UnknownScope>,
+    read_at: Timestamp,
 }
 
 /// How many revoked ids are remembered that the file does not have: a later copy may have them.
@@ -80,8 +79,7 @@ impl KeyFile {
         Ok(Self {
             path: path.to_owned(),
             opened,
-            keys: ArcSwap::from_pointee(read(path)?),
-            read_at: AtomicI64::new(Timestamp::now().as_second()),
+            keys: ArcSwap::from_pointee(read(path).map_err(KeyFileError::in_file(path))?),
             reload_failed: AtomicBool::new(false),
             revoked: Mutex::default(),
             recorder: None,
@@ -101,7 +99,7 @@ impl KeyFile {
     /// # Errors
     /// As [`KeyFile::open`].
     pub fn reload(&self) -> Result<usize, KeyFileError> {
-        let keys = read(&self.path);
+        let keys = read(&self.path).map_err(KeyFileError::in_file(&self.path));
         self.reload_failed.store(keys.is_err(), Ordering::Relaxed);
         let keys = keys?;
         let count = keys.by_digest.len();
@@ -111,7 +109,6 @@ impl KeyFile {
         }
         let old = self.keys.swap(keys.into());
         drop(revoked);
-        self.read_at.store(Timestamp::now().as_second(), Ordering::Relaxed);
         self.collect_uses(&old);
         Ok(count)
     }
@@ -221,18 +218,17 @@ impl From<Record> for Key {
     }
 }
 
-fn read(path: &Path) -> Result<Keys, KeyFileError> {
-    let error = |fault| KeyFileError { path: path.to_owned(), fault };
-    let text = trusted_file::read_file(path).map_err(|source| error(source.into()))?;
-    let document = Document::parse(&text).map_err(|fault| error(KeyFileFault::Wrong(vec![fault])))?;
+fn read(path: &Path) -> Result<Keys, KeyFileFault> {
+    let text = trusted_file::read_file(path)?;
+    let document = Document::parse(&text)?;
     if document.keys.is_empty() {
-        return Err(error(KeyFileFault::Empty));
+        return Err(KeyFileFault::Empty);
     }
     let unknown = |record: &Spanned<Record>| UnknownScope::of(record.get_ref(), &text, record.span().start);
     let unknown_scopes = document.keys.iter().flat_map(unknown).collect();
-    let records = document.into_keys(&text).map_err(|faults| error(KeyFileFault::Wrong(faults)))?;
-    let by_digest = records.into_iter().map(|(digest, record)| (digest, record.into())).collect();
-    Ok(Keys { by_digest, unknown_scopes })
+    let records = document.into_keys(&text)?.into_iter();
+    let by_digest = records.map(|(digest, record)| (digest, record.into())).collect();
+    Ok(Keys { by_digest, unknown_scopes, read_at: Timestamp::now() })
 }
 
 /// Why a key file cannot be used.
@@ -259,6 +255,10 @@ pub enum KeyFileFault {
 }
 
 impl KeyFileError {
+    fn in_file<F: Into<KeyFileFault>>(path: &Path) -> impl FnOnce(F) -> Self {
+        |fault| Self { path: path.to_owned(), fault: fault.into() }
+    }
+
     /// The code for operators.
     pub fn code(&self) -> Code {
         match &self.fault {

@@ -60,9 +60,9 @@ pub async fn run(keys: Arc<KeyFile>, policy: Policy, metrics: Metrics) {
 impl KeyFile {
     /// A warning for `/ready`, if the last reload failed.
     pub(crate) fn reload_failure(&self) -> Option<String> {
-        let since = || Timestamp::from_second(self.read_at.load(Ordering::Relaxed)).unwrap_or_default();
         let failed = self.reload_failed.load(Ordering::Relaxed);
-        failed.then(|| format!("key file: reload failed; keeping the keys of {}", since()))
+        failed
+            .then(|| format!("key file: reload failed; keeping the keys of {:.0}", self.keys.load().read_at))
     }
 
     /// Collects the uses of keys and starts to write them, if it is time. Does not wait.
