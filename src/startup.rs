@@ -252,8 +252,8 @@ fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Set
         actor::spawn("redis_watcher", deaths, Box::pin(redis::watch(redis.clone(), needs)));
         let listen = revocation::listen(redis.clone(), keys.clone());
         actor::spawn("revocation_listener", deaths, Box::pin(listen));
-        if let KeySource::Service(source) = keys {
-            let watch = peppers::watch(Arc::clone(&source.verifier));
+        if let KeySource::Service(verifier) = keys {
+            let watch = peppers::watch(Arc::clone(verifier));
             actor::spawn("pepper_watcher", deaths, Box::pin(watch));
         }
     }

@@ -33,8 +33,8 @@ type Verdict = Result<Authenticated, AuthError>;
 /// Verifies keys with the auth service, behind caches; shared by all workers.
 #[derive(Debug)]
 pub struct CachingVerifier {
+    pub(super) settings: AuthService,
     pepper: Pepper,
-    service_id: String,
     cache: MemoryCache,
     redis: Option<RedisCache>,
     /// Each verdict with the epoch in which it was requested.
@@ -69,7 +69,7 @@ impl CachingVerifier {
     ) -> Arc<Self> {
         let pepper = auth.pepper.as_ref().map_or_else(Pepper::random, Pepper::new);
         Arc::new(Self {
-            service_id: service.service_id.clone(),
+            settings: service.clone(),
             cache: MemoryCache::new(&auth.cache),
             redis: redis.map(|redis| RedisCache::new(redis, pepper.clone(), auth.cache.clone())),
             flights: Arc::default(),
@@ -91,11 +91,11 @@ impl CachingVerifier {
         client_ip: Option<IpAddr>,
     ) -> Verdict {
         // The service gets the client's address, so its verdict may depend on it.
-        let fingerprint = self.pepper.fingerprint(key, &self.service_id, client_ip);
+        let fingerprint = self.pepper.fingerprint(key, &self.settings.service_id, client_ip);
         // A flight ends with the worker that began it, or its key is revoked meanwhile (by our own revocation, and by the message
         // that comes back to us). Then another one is begun.
         for _ in 0..3 {
-            let epoch = self.cache.epoch();
+            let epoch = self.cache.revocations.epoch();
             let known = match self.cache.get(&fingerprint) {
                 CachedVerdict::Fresh(principal) => {
                     self.metrics.key_looked_up(CacheTier::Memory, CacheResult::Hit);
@@ -108,12 +108,14 @@ impl CachingVerifier {
                 CachedVerdict::Stale(principal) => Some(principal),
                 CachedVerdict::Missing => None,
             };
-            let (is_stale, digest) = (known.is_some(), self.pepper.key_digest(key, &self.service_id));
+            let (is_stale, digest) =
+                (known.is_some(), self.pepper.key_digest(key, &self.settings.service_id));
             let query = KeyQuery { fingerprint, digest, epoch, key: key.to_owned(), client_ip, known };
             let (verifier, service) = (Arc::clone(self), Rc::clone(service));
             let find = || async move { (epoch, verifier.find(&service, query).await) };
             let Some((epoch, verdict)) = self.flights.join(fingerprint, find).await else { continue };
-            if !self.is_revoked_since(&verdict, &digest, epoch) {
+            let accepted = verdict.as_ref().ok();
+            if !accepted.is_some_and(|found| self.is_revoked_since(&found.principal, &digest, epoch)) {
                 self.metrics.key_looked_up(CacheTier::Memory, stale_or_miss(is_stale, &verdict));
                 return verdict;
             }
@@ -121,11 +123,8 @@ impl CachingVerifier {
         Err(AuthError::Unavailable(ServiceFault::Abandoned))
     }
 
-    fn is_revoked_since(&self, verdict: &Verdict, digest: &KeyDigest, epoch: u64) -> bool {
-        let accepted = verdict.as_ref().ok();
-        accepted.is_some_and(|accepted| {
-            self.cache.is_revoked_since(&digest.revocation_name(&accepted.principal), epoch)
-        })
+    fn is_revoked_since(&self, owner: &Principal, digest: &KeyDigest, epoch: u64) -> bool {
+        self.cache.revocations.is_revoked_since(&digest.revocation_name(owner), epoch)
     }
 
     /// The cache in Redis, if other instances can have this pepper.
@@ -141,9 +140,9 @@ impl CachingVerifier {
             self.limiter.check(query.client_ip)?;
         }
         let KeyQuery { fingerprint, digest, epoch, .. } = query;
-        let found = redis.get(fingerprint, digest).await;
-        let found = found
-            .filter(|found| !self.cache.is_void(&digest.revocation_name(&found.principal), found.asked_at));
+        let found = redis.get(fingerprint, digest).await.filter(|found| {
+            !self.cache.revocations.is_void(&digest.revocation_name(&found.principal), found.asked_at)
+        });
         if let Some(RedisVerdict { principal, age, is_fresh: true, .. }) = found {
             self.metrics.key_looked_up(CacheTier::Redis, CacheResult::Hit);
             if let Some(asked) = Instant::now().checked_sub(age) {
@@ -164,10 +163,10 @@ impl CachingVerifier {
     async fn call_or_stale(self: &Arc<Self>, service: &ServiceVerifier, query: &KeyQuery) -> Verdict {
         match (self.call(service, query).await, &query.known) {
             (Ok(principal), _) => Ok(Authenticated { principal, source: VerdictSource::Service }),
-            (Err(AuthError::Unavailable(fault)), Some(principal)) if fault.is_outage() => {
-                let stale = Authenticated { principal: Arc::clone(principal), source: VerdictSource::Stale };
-                let is_void = self.is_revoked_since(&Ok(stale.clone()), &query.digest, query.epoch);
-                if is_void { Err(AuthError::Unavailable(fault)) } else { Ok(stale) }
+            (Err(AuthError::Unavailable(fault)), Some(principal))
+                if fault.is_outage() && !self.is_revoked_since(principal, &query.digest, query.epoch) =>
+            {
+                Ok(Authenticated { principal: Arc::clone(principal), source: VerdictSource::Stale })
             }
             (Err(error), _) => Err(error),
         }
@@ -232,14 +231,20 @@ impl CachingVerifier {
 impl CachingVerifier {
     /// The name of the cached verdict on a key.
     pub fn fingerprint(&self, key: &str, client_ip: Option<IpAddr>) -> impl Copy + use<> {
-        self.pepper.fingerprint(key, &self.service_id, client_ip)
+        self.pepper.fingerprint(key, &self.settings.service_id, client_ip)
     }
 
     /// Caches a key as if the auth service had accepted it.
     pub fn remember(&self, key: &str, client_ip: Option<IpAddr>, principal: Principal) {
-        let fingerprint = self.pepper.fingerprint(key, &self.service_id, client_ip);
-        let digest = self.pepper.key_digest(key, &self.service_id);
-        self.cache.accept(fingerprint, digest, Arc::new(principal), Instant::now(), self.cache.epoch());
+        let fingerprint = self.pepper.fingerprint(key, &self.settings.service_id, client_ip);
+        let digest = self.pepper.key_digest(key, &self.settings.service_id);
+        self.cache.accept(
+            fingerprint,
+            digest,
+            Arc::new(principal),
+            Instant::now(),
+            self.cache.revocations.epoch(),
+        );
     }
 }
 

@@ -1,6 +1,6 @@
 //! The names of cached verdicts: keyed digests that do not reveal the key.
 
-use std::{fmt, net::IpAddr};
+use std::net::IpAddr;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use rand::RngExt as _;
@@ -9,8 +9,8 @@ use sha2::{Digest as _, Sha256, Sha512};
 
 use super::Principal;
 
-/// The secret that fingerprints are keyed with; its Debug output does not show it.
-#[derive(Clone)]
+/// The secret that fingerprints are keyed with. `Hmac` does not show it in its Debug output.
+#[derive(Debug, Clone)]
 pub(super) struct Pepper(Hmac<Sha256>);
 
 impl Pepper {
@@ -59,14 +59,8 @@ impl Pepper {
     }
 }
 
-impl fmt::Debug for Pepper {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Pepper(…)")
-    }
-}
-
 /// HMAC-SHA256 of a key, its service and its client address.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct Fingerprint([u8; 32]);
 
 impl Fingerprint {
@@ -75,14 +69,8 @@ impl Fingerprint {
     }
 }
 
-impl fmt::Debug for Fingerprint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Fingerprint(…)")
-    }
-}
-
 /// HMAC-SHA256 of a key and its service.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) struct KeyDigest([u8; 32]);
 
 /// The prefix that tells a digest from a key id.
@@ -106,12 +94,6 @@ impl KeyDigest {
         let mut digest = [0; 32];
         hex::decode_to_slice(name.strip_prefix(DIGEST)?, &mut digest).ok()?;
         Some(Self(digest))
-    }
-}
-
-impl fmt::Debug for KeyDigest {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("KeyDigest(…)")
     }
 }
 

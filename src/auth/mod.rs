@@ -94,12 +94,12 @@ pub struct Authenticated {
 }
 
 /// What verifies keys. Built once.
-#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
 #[derive(Debug, Clone)]
 pub enum KeySource {
     /// The embedded key file, shared by all workers.
     File(Arc<KeyFile>),
-    Service(ServiceSource),
+    /// The auth service, and the caches of its verdicts.
+    Service(Arc<CachingVerifier>),
 }
 
 impl KeySource {
@@ -111,8 +111,7 @@ impl KeySource {
                 Self::File(Arc::new(KeyFile::open(&file.path)?.recording(&file.last_used)))
             }
             AuthMode::Service(service) => {
-                let verifier = CachingVerifier::new(service, auth, redis, metrics.clone());
-                Self::Service(ServiceSource { settings: service.clone(), verifier })
+                Self::Service(CachingVerifier::new(service, auth, redis, metrics.clone()))
             }
         })
     }
@@ -127,17 +126,10 @@ impl KeySource {
     /// The auth service, if usage is reported to it.
     pub(crate) fn usage_service(&self) -> Option<&AuthService> {
         match self {
-            Self::Service(source) if source.settings.report_usage => Some(&source.settings),
+            Self::Service(verifier) if verifier.settings.report_usage => Some(&verifier.settings),
             Self::Service(_) | Self::File(_) => None,
         }
     }
-}
-
-/// The auth service and the caches of its verdicts.
-#[derive(Debug, Clone)]
-pub struct ServiceSource {
-    settings: AuthService,
-    pub(crate) verifier: Arc<CachingVerifier>,
 }
 
 /// Authenticates requests; one for each worker.
@@ -152,9 +144,9 @@ impl Authenticator {
     pub(crate) fn new(source: &KeySource, tls: Option<&Tls>) -> Self {
         match source {
             KeySource::File(keys) => Self::KeyFile(Arc::clone(keys)),
-            KeySource::Service(source) => {
-                let service = ServiceVerifier::new(&source.settings, tls);
-                Self::Service(Rc::new(service), Arc::clone(&source.verifier))
+            KeySource::Service(verifier) => {
+                let service = ServiceVerifier::new(&verifier.settings, tls);
+                Self::Service(Rc::new(service), Arc::clone(verifier))
             }
         }
     }

@@ -32,8 +32,8 @@ pub(crate) async fn listen(redis: Redis, keys: KeySource) {
             Ok(subscription) => {
                 match &keys {
                     // Messages may have been missed. At the first subscription, the marks in Redis have them.
-                    KeySource::Service(source) if lost => source.verifier.invalidate_all(),
-                    KeySource::Service(source) => source.verifier.clear(),
+                    KeySource::Service(verifier) if lost => verifier.invalidate_all(),
+                    KeySource::Service(verifier) => verifier.clear(),
                     // Nothing is cached.
                     KeySource::File(_) => {}
                 }
@@ -70,7 +70,7 @@ async fn until_lost(subscription: PubSub, keys: &KeySource) {
             Ok(Some(message)) => {
                 if let Ok(key_id) = message.get_payload::<String>() {
                     match keys {
-                        KeySource::Service(source) => source.verifier.revoke_by_message(&key_id),
+                        KeySource::Service(verifier) => verifier.revoke_by_message(&key_id),
                         KeySource::File(keys) => keys.revoke(&key_id),
                     }
                 }

@@ -32,7 +32,7 @@ pub(in crate::auth) struct MemoryCache {
     /// The owner of each accepted key, for all client addresses.
     owners: Cache<KeyDigest, Arc<Principal>, ByWeight>,
     rejected: Cache<Fingerprint, Rejected>,
-    revocations: Revocations,
+    pub(in crate::auth) revocations: Revocations,
     settings: AuthCache,
 }
 
@@ -90,26 +90,6 @@ impl MemoryCache {
         }
     }
 
-    /// To be read before a verdict is requested.
-    pub(in crate::auth) fn epoch(&self) -> u64 {
-        self.revocations.epoch()
-    }
-
-    /// Whether a name was revoked after `epoch`.
-    pub(in crate::auth) fn is_revoked_since(&self, name: &str, epoch: u64) -> bool {
-        self.revocations.is_revoked_since(name, epoch)
-    }
-
-    /// When a name was last revoked.
-    pub(in crate::auth) fn revoked_at(&self, name: &str) -> Option<Timestamp> {
-        self.revocations.revoked_at(name)
-    }
-
-    /// Whether a verdict of another instance was requested before its key, or every key, was revoked.
-    pub(in crate::auth) fn is_void(&self, name: &str, asked_at: Timestamp) -> bool {
-        self.revocations.is_void(name, asked_at)
-    }
-
     /// Forgets all accepted keys; other instances' verdicts on them stay valid.
     pub(in crate::auth) fn clear(&self) {
         self.revocations.clear(|| self.accepted.clear());
@@ -146,7 +126,7 @@ impl MemoryCache {
     ) {
         let name = key.revocation_name(&principal);
         self.rejected.remove(&fingerprint);
-        if self.is_revoked_since(&name, epoch) {
+        if self.revocations.is_revoked_since(&name, epoch) {
             return;
         }
         let mut fresh_until = asked + self.settings.ttl.mul_f64(rand::rng().random_range(1.0 - JITTER..=1.0));
@@ -158,7 +138,7 @@ impl MemoryCache {
         self.owners.insert(key, Arc::clone(&principal));
         self.accepted.insert(fingerprint, Arc::new(Accepted { principal, key, fresh_until, stale_until }));
         // Checked again after the insert: an earlier revocation is seen here, a later one finds the entry.
-        if self.is_revoked_since(&name, epoch) {
+        if self.revocations.is_revoked_since(&name, epoch) {
             self.accepted.remove(&fingerprint);
         }
     }

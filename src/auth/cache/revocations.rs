@@ -17,7 +17,7 @@ const REVOCATIONS: usize = 100_000;
 
 /// The revocations that this process knows. Each concerns the verdicts on its own key only.
 #[derive(Debug)]
-pub(super) struct Revocations {
+pub(in crate::auth) struct Revocations {
     /// The number of revocations so far.
     epoch: AtomicU64,
     /// The epoch of the last revocation of everything; earlier verdicts are void.
@@ -46,7 +46,7 @@ impl Revocations {
     }
 
     /// To be read before a verdict is requested.
-    pub(super) fn epoch(&self) -> u64 {
+    pub(in crate::auth) fn epoch(&self) -> u64 {
         self.epoch.load(Ordering::Acquire)
     }
 
@@ -75,22 +75,20 @@ impl Revocations {
     }
 
     /// Whether a name was revoked after `epoch`.
-    pub(super) fn is_revoked_since(&self, name: &str, epoch: u64) -> bool {
+    pub(in crate::auth) fn is_revoked_since(&self, name: &str, epoch: u64) -> bool {
         self.everything.load(Ordering::Acquire) > epoch
             || self.revoked(name).is_some_and(|revoked| revoked.epoch > epoch)
     }
 
     /// When a name, or everything, was last revoked.
-    pub(super) fn revoked_at(&self, name: &str) -> Option<Timestamp> {
-        [EVERYTHING, name].into_iter().filter_map(|name| self.revoked(name)).map(|revoked| revoked.at).max()
+    pub(in crate::auth) fn revoked_at(&self, name: &str) -> Option<Timestamp> {
+        let at = |name: &str| self.revoked(name).map(|revoked| revoked.at);
+        at(name).max(at(EVERYTHING))
     }
 
     /// Whether a verdict that another instance requested at `asked_at` is void.
-    pub(super) fn is_void(&self, name: &str, asked_at: Timestamp) -> bool {
-        [EVERYTHING, name]
-            .into_iter()
-            .filter_map(|name| self.revoked(name))
-            .any(|revoked| is_void(asked_at, Some(revoked.at)))
+    pub(in crate::auth) fn is_void(&self, name: &str, asked_at: Timestamp) -> bool {
+        self.revoked_at(name).is_some_and(|at| is_void(asked_at, Some(at)))
     }
 
     fn revoked(&self, name: &str) -> Option<Revoked> {

@@ -63,7 +63,7 @@ impl CachingVerifier {
     /// and valid at others, which must have the time to be verified again. A second revocation is delayed, and not lost.
     fn schedule_revocation(self: &Arc<Self>, name: String) {
         let (rejected_at, verifier) = (Timestamp::now(), Arc::clone(self));
-        let wait = self.cache.revoked_at(&name).map_or(Duration::ZERO, |at| {
+        let wait = self.cache.revocations.revoked_at(&name).map_or(Duration::ZERO, |at| {
             let since = Duration::try_from(rejected_at.duration_since(at)).unwrap_or_default();
             self.min_revocation_interval.saturating_sub(since)
         });
@@ -72,7 +72,7 @@ impl CachingVerifier {
         }
         let revoking = async move {
             sleep(wait).await;
-            if verifier.cache.revoked_at(&name).is_none_or(|at| at <= rejected_at) {
+            if verifier.cache.revocations.revoked_at(&name).is_none_or(|at| at <= rejected_at) {
                 verifier.revoke_everywhere(name);
             }
         };

@@ -28,10 +28,7 @@ struct Budget {
 
 /// One failure that an address may have; given back unless it is used up.
 #[derive(Debug)]
-pub(super) struct FailureToken {
-    of: Option<Arc<Mutex<Budget>>>,
-    used_up: bool,
-}
+pub(super) struct FailureToken(Option<Arc<Mutex<Budget>>>);
 
 impl FailureLimit {
     pub(super) fn new(per_minute: usize) -> Self {
@@ -52,7 +49,7 @@ impl FailureLimit {
     /// # Errors
     /// None is left: `Busy` while some are in use, for their calls may still succeed.
     pub(super) fn take(&self, client: Option<IpAddr>) -> Result<FailureToken, NotAdmitted> {
-        let Some(client) = client else { return Ok(FailureToken { of: None, used_up: false }) };
+        let Some(client) = client else { return Ok(FailureToken(None)) };
         let now = Instant::now();
         let left = TokenBucket::new(self.per_minute, self.per_minute / 60.0, now);
         let new = || Arc::new(Mutex::new(Budget { left, in_use: 0 }));
@@ -65,7 +62,7 @@ impl FailureLimit {
         budget.left.charge(1.0, now);
         budget.in_use += 1;
         drop(budget);
-        Ok(FailureToken { of: Some(of), used_up: false })
+        Ok(FailureToken(Some(of)))
     }
 }
 
@@ -82,18 +79,18 @@ impl Budget {
 
 impl FailureToken {
     pub(super) fn use_up(mut self) {
-        self.used_up = true;
+        if let Some(budget) = self.0.take() {
+            budget.lock().in_use -= 1;
+        }
     }
 }
 
 impl Drop for FailureToken {
     fn drop(&mut self) {
-        if let Some(of) = &self.of {
-            let mut budget = of.lock();
+        if let Some(budget) = self.0.take() {
+            let mut budget = budget.lock();
             budget.in_use -= 1;
-            if !self.used_up {
-                budget.left.give_back();
-            }
+            budget.left.give_back();
         }
     }
 }

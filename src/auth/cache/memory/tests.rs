@@ -27,7 +27,7 @@ fn digest(key: &str) -> KeyDigest {
 }
 
 fn accept(cache: &MemoryCache, key: &str, principal: Arc<Principal>) {
-    cache.accept(fingerprint(key), digest(key), principal, Instant::now(), cache.epoch());
+    cache.accept(fingerprint(key), digest(key), principal, Instant::now(), cache.revocations.epoch());
 }
 
 #[test]
@@ -81,7 +81,7 @@ fn a_revocation_forgets_the_key_and_leaves_the_others() {
 fn a_key_without_an_id_is_revoked_by_its_digest_and_found_from_anywhere() {
     let cache = cache(10_000, 10_000, 100);
     let elsewhere = PEPPER.fingerprint("a", "platform", "192.0.2.1".parse().ok());
-    cache.accept(elsewhere, digest("a"), principal("ada"), Instant::now(), cache.epoch());
+    cache.accept(elsewhere, digest("a"), principal("ada"), Instant::now(), cache.revocations.epoch());
     accept(&cache, "b", principal("ada"));
     assert_eq!(cache.take_owner(&digest("a")), Some(principal("ada")));
     assert_eq!(cache.take_owner(&digest("a")), None, "it ends once");
@@ -95,7 +95,7 @@ fn a_verdict_asked_for_before_its_revocation_is_not_remembered_and_others_are() 
     let cache = cache(10_000, 10_000, 100);
     let with_id = |id: &str| Arc::new(Principal { key_id: Some(id.to_owned()), ..Principal::default() });
     for revoked in ["a", EVERYTHING, "another"] {
-        let epoch = cache.epoch();
+        let epoch = cache.revocations.epoch();
         cache.revoke(revoked);
         cache.accept(fingerprint("a"), digest("a"), with_id("a"), Instant::now(), epoch);
         let remembered = cache.get(&fingerprint("a"));
@@ -107,7 +107,7 @@ fn a_verdict_asked_for_before_its_revocation_is_not_remembered_and_others_are() 
 fn a_verdict_ages_from_when_the_service_was_asked() {
     let cache = cache(10_000, 10_000, 100);
     let Some(asked) = Instant::now().checked_sub(Duration::from_millis(19_500)) else { return };
-    cache.accept(fingerprint("key"), digest("key"), principal("ada"), asked, cache.epoch());
+    cache.accept(fingerprint("key"), digest("key"), principal("ada"), asked, cache.revocations.epoch());
     let remembered = cache.get(&fingerprint("key"));
     assert!(matches!(remembered, CachedVerdict::Stale(_) | CachedVerdict::Missing), "{remembered:?}");
     sleep(Duration::from_millis(600));
