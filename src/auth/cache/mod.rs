@@ -3,7 +3,6 @@
 //! The identity is cached. What it may do, and whether it has expired, is decided on every request.
 
 mod memory;
-pub(super) mod peppers;
 mod redis_cache;
 mod revocations;
 

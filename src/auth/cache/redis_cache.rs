@@ -9,11 +9,11 @@ use deadpool_redis::redis::{Cmd, RedisError, cmd, pipe};
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use super::peppers;
 use crate::{
     auth::{
         Principal,
         fingerprint::{Fingerprint, KeyDigest, Pepper},
+        peppers,
         revocation::{CHANNEL, EVERYTHING},
     },
     redis::{Connection, Redis},
