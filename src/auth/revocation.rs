@@ -39,7 +39,7 @@ pub(crate) async fn listen(redis: Redis, keys: KeySource) {
                 }
                 tracing::info!(code = Code::RevocationsNotReceived.text(), lost, "listening for revocations");
                 until_lost(subscription, &keys).await;
-                redis.set_down();
+                redis.set_up(false);
                 refused = false;
                 tracing::warn!(
                     code = Code::RevocationsNotReceived.text(),

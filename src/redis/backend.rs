@@ -35,11 +35,7 @@ pub(super) enum Backend {
 }
 
 /// A connection from the pool.
-pub(crate) enum Connection {
-    Single(deadpool_redis::Connection),
-    Sentinel(sentinel::Connection),
-    Cluster(cluster::Connection),
-}
+pub(crate) struct Connection(Box<dyn ConnectionLike + Send>);
 
 impl Backend {
     /// # Errors
@@ -50,7 +46,11 @@ impl Backend {
         let text = |error: RedisError| error.to_string();
         macro_rules! pool {
             ($pool:ty, $manager:expr) => {
-                <$pool>::builder($manager.map_err(text)?).config(config).runtime(Runtime::Tokio1).build()
+                <$pool>::builder($manager.map_err(text)?)
+                    .config(config)
+                    .runtime(Runtime::Tokio1)
+                    .build()
+                    .map_err(|error| error.to_string())?
             };
         }
         match url.kind {
@@ -58,7 +58,7 @@ impl Backend {
                 let node = url.node(&url.nodes[0], true);
                 let pool = pool!(deadpool_redis::Pool, deadpool_redis::Manager::new(node.as_str()));
                 let client = Client::open(node).map_err(text)?;
-                Ok(Self::Single { pool: pool.map_err(|error| error.to_string())?, client })
+                Ok(Self::Single { pool, client })
             }
             RedisKind::Sentinel(master) => {
                 let sentinels: Vec<String> = url.nodes.iter().map(|node| url.node(node, false)).collect();
@@ -82,32 +82,25 @@ impl Backend {
                     Some(info.into()),
                     redis_sentinel::SentinelServerType::Master,
                 );
-                Ok(Self::Sentinel {
-                    pool: pool.map_err(|error| error.to_string())?,
-                    client: Arc::new(Mutex::new(client.map_err(text)?)),
-                })
+                Ok(Self::Sentinel { pool, client: Arc::new(Mutex::new(client.map_err(text)?)) })
             }
             RedisKind::Cluster => {
                 let nodes: Vec<String> = url.nodes.iter().map(|node| url.node(node, true)).collect();
                 let pool = pool!(cluster::Pool, cluster::Manager::new(nodes.clone(), false));
                 let nodes = nodes.into_iter().map(Client::open).collect::<Result<_, _>>().map_err(text)?;
-                Ok(Self::Cluster { pool: pool.map_err(|error| error.to_string())?, nodes })
+                Ok(Self::Cluster { pool, nodes })
             }
         }
-    }
-
-    pub(super) fn is_cluster(&self) -> bool {
-        matches!(self, Self::Cluster { .. })
     }
 
     /// # Errors
     /// No connection that works.
     pub(super) async fn connection(&self) -> Result<Connection, RedisError> {
-        match self {
-            Self::Single { pool, .. } => pool.get().await.map(Connection::Single).map_err(of_pool),
-            Self::Sentinel { pool, .. } => pool.get().await.map(Connection::Sentinel).map_err(of_pool),
-            Self::Cluster { pool, .. } => pool.get().await.map(Connection::Cluster).map_err(of_pool),
-        }
+        Ok(Connection(match self {
+            Self::Single { pool, .. } => Box::new(pool.get().await.map_err(of_pool)?),
+            Self::Sentinel { pool, .. } => Box::new(pool.get().await.map_err(of_pool)?),
+            Self::Cluster { pool, .. } => Box::new(pool.get().await.map_err(of_pool)?),
+        }))
     }
 
     /// A new connection for subscriptions.
@@ -144,11 +137,7 @@ fn of_pool(error: PoolError) -> RedisError {
 
 impl ConnectionLike for Connection {
     fn req_packed_command<'a>(&'a mut self, command: &'a Cmd) -> RedisFuture<'a, Value> {
-        match self {
-            Self::Single(connection) => connection.req_packed_command(command),
-            Self::Sentinel(connection) => connection.req_packed_command(command),
-            Self::Cluster(connection) => connection.req_packed_command(command),
-        }
+        self.0.req_packed_command(command)
     }
 
     fn req_packed_commands<'a>(
@@ -157,18 +146,10 @@ impl ConnectionLike for Connection {
         offset: usize,
         count: usize,
     ) -> RedisFuture<'a, Vec<Value>> {
-        match self {
-            Self::Single(connection) => connection.req_packed_commands(pipeline, offset, count),
-            Self::Sentinel(connection) => connection.req_packed_commands(pipeline, offset, count),
-            Self::Cluster(connection) => connection.req_packed_commands(pipeline, offset, count),
-        }
+        self.0.req_packed_commands(pipeline, offset, count)
     }
 
     fn get_db(&self) -> i64 {
-        match self {
-            Self::Single(connection) => connection.get_db(),
-            Self::Sentinel(connection) => connection.get_db(),
-            Self::Cluster(connection) => connection.get_db(),
-        }
+        self.0.get_db()
     }
 }

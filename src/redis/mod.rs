@@ -101,7 +101,7 @@ impl Redis {
         let answers = outcome.as_ref().map_or_else(is_a_refusal, |_| true);
         attempt.record(answers);
         if outcome.as_ref().is_err_and(is_a_refusal_of_all) {
-            self.set_down();
+            self.set_up(false);
         }
         outcome.inspect_err(|error| tracing::debug!(error = error_text(error), "a call to Redis failed")).ok()
     }
@@ -120,9 +120,9 @@ impl Redis {
         in_time(async { work(self.backend.connection().await?).await }).await
     }
 
-    /// Sets the metric `redis_up` to 0. Only a self-test, which covers all that is needed, sets it to 1 again.
-    pub(crate) fn set_down(&self) {
-        self.metrics.set_dependency_up(Dependency::Redis, false);
+    /// Sets the metric `redis_up`. Only a self-test, which covers all that is needed, sets it to 1.
+    pub(crate) fn set_up(&self, is_up: bool) {
+        self.metrics.set_dependency_up(Dependency::Redis, is_up);
     }
 
     /// Runs `work` in the background.
@@ -143,14 +143,14 @@ impl Redis {
                 "a revocation was not sent to Redis: too many are in flight"
             );
         };
-        let backend = self.backend.clone();
+        let redis = self.clone();
         let retrying = async move {
             let _place = place;
             let mut outcome = Ok(());
             for pause in TRIES {
                 sleep(pause).await;
-                let sending = async { command().query_async(&mut backend.connection().await?).await };
-                outcome = in_time(sending).await;
+                outcome =
+                    redis.call_directly(async |mut redis| command().query_async(&mut redis).await).await;
                 if outcome.is_ok() {
                     return;
                 }
@@ -172,10 +172,9 @@ impl Redis {
     /// Those of Redis and of the connection.
     pub(crate) async fn publish(&self, channel: &str, message: &str) -> Result<Option<u64>, RedisError> {
         let publish = cmd("PUBLISH").arg(channel).arg(message).take();
-        let heard = self
-            .call_directly(|mut redis| async move { publish.query_async::<u64>(&mut redis).await })
-            .await?;
-        Ok((!self.backend.is_cluster()).then_some(heard))
+        let heard =
+            self.call_directly(async |mut redis| publish.query_async::<u64>(&mut redis).await).await?;
+        Ok((!matches!(self.backend, Backend::Cluster { .. })).then_some(heard))
     }
 
     /// A new connection that listens to `channel`.

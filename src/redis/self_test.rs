@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use deadpool_redis::redis::{RedisError, Script, cmd};
 
-use super::{Dependency, PATIENCE, Redis, in_time};
+use super::{PATIENCE, Redis, in_time};
 
 /// The keys of the test, and its channel.
 const TEST_KEY: &str = "hokusai:check";
@@ -74,10 +74,5 @@ impl Redis {
             shortest = shortest.min(began.elapsed());
         }
         Ok(shortest)
-    }
-
-    /// Sets the metric `redis_up`.
-    pub(super) fn set_up(&self, is_of_use: bool) {
-        self.metrics.set_dependency_up(Dependency::Redis, is_of_use);
     }
 }
