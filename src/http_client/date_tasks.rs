@@ -2,14 +2,14 @@
 //!
 //! awc makes a clock for each request (3.11, client/h1proto.rs: `ClientCodec::default()`), which is a task that is aborted behind
 //! the response. Its first tick is a timer, for which tokio wakes its own driver by a system call, and nothing ever reads
-//! it: the `Date` of the request is written before. Spawned into a `LocalSet` of their own these tasks are not run, only
-//! dropped, many at a time.
+//! it: the `Date` of the request is written before. Spawned into a `LocalSet` that nobody runs these tasks are only dropped,
+//! many at a time.
 
 use std::{
     cell::{Cell, RefCell},
-    pin::{Pin, pin},
+    pin::Pin,
     rc::Rc,
-    task::{Context, Poll, Waker},
+    task::{Context, Poll},
 };
 
 use awc::{ClientResponse, SendClientRequest};
@@ -24,16 +24,15 @@ pub(super) struct DateTasks {
     spawned: Cell<usize>,
 }
 
-/// Aborted tasks that may wait to be dropped.
+/// Tasks that may wait to be dropped.
 const AT_ONCE: usize = 32;
 
 impl DateTasks {
-    /// Runs the tasks once if there are many: those that were aborted are gone then.
-    fn drop_aborted(&self) {
+    /// Drops the tasks if there are many, also those of requests in flight: run once, each of these would set its timer.
+    fn drop_many(&self) {
         self.spawned.set((self.spawned.get() + 1) % AT_ONCE);
         if self.spawned.get() == 0 {
-            let mut tasks = self.tasks.borrow_mut();
-            let _ = pin!(&mut *tasks).poll(&mut Context::from_waker(Waker::noop()));
+            self.tasks.take();
         }
     }
 }
@@ -46,7 +45,7 @@ pub(crate) struct Sending {
 
 impl Sending {
     pub(super) fn new(request: SendClientRequest, date_tasks: &Rc<DateTasks>) -> Self {
-        date_tasks.drop_aborted();
+        date_tasks.drop_many();
         Self { request, date_tasks: Rc::clone(date_tasks) }
     }
 }
