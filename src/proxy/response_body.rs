@@ -101,6 +101,10 @@ impl Stream for ResponseBody {
     type Item = Result<Bytes, BodyFault>;
 
     fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if self.left == Some(0) {
+            // awc is not asked for more: at the end of a body it would keep the guard, whose connection is idle already.
+            return Poll::Ready(None);
+        }
         match Pin::new(&mut self.payload).poll_next(cx) {
             Poll::Ready(next) => {
                 self.waiting = false;
