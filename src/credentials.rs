@@ -8,7 +8,7 @@ mod pasted;
 use std::fmt;
 
 use actix_web::http::{
-    header::{AUTHORIZATION, HeaderMap, HeaderValue},
+    header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue},
     uri::PathAndQuery,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
@@ -17,7 +17,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 pub use pasted::{NotAKey, key_in};
 
-const X_API_KEY: &str = "x-api-key";
+const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
 /// A key as a client sent it. Its Debug output does not show it.
 #[derive(Debug, Clone)]

@@ -55,7 +55,7 @@ pub async fn admit(
                 error::tell_allowance(allowance, response.headers_mut());
             }
             own_address::tell(own, response.headers_mut());
-            gateway.report_usage(&principal, &response, exchange.started().elapsed());
+            gateway.report_usage(&principal, &response, exchange.started());
             Ok(response)
         }
         Err(refusal) => {

@@ -11,12 +11,7 @@ mod records;
 mod shared;
 mod sound;
 
-use std::{
-    net::IpAddr,
-    rc::Rc,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{net::IpAddr, rc::Rc, sync::Arc, time::Instant};
 
 use actix_web::{
     HttpMessage as _, HttpRequest,
@@ -200,12 +195,12 @@ impl Gateway {
             .map_err(|error| GatewayError::Denied { error, sent_as })
     }
 
-    fn report_usage(&self, principal: &Principal, response: &ServiceResponse, elapsed: Duration) {
+    fn report_usage(&self, principal: &Principal, response: &ServiceResponse, started: Instant) {
         if let (Some(usage), Some(key_id)) = (&self.shared.usage, &principal.key_id) {
             usage.add(Usage {
                 key_id: key_id.clone(),
                 endpoint: response.request().path().to_owned(),
-                response_time_ms: elapsed.as_millis() as u64,
+                response_time_ms: started.elapsed().as_millis() as u64,
                 status_code: response.status().as_u16(),
             });
         }

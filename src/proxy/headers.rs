@@ -3,6 +3,8 @@
 //! Hop-by-hop headers, and those that `Connection` names, are dropped (RFC 9110 §7.6.1) before the gateway's own are added, so
 //! that no client can have those dropped.
 
+use std::borrow::Cow;
+
 use actix_web::{
     HttpRequest, HttpResponseBuilder,
     http::header::{
@@ -101,13 +103,13 @@ impl HeaderRules {
 
     /// Adds what every request to MLflow has.
     pub(super) fn of_gateway(&self, to: &mut HeaderMap) {
-        self.of_gateway_in(&AUTHORIZATION, to);
+        self.of_gateway_in(AUTHORIZATION, to);
     }
 
     /// The same, with MLflow's credential under this name.
-    fn of_gateway_in(&self, credential: &HeaderName, to: &mut HeaderMap) {
-        add(to, credential, self.authorization.as_ref());
-        add(to, &VIA, Some(&self.via));
+    fn of_gateway_in(&self, credential: HeaderName, to: &mut HeaderMap) {
+        add(to, credential, self.authorization.clone());
+        add(to, VIA, Some(self.via.clone()));
     }
 
     /// Adds the headers for MLflow, without framing, which is the body's. `plain`: asks for a whole response that is not compressed.
@@ -136,26 +138,22 @@ impl HeaderRules {
         }
 
         let credential = if calls_out { egress::CREDENTIAL } else { AUTHORIZATION };
-        self.of_gateway_in(&credential, to);
+        self.of_gateway_in(credential, to);
         set_workspace(grant, to);
         if calls_out {
             return;
         }
-        add(to, &USER_ID, principal.user_id.as_deref().and_then(identity).as_ref());
-        add(to, &KEY_ID, principal.key_id.as_deref().and_then(identity).as_ref());
-        add(
-            to,
-            &X_FORWARDED_FOR,
-            client.ip.and_then(|ip| HeaderValue::try_from(ip.to_string()).ok()).as_ref(),
-        );
-        add(to, &X_FORWARDED_HOST, from.get(HOST));
+        add(to, USER_ID, principal.user_id.as_deref().and_then(identity));
+        add(to, KEY_ID, principal.key_id.as_deref().and_then(identity));
+        add(to, X_FORWARDED_FOR, client.ip.and_then(|ip| HeaderValue::try_from(ip.to_string()).ok()));
+        add(to, X_FORWARDED_HOST, from.get(HOST).cloned());
         let proto = HeaderValue::from_static(if client.secure { "https" } else { "http" });
         to.append(X_FORWARDED_PROTO, proto);
 
         let context = exchange.context();
-        add(to, &TRACEPARENT, HeaderValue::try_from(context.traceparent()).ok().as_ref());
-        add(to, &TRACESTATE, context.tracestate(from).as_ref());
-        add(to, &X_REQUEST_ID, Some(context.request_id_value()));
+        add(to, TRACEPARENT, HeaderValue::try_from(context.traceparent()).ok());
+        add(to, TRACESTATE, context.tracestate(from));
+        add(to, X_REQUEST_ID, Some(context.request_id_value().clone()));
     }
 
     /// Adds MLflow's headers to the response, without framing, hop-by-hop headers and those that the gateway sets.
@@ -253,18 +251,17 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<&str> {
 /// The workspace that the key is bound to, if it is.
 pub(super) fn set_workspace(grant: &Grant, to: &mut HeaderMap) {
     let workspace = grant.principal().workspace.as_ref();
-    let value = workspace.and_then(|workspace| HeaderValue::from_str(workspace.as_str()).ok());
-    add(to, &WORKSPACE, value.as_ref());
+    add(to, WORKSPACE, workspace.and_then(|workspace| HeaderValue::from_str(workspace.as_str()).ok()));
 }
 
-fn add(to: &mut HeaderMap, name: &HeaderName, value: Option<&HeaderValue>) {
+fn add(to: &mut HeaderMap, name: HeaderName, value: Option<HeaderValue>) {
     if let Some(value) = value {
-        to.append(name.clone(), value.clone());
+        to.append(name, value);
     }
 }
 
 fn identity(text: &str) -> Option<HeaderValue> {
-    HeaderValue::try_from(utf8_percent_encode(text, NOT_IN_IDENTITY).to_string()).ok()
+    HeaderValue::from_str(&Cow::from(utf8_percent_encode(text, NOT_IN_IDENTITY))).ok()
 }
 
 fn authorization(auth: &UpstreamAuth) -> Option<HeaderValue> {
