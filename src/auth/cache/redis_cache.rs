@@ -136,10 +136,11 @@ impl RedisCache {
         });
     }
 
-    /// Leaves a mark of this instance's pepper, and counts the other peppers at this Redis. `None` if Redis did not answer.
+    /// Leaves a mark of this instance's pepper, and counts the other peppers at this Redis. `None` if Redis did not answer. No
+    /// request waits, so a first connection may take its time.
     pub(in crate::auth) async fn announce_pepper(&self) -> Option<usize> {
         let pepper = self.pepper.clone();
-        self.redis.call(move |redis| peppers::announce(redis, pepper)).await
+        self.redis.call_directly(move |redis| peppers::announce(redis, pepper)).await.ok()
     }
 
     /// Publishes a revocation to every instance that listens.
