@@ -104,3 +104,35 @@ fn with_our_names(mut span: SpanData) -> SpanData {
     }
     span
 }
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry::{
+        KeyValue,
+        trace::{Span as _, Tracer as _, TracerProvider as _},
+    };
+    use opentelemetry_sdk::trace::SdkTracerProvider;
+
+    use super::*;
+
+    #[test]
+    fn a_span_that_finds_no_room_is_dropped_and_counted_and_what_has_its_place_is_kept() {
+        let (metrics, (mail, mut waiting)) = (Metrics::new().unwrap(), mpsc::channel(2));
+        let mailbox = Mailbox { mail, metrics: metrics.clone() };
+        let tracer = SdkTracerProvider::builder().with_span_processor(mailbox).build().tracer("a test");
+        for name in ["first", "second", "third", "fourth", "fifth"] {
+            let route = KeyValue::new(spans::ROUTE, "read");
+            let span = tracer.span_builder(name).with_kind(SpanKind::Server).with_attributes([route]);
+            span.start(&tracer).end();
+        }
+        let kept = std::iter::from_fn(|| match waiting.try_recv() {
+            Ok(Mail::Span(span)) => Some(span.name),
+            _ => None,
+        });
+        assert_eq!(kept.collect::<Vec<_>>(), ["first", "second"]);
+        let families = metrics.gather();
+        let spans = families.iter().find(|family| family.name().ends_with("trace_spans_total")).unwrap();
+        let [dropped] = spans.get_metric() else { panic!("{spans:?}") };
+        assert_eq!((dropped.get_label()[0].value(), dropped.get_counter().get_value()), ("dropped", 3.0));
+    }
+}
