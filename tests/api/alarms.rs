@@ -11,11 +11,12 @@ use std::{
 };
 
 use futures_util::future::join_all;
+use jiff::Timestamp;
 use tempfile::TempDir;
 
 use self::cloudwatch::{Period, off, periods};
 use crate::support::{
-    PATIENCE, Server, ask, eventually,
+    PATIENCE, Server, ask, eventually, metric_at,
     process::{Process, command},
     redis::Redis,
     server::Answer,
@@ -28,9 +29,6 @@ const BODY: &str = r#"{"is_valid": true, "scopes": ["mlflow:read"]}"#;
 /// How long MLflow takes where it is slow: longer than the alarm likes.
 const SLOW: Duration = Duration::from_millis(700);
 
-/// How many ask a slow MLflow at once, each again and again: more than 30 requests in a period.
-const ASKERS: u32 = 24;
-
 /// A gateway between things that can fail, and somebody who asks it all the time.
 struct World {
     mlflow: Server,
@@ -39,6 +37,8 @@ struct World {
     redis: Redis,
     gateway: Process,
     folder: TempDir,
+    /// How many ask at once. Each that finds a verdict too old is a miss, so they are as few as can be.
+    askers: usize,
     /// Every other request has a key of its own.
     new_keys: bool,
     asked: AtomicUsize,
@@ -47,6 +47,11 @@ struct World {
 impl World {
     /// One with which nothing is wrong.
     async fn new() -> Self {
+        // One of many requests asks the auth service and Redis again.
+        Self::with_verdicts_for("700ms").await
+    }
+
+    async fn with_verdicts_for(ttl: &str) -> Self {
         let is_slow = Arc::new(AtomicBool::new(false));
         let slow = Arc::clone(&is_slow);
         let mlflow = Server::start(move |request| match Answer::ok("{}") {
@@ -62,8 +67,7 @@ impl World {
             ("MLFLOW_SERVER_URL", &*mlflow.url()),
             ("HOKUSAI_AUTH_SERVICE_URL", &auth.url()),
             ("HOKUSAI__AUTH__SERVICE__REPORT_USAGE", "false"),
-            // One of many requests asks the auth service and Redis again.
-            ("HOKUSAI__AUTH__CACHE__TTL", "700ms"),
+            ("HOKUSAI__AUTH__CACHE__TTL", ttl),
             ("HOKUSAI__AUTH__PEPPER", "obviously-a-pepper-of-a-test-0000"),
             ("HOKUSAI__MLFLOW__PROBE_INTERVAL", "500ms"),
             ("REDIS_URL", &redis.url()),
@@ -71,10 +75,18 @@ impl World {
             ("HOKUSAI__TELEMETRY__EMF_INTERVAL", PERIOD),
         ];
         let gateway = Process::serve(folder.path(), &settings);
-        let asked = AtomicUsize::new(0);
-        let world = Self { mlflow, is_slow, auth, redis, gateway, folder, new_keys: false, asked };
-        world.ask_until(async || world.periods().len() > 1).await;
-        assert_eq!(world.off().await, [""; 0], "with nothing wrong");
+        let world = Self {
+            mlflow,
+            is_slow,
+            auth,
+            redis,
+            gateway,
+            folder,
+            askers: 1,
+            new_keys: false,
+            asked: AtomicUsize::new(0),
+        };
+        world.ask().await;
         world
     }
 
@@ -93,22 +105,22 @@ impl World {
         ask(self.gateway.address, format!("{head} {key}\r\n\r\n")).await;
     }
 
-    /// At most 150 requests a second, until `done`.
+    /// At most 50 requests a second of each asker, until `done`.
     async fn ask_until(&self, done: impl AsyncFn() -> bool) {
         let asking = async || loop {
             self.ask().await;
             actix_rt::time::sleep(Duration::from_millis(20)).await;
         };
         tokio::select! {
-            _ = join_all((0..3).map(|_| asking())) => (),
+            _ = join_all((0..self.askers).map(|_| asking())) => (),
             () = until(done) => (),
         }
     }
 
-    /// The alarms that go off in a busy period which lies wholly in what was set up before the call.
+    /// The alarms that go off in the first busy period that begins from now on.
     async fn off(&self) -> Vec<String> {
-        let before = self.periods().len();
-        let busy = || self.periods().into_iter().skip(before + 1).find(Period::is_busy);
+        let now = Timestamp::now();
+        let busy = || self.periods().into_iter().find(|period| period.is_since(now) && period.is_busy());
         self.ask_until(async || busy().is_some()).await;
         off(&busy().unwrap()).into_iter().collect()
     }
@@ -118,10 +130,15 @@ impl World {
 async fn until(done: impl AsyncFn() -> bool) {
     let waiting = async {
         while !done().await {
-            actix_rt::time::sleep(Duration::from_millis(50)).await;
+            actix_rt::time::sleep(Duration::from_millis(200)).await;
         }
     };
     tokio::time::timeout(4 * PATIENCE, waiting).await.expect("a period is over");
+}
+
+#[actix_web::test]
+async fn nothing_wrong() {
+    assert_eq!(World::new().await.off().await, [""; 0]);
 }
 
 #[actix_web::test]
@@ -143,25 +160,19 @@ async fn the_auth_service_killed() {
 async fn redis_killed() {
     let mut world = World::new().await;
     world.redis.stop();
+    // The gateway tests it every five seconds.
+    let metrics = world.gateway.metrics_address.unwrap();
+    eventually("that is found", async || metric_at(metrics, "redis_up").await == Some(0.0)).await;
     assert_eq!(world.off().await, ["redis-down"]);
 }
 
 #[actix_web::test]
 async fn mlflow_slow() {
-    let world = World::new().await;
+    let mut world = World::with_verdicts_for("60s").await;
+    // More than 30 requests in a period, though each takes so long.
+    world.askers = 24;
     world.is_slow.store(true, Ordering::Relaxed);
-    let before = world.periods().len();
-    let busy = || world.periods().into_iter().skip(before + 1).find(Period::is_busy);
-    // One after the other: all at once they would find the cache empty all at once.
-    let askers = (0..ASKERS).map(|asker| async move { actix_rt::time::sleep(SLOW * asker / ASKERS).await });
-    let asking = askers.map(|begin| async {
-        begin.await;
-        while busy().is_none() {
-            world.ask().await;
-        }
-    });
-    join_all(asking).await;
-    assert_eq!(off(&busy().unwrap()), BTreeSet::from(["latency".to_owned()]));
+    assert_eq!(world.off().await, ["latency"]);
 }
 
 #[actix_web::test]
@@ -180,23 +191,30 @@ async fn a_key_file_that_is_refused_until_it_is_mended() {
         ("MLFLOW_SERVER_URL", &*mlflow.url()),
         ("HOKUSAI__MLFLOW__PROBE_INTERVAL", "200ms"),
         ("HOKUSAI__TELEMETRY__EMF", "true"),
-        ("HOKUSAI__TELEMETRY__EMF_INTERVAL", PERIOD),
+        ("HOKUSAI__TELEMETRY__EMF_INTERVAL", "500ms"),
     ];
-    let _gateway = Process::serve(folder.path(), &settings);
-    let told = || periods(&fs::read_to_string(folder.path().join("log")).unwrap());
-    // Of the second period from here: the first one began before.
-    let off_now = async || {
-        let before = told().len();
-        eventually("two periods are over", async || told().len() > before + 1).await;
-        off(&told().swap_remove(before + 1)).into_iter().collect::<Vec<_>>()
+    let gateway = Process::serve(folder.path(), &settings);
+    let log = folder.path().join("log");
+    let metrics = gateway.metrics_address.unwrap();
+    // Of the first period in which the key file is in force, or not.
+    let off_when_in_force = async |in_force: f64| {
+        let metric = async || metric_at(metrics, "key_file_last_reload_successful").await;
+        eventually("the key file is read", async || metric().await == Some(in_force)).await;
+        let now = Timestamp::now();
+        let told = || {
+            let periods = periods(&fs::read_to_string(&log).unwrap());
+            periods.into_iter().find(|period| period.is_since(now))
+        };
+        eventually("a period is over", async || told().is_some()).await;
+        off(&told().unwrap()).into_iter().collect::<Vec<_>>()
     };
     let file = folder.path().join("keys.toml");
     let good = fs::read(&file).unwrap();
-    assert_eq!(off_now().await, [""; 0], "with nothing wrong");
+    assert_eq!(off_when_in_force(1.0).await, [""; 0], "with nothing wrong");
     fs::write(&file, "[[keys").unwrap();
-    assert_eq!(off_now().await, ["key-file-refused"]);
+    assert_eq!(off_when_in_force(0.0).await, ["key-file-refused"]);
     fs::write(&file, good).unwrap();
-    assert_eq!(off_now().await, [""; 0], "mended");
+    assert_eq!(off_when_in_force(1.0).await, [""; 0], "mended");
 }
 
 #[test]

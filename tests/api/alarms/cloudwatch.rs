@@ -6,35 +6,44 @@ use std::{
     path::Path,
 };
 
+use jiff::Timestamp;
 use serde_json::Value;
 
 /// The data points of one period: by metric, and of errors by class.
 #[derive(Default)]
 pub(super) struct Period {
+    /// When the one before it ended, in Unix milliseconds.
+    began: i64,
     points: BTreeMap<String, Value>,
     errors: BTreeMap<String, Value>,
 }
 
 impl Period {
+    /// Whether it lies wholly after this moment.
+    pub(super) fn is_since(&self, moment: Timestamp) -> bool {
+        self.began > moment.as_millisecond()
+    }
+
     /// Whether there were requests enough for the alarms to judge, on a machine that has other work too.
     pub(super) fn is_busy(&self) -> bool {
         self.points.get("Requests").is_some_and(|requests| statistic(requests, "Sum") > 30.0)
     }
 }
 
-/// The periods that a log tells of.
+/// The periods that a log tells of, without the last one: some of its lines may not be written yet.
 pub(super) fn periods(log: &str) -> Vec<Period> {
-    let mut periods: Vec<Period> = Vec::new();
+    let (mut periods, mut end) = (Vec::<Period>::new(), 0);
     // The last line may be half written.
     let whole = log.rsplit_once('\n').map_or("", |(whole, _)| whole);
-    let lines = whole.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
-    for line in lines.filter(|line| !line["_aws"].is_null()) {
+    for line in whole.lines().filter(|line| line.contains(r#""_aws""#)) {
+        let line: Value = serde_json::from_str(line).unwrap();
         let directives = line["_aws"]["CloudWatchMetrics"].as_array().unwrap().iter();
         let names = directives.flat_map(|directive| directive["Metrics"].as_array().unwrap());
         let names: Vec<&str> = names.map(|metric| metric["Name"].as_str().unwrap()).collect();
         // A period's own line comes before those of its errors.
         if names.contains(&"Heartbeat") {
-            periods.push(Period::default());
+            periods.push(Period { began: end, ..Period::default() });
+            end = line["_aws"]["Timestamp"].as_i64().unwrap();
         }
         let period = periods.last_mut().unwrap();
         for metric in names {
@@ -46,6 +55,7 @@ pub(super) fn periods(log: &str) -> Vec<Period> {
             of.insert(name.to_owned(), value);
         }
     }
+    periods.pop();
     periods
 }
 
