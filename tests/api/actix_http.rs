@@ -1,7 +1,7 @@
 //! Plain actix-http, without the gateway: the behaviour that `connection/` works around. A test that fails here says that an update
 //! of actix-http made a workaround unnecessary; the table in `src/connection/mod.rs` says which.
 
-use std::{convert::Infallible, io, time::Duration};
+use std::{cell::Cell, convert::Infallible, io, time::Duration};
 
 use actix_http::{
     HttpService, Request, Response,
@@ -79,16 +79,25 @@ fn connect(head_timeout: Duration) -> DuplexStream {
     client
 }
 
-/// Everything that comes for these requests until the connection ends, or nothing has come for long.
+/// Everything that comes for these requests until the connection ends, or nothing has come for long after they were sent.
 async fn answers(requests: impl AsRef<[u8]>) -> String {
     let mut client = connect(PATIENCE);
     let (mut reading, mut writing) = tokio::io::split(&mut client);
     let mut received = Vec::new();
+    let written = Cell::new(false);
     let write = async {
         let _ = writing.write_all(requests.as_ref()).await;
+        written.set(true);
     };
-    let read =
-        async { while let Ok(Ok(1..)) = timeout(LONG_AFTER, reading.read_buf(&mut received)).await {} };
+    let read = async {
+        loop {
+            match timeout(LONG_AFTER, reading.read_buf(&mut received)).await {
+                Ok(Ok(1..)) => {}
+                Err(_) if !written.get() => {}
+                _ => break,
+            }
+        }
+    };
     tokio::join!(write, read);
     String::from_utf8(received).unwrap()
 }

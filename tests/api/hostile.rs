@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
+
 use crate::support::{
     Gateway, GatewayBuilder, Server, ask,
     client::{Connection, metric},
@@ -273,17 +275,22 @@ async fn a_response_is_framed_by_its_own_request_whatever_is_pipelined_behind_it
 #[actix_web::test]
 async fn a_body_that_nobody_reads_is_given_up_without_a_key_too() {
     let stage = Stage::set().await;
-    for (name, head) in [
-        ("an open route", "GET /live HTTP/1.1\r\nhost: a\r\n".to_owned()),
-        ("no key", format!("POST {TARGET} HTTP/1.1\r\nhost: a\r\n")),
-    ] {
-        for framing in ["transfer-encoding: chunked\r\n\r\n1\r\nx\r\n", "content-length: 100\r\n\r\nx"] {
-            let mut connection = stage.connection(format!("{head}{framing}").as_bytes()).await;
-            let response = connection.response(false).await;
-            assert_eq!(response.header("connection"), Some("close"), "{name}, {framing}");
-            assert!(connection.is_closed().await, "{name}, {framing}");
-        }
-    }
+    let refused = async |name: &str, head: &str, framing: &str| {
+        let mut connection = stage.connection(format!("{head}{framing}").as_bytes()).await;
+        let response = connection.response(false).await;
+        assert_eq!(response.header("connection"), Some("close"), "{name}, {framing}");
+        assert!(connection.is_closed().await, "{name}, {framing}");
+    };
+    let (live, post) =
+        ("GET /live HTTP/1.1\r\nhost: a\r\n", format!("POST {TARGET} HTTP/1.1\r\nhost: a\r\n"));
+    let (chunked, sized) = ("transfer-encoding: chunked\r\n\r\n1\r\nx\r\n", "content-length: 100\r\n\r\nx");
+    // All at once: each lingers for five seconds.
+    tokio::join!(
+        refused("an open route", live, chunked),
+        refused("an open route", live, sized),
+        refused("no key", &post, chunked),
+        refused("no key", &post, sized),
+    );
 }
 
 #[actix_web::test]
@@ -466,7 +473,7 @@ async fn a_head_as_large_as_it_may_be_passes_however_it_comes() {
 #[actix_web::test]
 async fn what_is_pipelined_behind_a_refusal_that_closes_is_nobodys_request() {
     let behind = format!("GET {TARGET} HTTP/1.1\r\n{{host}}{{key}}\r\n");
-    for (name, first) in [
+    let cases = [
         ("CONNECT", "CONNECT mlflow:80 HTTP/1.1\r\n{host}{key}\r\n".to_owned()),
         (
             "an upgrade",
@@ -485,11 +492,14 @@ async fn what_is_pipelined_behind_a_refusal_that_closes_is_nobodys_request() {
         ("an underscore", post("content_length: 0\r\n\r\n")),
         ("two credentials", format!("GET {TARGET} HTTP/1.1\r\n{{host}}{{key}}x-api-key: a\r\n\r\n")),
         ("a dot segment", "GET /api/mlflow/../x HTTP/1.1\r\n{host}{key}\r\n".to_owned()),
-    ] {
+    ];
+    // All at once: some linger for five seconds.
+    join_all(cases.map(async |(name, first)| {
         let stage = Stage::set().await;
         let request = format!("{first}{behind}{behind}");
         stage.refuses(name, &[400, 405, 501], &stage.filled(&request)).await;
-    }
+    }))
+    .await;
 }
 
 #[actix_web::test]

@@ -81,14 +81,14 @@ impl Stage {
 
 #[actix_web::test]
 async fn heads_that_do_not_end_come_to_their_room_and_no_more() {
-    let stage = Stage::set(&[("HOKUSAI__SERVER__MAX_CONNECTIONS", "1500")]);
+    let stage = Stage::set(&[("HOKUSAI__SERVER__MAX_CONNECTIONS", "800")]);
     stage.lives().await;
     let before = stage.gateway.peak_memory();
     let line = format!("GET {TARGET}?{} HTTP/1.1\r\n", "x".repeat(127 * KIB));
     let head = format!("{line}host: a\r\nx: {}", "y".repeat(31 * KIB));
-    let strangers = stage.open(1500, head.as_bytes()).await;
+    let strangers = stage.open(800, head.as_bytes()).await;
     let grown = stage.grown(before).await;
-    let allowed = 1500 * CONNECTION + 2 * 32 * MIB + SLACK;
+    let allowed = 800 * CONNECTION + 2 * 32 * MIB + SLACK;
     assert!(grown < allowed, "{} KiB, and not {}", grown / KIB, allowed / KIB);
     // And whoever comes now is served.
     stage.lives().await;
@@ -97,13 +97,13 @@ async fn heads_that_do_not_end_come_to_their_room_and_no_more() {
 
 #[actix_web::test]
 async fn a_large_head_costs_no_more_than_its_room_and_nothing_when_it_is_answered() {
-    let stage = Stage::set(&[("HOKUSAI__SERVER__MAX_CONNECTIONS", "1000")]);
+    let stage = Stage::set(&[("HOKUSAI__SERVER__MAX_CONNECTIONS", "400")]);
     stage.lives().await;
     let before = stage.gateway.peak_memory();
     let line = format!("GET {TARGET}?{} HTTP/1.1\r\n", "x".repeat(127 * KIB));
     let head = format!("{line}host: a\r\nx: {}\r\n\r\n", "y".repeat(31 * KIB));
     let mut answered = Vec::new();
-    for _ in 0..1000 {
+    for _ in 0..400 {
         let mut connection = Connection::open(stage.gateway.address).await;
         connection.send(&head).await;
         let response = connection.response(false).await;
@@ -126,13 +126,13 @@ async fn large_heads_that_are_being_answered_leave_half_of_the_room_to_others() 
     let line = format!("GET {TARGET}?{} HTTP/1.1\r\n", "x".repeat(127 * KIB));
     let head = format!("{line}host: a\r\n{key}x: {}\r\n\r\n", "y".repeat(31 * KIB));
     let mut connections = Vec::new();
-    for _ in 0..400 {
+    for _ in 0..160 {
         let mut connection = Connection::open(stage.gateway.address).await;
         connection.send(&head).await;
         connections.push(connection);
     }
     let responses = connections.iter_mut().map(|connection| connection.response(false));
-    let refused = 400 - 16 * MIB / head.len();
+    let refused = 160 - 16 * MIB / head.len();
     let refusals: Vec<_> = responses.collect::<FuturesUnordered<_>>().take(refused).collect().await;
     for response in refusals {
         assert_eq!((response.status, response.reason().as_str()), (503, "upstream_unavailable"));

@@ -241,16 +241,12 @@ async fn a_key_that_was_prolonged_is_not_refused_by_what_lies_in_redis() {
     let answer = |expires_at: jiff::Timestamp| {
         Answer::ok(&format!(r#"{{"is_valid": true, "key_id": "k-1", "expires_at": "{expires_at}"}}"#))
     };
-    let now = jiff::Timestamp::now();
-    let soon = answer(now + jiff::SignedDuration::from_secs(1));
-    let later = answer(now + jiff::SignedDuration::from_secs(3600));
     let prolonged = Arc::new(AtomicBool::new(false));
     let is_prolonged = Arc::clone(&prolonged);
-    let auth = Server::start(
-        move |_| {
-            if is_prolonged.load(Ordering::Relaxed) { later.clone() } else { soon.clone() }
-        },
-    )
+    let auth = Server::start(move |_| {
+        let seconds = if is_prolonged.load(Ordering::Relaxed) { 3600 } else { 1 };
+        answer(jiff::Timestamp::now() + jiff::SignedDuration::from_secs(seconds))
+    })
     .await;
     let stage = Stage { auth, mlflow: Server::start(|_| Answer::ok("{}")).await, refuses: Arc::default() };
     assert_eq!(get(&stage.gateway(&redis.url()).await).await.status, 200);

@@ -39,9 +39,9 @@ fn run(folder: &Path, arguments: &[&str]) -> Output {
     command(folder).args(arguments).env("MLFLOW_SERVER_URL", "http://127.0.0.1:1").output().unwrap()
 }
 
-/// Lines that are wrong, with the secret as a name, a value and garbage.
-fn wrong_lines(names: &[&str]) -> Vec<String> {
-    let mut lines = vec![
+/// Lines that are wrong by themselves, with the secret as a name, a value and garbage.
+fn wrong_lines() -> Vec<String> {
+    vec![
         SECRET.to_owned(),
         format!("[{SECRET}"),
         format!("[[{SECRET}]]"),
@@ -50,15 +50,18 @@ fn wrong_lines(names: &[&str]) -> Vec<String> {
         format!("\"{SECRET}\" = 1\n\"{SECRET}\" = 2"),
         format!("a = {SECRET}"),
         format!("a = \"{SECRET}"),
-    ];
-    for name in names {
-        lines.push(format!("{name} = \"{SECRET}\""));
-        lines.push(format!("{name} = [\"{SECRET}\"]"));
-        lines.push(format!("{name} = {SECRET}"));
-        lines.push(format!("{name} = {{ {SECRET} = \"{SECRET}\" }}"));
-        lines.push(format!("{name}.{SECRET} = 1"));
-    }
-    lines
+    ]
+}
+
+/// Lines that are wrong for what has this name.
+fn wrong_values(name: &str) -> Vec<String> {
+    vec![
+        format!("{name} = \"{SECRET}\""),
+        format!("{name} = [\"{SECRET}\"]"),
+        format!("{name} = {SECRET}"),
+        format!("{name} = {{ {SECRET} = \"{SECRET}\" }}"),
+        format!("{name}.{SECRET} = 1"),
+    ]
 }
 
 #[test]
@@ -75,7 +78,7 @@ fn the_key_file_is_quoted_by_nobody() {
         "expires_at",
         "keys",
     ];
-    for line in wrong_lines(&names) {
+    for line in wrong_lines().into_iter().chain(names.into_iter().flat_map(wrong_values)) {
         let folder = folder();
         let path = folder.path().join("keys.toml");
         // In the place of what the key says of it itself.
@@ -97,35 +100,40 @@ fn settings_are_quoted_by_nobody() {
     let defaults = fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/config/default.toml")).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("gateway.toml");
+    let examine_file = |section: &str, line: &str| {
+        fs::write(&file, format!("[{section}]\n{line}\n")).unwrap();
+        let loaded = Settings::examine(Some(&file), []);
+        assert_untold(&loaded.problems.to_string(), &format!("[{section}] {line}"));
+        let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
+        assert_untold(&warnings.join("\n"), &format!("[{section}] {line}"));
+    };
+    let examine_variable = |variable: String, value: &str| {
+        let loaded = Settings::examine(None, [(variable.clone(), value.to_owned())]);
+        assert_untold(&loaded.problems.to_string(), &variable);
+    };
+    examine_variable(format!("HOKUSAI__{SECRET}"), SECRET);
     let (mut section, mut tried) = (String::new(), 0);
     for row in defaults.lines() {
         if let Some(name) = row.strip_prefix('[') {
             section = name.trim_end_matches(']').to_owned();
+            wrong_lines().iter().for_each(|line| examine_file(&section, line));
+            examine_variable(format!("HOKUSAI__{}__{SECRET}", section.to_uppercase()), "1");
         }
         let Some((name, _)) = row.trim_start_matches("# ").split_once(" = ") else { continue };
         if name.contains(' ') {
             continue;
         }
-        for line in wrong_lines(&[name]) {
-            fs::write(&file, format!("[{section}]\n{line}\n")).unwrap();
-            let loaded = Settings::examine(Some(&file), []);
-            assert_untold(&loaded.problems.to_string(), &format!("[{section}] {line}"));
-            let warnings: Vec<String> = loaded.warnings.iter().map(ToString::to_string).collect();
-            assert_untold(&warnings.join("\n"), &format!("[{section}] {line}"));
-        }
+        wrong_values(name).iter().for_each(|line| examine_file(&section, line));
         let variable = format!("HOKUSAI__{section}__{name}").replace('.', "__").to_uppercase();
-        for (variable, value) in [
-            (variable.clone(), SECRET.to_owned()),
-            (variable.clone(), format!("http://{SECRET}@a/")),
-            (variable.clone(), format!("{SECRET}://a")),
-            (variable.clone(), format!("1, {SECRET}")),
-            (format!("{variable}__{SECRET}"), "1".to_owned()),
-            (format!("HOKUSAI__{}__{SECRET}", section.to_uppercase()), "1".to_owned()),
-            (format!("HOKUSAI__{SECRET}"), SECRET.to_owned()),
+        for value in [
+            SECRET.to_owned(),
+            format!("http://{SECRET}@a/"),
+            format!("{SECRET}://a"),
+            format!("1, {SECRET}"),
         ] {
-            let loaded = Settings::examine(None, [(variable.clone(), value)]);
-            assert_untold(&loaded.problems.to_string(), &variable);
+            examine_variable(variable.clone(), &value);
         }
+        examine_variable(format!("{variable}__{SECRET}"), "1");
         tried += 1;
     }
     assert!(tried > 70, "only {tried}");
@@ -221,7 +229,8 @@ async fn a_reload_quotes_nothing() {
     let settings = [("MLFLOW_SERVER_URL", &*mlflow.url()), ("HOKUSAI__TELEMETRY__FILTER", "debug")];
     let gateway = Process::serve_with(folder.path(), &["--config", "gateway.toml"], &settings);
     let log = || fs::read_to_string(folder.path().join("log")).unwrap_or_default();
-    for (told, line) in wrong_lines(&["keep_alive", "min_body_rate"]).into_iter().enumerate() {
+    let values = ["keep_alive", "min_body_rate"].into_iter().flat_map(wrong_values);
+    for (told, line) in wrong_lines().into_iter().chain(values).enumerate() {
         fs::write(folder.path().join("gateway.toml"), format!("[server]\n{line}\n")).unwrap();
         gateway.hang_up();
         eventually(&line, async || log().matches("settings reload failed").count() > told).await;
