@@ -45,8 +45,12 @@ check: packages ## Lints, unit tests and API tests: minutes, for use while worki
 
 test: packages test-unit test-e2e test-deploy budgets ## Everything: installs what the tests need, then runs all of them
 
+# Most of the time a test waits, so three run on each processor.
+TEST_THREADS = $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN))))
+
 test-unit: | tools ## Unit tests, and the gateway on real sockets between recording fakes
-	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked; else cargo test --locked; fi
+	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked --test-threads $(TEST_THREADS); \
+	else cargo test --locked -- --test-threads $(TEST_THREADS); fi
 
 test-e2e: $(VENV)/.done $(NEXT:%=$(VENV)/compat/%/.done) ## MLflow's real client and server, with the gateway between them
 	@scripts/packages.sh nginx-light openssl prometheus redis-server
@@ -64,7 +68,7 @@ test-deploy: $(VENV)/.done checkov ## Images, containers, compose, Kubernetes, T
 lint: ## Formatting and lints, as in CI
 	cargo fmt --check
 	cargo clippy --locked --all-targets -- -D warnings
-	cargo clippy --locked --benches --features bench -- -D warnings
+	cargo clippy --locked --features bench --bench instructions --bench time -- -D warnings
 
 deny: target/tools/bin/cargo-deny ## Licences, sources and bans of the dependencies
 	target/tools/bin/cargo-deny check --hide-inclusion-graph bans licenses sources
