@@ -79,7 +79,7 @@ target/tools/bin/cargo-deny:
 
 test-compat: $(VENV)/.done $(NEXT:%=$(VENV)/compat/%/.done) $(COMPAT:%=$(VENV)/compat/%/.done) ## Compare the table of routes with real MLflows, from 2.22 to the newest
 	cargo build --locked
-	MLFLOW_COMPAT=$(subst $() ,:,$(COMPAT:%=$(CURDIR)/$(VENV)/compat/%)) $(PYTHON) -m pytest tests/e2e/test_routes.py
+	MLFLOW_COMPAT=$(subst $() ,:,$(COMPAT:%=$(CURDIR)/$(VENV)/compat/%)) $(PYTHON) -m pytest tests/e2e/test_routes.py tests/e2e/test_subjects.py
 
 $(VENV)/compat/%/.done: scripts/compat/mlflow-%.txt | $(VENV)/.done
 	$(VENV)/bin/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade \

@@ -18,10 +18,10 @@ use super::{
     cache::{CachedVerdict, MemoryCache, RedisCache, RedisVerdict},
     call_limiter::{CallLimiter, CallOutcome, KeyStatus},
     fingerprint::{Fingerprint, KeyDigest, Pepper},
-    flight::Flights,
     service::{OutageLog, ServiceVerifier},
 };
 use crate::{
+    flight::Flights,
     redis::Redis,
     settings::{Auth, AuthService},
     telemetry::{Metrics, spans},

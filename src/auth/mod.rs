@@ -6,8 +6,8 @@
 mod cache;
 mod caching_verifier;
 mod call_limiter;
+mod fence;
 mod fingerprint;
-mod flight;
 pub mod key;
 pub mod key_file;
 pub(crate) mod peppers;
@@ -20,6 +20,7 @@ use std::{net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 #[cfg(fuzzing)]
 pub use cache::fuzz as fuzz_redis_value;
 pub use caching_verifier::CachingVerifier;
+pub use fence::{Fence, Globs, NotGlobs};
 pub use key_file::{KeyFile, KeyFileError};
 pub use principal::{NotAWorkspace, Principal, Workspace};
 #[cfg(fuzzing)]

@@ -5,6 +5,8 @@ use std::num::NonZeroU32;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use super::Fence;
+
 /// The identity that a verifier returns. Whether it is enough for a request, `policy` decides on every request.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Principal {
@@ -16,6 +18,9 @@ pub struct Principal {
     pub is_admin: bool,
     /// The only workspace of MLflow that it may see; `None`: any.
     pub workspace: Option<Workspace>,
+    /// Which names it may change.
+    #[serde(default)]
+    pub fence: Fence,
     pub expires_at: Option<Timestamp>,
     /// `None`: the settings' number.
     pub rate_limit_per_hour: Option<NonZeroU32>,

@@ -12,7 +12,7 @@ use super::{
 use crate::{
     policy::scopes,
     resources,
-    routing::{Artifact, Condition, Parameter, Reach, RouteTable, Rule, Tagging},
+    routing::{Artifact, Condition, Parameter, Reach, RouteTable, Rule, Subjects, Tagging},
     settings::{Mlflow, Problems, Scope, Settings},
 };
 
@@ -68,6 +68,8 @@ fn describe(rule: &Rule) -> Value {
         "path": rule.pattern,
         "class": rule.class.word(),
         "reach": rule.reach.word(),
+        "changes": rule.changes(),
+        "subject": rule.subjects.as_ref().map(Subjects::words),
         "tags": rule.tagging.map(Tagging::words),
         "parameters": rule.parameters.iter().map(describe_parameter).collect::<Vec<_>>(),
         "body": rule.body.word(),

@@ -5,6 +5,7 @@ use crate::{
     audit::NotKept,
     auth::AuthError,
     limits::{Limit, LimitExceeded},
+    ownership::OwnershipError,
     policy::Denied,
     proxy::ProxyError,
     routing::RouteError,
@@ -26,6 +27,10 @@ impl GatewayError {
             | Self::Proxy(ProxyError::OutsideWorkspace(_) | ProxyError::DirectTransfer(_)) => {
                 return self.to_string();
             }
+            Self::Ownership(OwnershipError::Unanswered(_)) => {
+                "MLflow does not say at the moment whose this is: nothing was changed, try again"
+            }
+            Self::Ownership(_) => return self.to_string(),
             Self::Denied { error: error @ (Denied::Scope(_) | Denied::Workspace(_)), .. } => {
                 return error.to_string();
             }

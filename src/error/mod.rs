@@ -20,6 +20,7 @@ use crate::{
     credentials::{CredentialError, Source},
     head::HeadError,
     limits::LimitExceeded,
+    ownership::OwnershipError,
     policy::{BodyError, BodyMemoryFull, Denied},
     proxy::ProxyError,
     routing::RouteError,
@@ -51,6 +52,8 @@ pub enum GatewayError {
     },
     #[error(transparent)]
     Body(#[from] BodyError),
+    #[error(transparent)]
+    Ownership(#[from] OwnershipError),
     #[error(transparent)]
     Limited(#[from] LimitExceeded),
     #[error(transparent)]

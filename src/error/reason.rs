@@ -7,9 +7,10 @@ use crate::{
     connection::NoRequest,
     credentials::CredentialError,
     head::HeadError,
+    ownership::OwnershipError,
     policy::{BodyError, BodyMemoryFull, Denied},
     proxy::ProxyError,
-    routing::RouteError,
+    routing::{RouteError, SubjectError},
     vocabulary::Reason,
 };
 
@@ -36,6 +37,17 @@ impl GatewayError {
             Self::Body(BodyError::Ambiguous(_) | BodyError::GraphQl(_) | BodyError::NotJson(_)) => {
                 Reason::AmbiguousBody
             }
+            Self::Ownership(OwnershipError::Refused(refusal)) if refusal.is_of_fence() => {
+                Reason::OutsideFence
+            }
+            Self::Ownership(OwnershipError::Refused(_)) => Reason::NotOwner,
+            Self::Ownership(OwnershipError::Unnamed(
+                SubjectError::Ambiguous(_) | SubjectError::NotAName(_),
+            )) => Reason::AmbiguousBody,
+            Self::Ownership(
+                OwnershipError::Unnamed(_) | OwnershipError::NotAnId(_) | OwnershipError::Unknown(_),
+            ) => Reason::BadRequest,
+            Self::Ownership(OwnershipError::Unanswered(_)) => Reason::UpstreamUnavailable,
             Self::Route(RouteError::BadPath(_)) | Self::Body(BodyError::Path(_)) => Reason::BadPath,
             Self::NoRequest(NoRequest::NoRoom)
             | Self::Body(BodyError::MemoryFull(BodyMemoryFull::ForAll))

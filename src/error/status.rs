@@ -8,6 +8,7 @@ use crate::{
     connection::NoRequest,
     head::{self, HeadError},
     limits::LimitExceeded,
+    ownership::OwnershipError,
     policy::{BodyError, BodyMemoryFull},
     proxy::ProxyError,
     routing::RouteError,
@@ -26,7 +27,9 @@ const fn usual(reason: Reason) -> (StatusCode, &'static str) {
         Reason::BadRequest | Reason::BadPath | Reason::CredentialAmbiguous | Reason::AmbiguousBody => {
             (StatusCode::BAD_REQUEST, "BAD_REQUEST")
         }
-        Reason::ScopeMissing => (StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
+        Reason::ScopeMissing | Reason::NotOwner | Reason::OutsideFence => {
+            (StatusCode::FORBIDDEN, "PERMISSION_DENIED")
+        }
         Reason::RouteUnknown => (StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND"),
         Reason::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "BAD_REQUEST"),
         Reason::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "BAD_REQUEST"),
@@ -58,6 +61,7 @@ impl GatewayError {
             // MLflow was not asked.
             Self::NoRequest(NoRequest::NoRoom)
             | Self::Body(BodyError::MemoryFull(BodyMemoryFull::ForAll))
+            | Self::Ownership(OwnershipError::Unanswered(_))
             | Self::Proxy(ProxyError::Busy | ProxyError::Ejected) => StatusCode::SERVICE_UNAVAILABLE,
             _ => usual(self.reason()).0,
         }

@@ -2,6 +2,7 @@
 
 use std::{
     future::{Ready, ready},
+    mem,
     panic::AssertUnwindSafe,
     sync::Arc,
 };
@@ -11,16 +12,18 @@ use actix_web::{
     body::{BoxBody, MessageBody},
     dev::{Payload as RawPayload, ServiceRequest, ServiceResponse},
     error::InternalError,
+    http::StatusCode,
     middleware::Next,
     web::{Data, Payload},
 };
 use futures_util::{FutureExt as _, TryFutureExt as _};
 
-use super::{Gateway, own_address, records};
+use super::{Gateway, overhear::Overheard, own_address, records};
 use crate::{
     error::{self, GatewayError},
     exchange::Exchange,
     limits::Meter,
+    ownership::Clearance,
     policy::Grant,
     telemetry::Metrics,
     vocabulary::RouteLabel,
@@ -30,6 +33,7 @@ use crate::{
 #[derive(Debug)]
 pub struct Admitted {
     pub(super) grant: Grant,
+    pub(super) clearance: Clearance,
     pub(super) meter: Meter,
     pub(super) exchange: Exchange,
 }
@@ -46,11 +50,17 @@ pub async fn admit(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     exchange.set_route(RouteLabel::Unknown);
     match contained(gateway.metrics(), gateway.decide(&mut request, &exchange)).await {
-        Ok((admitted, allowance)) => {
+        Ok((mut admitted, allowance)) => {
             let principal = Arc::clone(admitted.grant.principal());
             let own = own_address::asked_for(request.headers(), exchange.client().ip);
+            let clearance = mem::take(&mut admitted.clearance);
             request.extensions_mut().insert(admitted);
             let mut response = next.call(request).await?.map_into_boxed_body();
+            gateway.shared.ownership.forget(&clearance);
+            if let (Some(lesson), StatusCode::OK) = (clearance.lesson, response.status()) {
+                let shared = Arc::clone(&gateway.shared);
+                response = response.map_body(|_, body| Overheard::new(body, lesson, shared).boxed());
+            }
             if let Some(allowance) = allowance {
                 error::tell_allowance(allowance, response.headers_mut());
             }
@@ -67,7 +77,7 @@ pub async fn admit(
 
 /// The handler behind [`admit`]: forwards, and answers with what MLflow answers.
 pub async fn forward(
-    Admitted { grant, meter, exchange }: Admitted,
+    Admitted { grant, meter, exchange, .. }: Admitted,
     gateway: Data<Gateway>,
     request: HttpRequest,
     payload: Payload,

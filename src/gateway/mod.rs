@@ -4,8 +4,10 @@
 //! does not compile, for the next one has nothing to work on.
 
 mod admit;
+mod clearance;
 mod no_request;
 mod observe;
+mod overhear;
 mod own_address;
 mod records;
 mod shared;
@@ -49,14 +51,14 @@ pub struct Gateway {
     shared: Arc<Shared>,
     sinks: Rc<Sinks>,
     authenticator: Authenticator,
-    proxy: Proxy,
+    proxy: Rc<Proxy>,
 }
 
 impl Gateway {
     pub fn new(shared: Arc<Shared>) -> Self {
         let resources = &shared.resources;
         let authenticator = Authenticator::new(&resources.keys, resources.auth_tls.as_ref());
-        let proxy = Proxy::new(&shared.settings, &shared.upstreams, resources.mlflow_tls.as_ref());
+        let proxy = Rc::new(Proxy::new(&shared.settings, &shared.upstreams, resources.mlflow_tls.as_ref()));
         let sinks = Rc::new(Sinks {
             metrics: WorkerMetrics::new(resources.metrics.clone()),
             log: resources.log.clone(),
@@ -129,7 +131,7 @@ impl Gateway {
         let stall_budget = StallBudget::new(server.body_idle_timeout, server.min_body_rate.get());
         let (payload, connection) = (request.take_payload(), Connection::of(request.request()));
         let connection = connection.map(Rc::as_ref);
-        let CheckedBody { payload, length, class, value, models } = policy::body::check(
+        let mut checked = policy::body::check(
             &live.policy,
             &grant,
             request.head(),
@@ -139,13 +141,17 @@ impl Gateway {
             &self.shared.body_memory,
         )
         .await?;
-        if let (Some(length), true) = (length, request.headers().contains_key(TRANSFER_ENCODING)) {
+        exchange.waited(began.elapsed());
+        let asked = Instant::now();
+        let clearance = self.clear(&live.policy, &grant, request.head(), &mut checked).await?;
+        exchange.waited(asked.elapsed());
+        let CheckedBody { payload, length, class, value, models } = checked;
+        if let Some(length) = length {
             // MLflow takes a chunked body for an empty one: what was checked is what it is to read.
             request.headers_mut().remove(TRANSFER_ENCODING);
             request.headers_mut().insert(CONTENT_LENGTH, length.into());
         }
         request.set_payload(payload);
-        exchange.waited(began.elapsed());
         let rule = grant.route().rule();
         let class = class.unwrap_or(rule.class);
         exchange.set_route(class);
@@ -154,7 +160,7 @@ impl Gateway {
         }
         // Behind the record, which wants what was parsed: that is not kept while MLflow is waited for.
         self.proxy.look_up(&grant, &models).await?;
-        Ok((Admitted { grant, meter, exchange: exchange.clone() }, allowance))
+        Ok((Admitted { grant, clearance, meter, exchange: exchange.clone() }, allowance))
     }
 
     /// All of it that can be done twice; what is learned goes into the exchange, if there is one yet.

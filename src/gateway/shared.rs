@@ -10,6 +10,7 @@ use crate::{
     exchange::Drain,
     health::Health,
     limits::Limiter,
+    ownership::Ownership,
     policy::BodyMemory,
     resources::Resources,
     settings::{Live, Settings},
@@ -31,6 +32,7 @@ pub struct Shared {
     /// What has changed of the settings since.
     pub(super) live: ArcSwap<Live>,
     pub(super) limiter: Limiter,
+    pub(super) ownership: Ownership,
     /// The memory for bodies that are read before a decision.
     pub(super) body_memory: BodyMemory,
     pub(super) config_hash: String,
@@ -49,6 +51,7 @@ impl Shared {
             drain: Arc::default(),
             upstreams: Arc::new(UpstreamPool::new(&settings.mlflow)),
             limiter,
+            ownership: Ownership::new(resources.metrics.clone()),
             body_memory: BodyMemory::new(settings.mlflow.queue_timeout),
             resources,
             usage,

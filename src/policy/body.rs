@@ -72,7 +72,7 @@ enum Inspection {
     Spans,
 }
 
-fn inspection(rule: &Rule, is_bound: bool) -> Option<Inspection> {
+fn inspection(rule: &Rule, is_bound: bool, is_judged: bool) -> Option<Inspection> {
     match rule.body {
         Body::Json | Body::Form => Some(Inspection::Json),
         Body::GraphQl => Some(Inspection::GraphQl),
@@ -81,7 +81,8 @@ fn inspection(rule: &Rule, is_bound: bool) -> Option<Inspection> {
             let may_lead_out = rule.class == RouteClass::TraceWrite
                 || rule.method == Method::GET
                 || rule.check == Some(BodyCheck::Models);
-            ((is_bound && may_lead_out) || direct_upload::is_checked(rule)).then_some(Inspection::Json)
+            let is_read = (is_bound && may_lead_out) || (is_judged && rule.has_subject_in_body());
+            (is_read || direct_upload::is_checked(rule)).then_some(Inspection::Json)
         }
     }
 }
@@ -105,7 +106,7 @@ pub(crate) fn treatment(rule: &Rule) -> &'static str {
     if rule.method == Method::GET && !rule.parameters.is_empty() {
         return "none: a GET that has one is refused, for its parameters are judged in the query";
     }
-    match (inspection(rule, false), inspection(rule, true)) {
+    match (inspection(rule, false, false), inspection(rule, true, true)) {
         _ if rule.body == Body::Form => {
             "multipart/form-data passed on as it comes; else read first: JSON that can be read in one way only, up to 1 MiB"
         }
@@ -116,7 +117,9 @@ pub(crate) fn treatment(rule: &Rule) -> &'static str {
             "read first: JSON that can be read in one way only, up to 1 MiB; a protected tag requires admin or delete"
         }
         (Some(_), _) => "read first: JSON that can be read in one way only, up to 1 MiB",
-        (None, Some(_)) => "passed on as it comes; read first for a key that is bound to a workspace",
+        (None, Some(_)) => {
+            "passed on as it comes; read first for a key of a workspace or with a fence, and where ownership is on"
+        }
         (None, None) => "passed on as it comes",
     }
 }
@@ -153,7 +156,7 @@ pub(crate) async fn check(
     memory: &BodyMemory,
 ) -> Result<CheckedBody, BodyError> {
     let (principal, route) = (grant.principal(), grant.route());
-    let inspection = inspection(route.rule(), principal.workspace.is_some());
+    let inspection = inspection(route.rule(), principal.workspace.is_some(), grant.is_judged());
     let is_get = [Method::GET, Method::HEAD].contains(&head.method);
     let has_none = is_get && !has_body(&head.headers);
     let inspection = inspection.filter(|inspection| *inspection != Inspection::Json || !has_none);
@@ -211,6 +214,15 @@ pub(crate) async fn check(
     }
     let length = Some(body.len());
     Ok(CheckedBody { payload: whole(body), length, class, value, models })
+}
+
+impl CheckedBody {
+    /// Replaces the body by what became of its JSON.
+    pub(crate) fn rewrite(&mut self, value: &Value) {
+        let body = value.to_string();
+        self.length = Some(body.len());
+        self.payload = whole(body.into());
+    }
 }
 
 /// A body of this length reaches MLflow only when all of it is there (awc 3.11, client/h1proto.rs, `send_body`). It is read before a

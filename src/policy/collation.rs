@@ -3,7 +3,7 @@
 
 /// A name of at most 63 ASCII characters to look for.
 #[derive(Debug)]
-pub(super) struct Name {
+pub(crate) struct Name {
     /// For each ASCII character, a bit for each position where the name has it, in any case.
     positions: [u64; 128],
     letters: u64,
@@ -11,7 +11,7 @@ pub(super) struct Name {
 }
 
 impl Name {
-    pub(super) fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let (mut positions, mut letters) = ([0; 128], 0);
         for (at, character) in name.bytes().enumerate() {
             for spelling in [character.to_ascii_lowercase(), character.to_ascii_uppercase()] {
@@ -23,12 +23,12 @@ impl Name {
     }
 
     /// Whether a text is the name.
-    pub(super) fn is(&self, text: &str) -> bool {
+    pub(crate) fn is(&self, text: &str) -> bool {
         self.read(text).last().is_some_and(|reached| reached & self.end != 0)
     }
 
     /// Whether a text begins with the name.
-    pub(super) fn begins(&self, text: &str) -> bool {
+    pub(crate) fn begins(&self, text: &str) -> bool {
         self.read(text).any(|reached| reached & self.end != 0)
     }
 

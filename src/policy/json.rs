@@ -8,7 +8,7 @@ use std::{cell::Cell, collections::HashSet, fmt};
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
-use crate::parse_fault::ParseFault;
+use crate::{parse_fault::ParseFault, routing::json_name};
 
 /// The most values and names in a body: each takes up to 300 bytes of memory, and as few as two bytes in the body.
 const MAX_VALUES: usize = 50_000;
@@ -29,23 +29,6 @@ fn read_unambiguous(body: &[u8]) -> Result<Value, serde_json::Error> {
     let value = Unambiguous { left: &left }.deserialize(&mut reader)?;
     reader.end()?;
     Ok(value)
-}
-
-/// A field's name as protobuf writes it in JSON (google/protobuf/descriptor.cc, `ToJsonName`).
-fn json_name(name: &str) -> String {
-    let mut json = String::with_capacity(name.len());
-    let mut capitalize = false;
-    for character in name.chars() {
-        match character {
-            '_' => capitalize = true,
-            _ if capitalize => {
-                json.push(character.to_ascii_uppercase());
-                capitalize = false;
-            }
-            _ => json.push(character),
-        }
-    }
-    json
 }
 
 #[derive(Clone, Copy)]

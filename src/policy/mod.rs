@@ -26,6 +26,7 @@ use crate::{
 pub use body::BodyError;
 pub(crate) use body_memory::BodyMemory;
 pub use body_memory::BodyMemoryFull;
+pub(crate) use collation::Name;
 use scopes::Classes;
 pub(crate) use workspace::ModelReferences;
 pub use workspace::WorkspaceViolation;
@@ -36,6 +37,8 @@ pub struct Grant {
     principal: Arc<Principal>,
     route: Route,
     may_administer: bool,
+    is_administrator: bool,
+    is_judged: bool,
 }
 
 impl Grant {
@@ -50,6 +53,16 @@ impl Grant {
     /// Whether the principal may see what only administrators may.
     pub(crate) fn may_administer(&self) -> bool {
         self.may_administer
+    }
+
+    /// Whether its scopes make it an administrator, whatever the mode of the policy is.
+    pub(crate) fn is_administrator(&self) -> bool {
+        self.is_administrator
+    }
+
+    /// Whether it matters whose the things are that the request names.
+    pub(crate) fn is_judged(&self) -> bool {
+        self.is_judged
     }
 }
 
@@ -139,8 +152,11 @@ fn authorize_at(
         workspace::check_route(workspace, &route)?;
     }
     let allowed = allow(policy, &principal, route.rule(), route.class(), None)?;
-    let may_administer = policy.mode != Mode::Enforce || allowed.contains(RouteClass::Admin);
-    Ok(Grant { principal, route, may_administer })
+    let is_administrator = allowed.contains(RouteClass::Admin);
+    let may_administer = policy.mode != Mode::Enforce || is_administrator;
+    let is_judged = policy.ownership != Mode::Off || !principal.fence.is_open();
+    let is_judged = is_judged && (route.rule().changes() || route.rule().body == Body::GraphQl);
+    Ok(Grant { principal, route, may_administer, is_administrator, is_judged })
 }
 
 /// The classes that the principal's scopes allow, if `class` is one of them or the mode does not enforce scopes.

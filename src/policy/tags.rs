@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::collation::Name;
 use crate::{
-    routing::{Change, Subject, Tagging},
+    routing::{Change, Tagged, Tagging},
     vocabulary::RouteClass,
 };
 
@@ -18,7 +18,7 @@ struct ListedTag {
     spellings: Name,
     is_prefix: bool,
     is_trigger: bool,
-    subject: Subject,
+    tagged: Tagged,
     /// The value that anybody may set.
     allowed_value: Option<&'static str>,
 }
@@ -36,11 +36,11 @@ fn read(text: &'static str) -> Vec<ListedTag> {
         let Some(name) = words.next().filter(|_| section != "[remark]") else { continue };
         let (name, is_prefix) = name.strip_suffix('*').map_or((name, false), |name| (name, true));
         listed.extend(words.filter_map(|word| {
-            let (subject, allowed_value) =
-                word.split_once(':').map_or((word, None), |(subject, value)| (subject, Some(value)));
-            let subject = Subject::from_word(subject)?;
+            let (tagged, allowed_value) =
+                word.split_once(':').map_or((word, None), |(tagged, value)| (tagged, Some(value)));
+            let tagged = Tagged::from_word(tagged)?;
             let (spellings, is_trigger) = (Name::new(name), section == "[trigger]");
-            Some(ListedTag { name, spellings, is_prefix, is_trigger, subject, allowed_value })
+            Some(ListedTag { name, spellings, is_prefix, is_trigger, tagged, allowed_value })
         }));
     }
     listed
@@ -56,7 +56,7 @@ pub(super) struct TagChange {
 }
 
 /// The first change of a protected tag in a body.
-pub(super) fn find(Tagging { change, subject }: Tagging, body: &Value) -> Option<TagChange> {
+pub(super) fn find(Tagging { change, tagged }: Tagging, body: &Value) -> Option<TagChange> {
     let mut named = Vec::new();
     pairs(body, &mut named);
     let listed = named.iter().find_map(|(key, value)| {
@@ -66,7 +66,7 @@ pub(super) fn find(Tagging { change, subject }: Tagging, body: &Value) -> Option
                 Change::Set => listed.allowed_value.is_none() || listed.allowed_value != *value,
                 Change::Delete => true,
             };
-            counts && listed.subject == subject && is(key, listed)
+            counts && listed.tagged == tagged && is(key, listed)
         })
     })?;
     let class = if change == Change::Delete { RouteClass::Delete } else { RouteClass::Admin };
@@ -101,17 +101,17 @@ mod tests {
 
     use super::*;
 
-    fn found(change: Change, subject: Subject, body: &Value) -> Option<(&'static str, RouteClass)> {
-        find(Tagging { change, subject }, body).map(|found| (found.tag, found.class))
+    fn found(change: Change, tagged: Tagged, body: &Value) -> Option<(&'static str, RouteClass)> {
+        find(Tagging { change, tagged }, body).map(|found| (found.tag, found.class))
     }
 
     #[test]
     fn a_change_of_content_is_told_from_a_remark() {
         use Change::{Create, Delete, Set};
         use RouteClass::Admin;
-        use Subject::{Experiment, Model, Trace, Version};
+        use Tagged::{Experiment, Model, Trace, Version};
         let (text, schedule) = ("mlflow.prompt.text", "mlflow.issueDetection.schedule");
-        for (change, subject, body, expected) in [
+        for (change, tagged, body, expected) in [
             (Set, Version, json!({"name": "p", "key": text, "value": "x"}), Some((text, Admin))),
             (Delete, Version, json!({"key": text}), Some((text, RouteClass::Delete))),
             (Create, Version, json!({"tags": [{"key": text}]}), None),
@@ -143,7 +143,7 @@ mod tests {
                 Some(("mlflow.trace.spansLocation", Admin)),
             ),
         ] {
-            assert_eq!(found(change, subject, &body), expected, "{change:?} {body}");
+            assert_eq!(found(change, tagged, &body), expected, "{change:?} {body}");
         }
     }
 
@@ -160,10 +160,10 @@ mod tests {
             ("", false),
         ] {
             let body = json!({"key": key});
-            assert_eq!(found(Change::Delete, Subject::Version, &body).is_some(), same, "{key:?}");
+            assert_eq!(found(Change::Delete, Tagged::Version, &body).is_some(), same, "{key:?}");
         }
         for key in ["mlflow.issueDetection.schedule\u{200b}", "mlflow.latestOnlineScoring\u{ff0e}x"] {
-            assert!(found(Change::Delete, Subject::Experiment, &json!({"key": key})).is_some(), "{key:?}");
+            assert!(found(Change::Delete, Tagged::Experiment, &json!({"key": key})).is_some(), "{key:?}");
         }
     }
 

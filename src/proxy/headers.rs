@@ -34,7 +34,7 @@ const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const USER_ID: HeaderName = HeaderName::from_static("x-hokusai-user-id");
 /// Chooses a workspace of MLflow's; the first of several counts (mlflow/server/workspace_helpers.py).
-const WORKSPACE: HeaderName = HeaderName::from_static("x-mlflow-workspace");
+pub(super) const WORKSPACE: HeaderName = HeaderName::from_static("x-mlflow-workspace");
 const KEY_ID: HeaderName = HeaderName::from_static("x-hokusai-key-id");
 
 /// Prefixes of headers that only the gateway sets.

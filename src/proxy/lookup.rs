@@ -1,14 +1,15 @@
-//! Asks MLflow, before a request is forwarded, whether the logged models that it names are in the key's workspace.
+//! Asks MLflow before a request is forwarded: what the gateway must know of the things that it names.
 
 use actix_web::{
     body,
-    http::{Method, StatusCode, uri::PathAndQuery},
+    http::{Method, StatusCode, header::HeaderValue, uri::PathAndQuery},
+    web::Bytes,
 };
 use tokio::time::timeout;
 
-use super::{Proxy, ProxyError, error::Late, headers};
+use super::{Proxy, ProxyError, error::Late, headers::WORKSPACE};
 use crate::{
-    http_client::{Reuse, beginning},
+    http_client::{Reuse, TransportFault, beginning},
     policy::{Grant, ModelReferences, WorkspaceViolation},
 };
 
@@ -36,24 +37,43 @@ impl Proxy {
         if !model_id.bytes().all(plain) {
             return Ok(false);
         }
-        // At the same mount as the route of the request.
-        let asked = grant.route().target().path();
-        let (before, _) = asked.split_once("/2.0/mlflow/").unwrap_or((asked, ""));
-        let target = PathAndQuery::try_from(format!("{before}/2.0/mlflow/logged-models/{model_id}"))
-            .map_err(|error| ProxyError::Internal(error.to_string()))?;
-
-        let lease = self.mlflow.lease(None).await?;
-        let host = self.headers.host(&lease.member.host, None);
-        let mut request = lease.member.request(&Method::GET, &target, host, Reuse::Safe)?;
-        self.headers.of_gateway(request.headers_mut());
-        headers::set_workspace(grant, request.headers_mut());
-        let response = lease.member.client.send(request, body::None::new()).await?;
-        let status = response.status();
-        beginning(response, MAX_READ).await;
-        match status {
+        let workspace = grant.principal().workspace.as_ref().map(|workspace| workspace.as_str());
+        match self.get(&format!("/2.0/mlflow/logged-models/{model_id}"), workspace, MAX_READ).await?.0 {
             StatusCode::OK => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
             status => Err(ProxyError::LookupFailed(status)),
+        }
+    }
+
+    /// The status of MLflow's answer to a question of the gateway's, and the beginning of its body. The path is below MLflow's
+    /// REST prefix.
+    ///
+    /// # Errors
+    /// No answer.
+    pub(crate) async fn get(
+        &self,
+        path: &str,
+        workspace: Option<&str>,
+        most: usize,
+    ) -> Result<(StatusCode, Bytes), ProxyError> {
+        let target = PathAndQuery::try_from(format!("{}{path}", self.api_root))
+            .map_err(|error| ProxyError::Internal(error.to_string()))?;
+        let ask = async |reuse| {
+            let lease = self.mlflow.lease(None).await?;
+            let host = self.headers.host(&lease.member.host, None);
+            let mut request = lease.member.request(&Method::GET, &target, host, reuse)?;
+            self.headers.of_gateway(request.headers_mut());
+            if let Some(workspace) = workspace.and_then(|workspace| HeaderValue::from_str(workspace).ok()) {
+                request.headers_mut().insert(WORKSPACE, workspace);
+            }
+            let response = lease.member.client.send(request, body::None::new()).await?;
+            let status = response.status();
+            Ok((status, beginning(response, most).await.0))
+        };
+        match ask(Reuse::Safe).await {
+            // Nothing is wrong with a server that closes what is idle.
+            Err(ProxyError::Transport(TransportFault::ClosedIdle)) => ask(Reuse::Never).await,
+            answer => answer,
         }
     }
 }

@@ -37,7 +37,7 @@ use crate::{
     settings::{DirectArtifacts, Settings},
     stall_budget::StallBudget,
     telemetry::spans,
-    upstream::UpstreamPool,
+    upstream::{ProbeTarget, UpstreamPool},
     vocabulary::UpstreamOutcome,
 };
 use balancer::{Balancer, Lease};
@@ -57,6 +57,8 @@ pub struct Proxy {
     /// Only where artifacts have servers of their own.
     artifacts: Option<Balancer>,
     headers: headers::HeaderRules,
+    /// The path below which MLflow's API is.
+    api_root: String,
     denies_direct: bool,
     timeouts: Timeouts,
     client_stall_budget: StallBudget,
@@ -81,6 +83,7 @@ impl Proxy {
             mlflow: Balancer::new(&upstreams.mlflow, mlflow, tls),
             artifacts: apart.then(|| Balancer::new(&upstreams.artifacts, mlflow, tls)),
             headers: headers::HeaderRules::new(mlflow),
+            api_root: ProbeTarget::api_root(mlflow),
             denies_direct: mlflow.direct_artifacts == DirectArtifacts::Deny,
             timeouts: Timeouts {
                 upstream_idle: mlflow.idle_timeout,

@@ -10,21 +10,25 @@ mod parameters;
 mod pattern;
 mod row;
 mod rule;
+mod subject;
 mod table;
 mod tagging;
 mod target;
 
 use std::{borrow::Cow, sync::Arc};
 
-use actix_web::http::{Method, Uri, uri::PathAndQuery};
+use actix_web::http::{Method, Uri, header::HeaderMap, uri::PathAndQuery};
+use serde_json::Value;
 
 pub use artifact::ArtifactPath;
 pub(crate) use artifact::{Base, WORKSPACES, in_body as artifact_in_body};
 pub use methods::Methods;
 pub use parameters::{Condition, Effect, Parameter};
-pub use rule::{AnswerFilter, Artifact, Body, BodyCheck, Reach, Rule};
+pub use rule::{AnswerFilter, Artifact, Body, BodyCheck, Reach, Rule, Stamp};
+pub(crate) use subject::json_name;
+pub use subject::{Field, Kind, Named, PathName, Place, Sources, Subject, SubjectError, Subjects};
 pub use table::{Replaced, RouteTable, TableError};
-pub(crate) use tagging::Subject;
+pub(crate) use tagging::Tagged;
 pub use tagging::{Change, Tagging};
 
 use crate::{
@@ -67,6 +71,30 @@ impl Route {
     /// The artifact paths that it names, as MLflow reads them. None is an error: `resolve` would have refused it.
     pub fn artifacts(&self) -> impl Iterator<Item = Result<ArtifactPath<'_>, &'static str>> {
         artifact::named(&self.rule, self.is_head, self.path(), self.target.query())
+    }
+
+    /// The things that its requests change; `None`: its row does not say.
+    ///
+    /// # Errors
+    /// A request that does not name them, or names them twice.
+    pub fn subjects(
+        &self,
+        headers: &HeaderMap,
+        body: Option<&Value>,
+    ) -> Result<Option<Vec<Named>>, SubjectError> {
+        let Some(subjects) = &self.rule.subjects else { return Ok(None) };
+        let sources = Sources { path: self.path(), query: self.target.query(), headers, body };
+        let mut named = subjects.named(sources)?;
+        if subjects.name_an_artifact() {
+            let artifacts = self.artifacts().flatten();
+            named.extend(artifacts.map(|path| Named {
+                kind: Kind::Artifact,
+                field: "artifact_path".to_owned(),
+                id: path.as_str().to_owned(),
+                is_listed: false,
+            }));
+        }
+        Ok(Some(named))
     }
 
     /// The public path of a path at MLflow, under the mount of this request.

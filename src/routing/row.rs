@@ -1,6 +1,6 @@
 //! Parses rows (src/routing/mlflow.routes describes the format).
 
-use std::sync::Arc;
+use std::{iter, sync::Arc};
 
 use actix_web::http::Method;
 
@@ -8,7 +8,8 @@ use super::{
     methods,
     parameters::{Condition, Effect, Parameter},
     pattern,
-    rule::{AnswerFilter, Artifact, Body, BodyCheck, Reach, Rule},
+    rule::{AnswerFilter, Artifact, Body, BodyCheck, Reach, Rule, Stamp},
+    subject::Subjects,
     tagging::Tagging,
 };
 use crate::vocabulary::RouteClass;
@@ -17,7 +18,7 @@ use crate::vocabulary::RouteClass;
 pub(super) type Fault = &'static str;
 
 const UNKNOWN: Fault = "unknown word after the path; known are ?parameters, sets=, deletes= or creates= (or tags=none), body=, \
-                        checks=, answer=, artifact=, name=";
+                        checks=, answer=, stamps=, artifact=, name=";
 
 /// The words of a row. `None`: the word is not there.
 #[derive(Debug, Clone)]
@@ -30,12 +31,14 @@ pub(super) struct Row {
     pub(super) nameless: String,
     class: RouteClass,
     reach: Option<Reach>,
+    subjects: Option<Subjects>,
     parameters: Option<Vec<ParameterWord>>,
     tagging: Option<Option<Tagging>>,
     body: Option<Body>,
     artifact: Option<Option<Artifact>>,
     check: Option<BodyCheck>,
     answer: Option<AnswerFilter>,
+    stamp: Option<Stamp>,
     is_name_free: Option<bool>,
 }
 
@@ -52,7 +55,7 @@ struct ParameterWord {
 /// The first line with a fault, from 1.
 pub(super) fn read(text: &str) -> Result<Vec<Row>, (usize, Fault)> {
     let (mut section, mut rows) = (None, Vec::new());
-    for (line, text) in text.lines().enumerate().map(|(at, text)| (at + 1, text.trim())) {
+    for (line, text) in text.lines().enumerate().map(|(at, text)| (at + 1, without_remark(text).trim())) {
         let wrong = |what: Fault| (line, what);
         if text.is_empty() || text.starts_with('#') {
             continue;
@@ -70,6 +73,11 @@ pub(super) fn read(text: &str) -> Result<Vec<Row>, (usize, Fault)> {
     Ok(rows)
 }
 
+/// A line up to the remark at its end.
+fn without_remark(line: &str) -> &str {
+    line.split_once(" #").map_or(line, |(row, _)| row)
+}
+
 fn section_of(head: &str) -> Result<(RouteClass, Option<Reach>), Fault> {
     let (word, more) = head.split_once(", ").map_or((head, None), |(word, more)| (word, Some(more)));
     let class = RouteClass::from_word(word).ok_or(
@@ -85,7 +93,7 @@ fn section_of(head: &str) -> Result<(RouteClass, Option<Reach>), Fault> {
 
 impl Row {
     fn read(line: usize, class: RouteClass, reach: Option<Reach>, text: &str) -> Result<Self, Fault> {
-        let mut words = text.split_whitespace();
+        let mut words = text.split_whitespace().peekable();
         let (Some(method), Some(path)) = (words.next(), words.next()) else {
             return Err("a row needs a method and a path");
         };
@@ -96,6 +104,8 @@ impl Row {
             .into_iter()
             .find(|known| known.as_str() == method)
             .ok_or("does not begin with one of the methods GET, POST, PUT, PATCH, DELETE")?;
+        let is_of_column = |word: &&str| !word.starts_with('?') && !word.contains('=');
+        let column: Vec<_> = iter::from_fn(|| words.next_if(is_of_column)).collect();
         let mut row = Self {
             line,
             method,
@@ -103,12 +113,14 @@ impl Row {
             nameless: pattern::nameless(path)?,
             class,
             reach,
+            subjects: Subjects::read(&column.join(" "), path)?,
             parameters: None,
             tagging: None,
             body: None,
             artifact: None,
             check: None,
             answer: None,
+            stamp: None,
             is_name_free: None,
         };
         let (mut all_pass, mut named) = (false, Vec::new());
@@ -134,6 +146,7 @@ impl Row {
             ("artifact", words) => set(&mut self.artifact, Artifact::from_words(words).map(Some)),
             ("checks", check) => set(&mut self.check, BodyCheck::from_word(check)),
             ("answer", answer) => set(&mut self.answer, AnswerFilter::from_word(answer)),
+            ("stamps", stamp) => set(&mut self.stamp, Stamp::from_word(stamp)),
             ("name", "{*}") => set(&mut self.is_name_free, Some(true)),
             ("name", "none") => set(&mut self.is_name_free, Some(false)),
             ("tags", "none") => set(&mut self.tagging, Some(None)),
@@ -176,12 +189,14 @@ impl Row {
             reach,
             method,
             pattern,
+            subjects: self.subjects.clone().or_else(|| known.or(like)?.subjects.clone()),
             parameters: Vec::new(),
             tagging,
             body,
             artifact,
             check: self.check.or_else(|| known.or(like)?.check),
             answer: self.answer.or_else(|| known.or(like)?.answer),
+            stamp: self.stamp.or_else(|| known.or(like)?.stamp),
             is_name_free,
         };
         let named = self.parameters.clone();

@@ -2,7 +2,7 @@
 
 use actix_web::http::Method;
 
-use super::{parameters::Parameter, tagging::Tagging};
+use super::{parameters::Parameter, subject::Subjects, tagging::Tagging};
 use crate::vocabulary::{RouteClass, words};
 
 /// One method and path of MLflow.
@@ -13,6 +13,8 @@ pub struct Rule {
     pub method: Method,
     /// Its path: `{name}` is a segment, `{*name}` the rest.
     pub pattern: String,
+    /// What its requests change. `None`: the row does not say, as one that changes nothing.
+    pub subjects: Option<Subjects>,
     /// The parameters of its query that pass; where none is named, all do.
     pub parameters: Vec<Parameter>,
     pub tagging: Option<Tagging>,
@@ -20,6 +22,8 @@ pub struct Rule {
     pub artifact: Option<Artifact>,
     pub check: Option<BodyCheck>,
     pub answer: Option<AnswerFilter>,
+    /// What the gateway writes into the body, where ownership is on.
+    pub stamp: Option<Stamp>,
     /// Whether the `{*name}` at the end of its path is data, in which separators may be percent-encoded.
     pub is_name_free: bool,
 }
@@ -86,6 +90,18 @@ words! {
     }
 }
 
+words! {
+    /// What the gateway writes into a create, as tags.
+    pub enum Stamp {
+        /// The owner of an experiment or a registered model.
+        Owner = "owner",
+        /// The author of a logged model or of a version.
+        Author = "author",
+        /// The author of a run, also where MLflow keeps it.
+        Run = "run",
+    }
+}
+
 /// Where a request names an artifact.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Artifact {
@@ -143,6 +159,26 @@ impl Rule {
         self.is_name_free || matches!(self.artifact, Some(Artifact::Path(_)))
     }
 
+    /// Whether its requests change something at MLflow. A GET does only in a class of writes.
+    pub fn changes(&self) -> bool {
+        let is_class_of_writes = matches!(
+            self.class,
+            RouteClass::Write
+                | RouteClass::Delete
+                | RouteClass::RegistryWrite
+                | RouteClass::ArtifactWrite
+                | RouteClass::TraceWrite
+        );
+        is_class_of_writes || (!self.class.is_read() && !self.method.is_safe())
+    }
+
+    /// Whether a body names what is changed, or may have tags. The records of a dataset have neither, and can be large.
+    pub fn has_subject_in_body(&self) -> bool {
+        let is_named = self.subjects.as_ref().is_some_and(Subjects::are_in_body);
+        let may_have_tags = self.pattern.contains("/tags") || self.method == Method::PATCH;
+        self.artifact.is_none() && self.changes() && (is_named || may_have_tags)
+    }
+
     /// Whether its bodies are artifacts: forms contain files.
     pub fn moves_artifacts(&self) -> bool {
         self.class.moves_artifacts() || self.body == Body::Form
@@ -157,6 +193,7 @@ impl Rule {
             self.artifact.as_ref().map(|artifact| format!("artifact={}", artifact.words())),
             self.check.map(|check| format!("checks={}", check.word())),
             self.answer.map(|answer| format!("answer={}", answer.word())),
+            self.stamp.map(|stamp| format!("stamps={}", stamp.word())),
             self.is_name_free.then(|| "name={*}".to_owned()),
         ];
         let parameters = self.parameters.iter().map(Parameter::words);

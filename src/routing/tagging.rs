@@ -1,4 +1,4 @@
-//! The words of a row for tags: whether its requests create, set or delete some, and of which subject.
+//! The words of a row for tags: whether its requests create, set or delete some, and of what.
 
 use crate::vocabulary::words;
 
@@ -6,7 +6,7 @@ use crate::vocabulary::words;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Tagging {
     pub change: Change,
-    pub subject: Subject,
+    pub tagged: Tagged,
 }
 
 words! {
@@ -21,7 +21,7 @@ words! {
 
 words! {
     /// What has protected tags (src/policy/mlflow.tags).
-    pub enum Subject {
+    pub enum Tagged {
         Experiment = "experiment",
         Model = "model",
         Version = "version",
@@ -32,11 +32,11 @@ words! {
 impl Tagging {
     /// As in a row: `sets=version`.
     pub fn words(self) -> String {
-        format!("{}={}", self.change.word(), self.subject.word())
+        format!("{}={}", self.change.word(), self.tagged.word())
     }
 
     pub(super) fn from_words(words: &str) -> Option<Self> {
         let (change, subject) = words.split_once('=')?;
-        Some(Self { change: Change::from_word(change)?, subject: Subject::from_word(subject)? })
+        Some(Self { change: Change::from_word(change)?, tagged: Tagged::from_word(subject)? })
     }
 }

@@ -17,6 +17,20 @@ pub struct Policy {
     pub default_scopes: Vec<Scope>,
     /// Other words for scopes, and the scopes that they stand for.
     pub aliases: BTreeMap<String, Vec<Scope>>,
+    /// Whether owners are judged.
+    pub ownership: Mode,
+    /// Things without an owner.
+    pub unowned: Unowned,
+}
+
+words! {
+    /// Who may change a thing without an owner.
+    pub enum Unowned {
+        /// Everybody who may change things.
+        Open = "open",
+        /// Administrators.
+        Closed = "closed",
+    }
 }
 
 words! {
@@ -66,6 +80,8 @@ impl Policy {
             mode: reader.value("policy.mode"),
             default_scopes: reader.list("policy.default_scopes"),
             aliases: reader.table_of_lists("policy.aliases"),
+            ownership: reader.value("policy.ownership"),
+            unowned: reader.value("policy.unowned"),
         })
     }
 }

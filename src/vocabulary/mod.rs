@@ -41,6 +41,6 @@ mod reason;
 mod requests;
 
 pub use keys::{CacheResult, CacheTier, KeyState, VerdictSource};
-pub use outcomes::{DeliveryOutcome, RequestOutcome, UpstreamOutcome, ValidationOutcome};
+pub use outcomes::{DeliveryOutcome, LookupResult, RequestOutcome, UpstreamOutcome, ValidationOutcome};
 pub use reason::{EndReason, Reason};
 pub use requests::{MethodLabel, RouteClass, RouteLabel};

@@ -25,6 +25,18 @@ impl UpstreamOutcome {
 }
 
 words! {
+    /// What came of the question whose a thing is.
+    pub enum LookupResult {
+        /// It was remembered.
+        Hit = "hit",
+        Found = "found",
+        /// MLflow has no such thing.
+        Missing = "missing",
+        Unavailable = "unavailable",
+    }
+}
+
+words! {
     /// How a request ended, for the audit stream.
     pub enum RequestOutcome {
         Ok = "ok",

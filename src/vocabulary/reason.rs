@@ -12,6 +12,8 @@ words! {
         BadPath = "bad_path",
         AmbiguousBody = "ambiguous_body",
         ScopeMissing = "scope_missing",
+        NotOwner = "not_owner",
+        OutsideFence = "outside_fence",
         LoopDetected = "loop_detected",
         RouteUnknown = "route_unknown",
         MethodNotAllowed = "method_not_allowed",

@@ -1,6 +1,7 @@
 """The MLflow that is pinned, the newest, which `make test-e2e` has put beside it, and what elder ones say of themselves."""
 
 import functools
+import json
 import os
 import re
 import subprocess
@@ -29,12 +30,19 @@ class Version:
 
         return Path(mlflow.__file__).parent
 
+    def tells(self, script: str) -> str:
+        command = [sys.executable, "-W", "ignore", ROOT / "scripts" / script]
+        return subprocess.run(command, env=os.environ | self.environment(), check=True, text=True, stdout=subprocess.PIPE).stdout
+
     @functools.cached_property
     def routes(self) -> set[tuple[str, str]]:
         """What it says of itself; its parameters' names do not count."""
-        command = [sys.executable, "-W", "ignore", ROOT / "scripts" / "mlflow_routes.py"]
-        told = subprocess.run(command, env=os.environ | self.environment(), check=True, text=True, stdout=subprocess.PIPE).stdout
-        return routes_in(told)
+        return routes_in(self.tells("mlflow_routes.py"))
+
+    @functools.cached_property
+    def fields(self) -> dict:
+        """What its routes read of a request."""
+        return json.loads(self.tells("mlflow_fields.py"))
 
     def has(self, row: dict) -> bool:
         return any(covers((row["method"], nameless(row["path"])), route) for route in self.routes)

@@ -12,7 +12,7 @@ use toml::Spanned;
 use super::KeyFileFault;
 use crate::{
     auth::{
-        Workspace,
+        Globs, Workspace,
         key::{self, KeyDigest},
     },
     parse_fault::ParseFault,
@@ -42,6 +42,10 @@ pub struct Record {
     pub scopes: Option<Vec<String>>,
     /// Left out: any workspace of MLflow's.
     pub workspace: Option<Workspace>,
+    /// Patterns of the names that it may change. Left out: any.
+    pub models: Option<Globs>,
+    /// Likewise of experiments.
+    pub experiments: Option<Globs>,
     /// Left out: the limit of the settings.
     pub rate_limit_per_hour: Option<NonZeroU32>,
     pub created_at: Timestamp,

@@ -32,7 +32,7 @@ use last_use::Recorder;
 pub(crate) use scopes::UnknownScope;
 
 use super::{
-    Principal, Rejection,
+    Fence, Principal, Rejection,
     key::{self, KeyDigest},
 };
 use crate::{
@@ -206,6 +206,7 @@ impl From<Record> for Key {
             scopes: record.scopes,
             is_admin: false,
             workspace: record.workspace,
+            fence: Fence { models: record.models, experiments: record.experiments },
             expires_at: record.expires_at,
             rate_limit_per_hour: record.rate_limit_per_hour,
         };

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, de::IgnoredAny};
 use serde_json::Value;
 
 use super::{OtherServiceId, ServiceFault};
-use crate::auth::{AuthError, Principal, Rejection, Workspace};
+use crate::auth::{AuthError, Fence, Globs, Principal, Rejection, Workspace};
 
 /// The longest id of another service that is logged, in characters.
 const MAX_ID: usize = 64;
@@ -133,6 +133,8 @@ struct Identity {
     scopes: Option<Vec<String>>,
     is_admin: Option<bool>,
     workspace: Option<Workspace>,
+    models: Option<Globs>,
+    experiments: Option<Globs>,
     #[serde(default, deserialize_with = "expiry")]
     expires_at: Option<Timestamp>,
     #[serde(default)]
@@ -179,6 +181,7 @@ impl From<Identity> for Principal {
             scopes: identity.scopes,
             is_admin: identity.is_admin.unwrap_or(false),
             workspace: identity.workspace,
+            fence: Fence { models: identity.models, experiments: identity.experiments },
             expires_at: identity.expires_at,
             rate_limit_per_hour: limit(&identity.rate_limit_per_hour),
         }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use prometheus::{IntCounterVec, PullingGauge};
 
 use super::Metrics;
-use crate::vocabulary::{CacheResult, CacheTier, DeliveryOutcome, Reason, ValidationOutcome};
+use crate::vocabulary::{CacheResult, CacheTier, DeliveryOutcome, LookupResult, Reason, ValidationOutcome};
 
 /// A server that the gateway needs, or uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +55,10 @@ impl Metrics {
 
     pub fn key_looked_up(&self, tier: CacheTier, result: CacheResult) {
         self.families().auth_cache_requests_total.with_label_values(&[tier.word(), result.word()]).inc();
+    }
+
+    pub fn owner_looked_up(&self, result: LookupResult) {
+        self.families().ownership_lookups_total.with_label_values(&[result.word()]).inc();
     }
 
     pub fn key_validated(&self, outcome: ValidationOutcome, took: Duration) {

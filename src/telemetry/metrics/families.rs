@@ -68,6 +68,9 @@ families! {
     /// 1 if the last reload of the key file succeeded; 0 if it failed and the previous keys stay in use.
     key_file_last_reload_successful: IntGaugeVec = gauges(&[]);
 
+    /// Questions whose a thing is that a request changes, by result.
+    ownership_lookups_total: IntCounterVec = counters(&["result"]);
+
     /// Requests whose usage was to be reported to the auth service, by outcome.
     usage_reports_total: IntCounterVec = counters(&["outcome"]);
     /// Records for the audit stream, by outcome.

@@ -8,7 +8,7 @@ use tracing::Instrument as _;
 
 /// The fetches in flight. Bounded by the requests that wait for them.
 #[derive(Debug)]
-pub(super) struct Flights<K, V> {
+pub(crate) struct Flights<K, V> {
     in_flight: Mutex<HashMap<K, watch::Receiver<Option<V>>>>,
 }
 
@@ -18,12 +18,12 @@ impl<K, V> Default for Flights<K, V> {
     }
 }
 
-impl<K: Copy + Eq + Hash + 'static, V: Clone + 'static> Flights<K, V> {
+impl<K: Clone + Eq + Hash + 'static, V: Clone + 'static> Flights<K, V> {
     /// The answer for `key`: of the fetch in flight, or of `fetch`.
     ///
     /// `fetch` runs as a task of its own, so that the request that started it may be cancelled while others wait.
     /// `None` if the task died.
-    pub(super) async fn join<F>(self: &Arc<Self>, key: K, fetch: impl FnOnce() -> F) -> Option<V>
+    pub(crate) async fn join<F>(self: &Arc<Self>, key: K, fetch: impl FnOnce() -> F) -> Option<V>
     where
         F: Future<Output = V> + 'static,
     {
@@ -41,7 +41,7 @@ impl<K: Copy + Eq + Hash + 'static, V: Clone + 'static> Flights<K, V> {
             return answer.clone();
         }
         let (sender, answer) = watch::channel(None);
-        in_flight.insert(key, answer.clone());
+        in_flight.insert(key.clone(), answer.clone());
         drop(in_flight);
 
         let landing = Landing { flights: Arc::clone(self), key };
@@ -58,12 +58,12 @@ impl<K: Copy + Eq + Hash + 'static, V: Clone + 'static> Flights<K, V> {
 }
 
 /// Removes a flight when it ends or dies.
-struct Landing<K: Copy + Eq + Hash + 'static, V: Clone + 'static> {
+struct Landing<K: Clone + Eq + Hash + 'static, V: Clone + 'static> {
     flights: Arc<Flights<K, V>>,
     key: K,
 }
 
-impl<K: Copy + Eq + Hash + 'static, V: Clone + 'static> Drop for Landing<K, V> {
+impl<K: Clone + Eq + Hash + 'static, V: Clone + 'static> Drop for Landing<K, V> {
     fn drop(&mut self) {
         self.flights.in_flight.lock().remove(&self.key);
     }
