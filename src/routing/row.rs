@@ -189,7 +189,7 @@ impl Row {
             reach,
             method,
             pattern,
-            subjects: self.subjects.clone().or_else(|| known.or(like)?.subjects.clone()),
+            subjects: self.subjects.clone().or_else(|| known?.subjects.clone()),
             parameters: Vec::new(),
             tagging,
             body,
