@@ -73,11 +73,17 @@ pub struct Authority {
 
 impl Authority {
     pub fn new() -> Self {
+        Self::of_days(60)
+    }
+
+    /// One whose certificate ends in so many days.
+    pub fn of_days(days: u32) -> Self {
         let authority = Self { folder: tempfile::tempdir().unwrap() };
         fs::write(authority.folder.path().join("index"), "").unwrap();
         fs::write(authority.folder.path().join("serial"), "01\n").unwrap();
         fs::write(authority.folder.path().join("openssl.cnf"), AUTHORITY).unwrap();
-        let subject = ["-subj", "/CN=an authority of a test", "-days", "60", "-nodes"];
+        let days = days.to_string();
+        let subject = ["-subj", "/CN=an authority of a test", "-days", &days, "-nodes"];
         let files = ["-keyout", "ca-key.pem", "-out", "ca.pem"];
         authority.openssl(&[&["req", "-x509"], &CURVE[..], &subject, &files].concat());
         authority
