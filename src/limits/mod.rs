@@ -141,9 +141,9 @@ impl Limiter {
         // Keys without an id and a user share one bucket.
         let owner = principal.key_id.as_deref().or(principal.user_id.as_deref()).unwrap_or_default();
         // Reads and writes are counted apart: a dashboard that polls does not keep a training run from logging.
-        let operation = if grant.route().is_read() { "read" } else { "write" };
+        let operation = if grant.route().is_read() { "read:" } else { "write:" };
         let rate = Rate { per_hour: principal.rate_limit_per_hour.unwrap_or(per_hour).get() };
-        let allowance = match self.take(&format!("{operation}:{owner}"), rate).await {
+        let allowance = match self.take(&[operation, owner].concat(), rate).await {
             Ok(allowance) => allowance,
             Err(exceeded) => refuse(mode, exceeded, principal)?,
         };

@@ -179,6 +179,12 @@ mod tests {
     }
 
     #[test]
+    fn a_new_trace_is_sampled() {
+        let context = context(&[]);
+        assert_eq!(context.traceparent(), format!("00-{}-{}-01", context.trace_id(), text(&context.span_id)));
+    }
+
+    #[test]
     fn a_state_goes_on_in_one_line_with_its_trace_and_not_without() {
         let valid = format!("00-{TRACE}-00f067aa0ba902b7-01");
         let (traceparent, state) = (("traceparent", &*valid), ("tracestate", "a=1"));

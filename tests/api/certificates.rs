@@ -73,7 +73,7 @@ async fn a_certificate_that_ends_soon_is_told_until_it_is_renewed() {
 
 #[test]
 fn the_certificates_for_others_are_told_too() {
-    let (folder, authority) = (folder_with_a_key(), Authority::new());
+    let (folder, authority) = (folder_with_a_key(), Authority::of_days(2));
     let (ca, identity) = (authority.certificate(), authority.issue("DNS:gateway", -3));
     let (certificate, key) = (identity.path(), identity.key());
     let settings = [

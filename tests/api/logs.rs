@@ -42,6 +42,10 @@ fn lines(folder: &Path) -> Vec<Value> {
 async fn sampling_leaves_out_successful_reads_and_nothing_else() {
     let mlflow = Server::start(|request| match request.target() {
         "/api/2.0/mlflow/runs/get?fail" => Answer::json(500, "{}"),
+        "/api/2.0/mlflow/runs/get?redirect" => Answer::json(302, "{}"),
+        "/api/2.0/mlflow/runs/get?broken" => {
+            Answer::bytes_then_close("HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\n{}")
+        }
         _ => Answer::ok("{}"),
     })
     .await;
@@ -55,6 +59,8 @@ async fn sampling_leaves_out_successful_reads_and_nothing_else() {
         "GET /live",
         "POST /api/2.0/mlflow/runs/create",
         "GET /api/2.0/mlflow/runs/get?fail",
+        "GET /api/2.0/mlflow/runs/get?redirect",
+        "GET /api/2.0/mlflow/runs/get?broken",
         "GET /nowhere",
         "GET /api/3.0/mlflow/workspaces",
     ] {
@@ -62,7 +68,7 @@ async fn sampling_leaves_out_successful_reads_and_nothing_else() {
     }
     gateway.terminate();
     gateway.wait();
-    eventually("the log is read", async || lines(folder.path()).len() >= 4).await;
+    eventually("the log is read", async || lines(folder.path()).len() >= 5).await;
     let told: Vec<String> = lines(folder.path())
         .iter()
         .map(|line| {
@@ -79,6 +85,7 @@ async fn sampling_leaves_out_successful_reads_and_nothing_else() {
         [
             "/api/2.0/mlflow/runs/create write 200",
             "/api/2.0/mlflow/runs/get read 500",
+            "/api/2.0/mlflow/runs/get read 200",
             "/nowhere unknown 404",
             "/api/3.0/mlflow/workspaces admin 403",
         ]

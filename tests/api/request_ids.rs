@@ -6,6 +6,10 @@ use std::{
     net::TcpListener,
     path::Path,
     process::Stdio,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -20,6 +24,7 @@ use serde_json::Value;
 use crate::support::{
     Response, Server, ask, eventually,
     process::{Process, command},
+    redis::Redis,
     server::Answer,
 };
 
@@ -106,6 +111,48 @@ async fn what_a_task_of_its_own_says_carries_the_id_of_the_request_that_started_
     let log = || fs::read_to_string(folder.path().join("log")).unwrap();
     eventually("the log is read", async || log().contains("\"stopped\"")).await;
     assert_eq!(events(&log(), "asks"), ["request failed", "the auth service gave no verdict"], "{}", log());
+}
+
+#[actix_web::test]
+async fn what_is_told_to_redis_and_what_is_no_request_carry_an_id_as_well() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let (is_revoked, folder) = (Arc::new(AtomicBool::new(false)), tempfile::tempdir().unwrap());
+    let revoked = Arc::clone(&is_revoked);
+    let auth = Server::start(move |_| {
+        let is_valid = !revoked.load(Ordering::Relaxed);
+        Answer::ok(&format!(r#"{{"is_valid": {is_valid}, "key_id": "k-1", "user_id": "ada"}}"#))
+    })
+    .await;
+    let mut redis = Redis::start(&[]);
+    let settings = [
+        ("MLFLOW_SERVER_URL", &*mlflow.url()),
+        ("HOKUSAI_AUTH_SERVICE_URL", &auth.url()),
+        ("REDIS_URL", &redis.url()),
+        ("HOKUSAI__AUTH__CACHE__TTL", "100ms"),
+        FILTER,
+    ];
+    let mut gateway = Process::serve(folder.path(), &settings);
+    write_a_run(&gateway, "some-key", "before").await;
+    redis.stop();
+    is_revoked.store(true, Ordering::Relaxed);
+    actix_rt::time::sleep(Duration::from_millis(200)).await;
+    assert_eq!(write_a_run(&gateway, "some-key", "finds").await.status, 401);
+    ask(gateway.address, "no request\r\n\r\n").await;
+    let log = || fs::read_to_string(folder.path().join("log")).unwrap();
+    eventually("it is told", async || log().contains("a revocation did not reach Redis")).await;
+    gateway.terminate();
+    gateway.wait();
+    eventually("the log is read", async || log().contains("\"stopped\"")).await;
+    let mut found = events(&log(), "finds");
+    found.dedup();
+    let expected =
+        ["a call to Redis failed", "a revocation did not reach Redis", "request refused", "revoked"];
+    assert_eq!(found, expected, "{}", log());
+    let of_requests = |line: &&str| expected.iter().any(|message| line.contains(message));
+    for line in log().lines().filter(of_requests) {
+        assert!(line.contains("\"request_id\""), "{line}");
+    }
+    assert_eq!(log().matches("request refused").count(), 2, "{}", log());
 }
 
 #[actix_web::test]

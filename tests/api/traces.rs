@@ -1,6 +1,6 @@
 //! Spans for a collector of traces, of a whole process: its tracer is one for all that it serves.
 
-use std::{fs, net::TcpListener};
+use std::{collections::BTreeSet, fs, net::TcpListener};
 
 use opentelemetry_proto::tonic::{
     collector::trace::v1::ExportTraceServiceRequest,
@@ -42,6 +42,14 @@ fn text(attributes: &[KeyValue], key: &str) -> Option<String> {
     })
 }
 
+fn keys(attributes: &[KeyValue]) -> BTreeSet<&str> {
+    attributes.iter().map(|attribute| &*attribute.key).collect()
+}
+
+fn status(span: &Span) -> StatusCode {
+    span.status.as_ref().map_or(StatusCode::Unset, |status| status.code())
+}
+
 fn get(key: &str, target: &str, rest: &str) -> String {
     format!("GET /api/2.0/mlflow/{target} HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n{rest}\r\n")
 }
@@ -80,7 +88,13 @@ async fn each_sampled_request_is_a_span_between_the_clients_and_mlflows() {
     );
     assert!(!String::from_utf8_lossy(&seen.body).contains(&key));
     let resource = resources(&collector)[0].resource.clone().unwrap().attributes;
-    assert_eq!(text(&resource, "service.name").as_deref(), Some("hokusai-gateway"));
+    for (key, is) in [
+        ("service.name", "hokusai-gateway"),
+        ("service.version", hokusai_gateway::VERSION),
+        ("deployment.environment.name", "production"),
+    ] {
+        assert_eq!(text(&resource, key).as_deref(), Some(is));
+    }
 
     let spans = spans(&collector);
     assert_eq!(spans.len(), 3, "neither what is not sampled nor /live is sent: {spans:#?}");
@@ -107,6 +121,9 @@ async fn each_sampled_request_is_a_span_between_the_clients_and_mlflows() {
         assert_eq!(text(&span.attributes, "error.type").as_deref(), error);
     }
     assert_eq!(text(&span.attributes, "http.route").as_deref(), Some("read"));
+    // Nothing of what a client sends, but its id.
+    let told = ["hokusai.request_id", "http.request.method", "http.response.status_code", "http.route"];
+    assert_eq!((keys(&span.attributes), keys(&call.attributes)), (told.into(), BTreeSet::new()));
     assert_eq!(counted(&gateway, "ok").await, 3);
 }
 
@@ -132,19 +149,20 @@ async fn the_validation_and_redis_are_spans_below_the_requests_that_failed_are_m
         ("HOKUSAI__TELEMETRY__FILTER", "error,hokusai_gateway=info"),
     ];
     let mut gateway = Process::serve(folder.path(), &settings);
-    assert_eq!(ask(gateway.address, get("some-key", "runs/get", "")).await.status, 502);
+    assert_eq!(ask(gateway.address, get("some-key", "runs/get", "x-request-id: mine\r\n")).await.status, 502);
     gateway.terminate();
     // Not here, where the collector runs.
     actix_web::web::block(move || gateway.wait()).await.unwrap();
     let spans = spans(&collector);
     let request = named(&spans, "GET read");
     assert!(request.parent_span_id.is_empty());
-    let status = |span: &Span| span.status.as_ref().map_or(StatusCode::Unset, |status| status.code());
     assert_eq!(status(request), StatusCode::Error);
     let calls: Vec<_> = spans.iter().filter(|span| span.name != "GET read").collect();
     for call in &calls {
         assert_eq!((&call.trace_id, &call.parent_span_id), (&request.trace_id, &request.span_id), "{call:?}");
+        assert_eq!(call.kind, SpanKind::Client as i32, "{call:?}");
     }
+    assert!(spans.iter().all(|span| span.events.is_empty()), "events name users: {spans:#?}");
     // What Redis is told, and no request waits for, may be cut short.
     for (name, is) in
         [("validation", StatusCode::Unset), ("MLflow", StatusCode::Error), ("Redis", StatusCode::Error)]
@@ -154,13 +172,71 @@ async fn the_validation_and_redis_are_spans_below_the_requests_that_failed_are_m
     }
     let log = fs::read_to_string(folder.path().join("log")).unwrap();
     assert!(log.contains(&hex::encode(&request.trace_id)), "the request's line has another trace: {log}");
+    let event = log.lines().find(|line| line.contains("request failed")).unwrap();
+    assert!(event.contains(r#""request_id":"mine""#), "{event}");
 }
 
 #[actix_web::test]
-async fn a_collector_that_is_gone_or_silent_holds_no_request_up() {
+async fn only_what_failed_is_marked_and_a_tracestate_goes_on_only_behind_one_valid_traceparent() {
+    let mlflow = Server::start(|request| match request.target().contains("?fail") {
+        true => Answer::json(500, "{}"),
+        false => Answer::ok("{}"),
+    })
+    .await;
+    let auth = Server::start(|request| match request.header("authorization") {
+        Some("Bearer good") => {
+            Answer::ok(r#"{"is_valid": true, "key_id": "k-7", "scopes": ["mlflow:read"]}"#)
+        }
+        Some("Bearer refused") => Answer::ok(r#"{"is_valid": false}"#),
+        _ => Answer::page(500),
+    })
+    .await;
+    let collector = Server::start(|_| Answer::bytes("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let settings = [
+        ("MLFLOW_SERVER_URL", &*mlflow.url()),
+        ("HOKUSAI_AUTH_SERVICE_URL", &auth.url()),
+        ("HOKUSAI__TELEMETRY__OTLP_ENDPOINT", &collector.url()),
+    ];
+    let gateway = Process::serve(folder.path(), &settings);
+    let one = traceparent("01");
+    let (two, bad) = (one.repeat(2), one.replace("00-", "ff-"));
+    for (key, target, trace) in [
+        ("good", "runs/get", &*one),
+        ("good", "runs/get?fail", &two),
+        ("refused", "runs/get", &bad),
+        ("unlucky", "runs/get", ""),
+    ] {
+        let rest = format!("{trace}tracestate: a=1\r\ntracestate: b=2\r\n");
+        ask(gateway.address, get(key, target, &rest)).await;
+    }
+    let of_mlflow = mlflow.requests();
+    let sent: Vec<_> = of_mlflow
+        .iter()
+        .map(|request| (request.all("tracestate").collect(), request.all("traceparent").count()))
+        .collect();
+    assert_eq!(sent, [(vec!["a=1,b=2"], 1), (vec![], 1)]);
+    assert!(!of_mlflow[1].header("traceparent").unwrap().contains(TRACE), "{:?}", of_mlflow[1]);
+    eventually("the spans are there", async || spans(&collector).len() >= 9).await;
+    let mut spans = spans(&collector);
+    spans.sort_by_key(|span| span.start_time_unix_nano);
+    let (unset, error) = (StatusCode::Unset, StatusCode::Error);
+    for (name, expected) in [
+        ("GET read", &[unset, error, unset, error][..]),
+        ("validation", &[unset, unset, error]),
+        ("MLflow", &[unset, error]),
+    ] {
+        let found: Vec<_> = spans.iter().filter(|span| span.name == name).map(status).collect();
+        assert_eq!(found, expected, "{name}: {spans:#?}");
+    }
+}
+
+#[actix_web::test]
+async fn a_collector_that_is_gone_silent_or_refuses_holds_no_request_up() {
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
     let silent = Server::start(|_| Answer::Silence).await;
-    for collector in ["http://127.0.0.1:1", &silent.url()] {
+    let refuses = Server::start(|_| Answer::page(500)).await;
+    for collector in ["http://127.0.0.1:1", &silent.url(), &refuses.url()] {
         let folder = tempfile::tempdir().unwrap();
         let key = create_key(&folder.path().join("keys.toml"), "ada", None).key.expose_secret().to_owned();
         let settings =

@@ -7,8 +7,7 @@ use crate::support::{Server, ask, server::Answer};
 async fn an_audit_stream_that_is_no_file() {
     let place = Place::new().await;
     std::fs::create_dir(place.path("audit")).unwrap();
-    let logged = place.serve_in_vain(&[("HOKUSAI__AUDIT__OUTPUT", "./audit")]).await;
-    assert!(logged.contains("HG-U01"), "{logged:?}");
+    place.assert_ends("HG-U01", &[("HOKUSAI__AUDIT__OUTPUT", "./audit")]).await;
 }
 
 #[actix_web::test]

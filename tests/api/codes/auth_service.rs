@@ -26,7 +26,11 @@ async fn answering(answer: fn() -> Answer) -> Report {
 #[actix_web::test]
 async fn a_name_of_the_auth_service_that_nobody_knows() {
     let url = format!("http://{NOBODY}");
-    Place::new().await.probe(&[("HOKUSAI_AUTH_SERVICE_URL", &url)]).await.assert_named("HG-A01");
+    Place::new()
+        .await
+        .probe(&[("HOKUSAI_AUTH_SERVICE_URL", &url)])
+        .await
+        .assert_named_beside("HG-A01", &["HG-S07"]);
 }
 
 #[actix_web::test]

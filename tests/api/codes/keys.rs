@@ -51,7 +51,7 @@ async fn a_key_that_may_only_read() {
 async fn a_key_with_a_small_limit() {
     let place = Place::new().await;
     let gateway = place.serve(&[("HOKUSAI__LIMITS__PER_HOUR", "60")]);
-    place.doctor(&gateway.url(), &place.key).await.assert_named("HG-K03");
+    place.doctor(&gateway.url(), &place.key).await.assert_named_beside("HG-K03", &["HG-M04"]);
 }
 
 #[actix_web::test]

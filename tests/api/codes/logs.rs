@@ -16,7 +16,7 @@ async fn a_collector_that_is_not_running() {
 
 #[actix_web::test]
 async fn a_collector_that_takes_no_spans() {
-    let (place, collector) = (Place::new().await, Server::start(|_| Answer::page(500)).await);
+    let (place, collector) = (Place::new().await, Server::start(|_| Answer::page(404)).await);
     let gateway = place.serve(&[("HOKUSAI__TELEMETRY__OTLP_ENDPOINT", &collector.url())]);
     assert_eq!(gateway.get(None).await.status, 200);
     gateway.logs("HG-L03").await;

@@ -1,11 +1,6 @@
 //! Where a fault is set up: an MLflow that is well, a key that is good, and a folder for what is not.
 
-use std::{
-    collections::BTreeSet,
-    fs,
-    path::{Path, PathBuf},
-    process::Command,
-};
+use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -118,14 +113,14 @@ impl Place {
         Running { process, key: self.key.clone(), log: self.path("log") }
     }
 
-    /// The codes that a gateway logs which ends by itself.
-    pub async fn serve_in_vain(&self, variables: Variables<'_>) -> BTreeSet<String> {
+    /// Fails unless a gateway ends by itself, and logs this code and no other.
+    pub async fn assert_ends(&self, code: &str, variables: Variables<'_>) {
         let mut serve = command(self.folder.path());
         self.set(serve.arg("serve"), variables);
         let output = actix_web::web::block(move || serve.output().unwrap()).await.unwrap();
         let log = String::from_utf8(output.stdout).unwrap();
         assert_eq!(output.status.code(), Some(1), "{log}");
-        codes_of(&log)
+        assert_eq!(codes_of(&log), BTreeSet::from([code.to_owned()]), "{log}");
     }
 }
 
@@ -146,8 +141,10 @@ impl Running {
         ask(self.process.address, head).await
     }
 
+    /// Waits for a warning or an error with this code.
     pub async fn logs(&self, code: &str) {
-        eventually(code, async || codes_in(&self.log).contains(code)).await;
+        eventually(code, async || ["WARN", "ERROR"].iter().any(|level| self.lines(level).contains(code)))
+            .await;
     }
 
     /// The codes of `/ready`, which its texts begin with too.
@@ -161,9 +158,9 @@ impl Running {
         texts("codes")
     }
 
-    /// Waits until `/ready` and the log name the code.
+    /// Waits until the code is all that `/ready` names, and the log names it.
     pub async fn is_not_ready(&self, code: &str) {
-        eventually(code, async || self.ready().await.contains(code)).await;
+        eventually(code, async || self.ready().await == BTreeSet::from([code.to_owned()])).await;
         self.logs(code).await;
     }
 
@@ -177,10 +174,6 @@ impl Running {
                 .join("\n"),
         )
     }
-}
-
-fn codes_in(log: &Path) -> BTreeSet<String> {
-    codes_of(&fs::read_to_string(log).unwrap())
 }
 
 /// The codes in a log.

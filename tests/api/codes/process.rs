@@ -11,6 +11,7 @@ use super::{
 use crate::support::{
     Server,
     client::Connection,
+    eventually,
     server::{Answer, Recorded},
 };
 
@@ -23,8 +24,7 @@ fn taken() -> (TcpListener, String) {
 #[actix_web::test]
 async fn a_port_that_is_taken() {
     let (_taken, address) = taken();
-    let logged = Place::new().await.serve_in_vain(&[("HOKUSAI__SERVER__BIND", &address)]).await;
-    assert!(logged.contains("HG-P01"), "{logged:?}");
+    Place::new().await.assert_ends("HG-P01", &[("HOKUSAI__SERVER__BIND", &address)]).await;
 }
 
 #[actix_web::test]
@@ -50,7 +50,9 @@ async fn a_gateway_that_is_stopping() {
     let place = Place::new().await;
     let gateway = place.serve(&[("HOKUSAI__SERVER__SETTLE_TIME", "1h")]);
     gateway.process.terminate();
-    gateway.is_not_ready("HG-P04").await;
+    let is_told =
+        async || gateway.ready().await.contains("HG-P04") && gateway.lines("INFO").contains("HG-P04");
+    eventually("it is stopping", is_told).await;
 }
 
 /// A gateway that was told to read its settings again.

@@ -73,11 +73,17 @@ pub struct Authority {
 
 impl Authority {
     pub fn new() -> Self {
+        Self::of_days(60)
+    }
+
+    /// One whose certificate ends in so many days.
+    pub fn of_days(days: u32) -> Self {
         let authority = Self { folder: tempfile::tempdir().unwrap() };
         fs::write(authority.folder.path().join("index"), "").unwrap();
         fs::write(authority.folder.path().join("serial"), "01\n").unwrap();
         fs::write(authority.folder.path().join("openssl.cnf"), AUTHORITY).unwrap();
-        let subject = ["-subj", "/CN=an authority of a test", "-days", "2", "-nodes"];
+        let days = days.to_string();
+        let subject = ["-subj", "/CN=an authority of a test", "-days", &days, "-nodes"];
         let files = ["-keyout", "ca-key.pem", "-out", "ca.pem"];
         authority.openssl(&[&["req", "-x509"], &CURVE[..], &subject, &files].concat());
         authority
@@ -121,7 +127,7 @@ impl Authority {
         let subject = ["-subj", "/CN=an intermediate of a test"];
         self.openssl(&[&["req", "-new", "-key", &key, "-out", &request], &subject[..]].concat());
         fs::write(&extensions, "basicConstraints=critical,CA:TRUE\nkeyUsage=keyCertSign\n").unwrap();
-        let signed = ["-CA", "ca.pem", "-CAkey", "ca-key.pem", "-CAcreateserial", "-days", "2"];
+        let signed = ["-CA", "ca.pem", "-CAkey", "ca-key.pem", "-CAcreateserial", "-days", "60"];
         let certificate = path("ca.pem");
         let files = ["-extfile", &extensions, "-in", &request, "-out", &certificate];
         self.openssl(&[&["x509", "-req"], &signed[..], &files].concat());
@@ -130,7 +136,7 @@ impl Authority {
 
     /// A certificate for 127.0.0.1 that is an authority's, as `openssl req -x509` makes them.
     pub fn issue_itself(&self) -> Certificate {
-        let subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"];
+        let subject = ["-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "60"];
         let files = ["-nodes", "-keyout", "own-key.pem", "-out", "own.pem"];
         self.openssl(&[&["req", "-x509"], &CURVE[..], &subject, &files].concat());
         Certificate { path: self.path("own.pem"), key: self.path("own-key.pem") }

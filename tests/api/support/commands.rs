@@ -59,10 +59,17 @@ impl Report {
         wrong.filter_map(|told| told["code"].as_str()).collect()
     }
 
-    /// Fails unless something is wrong by this code.
+    /// Fails unless everything that is wrong has this code.
     #[track_caller]
     pub fn assert_named(&self, code: &str) {
-        assert!(self.codes().contains(code), "{:?}, and not {code}: {}", self.codes(), self.printed);
+        self.assert_named_beside(code, &[]);
+    }
+
+    /// The same, where the fault has these codes, too.
+    #[track_caller]
+    pub fn assert_named_beside(&self, code: &str, others: &[&str]) {
+        let expected = others.iter().copied().chain([code]).collect();
+        assert_eq!(self.codes(), expected, "{}", self.printed);
     }
 
     /// All that is said of a setting's problem.
