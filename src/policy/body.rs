@@ -20,10 +20,11 @@ use super::{
     workspace::{self, ModelReferences, WorkspaceViolation},
 };
 use crate::{
+    auth::Principal,
     connection::Connection,
     head::has_body,
     parse_fault::ParseFault,
-    routing::{Body, BodyCheck, Rule},
+    routing::{Body, BodyCheck, Named, Rule},
     settings::Policy,
     stall_budget::StallBudget,
     vocabulary::RouteClass,
@@ -131,14 +132,23 @@ pub(crate) struct CheckedBody {
     pub(crate) length: Option<usize>,
     /// The class of the request, if the body makes it another than the route's: a GraphQL mutation, a tag.
     pub(crate) class: Option<RouteClass>,
-    /// The JSON, if it was read.
+    /// The JSON, if it was parsed.
     pub(crate) value: Option<Value>,
+    /// The subjects of a body that need not be parsed.
+    pub(crate) subjects: Option<Vec<Named>>,
     pub(crate) models: ModelReferences,
 }
 
 impl CheckedBody {
-    fn unread(payload: Payload) -> Self {
-        Self { payload, length: None, class: None, value: None, models: ModelReferences::default() }
+    pub(crate) fn unread(payload: Payload) -> Self {
+        Self {
+            payload,
+            length: None,
+            class: None,
+            value: None,
+            subjects: None,
+            models: ModelReferences::default(),
+        }
     }
 }
 
@@ -190,12 +200,13 @@ pub(crate) async fn check(
     let body = read(payload, size, connection, stall_budget).await?;
     let body = reservation.hold(body);
     let (mut class, mut value, mut models) = (None, None, ModelReferences::default());
+    let subjects = glance(route.rule(), principal, &body);
     if inspection == Inspection::GraphQl {
         if !only_reads(&body)? {
             super::allow(policy, principal, route.rule(), RouteClass::Write, None)?;
             class = Some(RouteClass::Write);
         }
-    } else if !body.is_empty() {
+    } else if subjects.is_none() && !body.is_empty() {
         let parsed = parse(&body)?;
         if let Some(change) = route.rule().tagging.and_then(|tagging| tags::find(tagging, &parsed)) {
             if let (true, Some(workspace)) = (change.is_trigger, &principal.workspace) {
@@ -213,7 +224,15 @@ pub(crate) async fn check(
         value = Some(parsed);
     }
     let length = Some(body.len());
-    Ok(CheckedBody { payload: whole(body), length, class, value, models })
+    Ok(CheckedBody { payload: whole(body), length, class, value, subjects, models })
+}
+
+/// The subjects of a body that is read for them alone.
+fn glance(rule: &Rule, principal: &Principal, body: &[u8]) -> Option<Vec<Named>> {
+    let is_for_subjects = rule.body == Body::Any && rule.tagging.is_none() && rule.stamp.is_none();
+    let is_parsed = principal.workspace.is_some() || direct_upload::is_checked(rule);
+    let subjects = rule.subjects.as_ref().filter(|_| is_for_subjects && !is_parsed)?;
+    subjects.at_a_glance(body)
 }
 
 impl CheckedBody {

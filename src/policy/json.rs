@@ -3,7 +3,7 @@
 //! MLflow reads protobuf's JSON, in which `experiment_id` and `experimentId` are one field and the last one counts
 //! (google/protobuf/json_format.py). Another reader may take the first.
 
-use std::{cell::Cell, collections::HashSet, fmt};
+use std::{cell::Cell, collections::BTreeSet, fmt};
 
 use serde::de::{DeserializeSeed, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
@@ -94,14 +94,20 @@ impl<'de> Visitor<'de> for Unambiguous<'_> {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut fields: A) -> Result<Value, A::Error> {
-        let (mut object, mut names) = (Map::new(), HashSet::new());
+        // Only a name with `_` has another spelling.
+        let (mut object, mut respelled) = (Map::new(), BTreeSet::new());
         while let Some(name) = fields.next_key::<String>()? {
             self.count()?;
-            if !names.insert(json_name(&name)) {
+            let is_new = if name.contains('_') {
+                let json = json_name(&name);
+                !object.contains_key(&json) && respelled.insert(json)
+            } else {
+                !respelled.contains(&name)
+            };
+            let value = fields.next_value_seed(self)?;
+            if !is_new || object.insert(name, value).is_some() {
                 return Err(A::Error::custom(TWICE));
             }
-            let value = fields.next_value_seed(self)?;
-            object.insert(name, value);
         }
         Ok(object.into())
     }

@@ -2,6 +2,7 @@
 //!
 //! The audit and the policy read the same column. What a value means at MLflow, and whose the thing is, is not decided here.
 
+mod glance;
 mod named;
 mod reading;
 
@@ -104,6 +105,8 @@ pub struct PathName {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Field {
     pub name: String,
+    /// Its other spelling.
+    pub json_name: String,
     /// `[]`: it is a list, and each item counts.
     pub is_list: bool,
 }
@@ -120,7 +123,7 @@ impl Subjects {
     }
 
     /// Whether one of them is named in the body.
-    pub(super) fn are_in_body(&self) -> bool {
+    pub(crate) fn are_in_body(&self) -> bool {
         let Self::Named(subjects) = self else { return false };
         subjects.iter().flat_map(|subject| &subject.places).any(Place::is_in_body)
     }
@@ -158,9 +161,11 @@ impl Place {
             Self::Query(name) => format!("query.{name}"),
             Self::Header(name) => format!("header.{name}"),
             Self::SpanTraceIds => "spans.trace_id".to_owned(),
-            Self::Body(fields) => fields.iter().fold("body".to_owned(), |words, Field { name, is_list }| {
-                format!("{words}.{name}{}", if *is_list { LIST } else { "" })
-            }),
+            Self::Body(fields) => {
+                fields.iter().fold("body".to_owned(), |words, Field { name, is_list, .. }| {
+                    format!("{words}.{name}{}", if *is_list { LIST } else { "" })
+                })
+            }
             Self::Parts(parts) => parts.iter().map(Self::words).collect::<Vec<_>>().join("/"),
         }
     }

@@ -23,11 +23,11 @@ pub struct Named {
 /// Why a request does not name one subject; the end of a sentence that begins with "the request".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SubjectError {
-    #[error("names two: {0} has different values")]
+    #[error("names two things: {0} has different values")]
     Ambiguous(String),
     #[error("has no {0}, by which MLflow knows what to change")]
     Missing(String),
-    #[error("has a {0} that is not a text, or none that MLflow would write")]
+    #[error("has a {0} that is not a text, or not an id as MLflow writes it")]
     NotAName(String),
 }
 
@@ -54,6 +54,16 @@ impl Subjects {
             subject.read_from(sources, &mut named)?;
         }
         Ok(named)
+    }
+
+    /// Those of them that can be read. Of a name with two values, it has the first.
+    pub(crate) fn readable(&self, sources: Sources<'_>) -> Vec<Named> {
+        let Self::Named(subjects) = self else { return Vec::new() };
+        let mut named = Vec::new();
+        for subject in subjects {
+            let _unreadable = subject.read_from(sources, &mut named);
+        }
+        named
     }
 }
 
@@ -174,8 +184,7 @@ fn in_json<'a>(
         return Ok(());
     };
     let Some(object) = value.as_object() else { return Ok(()) };
-    let wanted = json_name(&field.name);
-    let Some((_, value)) = object.iter().find(|(name, _)| json_name(name) == wanted) else { return Ok(()) };
+    let Some(value) = object.get(&field.name).or_else(|| object.get(&field.json_name)) else { return Ok(()) };
     let named = |error| match error {
         SubjectError::NotAName(name) if name.is_empty() => SubjectError::NotAName(field.name.clone()),
         error => error,
@@ -192,7 +201,7 @@ fn in_json<'a>(
 impl Kind {
     /// Whether a text can be such an id, written as MLflow writes it: it takes `" 2"` and `"02"` for the experiment 2, and some of its
     /// databases one case for the other.
-    fn may_be(self, id: &str) -> bool {
+    pub(crate) fn may_be(self, id: &str) -> bool {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         match self {
             Self::Experiment => {

@@ -1,6 +1,6 @@
 //! Parses the subject column.
 
-use super::{FREE, Field, Kind, LIST, NONE, PathName, Place, Subject, Subjects};
+use super::{FREE, Field, Kind, LIST, NONE, PathName, Place, Subject, Subjects, json_name};
 use crate::routing::row::Fault;
 
 const KIND: Fault = "unknown word after the path or kind of subject: known kinds are artifact, dataset, experiment, experiment_name, \
@@ -91,6 +91,7 @@ impl PathName {
 impl Field {
     fn read(text: &str) -> Self {
         let list = text.strip_suffix(LIST);
-        Self { name: list.unwrap_or(text).to_owned(), is_list: list.is_some() }
+        let name = list.unwrap_or(text);
+        Self { name: name.to_owned(), json_name: json_name(name), is_list: list.is_some() }
     }
 }

@@ -35,7 +35,7 @@ fn a_column_says_what_was_written() {
         assert_eq!(read(written).unwrap().unwrap().words(), said, "{written}");
     }
     let Ok(Some(Subjects::Named(subjects))) = read("run body.a.b[].c | query.d | none") else { panic!() };
-    let field = |name: &str, is_list| Field { name: name.to_owned(), is_list };
+    let field = |name: &str, is_list| Field { name: name.to_owned(), json_name: name.to_owned(), is_list };
     let places = vec![
         Place::Body(vec![field("a", false), field("b", true), field("c", false)]),
         Place::Query("d".to_owned()),
