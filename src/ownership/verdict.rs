@@ -1,27 +1,33 @@
-//! Whether a user may change a thing: first the fence of the key, then the owner of the thing.
+//! Whether a user may change a thing: first the fence of the key, then the owner of the thing. The refusals say what to do, for
+//! MLflow's client prints them to whoever has the key.
 
 use std::fmt;
 
 use super::thing::ThingKind;
-use crate::routing::Kind;
+use crate::{redaction::without_keys, routing::Kind};
+
+/// Patterns of a fence that a message tells.
+const MAX_TOLD: usize = 10;
+/// Characters of a name or a user that a message tells: both come from other users.
+const LONGEST: usize = 128;
 
 /// A change that the key may not make. Its Display is for the owner of the key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
     #[error(transparent)]
     OutsideFence(OutsideFence),
-    #[error("{} is outside this API key's fence, which has names of experiments and models only", .0.phrase())]
+    #[error("{} is outside this API key's fence, which has experiments and models only: use a key without a fence", subject(*.0))]
     OutsideAnyFence(Kind),
     #[error(transparent)]
     NotOwner(NotOwner),
-    #[error("{} has no owner: it is for administrators", .0.phrase())]
+    #[error("{}", ownerless(*.0))]
     Ownerless(Kind),
-    #[error("this API key has no user, who would own the new {}", .0.word())]
+    #[error("this API key has no user, who would own the new {}: use a key of a user", .0.word())]
     NoUser(ThingKind),
-    #[error("the table of routes does not say what this route changes: it is for administrators")]
+    #[error("the gateway does not know what this request changes: only an administrator may send it")]
     NoSubject,
     #[error(
-        "names that begin with hokusai. are the gateway's: an administrator changes them, and hokusai.writers the owner"
+        "tags that begin with hokusai. are the gateway's: an administrator may change them, and the owner hokusai.writers"
     )]
     Reserved,
 }
@@ -34,7 +40,10 @@ impl Refusal {
 
 /// A name that none of the key's patterns fits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("the {} {name:?} is outside this API key's fence: {}", kind.word(), listed(patterns))]
+#[error(
+    "the {} \"{}\" is outside this API key's fence: {}; use a name that fits, or another key",
+    kind.word(), shown(name), listed(patterns)
+)]
 pub struct OutsideFence {
     pub(super) kind: ThingKind,
     pub(super) name: String,
@@ -54,22 +63,142 @@ pub struct NotOwner {
 
 impl fmt::Display for NotOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (kind, name) = (self.kind.word(), &self.name);
-        match &self.owner {
-            Some(owner) => write!(f, "the {kind} {name:?} belongs to {owner}")?,
-            None => write!(f, "the {kind} {name:?} belongs to nobody")?,
+        let owner = self.owner.as_deref().map_or("nobody".to_owned(), shown);
+        write!(f, "the {} \"{}\" belongs to {owner}; this API key ", self.kind.word(), shown(&self.name))?;
+        match self.user.as_deref().map(shown) {
+            Some(user) => write!(f, "is {user}'s")?,
+            None => f.write_str("has no user")?,
         }
-        match &self.user {
-            Some(user) => write!(f, "; this API key is {user}'s")?,
-            None => f.write_str("; this API key has no user")?,
-        }
-        match self.owner {
-            Some(_) => write!(f, ": ask for hokusai.writers, or use {} of your own", self.kind.phrase()),
-            None => f.write_str(": ask an administrator to set hokusai.owner"),
+        match (&self.owner, &self.user) {
+            (Some(_), Some(_)) => {
+                write!(f, ": ask for hokusai.writers, or use {} of your own", self.kind.phrase())
+            }
+            (Some(_), None) => f.write_str(": use a key of a user"),
+            (None, _) => f.write_str(": ask an administrator to set hokusai.owner"),
         }
     }
 }
 
+/// What has no name that a fence could have, nor an owner.
+fn subject(kind: Kind) -> String {
+    match kind {
+        Kind::Artifact => "a path that is in no experiment".to_owned(),
+        Kind::Dataset => "a dataset without an experiment".to_owned(),
+        Kind::Location => "artifact_location, the place of an experiment's artifacts,".to_owned(),
+        Kind::McpServer => "an MCP server".to_owned(),
+        Kind::Mutation => "a GraphQL mutation".to_owned(),
+        kind => kind.phrase(),
+    }
+}
+
+fn ownerless(kind: Kind) -> String {
+    let what = subject(kind);
+    match kind {
+        Kind::Location => format!("{what} is chosen by administrators: leave it out"),
+        Kind::Dataset => format!("{what} has no owner: ask an administrator to add it to one"),
+        Kind::Mutation => format!("{what} is for administrators: use MLflow's REST API"),
+        _ => format!("{what} has no owner: only an administrator may change it"),
+    }
+}
+
+/// A name that another user chose: in one line, without API keys, and not too long.
+fn shown(name: &str) -> String {
+    let name = without_keys(name);
+    let mut characters = name.chars();
+    let begin: String = characters.by_ref().take(LONGEST).collect();
+    let more = if characters.next().is_some() { "…" } else { "" };
+    // A tag may hold a line break, or mark the text behind it as right-to-left.
+    let quoted = format!("{begin:?}");
+    format!("{}{more}", &quoted[1..quoted.len() - 1])
+}
+
 fn listed(patterns: &[String]) -> String {
-    if patterns.is_empty() { "it may change none".to_owned() } else { patterns.join(", ") }
+    if patterns.is_empty() {
+        return "it may change none".to_owned();
+    }
+    let told = patterns.iter().take(MAX_TOLD).map(String::as_str).collect::<Vec<_>>().join(", ");
+    match patterns.len().saturating_sub(MAX_TOLD) {
+        0 => told,
+        more => format!("{told} and {more} more"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn not_owner(owner: Option<&str>, user: Option<&str>, name: &str) -> String {
+        let [owner, user] = [owner, user].map(|user| user.map(str::to_owned));
+        NotOwner { kind: ThingKind::Experiment, name: name.to_owned(), owner, user }.to_string()
+    }
+
+    #[test]
+    fn a_refusal_says_whose_it_is_and_what_to_do() {
+        for (owner, user, told) in [
+            (
+                Some("acme"),
+                Some("bob"),
+                "the experiment \"acme/churn\" belongs to acme; this API key is bob's: ask for hokusai.writers, or use an \
+                 experiment of your own",
+            ),
+            (
+                Some("acme"),
+                None,
+                "the experiment \"acme/churn\" belongs to acme; this API key has no user: use a key of a user",
+            ),
+            (
+                None,
+                Some("bob"),
+                "the experiment \"acme/churn\" belongs to nobody; this API key is bob's: ask an administrator to set \
+                 hokusai.owner",
+            ),
+        ] {
+            assert_eq!(not_owner(owner, user, "acme/churn"), told);
+        }
+    }
+
+    #[test]
+    fn names_of_others_are_told_without_keys_in_one_line_and_cut() {
+        let key = format!("hk_test_{}", "0".repeat(33));
+        for (name, told) in [
+            (key, "hk_test_…".to_owned()),
+            ("a\nb\u{202e}\"c\"".to_owned(), "a\\nb\\u{202e}\\\"c\\\"".to_owned()),
+            ("é".repeat(LONGEST), "é".repeat(LONGEST)),
+            ("é".repeat(5_000), format!("{}…", "é".repeat(LONGEST))),
+        ] {
+            assert_eq!(shown(&name), told);
+            let message = not_owner(Some(&name), Some("bob"), &name);
+            assert_eq!(message.matches(&told).count(), 2, "{message}");
+        }
+    }
+
+    #[test]
+    fn a_fence_is_told_by_its_first_patterns() {
+        let told = |patterns: usize| {
+            let patterns = (0..patterns).map(|number| format!("p{number}-*")).collect();
+            OutsideFence { kind: ThingKind::Model, name: "m".to_owned(), patterns }.to_string()
+        };
+        assert_eq!(
+            told(2),
+            "the model \"m\" is outside this API key's fence: p0-*, p1-*; use a name that fits, or another key"
+        );
+        assert!(told(0).contains("fence: it may change none;"));
+        assert!(told(12).contains("p9-* and 2 more;"), "{}", told(12));
+    }
+
+    #[test]
+    fn what_has_no_owner_is_named_and_so_is_what_to_do() {
+        for kind in
+            [Kind::Artifact, Kind::Dataset, Kind::Location, Kind::McpServer, Kind::Mutation, Kind::Skill]
+        {
+            let (ownerless, fenced) =
+                (Refusal::Ownerless(kind).to_string(), Refusal::OutsideAnyFence(kind).to_string());
+            assert!(!ownerless.contains('_') || kind == Kind::Location, "{ownerless}");
+            assert!(fenced.ends_with("use a key without a fence"), "{fenced}");
+        }
+        assert_eq!(
+            Refusal::Ownerless(Kind::Location).to_string(),
+            "artifact_location, the place of an experiment's artifacts, is chosen by administrators: leave it out"
+        );
+    }
 }
