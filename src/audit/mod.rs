@@ -30,8 +30,9 @@ use std::{
 use prometheus::IntCounterVec;
 use tokio::{sync::oneshot, time::timeout};
 
-pub(crate) use record::{Operation, Record};
+pub(crate) use record::Record;
 pub(crate) use refusals::RefusalSource;
+pub(crate) use subject::{About, Name, Operation};
 pub use verify::{Fault, Lost, Verification};
 
 use crate::{

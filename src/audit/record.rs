@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
-use super::subject::subject;
+use super::subject::About;
 use crate::{
     redaction::without_keys,
     vocabulary::{EndReason, KeyState, MethodLabel, RequestOutcome, RouteLabel},
@@ -38,6 +38,9 @@ pub(crate) struct Record {
     pub(crate) path: String,
     /// The runs, experiments, models that path, query and body name. Empty for a stranger's request.
     pub(crate) subject: Map<String, Value>,
+    /// The owners of what it changes: a text, null for what nobody owns, a list if there are several. Absent where nobody asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) owner: Option<Value>,
     pub(crate) outcome: RequestOutcome,
     pub(crate) status: Option<u16>,
     pub(crate) reason: Option<EndReason>,
@@ -51,25 +54,15 @@ pub(crate) struct Record {
     pub(crate) begun: Option<u64>,
 }
 
-/// A request as MLflow sees it: its route's pattern, its path and its query.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Operation<'a> {
-    pub(crate) pattern: &'a str,
-    pub(crate) path: &'a str,
-    pub(crate) query: Option<&'a str>,
-}
-
 impl Record {
     /// What is known before the request is over. The exchange fills in the rest.
     pub(crate) fn of(
         request: &HttpRequest,
         request_id: &str,
         client_ip: Option<IpAddr>,
-        operation: Option<Operation<'_>>,
-        body: Option<&Value>,
+        pattern: Option<&str>,
+        About { subject, owner }: About,
     ) -> Self {
-        let subject_of =
-            |Operation { pattern, path, query }| subject(pattern, path, query.unwrap_or_default(), body);
         Self {
             time: Timestamp::now(),
             request_id: request_id.to_owned(),
@@ -78,10 +71,11 @@ impl Record {
             workspace: None,
             client_ip: client_ip.map(|ip| ip.to_string()),
             route: RouteLabel::Unknown,
-            operation: operation.map(|operation| operation.pattern.to_owned()),
+            operation: pattern.map(str::to_owned),
             method: MethodLabel::from(request.method()),
             path: without_keys(request.path()).chars().take(LONGEST_PATH).collect(),
-            subject: operation.map(subject_of).unwrap_or_default(),
+            subject,
+            owner,
             outcome: RequestOutcome::Begun,
             status: None,
             reason: None,
@@ -106,6 +100,6 @@ impl Record {
             _ => 0,
         };
         let subject: usize = self.subject.iter().map(|(name, value)| 128 + name.len() + of(value)).sum();
-        FRAME + self.path.len() + subject
+        FRAME + self.path.len() + subject + self.owner.as_ref().map_or(0, of)
     }
 }

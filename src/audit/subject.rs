@@ -1,68 +1,90 @@
-//! What a request is about: the parameters that name runs, experiments, models.
+//! What a request is about: what it changes, by the table of routes, and what else its path, query and body say of it.
+
+use std::collections::BTreeSet;
 
 use serde_json::{Map, Value};
 use url::form_urlencoded;
 
 use crate::redaction::without_keys;
 
-/// Parameters that name something, besides those that end in `_id` or `_ids`.
-const NAMES: [&str; 14] = [
-    "name",
-    "new_name",
-    "version",
-    "stage",
-    "alias",
-    "key",
-    "path",
-    "artifact_path",
-    "source",
-    "run_uuid",
-    "workspace_name",
-    "experiment_name",
-    "secret_name",
-    "rest",
-];
+/// Fields of a body and parameters of a query that say more, besides those that end in `_id`, `_ids` or `_uuid`.
+const DETAILS: [&str; 9] =
+    ["name", "version", "stage", "alias", "key", "path", "source", "experiment_name", "secret_name"];
 /// In a query, some clients send their API key under this name.
 const NOT_IN_QUERY: &str = "key";
-/// Holds a URL, which may contain a password or a signature. Elsewhere `://` is part of a name.
-const ADDRESS: &str = "source";
+/// Hold URLs, which may contain a password or a signature. Elsewhere `://` is part of a name.
+const ADDRESSES: [&str; 2] = ["source", "artifact_location"];
 /// Limits: characters of a name and of a value, items of a list, bytes in all.
 const LONGEST_NAME: usize = 64;
 const LONGEST: usize = 512;
 const MOST: usize = 32;
 const ROOM: usize = 8 * 1024;
 
-/// Reads the names from the path at MLflow, by its `pattern`; from the body, if it was read; and from the query. The first
-/// value of a name counts, as at MLflow.
-pub(super) fn subject(pattern: &str, path: &str, query: &str, body: Option<&Value>) -> Map<String, Value> {
-    let mut subject = Subject { kept: Map::new(), room: ROOM };
-    let mut rest = path;
-    for segment in pattern.split('/').skip(1) {
-        rest = rest.strip_prefix('/').unwrap_or(rest);
-        let (value, behind) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
-        if let Some(name) = segment.strip_prefix("{*").and_then(|name| name.strip_suffix('}')) {
-            subject.keep(name.to_owned(), &rest.into());
-        } else if let Some(name) = segment.strip_prefix('{').and_then(|name| name.split('}').next()) {
-            subject.keep(name.to_owned(), &value.into());
-        }
-        rest = behind;
-    }
-    for (name, value) in body.and_then(Value::as_object).into_iter().flatten() {
-        let name = snake_case(name);
-        if names_something(&name) {
-            subject.keep(name, value);
-        }
-    }
-    for (name, value) in form_urlencoded::parse(query.as_bytes()) {
-        if names_something(&name) && name != NOT_IN_QUERY {
-            subject.keep(name.into_owned(), &value.as_ref().into());
-        }
-    }
-    subject.kept
+/// A request as MLflow sees it: its route's pattern, its path and its query, and the things that the table of routes says
+/// it changes.
+#[derive(Debug, Clone)]
+pub(crate) struct Operation<'a> {
+    pub(crate) pattern: &'a str,
+    pub(crate) path: &'a str,
+    pub(crate) query: Option<&'a str>,
+    pub(crate) names: Vec<Name<'a>>,
 }
 
-fn names_something(name: &str) -> bool {
-    name.len() <= LONGEST_NAME && (name.ends_with("_id") || name.ends_with("_ids") || NAMES.contains(&name))
+/// The name of a thing that a request changes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Name<'a> {
+    /// The field, parameter or header that it is in.
+    pub(crate) field: &'a str,
+    pub(crate) id: &'a str,
+    pub(crate) is_listed: bool,
+}
+
+/// What a record says of a request's subject.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct About {
+    pub(crate) subject: Map<String, Value>,
+    /// `None`: nobody asked. A text, null for what nobody owns, or a list if there are several.
+    pub(crate) owner: Option<Value>,
+}
+
+impl About {
+    /// First the names of what is changed; then those in the path, in the body, if it was read, and in the query. The first
+    /// value of a name counts, as at MLflow.
+    pub(crate) fn of(operation: &Operation<'_>, body: Option<&Value>) -> Self {
+        let mut subject = Subject { kept: Map::new(), room: ROOM };
+        subject.keep_names(&operation.names);
+        subject.keep_path(operation.pattern, operation.path);
+        for (name, value) in body.and_then(Value::as_object).into_iter().flatten() {
+            let name = snake_case(name);
+            if is_detail(&name) {
+                subject.keep(name, value);
+            }
+        }
+        for (name, value) in form_urlencoded::parse(operation.query.unwrap_or_default().as_bytes()) {
+            if is_detail(&name) && name != NOT_IN_QUERY {
+                subject.keep(name.into_owned(), &value.as_ref().into());
+            }
+        }
+        Self { subject: subject.kept, owner: None }
+    }
+
+    /// With the owners of the things that were judged; `None` is nobody. Without any, nothing was judged.
+    pub(crate) fn owned_by<'a>(mut self, owners: impl Iterator<Item = Option<&'a str>>) -> Self {
+        let mut distinct = Vec::new();
+        for owner in owners {
+            let owner = owner.and_then(|owner| short(&owner.into())).unwrap_or_default();
+            if distinct.len() < MOST && !distinct.contains(&owner) {
+                distinct.push(owner);
+            }
+        }
+        self.owner = if distinct.len() > 1 { Some(distinct.into()) } else { distinct.pop() };
+        self
+    }
+}
+
+fn is_detail(name: &str) -> bool {
+    let is_id = || ["_id", "_ids", "_uuid"].iter().any(|end| name.ends_with(end));
+    name.len() <= LONGEST_NAME && (is_id() || DETAILS.contains(&name))
 }
 
 /// The names so far, and the bytes that are left.
@@ -72,10 +94,40 @@ struct Subject {
 }
 
 impl Subject {
+    /// A field with several names, or with a list of them, is a list.
+    fn keep_names(&mut self, names: &[Name<'_>]) {
+        let fields: BTreeSet<_> = names.iter().map(|name| name.field).collect();
+        for field in fields {
+            let same = names.iter().filter(|name| name.field == field).take(MOST);
+            let is_listed = same.clone().any(|name| name.is_listed);
+            let mut ids: Vec<Value> = same.map(|name| name.id.into()).collect();
+            let is_list = is_listed || ids.len() > 1;
+            let value = if is_list { ids.into() } else { ids.pop().unwrap_or_default() };
+            self.keep(field.to_owned(), &value);
+        }
+    }
+
+    /// The names that the pattern has in the path.
+    fn keep_path(&mut self, pattern: &str, path: &str) {
+        let mut rest = path;
+        for segment in pattern.split('/').skip(1) {
+            rest = rest.strip_prefix('/').unwrap_or(rest);
+            let (value, behind) = rest.find('/').map_or((rest, ""), |at| rest.split_at(at));
+            if let Some(name) = segment.strip_prefix("{*").and_then(|name| name.strip_suffix('}')) {
+                self.keep(name.to_owned(), &rest.into());
+            } else if let Some(name) = segment.strip_prefix('{').and_then(|name| name.split('}').next()) {
+                self.keep(name.to_owned(), &value.into());
+            }
+            rest = behind;
+        }
+    }
+
     fn keep(&mut self, name: String, value: &Value) {
         let short = match value {
             Value::Array(items) => Some(items.iter().take(MOST).filter_map(short).collect()),
-            Value::String(address) if name == ADDRESS => short(&without_credentials(address).into()),
+            Value::String(address) if ADDRESSES.contains(&&*name) => {
+                short(&without_credentials(address).into())
+            }
             value => short(value),
         };
         let Some(value) = short.filter(|_| !self.kept.contains_key(&name)) else { return };
@@ -118,102 +170,4 @@ fn snake_case(name: &str) -> String {
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn names_are_taken_out_of_path_query_and_body() {
-        for (pattern, path, query, body, expected) in [
-            (
-                "/api/2.0/mlflow/runs/delete",
-                "/api/2.0/mlflow/runs/delete",
-                "",
-                json!({"run_id": "r"}),
-                json!({"run_id": "r"}),
-            ),
-            (
-                "/a/{trace_id}/b/{tag_key}",
-                "/a/t-1/b/k",
-                "",
-                Value::Null,
-                json!({"trace_id": "t-1", "tag_key": "k"}),
-            ),
-            ("/a/{*artifact_path}", "/a/1/x y/z", "", Value::Null, json!({"artifact_path": "1/x y/z"})),
-            (
-                "/m/{endpoint_name}:generate",
-                "/m/e:generate",
-                "",
-                Value::Null,
-                json!({"endpoint_name": "e:generate"}),
-            ),
-            (
-                "/a",
-                "/a",
-                "run_uuid=r&path=a%2Fb&token=secret",
-                Value::Null,
-                json!({"run_uuid": "r", "path": "a/b"}),
-            ),
-            (
-                "/a",
-                "/a",
-                "",
-                json!({"experimentId": "1", "requestIds": ["a", "b"]}),
-                json!({"experiment_id": "1", "request_ids": ["a", "b"]}),
-            ),
-            (
-                "/a",
-                "/a",
-                "name=q",
-                json!({"name": "b", "value": "v", "secret_value": {"api_key": "s"}, "tags": []}),
-                json!({"name": "b"}),
-            ),
-            (
-                "/a/{model_id}",
-                "/a/m-theirs",
-                "model_id=q",
-                json!({"model_id": "m-mine"}),
-                json!({"model_id": "m-theirs"}),
-            ),
-            (
-                "/a",
-                "/a",
-                "run_uuid=first&run_uuid=second&runUuid=third",
-                Value::Null,
-                json!({"run_uuid": "first"}),
-            ),
-            ("/a", "/a", "key=of-another-service", Value::Null, json!({})),
-            ("/a", "/a", "name=y%20hk_test_z", Value::Null, json!({"name": "y hk_test_z"})),
-            (
-                "/a/{*artifact_path}",
-                "/a/hk_test_0000000000000000000000000000000/b://c?d#e",
-                "",
-                Value::Null,
-                json!({"artifact_path": "hk_test_…/b://c?d#e"}),
-            ),
-            ("/a", "/a", "", json!({"name": "https://u:p@a?b#c"}), json!({"name": "https://u:p@a?b#c"})),
-            (
-                "/a",
-                "/a",
-                "",
-                json!({"source": "s3://u:p@b/c?sig=d#e", "key": "a"}),
-                json!({"source": "s3://b/c", "key": "a"}),
-            ),
-        ] {
-            assert_eq!(Value::Object(subject(pattern, path, query, Some(&body))), expected, "{pattern}");
-        }
-    }
-
-    #[test]
-    fn what_is_long_is_cut_and_what_is_much_is_left_out() {
-        let body = json!({"name": "x".repeat(1000), "run_ids": vec!["r"; 1000], "trace_ids": [["a"]]});
-        let kept = subject("/a", "/a", "", Some(&body));
-        assert_eq!(kept["name"].as_str().unwrap().len(), LONGEST);
-        assert_eq!(kept["run_ids"].as_array().unwrap().len(), MOST);
-        assert_eq!(kept["trace_ids"], json!([]));
-        let names = (0..1000).map(|number| (format!("a{number}_id"), "x".repeat(600).into()));
-        let kept = subject("/a", "/a", "", Some(&Value::Object(names.collect())));
-        assert!(Value::Object(kept).to_string().len() < ROOM + 1024);
-    }
-}
+mod tests;

@@ -14,7 +14,7 @@ const MAX_SIZE: u64 = 1 << 20;
 
 fn change() -> Record {
     let request = TestRequest::post().uri("/api/2.0/mlflow/runs/delete").to_http_request();
-    Record::of(&request, "id", None, None, None)
+    Record::of(&request, "id", None, None, About::default())
 }
 
 fn counter() -> IntCounterVec {

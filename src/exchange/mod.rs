@@ -23,7 +23,7 @@ use uuid::Uuid;
 pub use drain::Drain;
 
 use crate::{
-    audit::{AuditTrail, Lane, Record, RefusalSource},
+    audit::{About, AuditTrail, Lane, Record, RefusalSource},
     client_ip::Client,
     redaction::without_keys,
     telemetry::{LONGEST_PATH, RequestContext, RequestLog, WorkerMetrics},
@@ -57,6 +57,8 @@ struct Account {
     bytes_in: Cell<u64>,
     bytes_out: Cell<u64>,
     caller: RefCell<Caller>,
+    /// What is known of the request's subject when it is refused; `None`: what its head says.
+    about: RefCell<Option<About>>,
     record: RefCell<Option<(Lane, Record)>>,
 }
 
@@ -125,6 +127,7 @@ impl Exchange {
             bytes_in: Cell::default(),
             bytes_out: Cell::default(),
             caller: RefCell::default(),
+            about: RefCell::default(),
             record: RefCell::default(),
         }))
     }
@@ -165,6 +168,15 @@ impl Exchange {
 
     pub fn set_key_state(&self, state: Option<KeyState>) {
         self.0.key_state.set(state);
+    }
+
+    /// Keeps what was read of a request for the record of its refusal.
+    pub(crate) fn set_about(&self, about: About) {
+        self.0.about.replace(Some(about));
+    }
+
+    pub(crate) fn take_about(&self) -> Option<About> {
+        self.0.about.take()
     }
 
     /// Adds a record to the audit stream when the request is over.

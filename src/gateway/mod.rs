@@ -9,6 +9,7 @@ mod no_request;
 mod observe;
 mod overhear;
 mod own_address;
+mod preview;
 mod records;
 mod shared;
 mod sound;
@@ -22,7 +23,11 @@ use actix_web::{
 };
 
 pub use admit::{Admitted, admit, forward};
+pub(crate) use clearance::Found;
+#[cfg(feature = "bench")]
+pub(crate) use clearance::clear;
 pub use observe::{connection, exchange};
+pub(crate) use preview::{Preview, needs_body, preview};
 pub use shared::Shared;
 pub(crate) use sound::inspect;
 
@@ -143,9 +148,15 @@ impl Gateway {
         .await?;
         exchange.waited(began.elapsed());
         let asked = Instant::now();
-        let clearance = self.clear(&live.policy, &grant, request.head(), &mut checked).await?;
+        let mut found = Found::default();
+        let cleared = self.clear(&live.policy, &grant, request.head(), &mut checked, &mut found).await;
         exchange.waited(asked.elapsed());
-        let CheckedBody { payload, length, class, value, models } = checked;
+        if cleared.is_err() && self.shared.audit.is_kept() {
+            let body = checked.value.as_ref();
+            exchange.set_about(records::about(request.headers(), grant.route(), &found, body));
+        }
+        let clearance = cleared?;
+        let CheckedBody { payload, length, class, value, models, .. } = checked;
         if let Some(length) = length {
             // MLflow takes a chunked body for an empty one: what was checked is what it is to read.
             request.headers_mut().remove(TRANSFER_ENCODING);
@@ -156,7 +167,8 @@ impl Gateway {
         let class = class.unwrap_or(rule.class);
         exchange.set_route(class);
         if !class.is_read() || rule.reach == Reach::PastGateway {
-            records::change(&self.shared.audit, request.request(), exchange, grant.route(), value).await?;
+            let (audit, request, route) = (&self.shared.audit, request.request(), grant.route());
+            records::change(audit, request, exchange, route, found, value).await?;
         }
         // Behind the record, which wants what was parsed: that is not kept while MLflow is waited for.
         self.proxy.look_up(&grant, &models).await?;

@@ -15,8 +15,6 @@ use crate::routing::{Kind, Named, Rule};
 /// The permission to change what a request names.
 #[derive(Debug, Default)]
 pub(crate) struct Clearance {
-    /// What was judged; nothing where nobody's rights depend on it.
-    pub(crate) targets: Vec<Target>,
     /// The experiments and models that the request itself changes, so that what is known of them is void.
     changes: Vec<Of<Container>>,
     /// What MLflow's answer will tell.
@@ -24,7 +22,8 @@ pub(crate) struct Clearance {
 }
 
 impl Ownership {
-    /// Judges a change, and forgets what it makes untrue.
+    /// Judges a change, and forgets what it makes untrue. What was judged is added to `judged`: nothing where nobody's rights
+    /// depend on it, and not all of it where it is refused.
     ///
     /// # Errors
     /// As `judge`.
@@ -33,10 +32,11 @@ impl Ownership {
         mlflow: &M,
         rule: &Rule,
         claim: &Claim<'_>,
+        judged: &mut Vec<Target>,
     ) -> Result<Clearance, OwnershipError> {
-        let targets = self.judge(mlflow, claim).await?;
+        self.judge(mlflow, claim, judged).await?;
         let changes = changes(rule, claim);
-        let clearance = Clearance { targets, changes, lesson: Lesson::of(rule, claim) };
+        let clearance = Clearance { changes, lesson: Lesson::of(rule, claim) };
         self.forget(&clearance);
         Ok(clearance)
     }

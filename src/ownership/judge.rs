@@ -46,9 +46,9 @@ pub enum OwnershipError {
     #[error(transparent)]
     Unanswered(#[from] Unanswered),
     /// The kind of the thing.
-    #[error("MLflow takes the id of the {0} for none")]
+    #[error("MLflow accepts no such id of the {}: check it", .0.replace('_', " "))]
     NotAnId(&'static str),
-    #[error("MLflow has no such {0} as the request lists")]
+    #[error("the request lists a {} that MLflow does not have: leave it out", .0.replace('_', " "))]
     Unknown(&'static str),
 }
 
@@ -63,7 +63,7 @@ impl Ownership {
         Self { lookups: Lookups::new(metrics) }
     }
 
-    /// Judges every thing that a request names.
+    /// Judges every thing that a request names, and adds it to `judged`.
     ///
     /// # Errors
     /// The first that may not be changed, or of which MLflow does not say whose it is.
@@ -71,14 +71,14 @@ impl Ownership {
         &self,
         mlflow: &M,
         claim: &Claim<'_>,
-    ) -> Result<Vec<Target>, OwnershipError> {
-        let mut judged = Vec::new();
+        judged: &mut Vec<Target>,
+    ) -> Result<(), OwnershipError> {
         if !claim.judges_owners() && claim.principal.fence.is_open() {
-            return Ok(judged);
+            return Ok(());
         }
         let Some(subjects) = claim.subjects else {
             claim.settle(Refusal::NoSubject, claim.principal.fence.is_open())?;
-            return Ok(judged);
+            return Ok(());
         };
         for subject in subjects {
             let targets = match self.targets(mlflow, claim, subject).await {
@@ -88,17 +88,18 @@ impl Ownership {
                 }
                 targets => targets?,
             };
-            for target in targets {
+            let first = judged.len();
+            judged.extend(targets);
+            for target in &judged[first..] {
                 target.must_be_inside(&claim.principal.fence)?;
                 if claim.judges_owners()
-                    && let Err(refusal) = claim.owns(&target)
+                    && let Err(refusal) = claim.owns(target)
                 {
                     claim.settle(refusal, true)?;
                 }
-                judged.push(target);
             }
         }
-        Ok(judged)
+        Ok(())
     }
 }
 

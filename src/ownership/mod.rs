@@ -29,6 +29,7 @@ pub(crate) use lookups::AskMlflow;
 pub use lookups::Unanswered;
 pub(crate) use reserved::Reserved;
 pub(crate) use stamp::stamp;
+pub(crate) use target::Target;
 pub use thing::ThingKind;
 pub use verdict::{NotOwner, OutsideFence, Refusal};
 

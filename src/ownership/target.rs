@@ -126,6 +126,14 @@ impl Ownership {
 }
 
 impl Target {
+    /// The user who owns it.
+    pub(crate) fn owner(&self) -> Option<&str> {
+        match self {
+            Self::Thing(thing) => thing.owner.as_deref(),
+            Self::New(..) | Self::Ownerless(_) | Self::Nothing => None,
+        }
+    }
+
     /// Where an experiment's artifacts are.
     fn location(&self) -> Option<&str> {
         match self {

@@ -83,18 +83,31 @@ impl Route {
         body: Option<&Value>,
     ) -> Result<Option<Vec<Named>>, SubjectError> {
         let Some(subjects) = &self.rule.subjects else { return Ok(None) };
-        let sources = Sources { path: self.path(), query: self.target.query(), headers, body };
-        let mut named = subjects.named(sources)?;
-        if subjects.name_an_artifact() {
-            let artifacts = self.artifacts().flatten();
-            named.extend(artifacts.map(|path| Named {
-                kind: Kind::Artifact,
-                field: "artifact_path".to_owned(),
-                id: path.as_str().to_owned(),
-                is_listed: false,
-            }));
-        }
+        let mut named = subjects.named(self.sources(headers, body))?;
+        named.extend(self.artifact_subjects(subjects));
         Ok(Some(named))
+    }
+
+    /// Those of them that can be read, for a record.
+    pub fn readable_subjects(&self, headers: &HeaderMap, body: Option<&Value>) -> Vec<Named> {
+        let Some(subjects) = &self.rule.subjects else { return Vec::new() };
+        let mut named = subjects.readable(self.sources(headers, body));
+        named.extend(self.artifact_subjects(subjects));
+        named
+    }
+
+    fn sources<'a>(&'a self, headers: &'a HeaderMap, body: Option<&'a Value>) -> Sources<'a> {
+        Sources { path: self.path(), query: self.target.query(), headers, body }
+    }
+
+    fn artifact_subjects(&self, subjects: &Subjects) -> impl Iterator<Item = Named> {
+        let artifacts = subjects.name_an_artifact().then(|| self.artifacts().flatten());
+        artifacts.into_iter().flatten().map(|path| Named {
+            kind: Kind::Artifact,
+            field: "artifact_path".to_owned(),
+            id: path.as_str().to_owned(),
+            is_listed: false,
+        })
     }
 
     /// The public path of a path at MLflow, under the mount of this request.

@@ -242,6 +242,7 @@ mod tests {
             scopes: Some(vec!["mlflow:read".to_owned()]),
             is_admin: true,
             workspace: Some("team-a".to_owned().try_into().unwrap()),
+            fence: serde_json::from_str(r#"{"models": ["acme-*", "x"], "experiments": []}"#).unwrap(),
             expires_at: "2030-01-01T00:00:00Z".parse().ok(),
             rate_limit_per_hour: std::num::NonZeroU32::new(100),
         };
