@@ -1,14 +1,20 @@
-//! `explain`: whether a request would be allowed, and why. Sends nothing to MLflow, and counts nothing.
+//! `explain`: whether a request would be allowed, and why. Asks MLflow only for owners, changes nothing, and counts nothing.
 
-use std::process::ExitCode;
+use std::{
+    fs::File,
+    io::{self, Read},
+    path::PathBuf,
+    process::ExitCode,
+};
 
 use actix_web::{
     dev::RequestHead,
     http::{
         Method,
-        header::{AUTHORIZATION, HOST, HeaderValue},
+        header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderValue},
         uri::Uri,
     },
+    web::Bytes,
 };
 use clap::Args;
 use jiff::Timestamp;
@@ -20,17 +26,22 @@ use super::{
     key_from_environment,
 };
 use crate::{
+    audit::About,
     auth::{AuthError, Authenticated, Authenticator, Principal},
     connection,
     credentials::{self, CredentialError},
     error::GatewayError,
-    gateway,
-    policy::{self, scopes},
+    gateway::{self, Preview},
+    ownership::OwnershipError,
+    policy::{self, Grant, scopes},
     proxy,
     resources::Resources,
     routing::{Reach, Route},
     settings::{DirectArtifacts, Scope, Settings},
 };
+
+/// Bytes of a body that are read: more than the gateway reads of any.
+const MAX_BODY: u64 = 8 * 1024 * 1024;
 
 #[derive(Debug, Args)]
 pub(super) struct Explain {
@@ -40,6 +51,9 @@ pub(super) struct Explain {
     /// The path, and the query if there is one, as a client sends them to the gateway
     #[arg(long, value_parser = target)]
     path: Uri,
+    /// A file with the JSON of the body, or - for standard input: it names what most requests change
+    #[arg(long, value_name = "FILE")]
+    body: Option<PathBuf>,
     #[command(flatten)]
     config: super::Config,
     #[command(flatten)]
@@ -53,7 +67,8 @@ impl Explain {
         let Loaded { settings, resources, .. } = loaded.map_err(|refused| refused.problems)?;
         let mut report = Map::new();
         let key = key_from_environment::read().map_err(Failure::new)?;
-        let decision = decide(self.head(key), &settings, &resources, &mut report);
+        let body = self.read_body()?;
+        let decision = decide(self.head(key, body.as_ref()), body, &settings, &resources, &mut report);
         let outcome = actix_rt::System::new().block_on(decision);
         let verdict = match &outcome {
             Ok(()) => json!({ "allowed": true }),
@@ -78,7 +93,7 @@ impl Explain {
     }
 
     /// The head of the request, as a client with the key would send it.
-    fn head(&self, key: Option<String>) -> RequestHead {
+    fn head(&self, key: Option<String>, body: Option<&Bytes>) -> RequestHead {
         let mut head = RequestHead::default();
         head.method = self.method.clone();
         head.uri = self.path.clone();
@@ -87,13 +102,29 @@ impl Explain {
         if let Some(key) = key {
             head.headers.insert(AUTHORIZATION, key);
         }
+        if let Some(body) = body {
+            head.headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            head.headers.insert(CONTENT_LENGTH, body.len().into());
+        }
         head
+    }
+
+    fn read_body(&self) -> Result<Option<Bytes>, Failure> {
+        let Some(path) = &self.body else { return Ok(None) };
+        let open = || -> io::Result<Box<dyn Read>> {
+            Ok(if path.as_os_str() == "-" { Box::new(io::stdin()) } else { Box::new(File::open(path)?) })
+        };
+        let mut body = Vec::new();
+        let read = open().and_then(|file| file.take(MAX_BODY).read_to_end(&mut body));
+        read.map_err(|error| Failure::new(format!("--body {}: {error}", path.display())))?;
+        Ok(Some(body.into()))
     }
 }
 
 /// The steps of [`crate::gateway`]. Each adds its result to the report.
 async fn decide(
     head: RequestHead,
+    body: Option<Bytes>,
     settings: &Settings,
     resources: &Resources,
     report: &mut Map<String, Value>,
@@ -107,6 +138,9 @@ async fn decide(
     set("class", rule.class.word().into());
     set("rule", format!("{} {}", rule.method, rule.pattern).into());
     set("body", policy::body::treatment(rule).into());
+    if let Some(subjects) = &rule.subjects {
+        set("changes", subjects.words().into());
+    }
     let denies_direct = settings.mlflow.direct_artifacts == DirectArtifacts::Deny;
     if rule.reach == Reach::PastGateway && denies_direct {
         set("answered", "by the gateway, in MLflow's place (mlflow.direct_artifacts)".into());
@@ -130,9 +164,44 @@ async fn decide(
     set("workspace", principal.workspace.as_ref().map_or("any", |workspace| workspace.as_str()).into());
     set("limits", limits(settings, &principal, &route));
     let in_mlflows_place = proxy::denied_direct_transfer(route.rule()).filter(|_| denies_direct);
-    policy::authorize(&settings.policy, principal, route)
+    let grant = policy::authorize(&settings.policy, principal, route)
         .map_err(|error| GatewayError::Denied { error, sent_as })?;
+    set("ownership", settings.policy.ownership.word().into());
+    let not_asked = not_asked(&grant, body.is_none());
+    let Preview { class, about: About { subject, owner }, outcome } =
+        gateway::preview(settings, resources, &grant, &head, body).await;
+    if let Some(class) = class {
+        set("class", class.word().into());
+    }
+    if !subject.is_empty() {
+        set("subject", subject.into());
+    }
+    if let Some(owner) = owner.or_else(|| not_asked.map(Value::from)) {
+        set("owner", owner);
+    }
+    match outcome {
+        Err(GatewayError::Ownership(OwnershipError::Unanswered(error))) => {
+            set("owner", format!("unknown: {error}").into());
+        }
+        outcome => outcome?,
+    }
     in_mlflows_place.map_or(Ok(()), |answer| Err(answer.into()))
+}
+
+/// Why MLflow is not asked for the owner of what a request changes.
+fn not_asked(grant: &Grant, is_without_body: bool) -> Option<&'static str> {
+    let rule = grant.route().rule();
+    if !rule.changes() {
+        None
+    } else if !grant.is_judged() {
+        Some("not asked: policy.ownership is off, and the key has no fence")
+    } else if is_without_body && gateway::needs_body(rule) {
+        Some("not asked: the body names what is changed; give it with --body")
+    } else if grant.is_administrator() && grant.principal().fence.is_open() {
+        Some("not asked: an administrator may change everything")
+    } else {
+        None
+    }
 }
 
 fn accepted_key(principal: &Principal) -> Value {
@@ -191,6 +260,7 @@ fn target(text: &str) -> Result<Uri, String> {
 fn words(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
+        Value::Null => "none".to_owned(),
         Value::Array(items) if items.is_empty() => "none".to_owned(),
         Value::Array(items) => items.iter().map(words).collect::<Vec<_>>().join(" "),
         Value::Object(fields) => {
