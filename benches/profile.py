@@ -1,4 +1,4 @@
-"""`make profile`: the instructions of a cached GET, by crate and by function, under callgrind.
+"""`make profile`: the instructions of a cached GET, or with `--log-batch` of a POST of 100 metrics, by crate and by function, under callgrind.
 
 Two columns for each crate. "own" are the instructions of its own functions; together they are all. "entered" are those of
 calls into the crate from others, with all that it calls: the cost of using it. A crate that calls another which calls it
@@ -29,18 +29,21 @@ def main() -> None:
     parser.add_argument("--requests", type=int, default=2000)
     parser.add_argument("--service", action="store_true", help="with an auth service and usage reports, not a key file")
     parser.add_argument("--functions", type=int, default=25, help="how many are printed")
+    parser.add_argument("--log-batch", action="store_true", help="a log-batch of 100 metrics, not a GET")
+    parser.add_argument("--ownership", default="off", help="policy.ownership")
     given = parser.parse_args()
-    measure(given.requests, given.service)
+    request = load.LOG_BATCH if given.log_batch else load.GET
+    measure(given.requests, request, given.service, given.ownership)
     report(given.requests, given.functions)
 
 
-def measure(requests: int, service: bool) -> None:
+def measure(requests: int, request: load.Request, service: bool, ownership: str) -> None:
     with Testbed(binary=BINARY) as bed:
-        server = Valgrind(service=service).start(bed, 1)
+        server = Valgrind(service=service).start(bed, 1, HOKUSAI__POLICY__OWNERSHIP=ownership)
         try:
-            ask(server, WARM_UP)
+            ask(server, request, WARM_UP)
             control(server, "--instr=on")
-            ask(server, requests)
+            ask(server, request, requests)
             control(server, "--dump")
         finally:
             server.stop()
@@ -60,11 +63,15 @@ class Valgrind(Gateway):
         return super().start(bed, workers, upstream, **settings)
 
 
-def ask(server: Server, requests: int) -> None:
+def ask(server: Server, request: load.Request, requests: int) -> None:
     """One after the other on one connection, by curl, which takes a list of addresses."""
-    url = server.base + load.GET.path
+    url = server.base + request.path
     command = ["curl", "-sS", "--fail", "-o", "/dev/null", "-H", f"Authorization: {server.authorization}"]
-    subprocess.run([*command, f"{url}&number=[1-{requests}]"], check=True)
+    if request.body:
+        # Without `Expect: 100-continue`, which MLflow's client does not send.
+        command += ["-H", "Content-Type: application/json", "-H", "Expect:", "--data-binary", "@-"]
+    numbered = f"{url}{'&' if '?' in url else '?'}number=[1-{requests}]"
+    subprocess.run([*command, numbered], input=request.body.encode(), check=True)
 
 
 def control(server: Server, order: str) -> None:

@@ -49,6 +49,21 @@ POST = Request(
     .ljust(200),
 )
 
+# As a training script logs with a batch of 100.
+LOG_BATCH = Request(
+    "/api/2.0/mlflow/runs/log-batch",
+    "POST",
+    json.dumps(
+        {
+            "run_id": "0" * 32,
+            "metrics": [
+                {"key": f"validation_loss_{number}", "value": 0.25 + number / 7, "timestamp": 1767225600000, "step": 17}
+                for number in range(100)
+            ],
+        }
+    ),
+)
+
 # What wrk is told, and how it tells what it saw. `keys` are the values of Authorization: one is sent as it is, of many
 # each in turn; of "cold" ones each is a new one.
 SCRIPT = """

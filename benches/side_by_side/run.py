@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from .scenarios import KEYS, Plan, connections, real, running, served, steady, streams, workers
+from .scenarios import KEYS, Plan, connections, owned, real, running, served, steady, streams, workers
 from .testbed import Testbed
 
 SERVED = {scenario.name: scenario for scenario in served.SCENARIOS}
 # By name, in the order of measuring.
-SCENARIOS = [*SERVED, steady.NAME, streams.DOWN, streams.UP, workers.NAME, connections.LOADED, connections.IDLE, real.NAME]
+SCENARIOS = [*SERVED, steady.NAME, streams.DOWN, streams.UP, workers.NAME, connections.LOADED, connections.IDLE, owned.NAME, real.NAME]
 
 
 def run(plan: Plan, counts: list[int]) -> None:
@@ -33,6 +33,8 @@ def _run(plan: Plan, bed: Testbed, count: int) -> None:
     for name in (connections.LOADED, connections.IDLE):
         if name in wanted:
             connections.measure(plan, name, bed, count)
+    if owned.NAME in wanted:
+        owned.measure(plan)
     if real.NAME in wanted:
         real.measure(plan, bed, count)
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from .contenders.every import TITLES, compared
 from .results import Results, Spread
-from .scenarios import connections, real, served, steady, streams, workers
+from .scenarios import connections, owned, real, served, steady, streams, workers
 from .targets import judge
 
 
@@ -61,6 +61,7 @@ def _scenarios() -> list[tuple[str, str, list[Column]]]:
     return [
         *((scenario.title, scenario.name, of_requests) for scenario in served.SCENARIOS),
         (workers.LOAD.title, workers.NAME, of_requests),
+        (owned.LOAD.title, owned.NAME, [CPU, *THROUGHPUT, *LATENCY]),
         ("GET at half load, 32 connections", steady.NAME, [*THROUGHPUT, *LATENCY]),
         ("1 GiB down", streams.DOWN, STREAM),
         ("1 GiB up", streams.UP, STREAM),

@@ -45,11 +45,13 @@ def _requests(results: Results) -> list[Target]:
 
     cpu = "CPU for each cached, authenticated GET, everything on, against nginx "
     service = "the same with an auth service and usage reports"
+    owned = "CPU for each log-batch of 100 metrics, owners judged, against owners not judged"
     steady = "p99 at half load against nginx with `auth_request`"
     return [
         Target(cpu + "with `auth_request`, cache, limit and log", AT_MOST, 0.9, ratio("nginx-auth", "get-32", "cpu_us")),
         Target(service, AT_MOST, 0.9, results.ratio("get-32", "gateway-service", "nginx-auth", 1, "cpu_us")),
         Target(cpu + "as a bare `proxy_pass`", AT_MOST, 1.2, ratio("nginx-bare", "get-32", "cpu_us")),
+        Target(owned, AT_MOST, 1.1, results.ratio("log-batch", "gateway-owned", "gateway", 1, "cpu_us")),
         Target(steady, AT_MOST, 1.0, ratio("nginx-auth", "steady", "p99_ms")),
     ]
 

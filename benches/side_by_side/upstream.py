@@ -16,6 +16,9 @@ SMALL = '{"experiment": {"experiment_id": "0", "name": "Default", "artifact_loca
 SMALL += '"lifecycle_stage": "active", "creation_time": 17672256000}}'
 assert len(SMALL) == 160, len(SMALL)
 
+# What the gateway asks of a run: the experiment above.
+RUN = json.dumps({"run": {"info": {"run_id": "0" * 32, "experiment_id": "0", "artifact_uri": "mlflow-artifacts:/0/run/artifacts"}}})
+
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 VERDICT = {"is_valid": True, "user_id": "ada", "key_id": "$key_id", "service_id": "platform"}
 VERDICT |= {"scopes": ["mlflow:read", "mlflow:write"]}
@@ -47,6 +50,7 @@ http {{
     server {{
         listen 127.0.0.1:{port};
         location / {{ return 200 '{small}'; }}
+        location = /api/2.0/mlflow/runs/get {{ return 200 '{run}'; }}
         # Read whole and kept, so that it can be seen whether all of it came.
         location {artifacts}/ {{ alias {memory}/; dav_methods PUT; default_type application/octet-stream; }}
         # As the gateway asks, and as auth_request and forward_auth do.
@@ -76,6 +80,7 @@ class Upstream:
             memory=self.memory,
             port=port,
             small=SMALL,
+            run=RUN,
             artifacts=ARTIFACTS,
             verdict=json.dumps(VERDICT),
             user=as_root(),

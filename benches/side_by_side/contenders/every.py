@@ -32,7 +32,10 @@ EVERY: list[Contender] = [
 ]
 # Another build of the gateway, beside the two that it is compared with.
 BEFORE = {"before": "gateway before, key file", "before-service": "gateway before, auth service, usage reported"}
+# The gateway that judges owners, beside one that does not.
+OWNED = "gateway-owned"
 TITLES = {contender.name: contender.title for contender in EVERY} | BEFORE | {
+    OWNED: "**gateway**, key file, `policy.ownership = \"enforce\"`",
     "mlflow": "MLflow, bare",
     "mlflow-gateway": "MLflow behind the gateway",
     "mlflow-basic-auth": "MLflow's basic-auth app",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ..processes import Server, free_port, start
@@ -20,6 +20,9 @@ class Gateway:
     report_usage: bool = True
     # Another build than the test bed's.
     binary: Path | None = None
+
+    def named(self, name: str) -> Gateway:
+        return replace(self, name=name)
 
     def start(self, bed: Testbed, workers: int, upstream: str = "", **settings: str) -> Server:
         """`settings` are more of them: HOKUSAI__SECTION__KEY."""
