@@ -7,36 +7,30 @@ use serde_json::json;
 use url::Url;
 
 use super::{
-    Failure, environment,
+    Failure,
+    address::{Address, http_url, refuse_credentials},
+    environment,
     format::{Output, print, print_json, print_message},
     key_from_environment,
 };
-use crate::{
-    doctor::{
-        Journal, KEY_VARIABLE,
-        outside::{
-            Deployment, Examination,
-            bundle::{self, Bundle},
-        },
+use crate::doctor::{
+    Journal,
+    outside::{
+        Deployment, Examination,
+        bundle::{self, Bundle},
     },
-    settings::ClientTls,
-    tls,
 };
 
 #[derive(Debug, Args)]
 pub(super) struct Doctor {
-    /// The gateway as its users reach it: https://mlflow.example.com, with or without /api/mlflow
-    #[arg(long, value_parser = http_url)]
-    url: Url,
+    #[command(flatten)]
+    address: Address,
     /// MLflow itself, which must not be reachable from here
     #[arg(long, value_name = "URL", value_parser = http_url)]
     direct: Option<Url>,
     /// The commit that must be running, as /version shows it; its first seven characters are enough
     #[arg(long, value_name = "SHA", value_parser = sha)]
     expect_sha: Option<String>,
-    /// The only certificate authorities to trust, a PEM file [default: those of this machine]
-    #[arg(long, value_name = "FILE")]
-    ca: Option<PathBuf>,
     /// The lowest rate for the transfer of 64 MB, in MB a second; a slower one is given up. 0: no limit
     #[arg(long, value_name = "MB/S", default_value_t = 1.0, value_parser = rate)]
     min_rate: f64,
@@ -59,22 +53,13 @@ impl Doctor {
     /// # Errors
     /// A mistake on the command line, or in what it names.
     fn examine(self) -> Result<ExitCode, String> {
-        // Not by clap, which would print the address that it refuses.
-        if [Some(&self.url), self.direct.as_ref()].into_iter().flatten().any(may_have_credentials) {
-            return Err(format!(
-                "an address has credentials, a query or a fragment; the key is read from {KEY_VARIABLE}"
-            ));
-        }
-        let mount = mount(&self.url)?;
-        let key = key_from_environment::read()?
-            .ok_or_else(|| format!("no key: set {KEY_VARIABLE}, or {KEY_VARIABLE}_FILE"))?;
-        let tls = match tls::client_config(&ClientTls { ca: self.ca.clone(), identity: None }) {
-            Ok(config) => Some(config),
-            Err(error) if self.ca.is_some() || self.url.scheme() == "https" => return Err(error.to_string()),
-            Err(_) => None,
-        };
+        self.direct.as_ref().map_or(Ok(()), refuse_credentials)?;
+        let address = &self.address;
+        let mount = address.mount()?;
+        let key = key_from_environment::required()?;
+        let tls = address.tls()?;
         let bundle = self.bundle.as_deref().map(Bundle::create).transpose()?;
-        let deployment = Deployment::new(self.url.clone(), mount, tls, &key, self.min_rate * 1e6);
+        let deployment = Deployment::new(address.url.clone(), mount, tls, &key, self.min_rate * 1e6);
         let mut secrets = Deployment::secrets(&key);
         let mut journal = Journal::new((!self.output.is_json()).then_some(print), secrets.clone());
         let system = actix_rt::System::new();
@@ -83,7 +68,7 @@ impl Doctor {
         let is_well = journal.failures() == 0 && !interrupted;
         let examination = json!({
             "ok": is_well,
-            "url": self.url.as_str(),
+            "url": address.url.as_str(),
             "interrupted": interrupted,
             "checks": journal.checks(),
         });
@@ -104,30 +89,6 @@ impl Doctor {
         }
         Ok(if is_well { ExitCode::SUCCESS } else { ExitCode::FAILURE })
     }
-}
-
-fn http_url(text: &str) -> Result<Url, String> {
-    let url = Url::parse(text)
-        .map_err(|error| format!("{error}: write an address such as https://mlflow.example.com"))?;
-    if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err("is not http:// or https:// and a host".to_owned());
-    }
-    Ok(url)
-}
-
-fn mount(url: &Url) -> Result<&str, &'static str> {
-    match url.path().trim_end_matches('/') {
-        "" => Ok("/api/mlflow"),
-        mount @ ("/api/mlflow" | "/mlflow") => Ok(mount),
-        _ => Err("--url has another path than /api/mlflow or /mlflow, where the gateway serves MLflow"),
-    }
-}
-
-fn may_have_credentials(url: &Url) -> bool {
-    !url.username().is_empty()
-        || url.password().is_some()
-        || url.query().is_some()
-        || url.fragment().is_some()
 }
 
 fn rate(text: &str) -> Result<f64, &'static str> {

@@ -10,6 +10,12 @@ use crate::{
 /// Names the file with the key.
 const FILE_VARIABLE: &str = "HOKUSAI_API_KEY_FILE";
 
+/// # Errors
+/// No key, or none that can be read.
+pub(super) fn required() -> Result<String, String> {
+    read()?.ok_or_else(|| format!("no key: set {KEY_VARIABLE}, or {FILE_VARIABLE}"))
+}
+
 /// `None` where neither variable is set.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand. Everything is printed by `format`: `println!` and `eprintln!` panic when their reader
 //! is gone.
 
+mod address;
 mod arguments;
 mod audit;
 mod check;
@@ -12,6 +13,7 @@ mod healthcheck;
 mod key_from_environment;
 mod keys;
 mod manual;
+mod owners;
 mod routes;
 mod serve;
 
@@ -72,6 +74,11 @@ enum Command {
     /// Manage the key file
     #[command(after_help = "Example:\n  hokusai-gateway keys create --user ada")]
     Keys(keys::Keys),
+    /// Show and set the owners of what MLflow has already
+    #[command(
+        after_help = "Example:\n  hokusai-gateway owners list --url https://mlflow.example.com --unowned"
+    )]
+    Owners(owners::Owners),
     /// Show whether a request would be allowed, and why
     ///
     /// Shows its route, the scopes that it needs and that the key has, the verdict and the limits. Sends nothing to MLflow. The
@@ -117,6 +124,7 @@ impl Cli {
             Command::Check(check) => check.run(),
             Command::Doctor(doctor) => doctor.run(),
             Command::Keys(keys) => keys.run(),
+            Command::Owners(owners) => owners.run(),
             Command::Explain(explain) => explain.run(),
             Command::Audit(audit) => audit.run(),
             Command::Routes(routes) => routes.run(),

@@ -7,7 +7,7 @@ use actix_rt::signal::unix::{SignalKind, signal};
 pub(crate) struct Interrupted;
 
 /// Waits for Ctrl-C, SIGTERM, or the end of the terminal.
-pub(super) async fn interrupted() {
+pub(crate) async fn interrupted() {
     let [interrupt, terminate, hangup] =
         [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()].map(signal);
     let (Ok(mut interrupt), Ok(mut terminate), Ok(mut hangup)) = (interrupt, terminate, hangup) else {

@@ -102,7 +102,7 @@ impl Journal {
 }
 
 /// Shows what is under way, if standard error is a terminal. The next line replaces this one.
-pub(super) fn progress(text: &str) {
+pub(crate) fn progress(text: &str) {
     let mut terminal = io::stderr();
     if terminal.is_terminal() {
         let _ = write!(terminal, "\r\x1b[K{text}");

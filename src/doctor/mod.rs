@@ -18,18 +18,19 @@ mod scrub;
 pub(crate) mod secrets;
 mod site;
 
-pub(crate) use interruption::Interrupted;
-pub(crate) use journal::Journal;
+pub(crate) use interruption::{Interrupted, interrupted};
+pub(crate) use journal::{Journal, progress};
+pub(crate) use quotation::without_secrets;
+pub(crate) use site::{Response, Site, excerpt};
 
 use std::time::Duration;
 
 use serde_json::{Value, json};
 
 use crate::{fault::Fault, settings::Problem};
-use journal::progress;
 use network::{Endpoint, Party, speaks_tls};
 use scrub::Scrubber;
-use site::{Response, Site, excerpt, start_of};
+use site::start_of;
 
 /// The environment variable that holds the key of a command.
 pub(crate) const KEY_VARIABLE: &str = "HOKUSAI_API_KEY";

@@ -14,7 +14,7 @@ pub(super) fn quote(words: &str) -> String {
 }
 
 /// The text without marks, secrets and control characters.
-pub(super) fn without_secrets(words: &str, secrets: &[String]) -> String {
+pub(crate) fn without_secrets(words: &str, secrets: &[String]) -> String {
     let without = |words: &str, shortest: usize| {
         let secrets = secrets.iter().filter(|secret| secret.len() >= shortest);
         secrets.fold(words.to_owned(), |words, secret| words.replace(secret, STAND_IN))

@@ -29,7 +29,7 @@ const MAX_ANSWER: usize = 4 * 1024 * 1024;
 
 /// A server, and a client for it.
 #[derive(Debug)]
-pub(super) struct Site {
+pub(crate) struct Site {
     client: HttpClient,
     host: HeaderValue,
 }
@@ -41,12 +41,12 @@ pub(crate) struct Response {
     pub(super) headers: HeaderMap,
     pub(super) body: Vec<u8>,
     /// Whether the body is longer than what was read.
-    pub(super) is_cut: bool,
+    pub(crate) is_cut: bool,
     pub(super) took: Duration,
 }
 
 impl Site {
-    pub(super) fn new(url: &Url, tls: Option<&Tls>) -> Self {
+    pub(crate) fn new(url: &Url, tls: Option<&Tls>) -> Self {
         let connections = Connections {
             connect_timeout: Duration::from_secs(5),
             keep_alive: Duration::from_secs(2),
@@ -92,7 +92,17 @@ impl Site {
         timeout(TIMEOUT, answer).await.unwrap_or_else(|_| Err(format!("no answer within {TIMEOUT:?}")))
     }
 
-    pub(super) async fn get(&self, target: &str, headers: &[(&str, &str)]) -> Result<Response, String> {
+    /// Sends JSON; the headers say so.
+    pub(crate) async fn post(
+        &self,
+        target: &str,
+        headers: &[(&str, &str)],
+        body: &Value,
+    ) -> Result<Response, String> {
+        self.send(Method::POST, target, headers, body.to_string()).await
+    }
+
+    pub(crate) async fn get(&self, target: &str, headers: &[(&str, &str)]) -> Result<Response, String> {
         self.send(Method::GET, target, headers, body::None::new()).await
     }
 }
@@ -111,16 +121,16 @@ impl Response {
     }
 
     /// Whether the gateway itself answered, and not MLflow.
-    pub(super) fn is_from_gateway(&self) -> bool {
+    pub(crate) fn is_from_gateway(&self) -> bool {
         self.headers.contains_key(ERROR_SOURCE)
     }
 
     /// `Null` where the body is not JSON.
-    pub(super) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 
@@ -130,7 +140,7 @@ impl Response {
 }
 
 /// The status, the server and the beginning of the body, on one line.
-pub(super) fn excerpt(answer: &Response) -> String {
+pub(crate) fn excerpt(answer: &Response) -> String {
     let status = answer.status.as_u16();
     let json = answer.json();
     let field = |name: &str| json[name].as_str();

@@ -31,6 +31,7 @@ pub(crate) use reserved::Reserved;
 pub(crate) use stamp::stamp;
 pub(crate) use target::Target;
 pub use thing::ThingKind;
+pub(crate) use thing::{OWNER_TAG, Thing, WRITERS_TAG, writers};
 pub use verdict::{NotOwner, OutsideFence, Refusal};
 
 /// What is not percent-encoded in an id.

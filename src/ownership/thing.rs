@@ -1,6 +1,7 @@
 //! What MLflow says of a thing: where it belongs, and whose that is.
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::encoded;
 
@@ -89,14 +90,26 @@ impl Thing {
             ThingKind::Experiment => serde_json::from_slice::<Experiment>(answer)?.experiment,
             ThingKind::Model => serde_json::from_slice::<Model>(answer)?.registered_model,
         };
+        Ok(Self::of(kind, tagged))
+    }
+
+    /// One of those that a search of MLflow's found.
+    ///
+    /// # Errors
+    /// No experiment, and no registered model.
+    pub(crate) fn found(kind: ThingKind, item: Value) -> Result<Self, serde_json::Error> {
+        Ok(Self::of(kind, serde_json::from_value(item)?))
+    }
+
+    fn of(kind: ThingKind, tagged: Tagged) -> Self {
         let tag = |name: &str| tagged.tags.iter().find(|tag| tag.key == name).map(|tag| tag.value.clone());
-        Ok(Self {
+        Self {
             kind,
             owner: tag(OWNER_TAG).filter(|owner| !owner.is_empty()),
             writers: tag(WRITERS_TAG).as_deref().map(writers).unwrap_or_default(),
             name: tagged.name,
             location: tagged.artifact_location,
-        })
+        }
     }
 
     /// Whether the user may change it and what is in it.
@@ -106,7 +119,7 @@ impl Thing {
 }
 
 /// Ids are compared as texts: one with a comma in it can be an owner's, and no writer's.
-fn writers(list: &str) -> Vec<String> {
+pub(crate) fn writers(list: &str) -> Vec<String> {
     list.split(',').map(str::trim).filter(|writer| !writer.is_empty()).map(str::to_owned).collect()
 }
 

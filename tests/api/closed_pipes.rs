@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use crate::support::{gateway::create_key, process::command};
 
 /// Every command that prints, with an exit status of each kind.
-const COMMANDS: [&[&str]; 17] = [
+const COMMANDS: [&[&str]; 19] = [
     &["--help"],
     &["keys", "create", "--help"],
     &["--version"],
@@ -27,6 +27,8 @@ const COMMANDS: [&[&str]; 17] = [
     &["audit", "verify", "audit.jsonl"],
     &["audit", "verify", "/nowhere"],
     &["healthcheck"],
+    &["owners", "list", "--url", "http://127.0.0.1:2"],
+    &["owners", "set", "ada", "--models", "*", "--url", "http://127.0.0.1:2"],
     &["completions", "bash"],
     &["man"],
 ];

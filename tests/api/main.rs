@@ -54,6 +54,7 @@ mod mlflow_refuses;
 mod operations;
 mod own_address;
 mod own_limits;
+mod owners;
 mod pasted_keys;
 mod permissions;
 mod probe_auth_service;

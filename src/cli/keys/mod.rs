@@ -4,7 +4,7 @@ mod fleet;
 mod list;
 mod revoke;
 mod scopes;
-mod value_parsers;
+pub(super) mod value_parsers;
 
 use std::{
     num::NonZeroU32,

@@ -23,12 +23,12 @@ pub(super) fn lifetime(text: &str) -> Result<Duration, &'static str> {
     Ok(lifetime)
 }
 
-pub(super) fn workspace(name: &str) -> Result<Workspace, NotAWorkspace> {
+pub(in crate::cli) fn workspace(name: &str) -> Result<Workspace, NotAWorkspace> {
     Workspace::try_from(name.to_owned())
 }
 
 /// A user or a scope.
-pub(super) fn name(text: &str) -> Result<String, &'static str> {
+pub(in crate::cli) fn name(text: &str) -> Result<String, &'static str> {
     one_line(text, LONGEST_NAME)
 }
 

@@ -26,6 +26,7 @@ def stack(tmp_path_factory, stack):
             name: running.create_key("--user", name, "--test", "--workspace", name, "--scope", "mlflow:admin")
             for name in ("ours", "theirs", "default")
         }
+        running.keys["operator"] = running.create_key("--user", "operator", "--test", "--scope", "mlflow:admin")
         running.start_gateway(HOKUSAI__LIMITS__MODE="off")
         yield running
 
