@@ -53,10 +53,14 @@ class Stack:
 
     # Of the keys that the stack creates.
     scopes = ("mlflow:read", "mlflow:write", "mlflow:delete")
+    # Of the key that the context manager creates.
+    user = "developer"
 
-    def __init__(self, folder: Path, gateway: Path, mlflow_port: int = 0, gateway_port: int = 0) -> None:
+    def __init__(self, folder: Path, gateway: Path, mlflow_port: int = 0, gateway_port: int = 0, **settings: str) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.folder = folder
+        # Of the gateway that the context manager starts.
+        self.settings = settings
         self.binary = gateway
         self.mlflow_url = f"http://127.0.0.1:{free_port(mlflow_port)}"
         # Where the gateway and its metrics are to be, where that must be known before the gateway starts.
@@ -87,8 +91,8 @@ class Stack:
     def __enter__(self) -> Stack:
         try:
             self.start_mlflow()
-            self.key = self.create_key("--user", "developer", "--test", *(f"--scope={scope}" for scope in self.scopes))
-            self.gateway = self.start_gateway()
+            self.key = self.create_key_of(self.user)
+            self.gateway = self.start_gateway(**self.settings)
         except BaseException:
             self.stop()
             raise
@@ -165,6 +169,10 @@ class Stack:
         """A new key, as `hokusai-gateway keys create` prints it."""
         command = [str(self.binary), "keys", "create", "--file", str(self.key_file), *arguments]
         return subprocess.run(command, check=True, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE).stdout.strip()
+
+    def create_key_of(self, user: str) -> str:
+        """A key with the usual scopes."""
+        return self.create_key("--user", user, "--test", *(f"--scope={scope}" for scope in self.scopes))
 
     def log(self, name: str) -> Path:
         return self.folder / f"{name}.log"
@@ -261,37 +269,59 @@ def binary() -> Path:
     return target.absolute() / "demo" / "hokusai-gateway"
 
 
+EXAMPLES = ROOT / "examples"
+# The users of the demo: two third parties, whose keys have the same scopes.
+DEMO_USER, OTHER_USER = "acme", "globex"
+
+
+def demonstrate(stack: Stack, other_key: str) -> int:
+    """Registers a model, and lets another user try to overwrite it. The exit status is 0 if that is refused."""
+    for what, key, script in [
+        (f"{DEMO_USER} registers a model:", stack.key, "register_model.py"),
+        (f"\n{OTHER_USER}, whose key has the same scopes, registers a version of it:", other_key, "overwrite_model.py"),
+    ]:
+        print(what, flush=True)
+        # A user name and a password in this shell would win over the token.
+        others = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+        client = {"MLFLOW_TRACKING_URI": stack.tracking_uri, "MLFLOW_TRACKING_TOKEN": key}
+        status = subprocess.run([sys.executable, EXAMPLES / script], env=others | client, check=False).returncode
+        if status:
+            return status
+    return 0
+
+
 def main(mode: str) -> int:
     ports = chosen_ports()
     if mode == "ports":
         return 0
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    example = ROOT / "examples" / "register_model.py"
     # `run` finds its experiments again; `demo` begins afresh.
     folder = ROOT / ".local" / mode
     if mode == "demo":
         shutil.rmtree(folder, ignore_errors=True)
     (folder / "keys.toml").unlink(missing_ok=True)
     print("starting MLflow and the gateway …", flush=True)
+    settings = {"HOKUSAI__POLICY__OWNERSHIP": "enforce"} if mode == "demo" else {}
     try:
-        with Stack(folder, binary(), ports["MLflow"], ports["the gateway"]) as stack:
+        stack = Stack(folder, binary(), ports["MLflow"], ports["the gateway"], **settings)
+        if mode == "demo":
+            stack.user = DEMO_USER
+            other_key = stack.create_key_of(OTHER_USER)
+        with stack:
             print(
                 SNIPPET.format(
                     tracking_uri=stack.tracking_uri,
                     url=stack.url,
                     key=stack.key,
                     python=sys.executable,
-                    example=example,
+                    example=EXAMPLES / "register_model.py",
                     gateway_log=stack.log("gateway"),
                     mlflow_log=stack.log("mlflow"),
                 ),
                 flush=True,
             )
             if mode == "demo":
-                # A user name and a password in this shell would win over the token.
-                others = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
-                client = {"MLFLOW_TRACKING_URI": stack.tracking_uri, "MLFLOW_TRACKING_TOKEN": stack.key}
-                return subprocess.run([sys.executable, example], env=others | client, check=False).returncode
+                return demonstrate(stack, other_key)
             while all(process.poll() is None for process in stack.processes):
                 time.sleep(0.5)
             print(f"a process ended by itself; see {stack.folder}", file=sys.stderr)

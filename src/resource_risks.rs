@@ -8,7 +8,7 @@ use crate::{
     policy,
     resources::Resources,
     routing::{Replaced, Routes},
-    settings::{Problem, Settings},
+    settings::{Problem, Promotion, Settings},
     tls::{Expiry, SOON_DAYS, Validity},
 };
 
@@ -22,16 +22,16 @@ pub(crate) fn of(settings: &Settings, resources: &Resources) -> Vec<Problem> {
             Problem::new(Code::UnknownScope, "auth.key_file.path", what, scope.fix()).with_found(scope)
         }));
     }
-    risks.extend(loosened_routes(&resources.routes));
+    risks.extend(loosened_routes(&resources.routes, settings.policy.promotion));
     risks.extend(resources.expiries.iter().filter(|expiry| !expiry.is_ca).filter_map(not_valid));
     risks.extend(resources.expiries.iter().filter_map(ends_soon));
     risks
 }
 
 /// Routes of a file that require less than the gateway's own table.
-fn loosened_routes(routes: &Routes) -> impl Iterator<Item = Problem> {
-    routes.table().replaced().iter().filter_map(|Replaced { line, known, rule }| {
-        let lost = policy::loosened(known, rule).join(", ");
+fn loosened_routes(routes: &Routes, promotion: Promotion) -> impl Iterator<Item = Problem> {
+    routes.table().replaced().iter().filter_map(move |Replaced { line, known, rule }| {
+        let lost = policy::loosened(known, rule, promotion).join(", ");
         (!lost.is_empty()).then(|| {
             let what = format!("asks less than the gateway's own row for {}: it gives up {lost}", known.pattern);
             let fix =

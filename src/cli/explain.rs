@@ -146,7 +146,8 @@ async fn decide(
         set("answered", "by the gateway, in MLflow's place (mlflow.direct_artifacts)".into());
     }
     set("policy", settings.policy.mode.word().into());
-    set("scopes_wanted", scopes::that_allow(rule.class).into_iter().map(Scope::word).collect());
+    let wanted = scopes::that_allow(rule.class, settings.policy.promotion);
+    set("scopes_wanted", wanted.into_iter().map(Scope::word).collect());
 
     let credential = credentials::extract(&head.headers)?;
     // MLflow passes the query on to the provider.

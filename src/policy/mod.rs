@@ -20,7 +20,7 @@ use jiff::Timestamp;
 use crate::{
     auth::Principal,
     routing::{Body, Parameter, Reach, Route, Rule, Tagging},
-    settings::{Mode, Policy, Scope},
+    settings::{Mode, Policy, Promotion, Scope},
     vocabulary::RouteClass,
 };
 pub use body::BodyError;
@@ -87,12 +87,14 @@ pub struct MissingScope {
     tag: Option<&'static str>,
     /// `None`: the default scopes.
     held: Option<Vec<String>>,
+    promotion: Promotion,
 }
 
 impl fmt::Display for MissingScope {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Rule { method, pattern, .. } = &self.rule;
-        let wanted: Vec<_> = scopes::that_allow(self.class).into_iter().map(Scope::word).collect();
+        let wanted = scopes::that_allow(self.class, self.promotion);
+        let wanted: Vec<_> = wanted.into_iter().map(Scope::word).collect();
         write!(f, "this API key may not {method} {pattern}")?;
         if let Some(tag) = self.tag {
             write!(f, " for the protected tag {tag}")?;
@@ -107,8 +109,8 @@ impl fmt::Display for MissingScope {
 }
 
 /// The requirements of a row of MLflow's that an operator's row in its place drops.
-pub fn loosened(known: &Rule, rule: &Rule) -> Vec<String> {
-    let allowing = |rule: &Rule| scopes::that_allow(rule.class);
+pub fn loosened(known: &Rule, rule: &Rule, promotion: Promotion) -> Vec<String> {
+    let allowing = |rule: &Rule| scopes::that_allow(rule.class, promotion);
     let mut lost = Vec::new();
     if allowing(rule).iter().any(|scope| !allowing(known).contains(scope)) {
         lost.push(format!("the class {} for {}", known.class.word(), rule.class.word()));
@@ -168,14 +170,15 @@ fn allow(
     tag: Option<&'static str>,
 ) -> Result<Classes, Box<MissingScope>> {
     let allowed = if principal.is_admin {
-        scopes::allowed_by(Scope::Admin)
+        scopes::allowed_by(Scope::Admin, policy.promotion)
     } else {
         scopes::allowed_to(principal.scopes.as_deref(), policy)
     };
     if policy.mode == Mode::Off || allowed.contains(class) {
         return Ok(allowed);
     }
-    let missing = MissingScope { rule: rule.clone(), class, tag, held: principal.scopes.clone() };
+    let (held, promotion) = (principal.scopes.clone(), policy.promotion);
+    let missing = MissingScope { rule: rule.clone(), class, tag, held, promotion };
     if policy.mode == Mode::Enforce {
         return Err(Box::new(missing));
     }

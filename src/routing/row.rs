@@ -81,8 +81,8 @@ fn without_remark(line: &str) -> &str {
 fn section_of(head: &str) -> Result<(RouteClass, Option<Reach>), Fault> {
     let (word, more) = head.split_once(", ").map_or((head, None), |(word, more)| (word, Some(more)));
     let class = RouteClass::from_word(word).ok_or(
-        "not a class; the classes are read, write, delete, registry_write, artifact_read, artifact_write, trace_write, \
-         gateway_invoke, ui and admin",
+        "not a class; the classes are read, write, delete, registry_write, registry_promote, artifact_read, artifact_write, \
+         trace_write, gateway_invoke, ui and admin",
     )?;
     let reach = more.map(|more| {
         Reach::from_word(more)

@@ -59,7 +59,10 @@ words! {
 impl Body {
     /// The default: bodies that delete, change the registry, administer or change tags are read. A GET has none.
     pub(super) fn by_default(method: &Method, class: RouteClass, tagging: Option<Tagging>) -> Self {
-        let is_checked = matches!(class, RouteClass::Delete | RouteClass::RegistryWrite | RouteClass::Admin);
+        let is_checked = matches!(
+            class,
+            RouteClass::Delete | RouteClass::RegistryWrite | RouteClass::RegistryPromote | RouteClass::Admin
+        );
         if tagging.is_some() || (is_checked && *method != Method::GET) { Self::Json } else { Self::Any }
     }
 }
@@ -166,6 +169,7 @@ impl Rule {
             RouteClass::Write
                 | RouteClass::Delete
                 | RouteClass::RegistryWrite
+                | RouteClass::RegistryPromote
                 | RouteClass::ArtifactWrite
                 | RouteClass::TraceWrite
         );

@@ -193,6 +193,8 @@ fn a_class_is_told_by_method_and_path() {
         (Method::POST, "/api/2.0/mlflow/runs/search", Class::Read),
         (Method::POST, "/ajax-api/2.0/mlflow/runs/delete", Class::Delete),
         (Method::PATCH, "/api/2.0/mlflow/model-versions/update", Class::RegistryWrite),
+        (Method::POST, "/ajax-api/2.0/mlflow/registered-models/%61lias", Class::RegistryPromote),
+        (Method::POST, "/api/3.0/mlflow/mcp-servers/io.example%2Fa/aliases", Class::RegistryPromote),
         (Method::GET, "/api/2.0/mlflow-artifacts/artifacts/1/a/b%2Fc", Class::ArtifactRead),
         (Method::PUT, "/api/2.0/mlflow-artifacts/artifacts/1", Class::ArtifactWrite),
         (Method::DELETE, "/ajax-api/2.0/mlflow-artifacts/artifacts/1", Class::Delete),

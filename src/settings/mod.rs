@@ -31,7 +31,7 @@ pub use limits::{Limits, Mode};
 pub use live::Live;
 pub use metrics::Metrics;
 pub use mlflow::{DirectArtifacts, HostHeader, Mlflow, Passing, RestPrefix, UpstreamAuth};
-pub use policy::{Policy, Scope, Unowned};
+pub use policy::{Policy, Promotion, Scope, Unowned};
 pub use problem::{Problem, Problems};
 pub use redis::RedisSettings;
 pub(crate) use redis_url::{RedisKind, RedisUrl};

@@ -21,6 +21,8 @@ pub struct Policy {
     pub ownership: Mode,
     /// Things without an owner.
     pub unowned: Unowned,
+    /// Whether those who register versions also decide which one is in use.
+    pub promotion: Promotion,
 }
 
 words! {
@@ -34,6 +36,16 @@ words! {
 }
 
 words! {
+    /// The scope for deciding which version of a model is in use, by aliases and stages.
+    pub enum Promotion {
+        /// `mlflow:write` includes it.
+        Write = "write",
+        /// It requires a scope of its own, `mlflow:promote`.
+        Separate = "separate",
+    }
+}
+
+words! {
     /// A scope of a key. `policy::scopes` has the routes that each allows.
     pub enum Scope {
         Read = "mlflow:read",
@@ -41,6 +53,7 @@ words! {
         Delete = "mlflow:delete",
         Admin = "mlflow:admin",
         RegistryWrite = "mlflow:registry_write",
+        Promote = "mlflow:promote",
         ArtifactRead = "mlflow:artifact_read",
         ArtifactWrite = "mlflow:artifact_write",
         TraceWrite = "mlflow:trace_write",
@@ -82,6 +95,12 @@ impl Policy {
             aliases: reader.table_of_lists("policy.aliases"),
             ownership: reader.value("policy.ownership"),
             unowned: reader.value("policy.unowned"),
+            promotion: Self::read_promotion(reader),
         })
+    }
+
+    /// Of this section, the command `routes` needs no other setting.
+    pub(crate) fn read_promotion(reader: &mut Reader) -> Result<Promotion, Noted> {
+        reader.value("policy.promotion")
     }
 }

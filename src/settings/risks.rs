@@ -6,8 +6,8 @@ use ipnet::IpNet;
 use secrecy::ExposeSecret as _;
 
 use super::{
-    AuditOutput, AuthMode, DirectArtifacts, HostHeader, Limits, Mlflow, Mode, Server, Settings, Telemetry,
-    problem::Problem, redis_url::RedisUrl,
+    AuditOutput, AuthMode, DirectArtifacts, HostHeader, Limits, Mlflow, Mode, Policy, Promotion, Scope,
+    Server, Settings, Telemetry, problem::Problem, redis_url::RedisUrl,
 };
 use crate::code::Code;
 
@@ -29,7 +29,7 @@ pub(super) fn of(settings: &Settings) -> Vec<Problem> {
     risks.of_mlflow(&settings.mlflow);
     risks.of_auth(settings);
     risks.of_redis(settings);
-    risks.of_policy(settings.policy.mode, &settings.limits);
+    risks.of_policy(&settings.policy, &settings.limits);
     if settings.metrics.allow.iter().any(is_everybody) {
         let what = "lets everybody read the metrics";
         let fix = "the networks of your Prometheus servers";
@@ -154,10 +154,15 @@ impl Risks {
         }
     }
 
-    fn of_policy(&mut self, policy: Mode, limits: &Limits) {
-        if policy != Mode::Enforce {
+    fn of_policy(&mut self, policy: &Policy, limits: &Limits) {
+        if policy.mode != Mode::Enforce {
             let what = "lets every valid key do everything, administration included";
-            self.add(Code::Unprotected, "policy.mode", policy.word(), what, "enforce");
+            self.add(Code::Unprotected, "policy.mode", policy.mode.word(), what, "enforce");
+        }
+        if policy.promotion == Promotion::Separate && policy.default_scopes.contains(&Scope::Promote) {
+            let what = "lets every key without a list of scopes promote, which policy.promotion = \"separate\" is to prevent";
+            let fix = "the list without it, and a key with it for those who promote";
+            self.add(Code::Unprotected, "policy.default_scopes", Scope::Promote.word(), what, fix);
         }
         if limits.mode != Mode::Enforce {
             let what = "lets one key use up MLflow for all";

@@ -10,6 +10,7 @@ words! {
         Write = "write",
         Delete = "delete",
         RegistryWrite = "registry_write",
+        RegistryPromote = "registry_promote",
         ArtifactRead = "artifact_read",
         ArtifactWrite = "artifact_write",
         TraceWrite = "trace_write",

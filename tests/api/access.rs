@@ -25,9 +25,14 @@ fn allows(scope: Option<&str>, class: RouteClass) -> bool {
     use RouteClass as Class;
     match scope {
         Some("mlflow:read") => [Class::Read, Class::ArtifactRead, Class::Ui].contains(&class),
-        Some("mlflow:write") => {
-            [Class::Write, Class::RegistryWrite, Class::ArtifactWrite, Class::TraceWrite].contains(&class)
-        }
+        Some("mlflow:write") => [
+            Class::Write,
+            Class::RegistryWrite,
+            Class::RegistryPromote,
+            Class::ArtifactWrite,
+            Class::TraceWrite,
+        ]
+        .contains(&class),
         Some("mlflow:delete") => class == Class::Delete,
         Some("mlflow:admin") => true,
         _ => false,

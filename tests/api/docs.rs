@@ -184,8 +184,15 @@ fn every_setting_variable_is_one() {
 }
 
 #[test]
-fn the_key_file_shown_is_one() {
+fn the_key_file_and_the_settings_shown_can_be_read() {
+    let (keys, settings): (Vec<_>, Vec<_>) =
+        blocks("toml").into_iter().partition(|block| block.contains("[[keys]]"));
     let file = tempfile::NamedTempFile::new().unwrap();
-    fs::write(&file, blocks("toml").concat()).unwrap();
+    fs::write(&file, keys.concat()).unwrap();
     KeyFile::open(file.path()).unwrap();
+    assert!(!settings.is_empty());
+    for block in settings {
+        fs::write(&file, format!("[mlflow]\nurl = 'http://mlflow'\n{block}")).unwrap();
+        hokusai_gateway::settings::Settings::load(Some(file.path()), []).unwrap();
+    }
 }

@@ -194,9 +194,9 @@ fn routes_prints_every_route_with_its_class_and_scopes() {
     let folder = tempfile::tempdir().unwrap();
     let output = command(folder.path()).arg("routes").output().unwrap();
     let text = String::from_utf8(output.stdout).unwrap();
-    let row = text.lines().find(|line| line.contains(" /api/2.0/mlflow/registered-models/create ")).unwrap();
+    let row = text.lines().find(|line| line.contains(" /api/2.0/mlflow/registered-models/update ")).unwrap();
     let words: Vec<_> = row.split_whitespace().collect();
-    assert_eq!(words[0], "POST");
+    assert_eq!(words[0], "PATCH");
     assert_eq!(words[2..], ["registry_write", "mlflow:registry_write", "mlflow:write", "mlflow:admin"]);
     let json = command(folder.path()).args(["routes", "--format", "json"]).output().unwrap();
     let rows: Vec<Value> = serde_json::from_slice(&json.stdout).unwrap();

@@ -60,6 +60,7 @@ mod permissions;
 mod probe_auth_service;
 mod probe_mlflow;
 mod probe_redis;
+mod promotion;
 mod redis;
 mod refusals;
 mod refused_everywhere;

@@ -148,6 +148,11 @@ fn a_row_that_asks_less_than_the_gateways_own_is_told() {
             Some("body=json, sets=trace"),
         ),
         ("[read]\nGET /ajax-api/2.0/mlflow/gateway-proxy", Some("the class gateway_invoke for read")),
+        (
+            "[registry_write]\nPOST /api/2.0/mlflow/registered-models/alias",
+            Some("the class registry_promote for registry_write"),
+        ),
+        ("[write]\nPOST /api/2.0/mlflow/registered-models/alias", None),
         ("[admin, workspace]\nGET /api/2.0/mlflow/webhooks", Some("`every workspace`")),
         ("[artifact_read]\nGET /get-artifact ?*", Some("?run_id ?run_uuid ?path")),
         (

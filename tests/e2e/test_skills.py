@@ -11,7 +11,7 @@ import requests
 from stack import Stack
 from versions import NEXT
 
-SCOPES = [f"--scope={scope}" for scope in ("mlflow:read", "mlflow:registry_write", "mlflow:delete")]
+SCOPES = [f"--scope={scope}" for scope in ("mlflow:read", "mlflow:registry_write", "mlflow:promote", "mlflow:delete")]
 
 
 @pytest.fixture(scope="module")

@@ -168,7 +168,7 @@ def test_a_deployer_changes_nothing_of_a_prompts_text(stack, as_key):
     trainer.client().register_prompt("kept", "Hello {{name}}", response_format={"type": "object"})
     before = version_at_mlflow(stack, "kept")
     assert before.keys() >= set(CONTENT)
-    for key in (as_key("read", "registry_write"), trainer):
+    for key in (as_key("read", "registry_write", "promote"), trainer):
         for tag in CONTENT:
             for spelt in (tag, tag.upper(), f"{tag} ", tag.replace("e", "\u00e9")):
                 for prefix in ("/api/2.0", "/ajax-api/2.0"):

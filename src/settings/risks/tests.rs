@@ -22,6 +22,7 @@ fn the_defaults_take_no_risk() {
 const SERVICE: (&str, &str) = ("HOKUSAI__AUTH__SERVICE__URL", "https://auth");
 const REDIS: (&str, &str) = ("REDIS_URL", "rediss://cache");
 const PEPPER: (&str, &str) = ("HOKUSAI__AUTH__PEPPER", "a pepper of the fleet's");
+const PROMOTING: (&str, &str) = ("HOKUSAI__POLICY__DEFAULT_SCOPES", "mlflow:write,mlflow:promote");
 const PROXY: (&str, &str) = ("HOKUSAI__SERVER__TRUSTED_PROXIES", "10.0.0.0/8");
 
 #[test]
@@ -103,6 +104,11 @@ fn each_risk_is_warned_about_and_its_counterpart_is_not() {
         ),
         ("redis.url", &[REDIS, ("HOKUSAI__LIMITS__MODE", "off")], &[REDIS]),
         ("policy.mode", &[("HOKUSAI__POLICY__MODE", "report")], &[("HOKUSAI__POLICY__MODE", "enforce")]),
+        (
+            "policy.default_scopes",
+            &[("HOKUSAI__POLICY__PROMOTION", "separate"), PROMOTING],
+            &[("HOKUSAI__POLICY__PROMOTION", "write"), PROMOTING],
+        ),
         ("limits.mode", &[("HOKUSAI__LIMITS__MODE", "off")], &[("HOKUSAI__LIMITS__MODE", "enforce")]),
         (
             "metrics.allow",
