@@ -3,12 +3,12 @@
 //! In ASCII without escapes, a quoted name that is there once is one field in every reading of the JSON, and a name that is not
 //! there is none. Whatever is not as plain as that is parsed.
 
-use memchr::{memchr, memchr2, memmem};
+use memchr::{memchr, memchr2, memchr3, memmem};
 
 use super::{Field, Kind, Named, Place, Subject, Subjects};
 
-/// With this in it, a body may have names of the gateway's own.
-const RESERVED: &[u8] = b"hokusai";
+/// With one of these in it, a body may have names of the gateway's own, or the author of a run.
+const RESERVED: [&[u8]; 2] = [b"hokusai", b"mlflow.user"];
 
 impl Subjects {
     /// The subjects of a JSON body, where they are its run alone and nobody can read them otherwise. `None`: it is to be parsed.
@@ -20,9 +20,11 @@ impl Subjects {
         if !run.places.iter().all(|place| matches!(place, Place::Body(fields) if fields.len() == 1)) {
             return None;
         }
-        // A zero byte makes another encoding of it (Python's json.detect_encoding).
-        let is_plain = body.is_ascii() && memchr2(b'\\', 0, body).is_none();
-        if !is_plain || memmem::find(&body.to_ascii_lowercase(), RESERVED).is_some() {
+        // A zero byte makes another encoding of it (Python's json.detect_encoding); some databases take a name with 0x7f in it for one
+        // without.
+        let is_plain = body.is_ascii() && memchr3(b'\\', 0, 0x7f, body).is_none();
+        let lower = body.to_ascii_lowercase();
+        if !is_plain || RESERVED.iter().any(|name| memmem::find(&lower, name).is_some()) {
             return None;
         }
         for other in others {
@@ -117,7 +119,9 @@ mod tests {
             (r#"{"run_id": "r1", "x": "\n"}"#, None),
             (r#"{"run_id": "r1", "x": "é"}"#, None),
             (r#"{"run_id": "r1", "tags": [{"key": "Hokusai.owner"}]}"#, None),
+            (r#"{"run_id": "r1", "tags": [{"key": "MLflow.user", "value": "alice"}]}"#, None),
             ("{\"run_id\": \"r1\", \"x\": \"\0\"}", None),
+            ("{\"run_id\": \"r1\", \"tags\": [{\"key\": \"hokus\x7fai.owner\"}]}", None),
             (r#""{\"run_id\": \"r1\"}""#, None),
             ("", None),
         ] {
