@@ -101,7 +101,7 @@ impl Owners {
     /// # Errors
     /// Metrics that cannot be made.
     pub fn new() -> Result<Self, prometheus::Error> {
-        Ok(Self(Ownership::new(Metrics::new()?)))
+        Ok(Self(Ownership::new(Metrics::new()?, None)))
     }
 
     /// The body that may be sent on, once it is judged whose the things are that it names.

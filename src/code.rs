@@ -81,6 +81,7 @@ codes! {
     StoreRejectsWrites "HG-M18" "MLflow's artifact store rejects writes";
     StoreFails "HG-M19" "MLflow's artifact store fails to read or to delete";
     MlflowProxyBodyLimit "HG-M20" "a proxy in front of MLflow limits the size of bodies";
+    OwnersUnknown "HG-M21" "MLflow does not say whose things are";
 
     AuthNameUnknown "HG-A01" "the host name of the auth service does not resolve";
     AuthUnreachable "HG-A02" "cannot connect to the auth service";

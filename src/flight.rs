@@ -32,6 +32,14 @@ impl<K: Clone + Eq + Hash + 'static, V: Clone + 'static> Flights<K, V> {
         answer.clone()
     }
 
+    /// Begins the fetch for `key` if there is none in flight, and does not wait for it.
+    pub(crate) fn begin<F>(self: &Arc<Self>, key: K, fetch: impl FnOnce() -> F)
+    where
+        F: Future<Output = V> + 'static,
+    {
+        drop(self.board(key, fetch));
+    }
+
     fn board<F>(self: &Arc<Self>, key: K, fetch: impl FnOnce() -> F) -> watch::Receiver<Option<V>>
     where
         F: Future<Output = V> + 'static,

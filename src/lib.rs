@@ -31,6 +31,7 @@ mod flight;
 pub mod health;
 mod http1;
 mod http_client;
+mod outage_log;
 mod parse_fault;
 mod redaction;
 mod redis;

@@ -17,7 +17,10 @@ use tokio::{
 use crate::{
     actor,
     audit::{AuditError, AuditTrail},
-    auth::{self, KeySource, key_file, peppers, revocation},
+    auth::{
+        self, KeySource, key_file, peppers,
+        revocation::{self, Revocations},
+    },
     code::Code,
     gateway::Shared,
     health,
@@ -250,8 +253,10 @@ fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Set
         let shares_verdicts = matches!(keys, KeySource::Service(_));
         let needs = Needs { channel: revocation::CHANNEL, shares_verdicts };
         actor::spawn("redis_watcher", deaths, Box::pin(redis::watch(redis.clone(), needs)));
-        let listen = revocation::listen(redis.clone(), keys.clone());
+        let listen = redis::listen(redis.clone(), Revocations(keys.clone()));
         actor::spawn("revocation_listener", deaths, Box::pin(listen));
+        let listen = redis::listen(redis.clone(), shared.ownership.changes_elsewhere());
+        actor::spawn("ownership_listener", deaths, Box::pin(listen));
         if let KeySource::Service(verifier) = keys {
             let watch = peppers::watch(Arc::clone(verifier));
             actor::spawn("pepper_watcher", deaths, Box::pin(watch));

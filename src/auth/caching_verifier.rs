@@ -18,10 +18,11 @@ use super::{
     cache::{CachedVerdict, MemoryCache, RedisCache, RedisVerdict},
     call_limiter::{CallLimiter, CallOutcome, KeyStatus},
     fingerprint::{Fingerprint, KeyDigest, Pepper},
-    service::{OutageLog, ServiceVerifier},
+    service::ServiceVerifier,
 };
 use crate::{
     flight::Flights,
+    outage_log::OutageLog,
     redis::Redis,
     settings::{Auth, AuthService},
     telemetry::{Metrics, spans},
@@ -74,7 +75,10 @@ impl CachingVerifier {
             redis: redis.map(|redis| RedisCache::new(redis, pepper.clone(), auth.cache.clone())),
             flights: Arc::default(),
             limiter: CallLimiter::new(service),
-            outage_log: OutageLog::default(),
+            outage_log: OutageLog::new(
+                "the auth service gave no verdict",
+                "the auth service gives verdicts again",
+            ),
             metrics,
             min_revocation_interval: auth.cache.negative_ttl,
             has_fixed_pepper: auth.pepper.is_some(),
@@ -219,7 +223,7 @@ impl CachingVerifier {
             Err(error) => {
                 if let AuthError::Unavailable(fault) = &error {
                     permit.record(fault.outcome());
-                    self.outage_log.warn(fault);
+                    self.outage_log.warn(fault.code(), fault);
                 }
                 Err(error)
             }

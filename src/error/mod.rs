@@ -78,6 +78,7 @@ impl GatewayError {
             Self::NoRequest(NoRequest::NoRoom)
             | Self::Body(BodyError::MemoryFull(BodyMemoryFull::ForAll)) => Some(Code::MlflowBusy),
             Self::Proxy(error) => error.code(),
+            Self::Ownership(OwnershipError::Unanswered(_)) => Some(Code::OwnersUnknown),
             Self::Ungranted | Self::Panicked | Self::Metrics(_) => Some(Code::Defect),
             _ => None,
         }

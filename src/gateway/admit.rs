@@ -53,10 +53,11 @@ pub async fn admit(
         Ok((mut admitted, allowance)) => {
             let principal = Arc::clone(admitted.grant.principal());
             let own = own_address::asked_for(request.headers(), exchange.client().ip);
-            let clearance = mem::take(&mut admitted.clearance);
+            let mut clearance = mem::take(&mut admitted.clearance);
             request.extensions_mut().insert(admitted);
+            let changing = gateway.shared.ownership.forget_at_the_end(&mut clearance);
             let mut response = next.call(request).await?.map_into_boxed_body();
-            gateway.shared.ownership.forget(&clearance);
+            drop(changing);
             if let (Some(lesson), StatusCode::OK) = (clearance.lesson, response.status()) {
                 let shared = Arc::clone(&gateway.shared);
                 response = response.map_body(|_, body| Overheard::new(body, lesson, shared).boxed());

@@ -4,7 +4,10 @@ use std::{rc::Rc, sync::Arc};
 
 use actix_web::{
     dev::RequestHead,
-    http::{StatusCode, header::HeaderName},
+    http::{
+        StatusCode,
+        header::{HeaderName, HeaderValue},
+    },
     web::Bytes,
 };
 
@@ -16,8 +19,8 @@ use crate::{
         Grant,
         body::{BodyError, CheckedBody},
     },
-    proxy::Proxy,
-    routing::{Body, Kind, Named},
+    proxy::{Proxy, ProxyError},
+    routing::{Body, Kind, Named, SubjectError},
     settings::{Mode, Policy},
     vocabulary::RouteClass,
 };
@@ -34,7 +37,12 @@ impl AskMlflow for Asker {
         most: usize,
     ) -> Result<(StatusCode, Bytes), Unanswered> {
         let answer = self.0.get(&path, workspace.as_deref(), most).await;
-        answer.map_err(|error| Unanswered::Unreached(error.to_string()))
+        answer.map_err(|error| match error {
+            ProxyError::Busy | ProxyError::Ejected | ProxyError::Internal(_) => {
+                Unanswered::NotAsked(error.to_string())
+            }
+            error => Unanswered::Unreached(error.to_string()),
+        })
     }
 }
 
@@ -78,19 +86,21 @@ pub(crate) async fn clear<M: AskMlflow>(
         return Ok(Clearance::default());
     }
     let (route, principal) = (grant.route(), grant.principal());
-    found.subjects = match route.rule().body {
+    let read = match route.rule().body {
         Body::GraphQl if checked.class != Some(RouteClass::Write) => return Ok(Clearance::default()),
-        Body::GraphQl => Some(vec![mutation()]),
-        _ if checked.subjects.is_some() => checked.subjects.take(),
-        _ => route.subjects(head.headers(), checked.value.as_ref()).map_err(OwnershipError::from)?,
+        Body::GraphQl => Ok(Some(vec![mutation()])),
+        _ if checked.subjects.is_some() => Ok(checked.subjects.take()),
+        _ => route.subjects(head.headers(), checked.value.as_ref()),
     };
+    let unreadable = read.as_ref().err().cloned();
+    found.subjects = read.ok().flatten();
     let reserved = checked.value.as_ref().map_or(Reserved::None, |body| Reserved::None.in_body(body));
     let claim = Claim {
         principal,
         is_administrator: grant.is_administrator(),
         policy,
-        workspace: workspace(grant, head),
-        subjects: found.subjects.as_deref(),
+        workspace: workspace(grant, head)?,
+        subjects: unreadable.as_ref().map_or(Ok(found.subjects.as_deref()), Err),
         reserved: reserved.in_path(route.path()),
     };
     let clearance = ownership.clear(mlflow, route.rule(), &claim, &mut found.targets).await?;
@@ -110,10 +120,18 @@ fn mutation() -> Named {
 }
 
 /// The workspace that MLflow will read: the key's, or that of the request's own header.
-fn workspace(grant: &Grant, head: &RequestHead) -> Option<Arc<str>> {
+///
+/// # Errors
+/// Two headers: what is looked up in one workspace could be changed in another.
+fn workspace(grant: &Grant, head: &RequestHead) -> Result<Option<Arc<str>>, OwnershipError> {
     const WORKSPACE: HeaderName = HeaderName::from_static("x-mlflow-workspace");
-    match &grant.principal().workspace {
-        Some(workspace) => Some(workspace.as_str().into()),
-        None => Some(head.headers().get(WORKSPACE)?.to_str().ok()?.into()),
+    if let Some(workspace) = &grant.principal().workspace {
+        return Ok(Some(workspace.as_str().into()));
+    }
+    let mut values = head.headers().get_all(WORKSPACE).map(HeaderValue::to_str);
+    match (values.next(), values.next()) {
+        (None, _) => Ok(None),
+        (Some(Ok(workspace)), None) => Ok(Some(workspace.into())),
+        _ => Err(SubjectError::Ambiguous(WORKSPACE.to_string()).into()),
     }
 }

@@ -68,7 +68,7 @@ pub(crate) async fn preview(
         let upstreams = UpstreamPool::new(&settings.mlflow);
         let proxy = Proxy::new(settings, &upstreams, resources.mlflow_tls.as_ref());
         let asker = Asker(Rc::new(proxy));
-        let ownership = Ownership::new(resources.metrics.clone());
+        let ownership = Ownership::new(resources.metrics.clone(), None);
         let policy = &settings.policy;
         clearance::clear(&ownership, &asker, policy, grant, head, &mut checked, &mut found).await.map(drop)
     };

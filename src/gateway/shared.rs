@@ -32,7 +32,7 @@ pub struct Shared {
     /// What has changed of the settings since.
     pub(super) live: ArcSwap<Live>,
     pub(super) limiter: Limiter,
-    pub(super) ownership: Ownership,
+    pub(crate) ownership: Ownership,
     /// The memory for bodies that are read before a decision.
     pub(super) body_memory: BodyMemory,
     pub(super) config_hash: String,
@@ -51,7 +51,7 @@ impl Shared {
             drain: Arc::default(),
             upstreams: Arc::new(UpstreamPool::new(&settings.mlflow)),
             limiter,
-            ownership: Ownership::new(resources.metrics.clone()),
+            ownership: Ownership::new(resources.metrics.clone(), resources.redis.clone()),
             body_memory: BodyMemory::new(settings.mlflow.queue_timeout),
             resources,
             usage,

@@ -1,22 +1,20 @@
-//! What was found about a change, for what comes behind it: the audit, and the memory.
+//! What was found about a change, for what comes behind it: the audit, the memory, and the other instances.
 
-use std::sync::Arc;
+use std::mem;
 
 use super::{
-    Lesson, OwnershipError,
+    Lesson, OwnershipError, fleet,
     judge::{Claim, Ownership},
     lookups::AskMlflow,
-    memory::Of,
     target::Target,
-    thing::Container,
 };
 use crate::routing::{Kind, Named, Rule};
 
 /// The permission to change what a request names.
 #[derive(Debug, Default)]
 pub(crate) struct Clearance {
-    /// The experiments and models that the request itself changes, so that what is known of them is void.
-    changes: Vec<Of<Container>>,
+    /// What becomes untrue of that which is remembered, by kind and id.
+    changes: Vec<(Kind, String)>,
     /// What MLflow's answer will tell.
     pub(crate) lesson: Option<Lesson>,
 }
@@ -36,28 +34,49 @@ impl Ownership {
     ) -> Result<Clearance, OwnershipError> {
         self.judge(mlflow, claim, judged).await?;
         let changes = changes(rule, claim);
-        let clearance = Clearance { changes, lesson: Lesson::of(rule, claim) };
-        self.forget(&clearance);
-        Ok(clearance)
+        changes.iter().for_each(|(kind, id)| self.lookups.changes.note(*kind, id));
+        Ok(Clearance { changes, lesson: Lesson::of(rule, claim) })
     }
 
-    /// Again when MLflow has answered: until then, it may have told what was before.
-    pub(crate) fn forget(&self, clearance: &Clearance) {
-        clearance.changes.iter().for_each(|container| self.lookups.memory.forget_thing(container));
+    /// Forgets it once more when what is returned is dropped, here and in other instances: until MLflow has answered, it may have told
+    /// what was before.
+    pub(crate) fn forget_at_the_end(&self, clearance: &mut Clearance) -> Changing<'_> {
+        Changing { ownership: self, changes: mem::take(&mut clearance.changes) }
     }
 }
 
-/// The experiments and models whose names or tags may change: not those in which something is made.
-fn changes(rule: &Rule, claim: &Claim<'_>) -> Vec<Of<Container>> {
-    let themselves = ["/mlflow/experiments/", "/mlflow/registered-models/"];
-    if !themselves.iter().any(|path| rule.pattern.contains(path)) {
-        return Vec::new();
+/// A change that MLflow is about to make, whether its answer is waited for or not.
+#[must_use]
+pub(crate) struct Changing<'a> {
+    ownership: &'a Ownership,
+    changes: Vec<(Kind, String)>,
+}
+
+impl Drop for Changing<'_> {
+    fn drop(&mut self) {
+        let Ownership { lookups, redis } = self.ownership;
+        for (kind, id) in &self.changes {
+            lookups.changes.note(*kind, id);
+            redis.iter().for_each(|redis| fleet::tell(redis, *kind, id));
+        }
     }
-    let container = |Named { kind, id, .. }: &Named| match kind {
-        Kind::Experiment => Some(Container::Experiment(id.clone())),
-        Kind::Model | Kind::ModelName => Some(Container::Model(id.clone())),
-        _ => None,
+}
+
+/// What is not as it was: the name or the tags of an experiment or a model, and what a dataset or a trace belongs to. Not that in
+/// which something is made.
+fn changes(rule: &Rule, claim: &Claim<'_>) -> Vec<(Kind, String)> {
+    let is_in = |path: &str| rule.pattern.contains(path);
+    let are_themselves = is_in("/mlflow/experiments/") || is_in("/mlflow/registered-models/");
+    let change = |Named { kind, id, .. }: &Named| {
+        let kind = match kind {
+            Kind::Experiment if are_themselves => Kind::Experiment,
+            Kind::Model | Kind::ModelName if are_themselves => Kind::Model,
+            Kind::Dataset if rule.pattern.ends_with("-experiments") => Kind::Dataset,
+            Kind::Trace if rule.pattern.ends_with("/3.0/mlflow/traces") => Kind::Trace,
+            _ => return None,
+        };
+        Some((kind, id.clone()))
     };
-    let named = claim.subjects.unwrap_or_default().iter().filter_map(container);
-    named.map(|container| (claim.workspace.as_ref().map(Arc::clone), container)).collect()
+    let subjects = claim.subjects.ok().flatten().unwrap_or_default();
+    subjects.iter().filter_map(change).collect()
 }

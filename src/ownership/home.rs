@@ -1,8 +1,8 @@
 //! Where a thing that has no owner of its own belongs: its experiment, by what MLflow answers.
 
-use serde_json::Value;
+use serde_json::{Map, Value};
 
-use super::{encoded, pick::pick};
+use super::{encoded, lookups::Question, pick::pick};
 use crate::routing::Kind;
 
 /// A thing that belongs to an experiment.
@@ -21,77 +21,110 @@ pub(crate) struct Home {
     pub(crate) location: Option<String>,
 }
 
-impl Home {
-    pub(super) fn weight(&self) -> u64 {
-        let experiments: usize = self.experiments.iter().map(|id| 24 + id.len()).sum();
-        (experiments + self.location.as_deref().map_or(0, str::len)) as u64
-    }
-}
-
-/// How MLflow is asked for an item: the path below its REST prefix before the id and behind it, and the object of the answer
-/// that names the experiment.
-struct Question {
+/// How MLflow is asked for an item: the path below its REST prefix before the id and behind it, the object of the answer that
+/// names the experiment, and the field of that object with the id.
+struct Form {
     before: &'static str,
     behind: &'static str,
     at: &'static [&'static str],
+    id: &'static str,
 }
 
-impl Question {
+impl Form {
     /// `None`: MLflow has no experiment for it.
-    const fn about(kind: Kind) -> Option<Self> {
-        let (before, behind, at): (_, _, &[&str]) = match kind {
-            Kind::Run => ("/2.0/mlflow/runs/get?run_id=", "", &["run", "info"]),
+    const fn of(kind: Kind) -> Option<Self> {
+        let (before, behind, at, id): (_, _, &[&str], _) = match kind {
+            Kind::Run => ("/2.0/mlflow/runs/get?run_id=", "", &["run", "info"], "run_id"),
             // One that is deleted can still be changed.
-            Kind::LoggedModel => ("/2.0/mlflow/logged-models/", "?allow_deleted=true", &["model", "info"]),
-            Kind::Trace => ("/3.0/mlflow/traces/", "", &["trace", "trace_info"]),
-            Kind::Dataset => ("/3.0/mlflow/datasets/", "/experiment-ids", &[]),
-            Kind::Issue => ("/3.0/mlflow/issues/", "", &["issue"]),
-            Kind::LabelSchema => ("/3.0/mlflow/label-schemas/get?schema_id=", "", &["label_schema"]),
-            Kind::ReviewQueue => ("/3.0/mlflow/review-queues/get?queue_id=", "", &["review_queue"]),
+            Kind::LoggedModel => {
+                ("/2.0/mlflow/logged-models/", "?allow_deleted=true", &["model", "info"], "model_id")
+            }
+            // Version 2 of this question is the one that every version of MLflow answers, and without assessments.
+            Kind::Trace => ("/2.0/mlflow/traces/", "/info", &["trace_info"], "request_id"),
+            Kind::Dataset => ("/3.0/mlflow/datasets/", "/experiment-ids", &["dataset"], "dataset_id"),
+            Kind::Issue => ("/3.0/mlflow/issues/", "", &["issue"], "issue_id"),
+            Kind::LabelSchema => {
+                ("/3.0/mlflow/label-schemas/get?schema_id=", "", &["label_schema"], "schema_id")
+            }
+            Kind::ReviewQueue => {
+                ("/3.0/mlflow/review-queues/get?queue_id=", "", &["review_queue"], "queue_id")
+            }
             _ => return None,
         };
-        Some(Self { before, behind, at })
+        Some(Self { before, behind, at, id })
     }
 }
 
-impl Item {
-    /// The path that asks MLflow for it, below the REST prefix.
-    pub(super) fn path(&self) -> Option<String> {
-        let Question { before, behind, .. } = Question::about(self.kind)?;
+impl Question for Item {
+    type Answer = Home;
+
+    /// The experiment is at the beginning of an answer; a run's may go on for long.
+    const LONGEST: usize = 256 * 1024;
+    const ROOM: u64 = 32 * 1024 * 1024;
+    const ENTRIES: usize = 100_000;
+
+    fn name(&self) -> (Kind, &str) {
+        (self.kind, &self.id)
+    }
+
+    fn path(&self) -> Option<String> {
+        let Form { before, behind, .. } = Form::of(self.kind)?;
         Some(format!("{before}{}{behind}", encoded(&self.id)))
     }
 
-    /// Whether its home can change. MLflow before 3.18 moves a trace that is started again in another experiment.
-    pub(super) fn moves(&self) -> bool {
+    /// MLflow before 3.18 moves a trace that is started again in another experiment.
+    fn may_change(&self) -> bool {
         matches!(self.kind, Kind::Dataset | Kind::Trace)
     }
 
-    /// The home in MLflow's answer; `None`: the answer does not say it.
-    pub(super) fn home(&self, answer: &[u8]) -> Option<Home> {
-        let Question { at, .. } = Question::about(self.kind)?;
+    fn read(&self, answer: &[u8]) -> Option<Home> {
         if self.kind == Kind::Dataset {
-            let ids = pick(answer, &["experiment_ids"]).unwrap_or_else(|| Value::Array(Vec::new()));
-            let ids = ids.as_array()?.iter().map(|id| id.as_str().map(str::to_owned));
-            return Some(Home { experiments: ids.collect::<Option<_>>()?, location: None });
+            // An answer without the field has none: MLflow leaves out what is empty.
+            let fields = serde_json::from_slice::<Map<String, Value>>(answer).ok()?;
+            return Home::of_dataset(fields.get("experiment_ids"));
         }
-        let info = pick(answer, at)?;
-        let text = |name: &str| info[name].as_str().map(str::to_owned);
-        let experiment = match self.kind {
-            Kind::Trace => {
-                info.pointer("/trace_location/mlflow_experiment/experiment_id")?.as_str()?.to_owned()
-            }
-            _ => text("experiment_id")?,
-        };
-        Some(Home { experiments: vec![experiment], location: text("artifact_uri") })
+        let (id, home) = Home::made(self.kind, answer)?;
+        // Some databases take one case for the other.
+        id.eq_ignore_ascii_case(&self.id).then_some(home)
     }
+
+    fn weight(home: &Home) -> u64 {
+        let experiments: usize = home.experiments.iter().map(|id| 24 + id.len()).sum();
+        (experiments + home.location.as_deref().map_or(0, str::len)) as u64
+    }
+}
+
+impl Home {
+    /// The id and the home of a thing of this kind, in MLflow's answer to a question for it, or to its making.
+    pub(super) fn made(kind: Kind, answer: &[u8]) -> Option<(String, Self)> {
+        let Form { at, id, .. } = Form::of(kind)?;
+        let object = pick(answer, at)?;
+        let text = |name: &str| object[name].as_str().map(str::to_owned);
+        let home = if kind == Kind::Dataset {
+            Self::of_dataset(object.get("experiment_ids"))?
+        } else {
+            Self { experiments: vec![experiment(&object["experiment_id"])?], location: text("artifact_uri") }
+        };
+        Some((text(id)?, home))
+    }
+
+    fn of_dataset(ids: Option<&Value>) -> Option<Self> {
+        let ids = ids.map_or(Some(&[][..]), |ids| ids.as_array().map(Vec::as_slice))?;
+        Some(Self { experiments: ids.iter().map(experiment).collect::<Option<_>>()?, location: None })
+    }
+}
+
+/// An experiment's id as MLflow writes it. Some answers repeat that of the request.
+fn experiment(id: &Value) -> Option<String> {
+    id.as_str().filter(|id| Kind::Experiment.may_be(id)).map(str::to_owned)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn item(kind: Kind) -> Item {
-        Item { kind, id: "a/b?c".to_owned() }
+    fn item(kind: Kind, id: &str) -> Item {
+        Item { kind, id: id.to_owned() }
     }
 
     #[test]
@@ -99,9 +132,10 @@ mod tests {
         for (kind, path) in [
             (Kind::Run, "/2.0/mlflow/runs/get?run_id=a%2Fb%3Fc"),
             (Kind::LoggedModel, "/2.0/mlflow/logged-models/a%2Fb%3Fc?allow_deleted=true"),
+            (Kind::Trace, "/2.0/mlflow/traces/a%2Fb%3Fc/info"),
             (Kind::Dataset, "/3.0/mlflow/datasets/a%2Fb%3Fc/experiment-ids"),
         ] {
-            assert_eq!(item(kind).path().as_deref(), Some(path));
+            assert_eq!(item(kind, "a/b?c").path().as_deref(), Some(path));
         }
     }
 
@@ -110,27 +144,68 @@ mod tests {
         for (kind, answer, experiments, location) in [
             (
                 Kind::Run,
-                r#"{"run": {"info": {"run_id": "r", "experiment_id": "7", "artifact_uri": "mlflow-artifacts:/7/r/artifacts"}, "data": {"#,
-                Some(vec!["7"]),
-                Some("mlflow-artifacts:/7/r/artifacts"),
+                r#"{"run": {"info": {"run_id": "a", "experiment_id": "7", "artifact_uri": "mlflow-artifacts:/7/a/artifacts"}, "data": {"#,
+                vec!["7"],
+                Some("mlflow-artifacts:/7/a/artifacts"),
+            ),
+            (Kind::Trace, r#"{"trace_info": {"request_id": "A", "experiment_id": "3"}}"#, vec!["3"], None),
+            (Kind::Issue, r#"{"issue": {"issue_id": "a", "experiment_id": "0"}}"#, vec!["0"], None),
+            (Kind::Dataset, r#"{"experiment_ids": ["1", "2"]}"#, vec!["1", "2"], None),
+            (Kind::Dataset, "{}", vec![], None),
+        ] {
+            let home = item(kind, "a").read(answer.as_bytes()).unwrap_or_else(|| panic!("{answer}"));
+            assert_eq!((home.experiments, home.location.as_deref()), (texts(&experiments), location));
+        }
+    }
+
+    #[test]
+    fn an_answer_that_does_not_say_it_is_none() {
+        for (kind, answer) in [
+            (Kind::Run, "{}"),
+            (Kind::Run, "<html>"),
+            (Kind::Run, r#"{"run": {"info": {"run_id": "a", "experiment_id": 7}}}"#),
+            (Kind::Run, r#"{"run": {"info": {"run_id": "a", "experiment_id": " 2"}}}"#),
+            (Kind::Run, r#"{"run": {"info": {"run_id": "a", "experiment_id": "02"}}}"#),
+            (Kind::Run, r#"{"run": {"info": {"run_id": "b", "experiment_id": "2"}}}"#),
+            (Kind::Run, r#"{"run": {"info": {"experiment_id": "2"}}}"#),
+            (Kind::Run, r#"{"run": {"info": {"run_id": "a", "experiment_id": "2"#),
+            (Kind::Dataset, r#"{"experiment_ids": "1"}"#),
+            (Kind::Dataset, r#"{"experiment_ids": ["1", 2]}"#),
+            (Kind::Dataset, r#"{"experiment_ids": ["1""#),
+            (Kind::Dataset, "[]"),
+        ] {
+            assert_eq!(item(kind, "a").read(answer.as_bytes()), None, "{answer}");
+        }
+    }
+
+    #[test]
+    fn what_a_create_answers_says_the_home_of_the_new_thing() {
+        for (kind, answer, id, experiments) in [
+            (
+                Kind::LoggedModel,
+                r#"{"model": {"info": {"model_id": "m-1", "experiment_id": "7"}}}"#,
+                "m-1",
+                vec!["7"],
             ),
             (
-                Kind::Trace,
-                r#"{"trace": {"trace_info": {"trace_location": {"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "3"}}}}}"#,
-                Some(vec!["3"]),
-                None,
+                Kind::Dataset,
+                r#"{"dataset": {"dataset_id": "d-1", "experiment_ids": ["1"]}}"#,
+                "d-1",
+                vec!["1"],
             ),
-            (Kind::Dataset, r#"{"experiment_ids": ["1", "2"]}"#, Some(vec!["1", "2"]), None),
-            (Kind::Dataset, "{}", Some(vec![]), None),
-            (Kind::Dataset, r#"{"experiment_ids": "1"}"#, None, None),
-            (Kind::Run, "{}", None, None),
-            (Kind::Run, r#"{"run": {"info": {"experiment_id": 7}}}"#, None, None),
+            (
+                Kind::ReviewQueue,
+                r#"{"review_queue": {"queue_id": "q", "experiment_id": "7"}}"#,
+                "q",
+                vec!["7"],
+            ),
         ] {
-            let home = item(kind).home(answer.as_bytes());
-            let found =
-                home.as_ref().map(|home| home.experiments.iter().map(String::as_str).collect::<Vec<_>>());
-            assert_eq!(found, experiments, "{answer}");
-            assert_eq!(home.and_then(|home| home.location).as_deref(), location, "{answer}");
+            let (made, home) = Home::made(kind, answer.as_bytes()).unwrap();
+            assert_eq!((&*made, home.experiments), (id, texts(&experiments)));
         }
+    }
+
+    fn texts(ids: &[&str]) -> Vec<String> {
+        ids.iter().map(|&id| id.to_owned()).collect()
     }
 }

@@ -1,6 +1,9 @@
 //! The decision about a request: each thing that it names is looked up and judged.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc, time::Duration};
+
+use futures_util::{StreamExt as _, stream};
+use tokio::time::{Instant, timeout_at};
 
 use super::{
     lookups::{AskMlflow, Lookups, Unanswered},
@@ -10,15 +13,23 @@ use super::{
 };
 use crate::{
     auth::Principal,
+    redis::Redis,
     routing::{Named, SubjectError},
     settings::{Mode, Policy},
     telemetry::Metrics,
 };
 
+/// Things that are looked up at once for one request.
+pub(super) const AT_ONCE: usize = 8;
+/// The longest that a request waits for all of them.
+const DEADLINE: Duration = Duration::from_secs(10);
+
 /// Judges changes; shared by all workers.
 #[derive(Debug)]
 pub(crate) struct Ownership {
     pub(super) lookups: Lookups,
+    /// The way to the other instances.
+    pub(super) redis: Option<Redis>,
 }
 
 /// A change that somebody asks for.
@@ -31,7 +42,7 @@ pub(crate) struct Claim<'a> {
     /// The workspace that MLflow will read in the request.
     pub(crate) workspace: Option<Arc<str>>,
     /// `None`: the table of routes does not say what the route changes.
-    pub(crate) subjects: Option<&'a [Named]>,
+    pub(crate) subjects: Result<Option<&'a [Named]>, &'a SubjectError>,
     /// The gateway's own names that the request sets or deletes.
     pub(crate) reserved: Reserved,
 }
@@ -59,8 +70,8 @@ impl Claim<'_> {
 }
 
 impl Ownership {
-    pub(crate) fn new(metrics: Metrics) -> Self {
-        Self { lookups: Lookups::new(metrics) }
+    pub(crate) fn new(metrics: Metrics, redis: Option<Redis>) -> Self {
+        Self { lookups: Lookups::new(metrics), redis }
     }
 
     /// Judges every thing that a request names, and adds it to `judged`.
@@ -73,25 +84,31 @@ impl Ownership {
         claim: &Claim<'_>,
         judged: &mut Vec<Target>,
     ) -> Result<(), OwnershipError> {
-        if !claim.judges_owners() && claim.principal.fence.is_open() {
-            return Ok(());
-        }
-        let Some(subjects) = claim.subjects else {
-            claim.settle(Refusal::NoSubject, claim.principal.fence.is_open())?;
-            return Ok(());
+        let fence = &claim.principal.fence;
+        let may_report = fence.is_open();
+        let subjects = match claim.subjects {
+            Err(error) => return claim.settle(error.clone(), may_report),
+            Ok(_) if !claim.judges_owners() && fence.is_open() => return Ok(()),
+            Ok(None) => return claim.settle(Refusal::NoSubject, may_report),
+            Ok(Some(subjects)) => subjects,
         };
-        for subject in subjects {
-            let targets = match self.targets(mlflow, claim, subject).await {
-                Err(OwnershipError::Unanswered(error)) if claim.only_reports() => {
-                    tracing::info!(%error, "ownership could not be judged");
+        let lookups = subjects.iter().map(|subject| self.targets(mlflow, claim, subject));
+        let mut lookups = pin!(stream::iter(lookups).buffered(AT_ONCE));
+        let deadline = Instant::now() + DEADLINE;
+        loop {
+            let targets = match timeout_at(deadline, lookups.next()).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(Ok(targets))) => targets,
+                Ok(Some(Err(error))) => {
+                    claim.settle(error, may_report)?;
                     continue;
                 }
-                targets => targets?,
+                Err(_) => return claim.settle(Unanswered::Late, may_report),
             };
             let first = judged.len();
             judged.extend(targets);
             for target in &judged[first..] {
-                target.must_be_inside(&claim.principal.fence)?;
+                target.must_be_inside(fence)?;
                 if claim.judges_owners()
                     && let Err(refusal) = claim.owns(target)
                 {
@@ -99,16 +116,10 @@ impl Ownership {
                 }
             }
         }
-        Ok(())
     }
 }
 
 impl Claim<'_> {
-    /// Whether nothing is refused.
-    fn only_reports(&self) -> bool {
-        self.policy.ownership != Mode::Enforce && self.principal.fence.is_open()
-    }
-
     fn owns(&self, target: &Target) -> Result<(), Refusal> {
         let user = self.principal.user_id.as_deref();
         match self.reserved {
@@ -119,12 +130,13 @@ impl Claim<'_> {
     }
 
     /// Refuses, or only reports it where the mode says so.
-    fn settle(&self, refusal: Refusal, may_report: bool) -> Result<(), Refusal> {
+    fn settle(&self, error: impl Into<OwnershipError>, may_report: bool) -> Result<(), OwnershipError> {
+        let error = error.into();
         if self.policy.ownership == Mode::Enforce || !may_report {
-            return Err(refusal);
+            return Err(error);
         }
         let Principal { key_id, user_id, .. } = self.principal;
-        tracing::info!(key_id, user_id, denied = %refusal, "ownership would have denied this");
+        tracing::info!(key_id, user_id, denied = %error, "ownership would have denied this");
         Ok(())
     }
 }

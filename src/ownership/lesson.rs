@@ -1,19 +1,43 @@
-//! What MLflow's answer to a create teaches: where the new thing belongs. So a run is not asked for that was just made here.
+//! What the making of a thing teaches: where it belongs. So MLflow is not asked for a run that was just made here.
+//!
+//! Experiments and models are not learned: whose they are is MLflow's to say, and it is asked again after seconds anyway.
 
 use std::{sync::Arc, time::Instant};
 
-use super::{
-    home::Item,
-    judge::{Claim, Ownership},
-    pick::pick,
-};
-use crate::routing::{Kind, Rule, Stamp};
+use actix_web::http::Method;
 
-/// The answer to a create, to be read as it passes.
+use super::{
+    home::{Home, Item},
+    judge::{Claim, Ownership},
+};
+use crate::routing::{Kind, Named, Rule};
+
+/// The rows that make a thing, by the end of their pattern, and its kind. Their answers name it and its experiment.
+const MAKING: [(&str, Kind); 7] = [
+    ("/runs/create", Kind::Run),
+    ("/runs/create-promptlab-run", Kind::Run),
+    ("/logged-models", Kind::LoggedModel),
+    ("/datasets/create", Kind::Dataset),
+    ("/issues", Kind::Issue),
+    ("/label-schemas/create", Kind::LabelSchema),
+    ("/review-queues/create", Kind::ReviewQueue),
+];
+/// The row that makes traces. The request says all of it, and the answer can be long.
+const STARTING: &str = "/3.0/mlflow/traces";
+
+/// What is known when MLflow has answered with 200.
 #[derive(Debug)]
 pub(crate) struct Lesson {
     workspace: Option<Arc<str>>,
-    kind: Kind,
+    taught: Taught,
+}
+
+#[derive(Debug)]
+enum Taught {
+    /// By the answer.
+    Made(Kind),
+    /// By the request.
+    Started(Item, Arc<Home>),
 }
 
 impl Lesson {
@@ -21,30 +45,40 @@ impl Lesson {
     pub(crate) const MAX: usize = 64 * 1024;
 
     pub(super) fn of(rule: &Rule, claim: &Claim<'_>) -> Option<Self> {
-        let kind = match rule.stamp? {
-            Stamp::Run => Kind::Run,
-            Stamp::Author if rule.pattern.ends_with("/logged-models") => Kind::LoggedModel,
-            Stamp::Author | Stamp::Owner => return None,
+        if rule.method != Method::POST {
+            return None;
+        }
+        let made = MAKING.iter().find(|(end, _)| rule.pattern.ends_with(end));
+        let taught = match made {
+            Some((_, kind)) => Taught::Made(*kind),
+            None if rule.pattern.ends_with(STARTING) => started(claim)?,
+            None => return None,
         };
-        Some(Self { workspace: claim.workspace.clone(), kind })
+        Some(Self { workspace: claim.workspace.clone(), taught })
     }
+}
+
+fn started(claim: &Claim<'_>) -> Option<Taught> {
+    let subjects = claim.subjects.ok()??;
+    let id = |kind: Kind| {
+        let mut named = subjects.iter().filter(|named| named.kind == kind);
+        named.next().map(|Named { id, .. }| id.clone()).filter(|_| named.next().is_none())
+    };
+    let item = Item { kind: Kind::Trace, id: id(Kind::Trace)? };
+    let home = Home { experiments: vec![id(Kind::Experiment)?], location: None };
+    Some(Taught::Started(item, Arc::new(home)))
 }
 
 impl Ownership {
     /// Remembers what an answer with status 200 says.
     pub(crate) fn learn(&self, lesson: &Lesson, answer: &[u8]) {
-        let id = match lesson.kind {
-            Kind::Run => pick(answer, &["run", "info", "run_id"]),
-            _ => pick(answer, &["model", "info", "model_id"]),
+        let (item, home) = match &lesson.taught {
+            Taught::Started(item, home) => (item.clone(), Arc::clone(home)),
+            Taught::Made(kind) => {
+                let Some((id, home)) = Home::made(*kind, answer) else { return };
+                (Item { kind: *kind, id }, Arc::new(home))
+            }
         };
-        let Some(id) = id.as_ref().and_then(|id| id.as_str()) else { return };
-        let item = Item { kind: lesson.kind, id: id.to_owned() };
-        if let Some(home) = item.home(answer) {
-            self.lookups.memory.remember_home(
-                (lesson.workspace.clone(), item),
-                Arc::new(home),
-                Instant::now(),
-            );
-        }
+        self.lookups.homes.memory.remember((lesson.workspace.clone(), item), home, Instant::now());
     }
 }

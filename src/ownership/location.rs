@@ -29,7 +29,7 @@ fn item(segment: &str) -> Option<Item> {
 /// The id of the experiment that a path begins with, where experiments have their usual place.
 pub(super) fn experiment<'a>(path: &'a str, workspace: Option<&str>) -> Option<&'a str> {
     let first = in_workspace(path, workspace).split('/').next()?;
-    (!first.is_empty() && first.bytes().all(|byte| byte.is_ascii_digit())).then_some(first)
+    Kind::Experiment.may_be(first).then_some(first)
 }
 
 /// Whether a path of the store is a location of MLflow's, or below it.
@@ -99,6 +99,8 @@ mod tests {
             ("workspaces/team/12/r", Some("team"), Some("12")),
             ("workspaces/team/12/r", None, None),
             ("skills/12", None, None),
+            ("012/r", None, None),
+            ("99999999999999999999/r", None, None),
             ("", None, None),
         ] {
             assert_eq!(experiment(path, workspace), expected, "{path}");

@@ -1,33 +1,20 @@
-//! Asks MLflow where a thing belongs and whose that is: once for all who wait, within a deadline, and not at all while it does
-//! not answer.
+//! Finds where a thing belongs and whose that is: in memory, or by asking MLflow once for all who wait.
 
-use std::{
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{fmt, hash::Hash, sync::Arc, time::Instant};
 
 use actix_web::{http::StatusCode, web::Bytes};
-use serde_json::Value;
-use tokio::time::timeout;
 
 use super::{
+    asking::Asking,
+    changes::Changes,
     home::{Home, Item},
     memory::{Memory, Of},
     thing::{Container, Thing},
 };
-use crate::{breaker::Breaker, flight::Flights, telemetry::Metrics, vocabulary::LookupResult};
+use crate::{flight::Flights, routing::Kind, telemetry::Metrics, vocabulary::LookupResult};
 
-/// For so long MLflow may think about one question.
-const DEADLINE: Duration = Duration::from_secs(5);
-/// Failures in a row after which nothing is asked for a while.
-const FAILURES: u32 = 5;
-const PAUSE: Duration = Duration::from_secs(1);
 /// How often a thing is asked for that is changed meanwhile.
 const TRIES: usize = 3;
-/// Bytes that are read of an answer about an experiment or a model: its tags are at the end.
-const MAX_THING: usize = 4 * 1024 * 1024;
-/// Bytes that are read of an answer about an item: its experiment is at the beginning.
-const MAX_ITEM: usize = 256 * 1024;
 
 /// Asks MLflow, as the gateway.
 pub(crate) trait AskMlflow: Clone + 'static {
@@ -44,17 +31,46 @@ pub(crate) trait AskMlflow: Clone + 'static {
     ) -> impl Future<Output = Result<(StatusCode, Bytes), Unanswered>>;
 }
 
+/// A thing that MLflow can be asked about.
+pub(super) trait Question: Clone + fmt::Debug + Eq + Hash + 'static {
+    type Answer: fmt::Debug + 'static;
+
+    /// Bytes that are read of an answer.
+    const LONGEST: usize;
+    /// Bytes of memory for answers, and how many there may be.
+    const ROOM: u64;
+    const ENTRIES: usize;
+
+    /// Its kind and its id, or the name that is one.
+    fn name(&self) -> (Kind, &str);
+
+    /// The path that asks MLflow for it, below the REST prefix.
+    fn path(&self) -> Option<String>;
+
+    /// Whether another answer may come later.
+    fn may_change(&self) -> bool;
+
+    /// What MLflow's answer says; `None`: it does not say it, or is about another thing.
+    fn read(&self, answer: &[u8]) -> Option<Self::Answer>;
+
+    /// Bytes of an answer's texts.
+    fn weight(answer: &Self::Answer) -> u64;
+}
+
 /// MLflow gave no answer, or none that says whose a thing is. Nothing is changed meanwhile.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unanswered {
     #[error("MLflow did not say in time whose this is")]
     Late,
-    #[error("MLflow answers no questions at the moment")]
+    #[error("MLflow is not asked for a moment, after failures in a row")]
     Paused,
-    #[error("MLflow could not be asked: {0}")]
+    /// Not for a reason that is MLflow's.
+    #[error("MLflow was not asked whose this is: {0}")]
+    NotAsked(String),
+    #[error("MLflow could not be asked whose this is: {0}")]
     Unreached(String),
-    #[error("MLflow was asked whose this is, and answered with {0}")]
-    Status(u16),
+    #[error("MLflow was asked for {}, and answered with {}", .0.phrase(), .1)]
+    Status(Kind, u16),
     #[error("MLflow was asked whose this is, and its answer does not say")]
     Unreadable,
 }
@@ -79,127 +95,104 @@ impl<T> Clone for Found<T> {
     }
 }
 
-type Outcome<T> = Result<Found<T>, Unanswered>;
+pub(super) type Outcome<T> = Result<Found<T>, Unanswered>;
+/// With the time when it was asked for.
+type Asked<T> = (Instant, Outcome<T>);
 
 #[derive(Debug)]
 pub(super) struct Lookups {
-    pub(super) memory: Memory,
-    homes: Arc<Flights<Of<Item>, Outcome<Home>>>,
-    things: Arc<Flights<Of<Container>, (Instant, Outcome<Thing>)>>,
-    breaker: Arc<Breaker>,
+    pub(super) homes: Shelf<Item>,
+    things: Shelf<Container>,
+    pub(super) changes: Arc<Changes>,
+    asking: Arc<Asking>,
     metrics: Metrics,
+}
+
+/// The answers to questions of one kind, and those that are awaited.
+#[derive(Debug)]
+pub(super) struct Shelf<Q: Question> {
+    pub(super) memory: Arc<Memory<Q>>,
+    flights: Arc<Flights<Of<Q>, Asked<Q::Answer>>>,
+}
+
+impl<Q: Question> Shelf<Q> {
+    fn new(changes: &Arc<Changes>) -> Self {
+        Self { memory: Arc::new(Memory::new(Arc::clone(changes))), flights: Arc::default() }
+    }
 }
 
 impl Lookups {
     pub(super) fn new(metrics: Metrics) -> Self {
+        let changes = Arc::new(Changes::new());
         Self {
-            memory: Memory::new(),
-            homes: Arc::default(),
-            things: Arc::default(),
-            breaker: Breaker::new(FAILURES, PAUSE),
+            homes: Shelf::new(&changes),
+            things: Shelf::new(&changes),
+            changes,
+            asking: Arc::new(Asking::new()),
             metrics,
         }
     }
 
     /// Where an item belongs.
     pub(super) async fn home<M: AskMlflow>(&self, mlflow: &M, item: &Of<Item>) -> Outcome<Home> {
-        if let Some(home) = self.memory.home(item) {
-            self.metrics.owner_looked_up(LookupResult::Hit);
-            return Ok(Found::It(home));
-        }
-        let since = Instant::now();
-        let (workspace, asked) = item.clone();
-        let Some(path) = asked.path() else { return Ok(Found::Nothing) };
-        let asking = || {
-            let answer = self.ask(mlflow, path, workspace, MAX_ITEM);
-            async move { answer.await?.read(|body| asked.home(body)) }
-        };
-        let outcome = self.homes.join(item.clone(), asking).await.unwrap_or(Err(Unanswered::Late));
-        self.count(&outcome);
-        if let Ok(Found::It(home)) = &outcome {
-            self.memory.remember_home(item.clone(), Arc::clone(home), since);
-        }
-        outcome
+        self.look_up(&self.homes, mlflow, item).await
     }
 
-    /// An experiment or a registered model, as it is after every change that this instance has seen.
+    /// An experiment or a registered model.
     pub(super) async fn thing<M: AskMlflow>(&self, mlflow: &M, container: &Of<Container>) -> Outcome<Thing> {
-        if let Some(thing) = self.memory.thing(container) {
-            self.metrics.owner_looked_up(LookupResult::Hit);
-            return Ok(Found::It(thing));
-        }
-        for _ in 0..TRIES {
-            let (workspace, asked) = container.clone();
-            let asking = || {
-                let answer = self.ask(mlflow, asked.path(), workspace, MAX_THING);
-                let began = Instant::now();
-                async move {
-                    let parse = |body: &[u8]| Thing::parse(asked.kind(), body).ok();
-                    (began, answer.await.and_then(|answer| answer.read(parse)))
-                }
-            };
-            let answered = self.things.join(container.clone(), asking).await;
-            let (began, outcome) = answered.unwrap_or((Instant::now(), Err(Unanswered::Late)));
-            if self.memory.was_changed_since(container, began) {
-                continue;
-            }
-            self.count(&outcome);
-            if let Ok(Found::It(thing)) = &outcome {
-                self.memory.remember_thing(container.clone(), Arc::clone(thing), began);
-            }
-            return outcome;
-        }
-        Err(Unanswered::Late)
+        self.look_up(&self.things, mlflow, container).await
     }
 
-    /// One question, with its deadline.
-    fn ask<M: AskMlflow>(
+    /// What MLflow said after every change that this instance knows of, and says anew soon enough.
+    async fn look_up<M: AskMlflow, Q: Question>(
         &self,
+        shelf: &Shelf<Q>,
         mlflow: &M,
-        path: String,
-        workspace: Option<Arc<str>>,
-        most: usize,
-    ) -> impl Future<Output = Result<Answer, Unanswered>> + 'static {
-        let (mlflow, attempt) = (mlflow.clone(), self.breaker.admit());
-        async move {
-            let attempt = attempt.ok_or(Unanswered::Paused)?;
-            let answer = timeout(DEADLINE, mlflow.get(path, workspace, most)).await;
-            let answer = answer.unwrap_or(Err(Unanswered::Late));
-            attempt.record(answer.as_ref().is_ok_and(|(status, _)| !status.is_server_error()));
-            answer.map(|(status, body)| Answer { status, body })
+        question: &Of<Q>,
+    ) -> Outcome<Q::Answer> {
+        let ask = || self.ask(shelf, mlflow, question);
+        if let Some(known) = shelf.memory.get(question) {
+            if known.is_aging {
+                shelf.flights.begin(question.clone(), ask);
+            }
+            self.metrics.owner_looked_up(LookupResult::Hit);
+            return Ok(Found::It(known.answer));
         }
-    }
-
-    fn count<T>(&self, outcome: &Outcome<T>) {
-        self.metrics.owner_looked_up(match outcome {
+        let mut outcome = Err(Unanswered::Late);
+        for _ in 0..TRIES {
+            let Some((asked, answered)) = shelf.flights.join(question.clone(), ask).await else { break };
+            if !shelf.memory.is_void(question, asked) {
+                outcome = answered;
+                break;
+            }
+        }
+        self.metrics.owner_looked_up(match &outcome {
             Ok(Found::It(_)) => LookupResult::Found,
             Ok(Found::Nothing | Found::NotAnId) => LookupResult::Missing,
             Err(_) => LookupResult::Unavailable,
         });
+        outcome
     }
-}
 
-struct Answer {
-    status: StatusCode,
-    body: Bytes,
-}
-
-impl Answer {
-    fn read<T>(&self, parse: impl FnOnce(&[u8]) -> Option<T>) -> Outcome<T> {
-        // A 404 without MLflow's word for it is another server's, or another version's that has no such question.
-        let code =
-            || serde_json::from_slice::<Value>(&self.body).ok()?["error_code"].as_str().map(str::to_owned);
-        match self.status {
-            StatusCode::OK => {
-                parse(&self.body).map(|it| Found::It(Arc::new(it))).ok_or(Unanswered::Unreadable)
+    /// Asks MLflow, and remembers what it says, whoever still waits for it.
+    fn ask<M: AskMlflow, Q: Question>(
+        &self,
+        shelf: &Shelf<Q>,
+        mlflow: &M,
+        question: &Of<Q>,
+    ) -> impl Future<Output = Asked<Q::Answer>> + 'static {
+        let (asking, memory) = (Arc::clone(&self.asking), Arc::clone(&shelf.memory));
+        let (mlflow, question) = (mlflow.clone(), question.clone());
+        async move {
+            let asked = Instant::now();
+            let outcome = asking.ask(&mlflow, &question).await;
+            if let Ok(Found::It(answer)) = &outcome {
+                memory.remember(question, Arc::clone(answer), asked);
             }
-            StatusCode::NOT_FOUND if code().as_deref() == Some("RESOURCE_DOES_NOT_EXIST") => {
-                Ok(Found::Nothing)
-            }
-            StatusCode::BAD_REQUEST if code().as_deref() == Some("INVALID_PARAMETER_VALUE") => {
-                Ok(Found::NotAnId)
-            }
-            status => Err(Unanswered::Status(status.as_u16())),
+            (asked, outcome)
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,4 +1,5 @@
-//! What MLflow said of things: where they belong, which never changes, and whose that is, which is asked again after a while.
+//! What MLflow said of things: where they belong, which mostly never changes, and whose that is, which is asked again after a
+//! while. That MLflow has no such thing is not remembered: it may be made a moment later.
 
 use std::{
     sync::Arc,
@@ -7,86 +8,67 @@ use std::{
 
 use quick_cache::{Weighter, sync::Cache};
 
-use super::{
-    home::{Home, Item},
-    thing::{Container, Thing},
-};
+use super::{changes::Changes, lookups::Question};
 
-/// Bytes of memory for homes and for things.
-const ROOM_OF_HOMES: u64 = 32 * 1024 * 1024;
-const ROOM_OF_THINGS: u64 = 16 * 1024 * 1024;
-/// How many entries are expected; the room bounds them.
-const ITEMS: usize = 100_000;
-const THINGS: usize = 10_000;
 /// Bytes of an entry beside its texts.
 const FRAME: u64 = 160;
-/// For so long a change of an owner by another instance, or past the gateway, may go unseen.
+/// For so long a change by another instance, or past the gateway, may go unseen.
 pub(super) const FRESH: Duration = Duration::from_secs(5);
+/// After so long what is used is asked for again, while the answer that is known is still good.
+const AGING: Duration = Duration::from_secs(4);
 
-/// A key of the caches: the same id in another workspace is another thing. `None`: the request names no workspace.
-pub(super) type Of<T> = (Option<Arc<str>>, T);
+/// A question in a workspace: the same id in another one is another thing. `None`: the request names no workspace.
+pub(super) type Of<Q> = (Option<Arc<str>>, Q);
 
 #[derive(Debug)]
-pub(super) struct Memory {
-    homes: Cache<Of<Item>, RememberedHome, ByWeight>,
-    things: Cache<Of<Container>, Remembered, ByWeight>,
-    /// When a thing was changed last: an answer to an earlier question is not remembered.
-    changed: Cache<Of<Container>, Instant>,
+pub(super) struct Memory<Q: Question> {
+    answers: Cache<Of<Q>, Remembered<Q::Answer>, ByWeight>,
+    changes: Arc<Changes>,
 }
 
-#[derive(Debug, Clone)]
-struct RememberedHome {
-    home: Arc<Home>,
-    /// `None`: for ever.
-    until: Option<Instant>,
+#[derive(Debug)]
+struct Remembered<A> {
+    answer: Arc<A>,
+    asked: Instant,
 }
 
-#[derive(Debug, Clone)]
-struct Remembered {
-    thing: Arc<Thing>,
-    until: Instant,
+/// An answer that is good.
+#[derive(Debug)]
+pub(super) struct Known<A> {
+    pub(super) answer: Arc<A>,
+    /// Whether it is time to ask again.
+    pub(super) is_aging: bool,
 }
 
-impl Memory {
-    pub(super) fn new() -> Self {
-        Self {
-            homes: Cache::with_weighter(ITEMS, ROOM_OF_HOMES, ByWeight),
-            things: Cache::with_weighter(THINGS, ROOM_OF_THINGS, ByWeight),
-            changed: Cache::new(THINGS),
+impl<Q: Question> Memory<Q> {
+    pub(super) fn new(changes: Arc<Changes>) -> Self {
+        Self { answers: Cache::with_weighter(Q::ENTRIES, Q::ROOM, ByWeight), changes }
+    }
+
+    pub(super) fn get(&self, question: &Of<Q>) -> Option<Known<Q::Answer>> {
+        let Remembered { answer, asked } = self.answers.get(question)?;
+        if !question.1.may_change() {
+            return Some(Known { answer, is_aging: false });
         }
+        let age = asked.elapsed();
+        let is_good = age < FRESH && !self.is_void(question, asked);
+        is_good.then(|| Known { answer, is_aging: age >= AGING })
     }
 
-    pub(super) fn home(&self, item: &Of<Item>) -> Option<Arc<Home>> {
-        let remembered = self.homes.get(item)?;
-        remembered.until.is_none_or(|until| Instant::now() < until).then_some(remembered.home)
+    /// Whether the answer to a question that was asked at `asked` tells what was before a change.
+    pub(super) fn is_void(&self, (_, question): &Of<Q>, asked: Instant) -> bool {
+        let (kind, id) = question.name();
+        question.may_change() && self.changes.any_since(kind, id, asked)
     }
 
-    pub(super) fn remember_home(&self, item: Of<Item>, home: Arc<Home>, asked: Instant) {
-        let until = item.1.moves().then(|| asked + FRESH);
-        self.homes.insert(item, RememberedHome { home, until });
+    pub(super) fn remember(&self, question: Of<Q>, answer: Arc<Q::Answer>, asked: Instant) {
+        self.answers.insert(question, Remembered { answer, asked });
     }
+}
 
-    pub(super) fn thing(&self, container: &Of<Container>) -> Option<Arc<Thing>> {
-        let remembered = self.things.get(container)?;
-        (Instant::now() < remembered.until).then_some(remembered.thing)
-    }
-
-    /// Whether it was changed, or its change began or ended, after `asked`.
-    pub(super) fn was_changed_since(&self, container: &Of<Container>, asked: Instant) -> bool {
-        self.changed.get(container).is_some_and(|changed| changed >= asked)
-    }
-
-    /// Remembers the answer to a question that was asked at `asked`.
-    pub(super) fn remember_thing(&self, container: Of<Container>, thing: Arc<Thing>, asked: Instant) {
-        if !self.was_changed_since(&container, asked) {
-            self.things.insert(container, Remembered { thing, until: asked + FRESH });
-        }
-    }
-
-    /// Forgets a thing that is being changed, or was.
-    pub(super) fn forget_thing(&self, container: &Of<Container>) {
-        self.changed.insert(container.clone(), Instant::now());
-        self.things.remove(container);
+impl<A> Clone for Remembered<A> {
+    fn clone(&self) -> Self {
+        Self { answer: Arc::clone(&self.answer), asked: self.asked }
     }
 }
 
@@ -94,21 +76,91 @@ impl Memory {
 #[derive(Debug, Clone)]
 struct ByWeight;
 
-fn workspace<T>((workspace, _): &Of<T>) -> u64 {
-    workspace.as_deref().map_or(0, str::len) as u64
-}
-
-impl Weighter<Of<Item>, RememberedHome> for ByWeight {
-    fn weight(&self, key: &Of<Item>, RememberedHome { home, .. }: &RememberedHome) -> u64 {
-        FRAME + workspace(key) + key.1.id.len() as u64 + home.weight()
+impl<Q: Question> Weighter<Of<Q>, Remembered<Q::Answer>> for ByWeight {
+    fn weight(&self, (workspace, question): &Of<Q>, remembered: &Remembered<Q::Answer>) -> u64 {
+        let texts = workspace.as_deref().map_or(0, str::len) + question.name().1.len();
+        FRAME + texts as u64 + Q::weight(&remembered.answer)
     }
 }
 
-impl Weighter<Of<Container>, Remembered> for ByWeight {
-    fn weight(&self, key: &Of<Container>, Remembered { thing, .. }: &Remembered) -> u64 {
-        let (Container::Experiment(id) | Container::Model(id)) = &key.1;
-        let writers: usize = thing.writers.iter().map(|writer| 24 + writer.len()).sum();
-        let texts = id.len() + thing.name.len() + thing.owner.as_deref().map_or(0, str::len) + writers;
-        FRAME + workspace(key) + texts as u64
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{
+        ownership::home::{Home, Item},
+        routing::Kind,
+    };
+
+    fn memory() -> (Memory<Item>, Arc<Changes>) {
+        let changes = Arc::new(Changes::new());
+        (Memory::new(Arc::clone(&changes)), changes)
+    }
+
+    fn question(kind: Kind, id: &str) -> Of<Item> {
+        (None, Item { kind, id: id.to_owned() })
+    }
+
+    fn home(experiment: &str) -> Arc<Home> {
+        Arc::new(Home { experiments: vec![experiment.to_owned()], location: None })
+    }
+
+    #[test]
+    fn what_may_change_is_remembered_for_seconds_and_what_never_does_for_ever() {
+        let long_ago = Instant::now().checked_sub(FRESH).unwrap();
+        for (kind, expected) in [
+            (Kind::Run, true),
+            (Kind::LoggedModel, true),
+            (Kind::Issue, true),
+            (Kind::LabelSchema, true),
+            (Kind::ReviewQueue, true),
+            (Kind::Trace, false),
+            (Kind::Dataset, false),
+        ] {
+            let (memory, _) = memory();
+            let question = question(kind, "a");
+            memory.remember(question.clone(), home("1"), Instant::now());
+            assert!(memory.get(&question).is_some_and(|known| !known.is_aging), "{kind:?}");
+            memory.remember(question.clone(), home("1"), long_ago);
+            assert_eq!(memory.get(&question).is_some(), expected, "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn shortly_before_its_end_an_answer_is_good_and_asked_for_again() {
+        let (memory, _) = memory();
+        let question = question(Kind::Trace, "tr-1");
+        memory.remember(question.clone(), home("1"), Instant::now().checked_sub(AGING).unwrap());
+        assert!(memory.get(&question).is_some_and(|known| known.is_aging));
+    }
+
+    #[test]
+    fn an_answer_from_before_a_change_is_forgotten_in_every_workspace_and_not_learned_later() {
+        let (memory, changes) = memory();
+        let question = question(Kind::Dataset, "d-1");
+        let in_default = (Some("default".into()), question.1.clone());
+        let asked = Instant::now();
+        for question in [&question, &in_default] {
+            memory.remember(question.clone(), home("1"), asked);
+            assert!(memory.get(question).is_some());
+        }
+        changes.note(Kind::Dataset, "d-1");
+        for question in [&question, &in_default] {
+            assert!(memory.get(question).is_none() && memory.is_void(question, asked));
+            memory.remember(question.clone(), home("1"), asked);
+            assert!(memory.get(question).is_none());
+            memory.remember(question.clone(), home("2"), Instant::now());
+            assert!(memory.get(question).is_some());
+        }
+    }
+
+    #[test]
+    fn the_room_bounds_it_by_weight() {
+        let (memory, _) = memory();
+        let location = "x".repeat(64 * 1024);
+        for number in 0..1_000 {
+            let home = Home { experiments: vec!["1".to_owned()], location: Some(location.clone()) };
+            memory.remember(question(Kind::Run, &number.to_string()), Arc::new(home), Instant::now());
+        }
+        assert!(memory.answers.weight() <= Item::ROOM && !memory.answers.is_empty());
     }
 }

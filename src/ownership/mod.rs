@@ -5,7 +5,10 @@
 //! in an experiment or a model belongs to its owner. MLflow's database is the only truth: the gateway asks it ([`lookups`]),
 //! remembers the answer for a while ([`memory`]), and forwards no change while there is none.
 
+mod asking;
+mod changes;
 mod clearance;
+mod fleet;
 mod home;
 mod judge;
 mod lesson;

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
 use super::{
     home::{Home, Item},
-    judge::{Claim, Ownership, OwnershipError},
+    judge::{AT_ONCE, Claim, Ownership, OwnershipError},
     location,
     lookups::{AskMlflow, Found},
-    memory::Of,
     thing::{Container, Thing, ThingKind},
     verdict::{NotOwner, OutsideFence, Refusal},
 };
 use crate::{
     auth::Fence,
-    routing::{Kind, Named},
+    routing::{Kind, MAX_NAMED, Named, SubjectError},
     settings::Unowned,
 };
 
@@ -36,13 +37,12 @@ impl Ownership {
         claim: &Claim<'_>,
         subject: &Named,
     ) -> Result<Vec<Target>, OwnershipError> {
-        let of = |container| (claim.workspace.clone(), container);
         let id = subject.id.clone();
         let targets = match subject.kind {
             Kind::ExperimentName => vec![Target::New(ThingKind::Experiment, id)],
             Kind::ModelName => vec![Target::New(ThingKind::Model, id)],
-            Kind::Experiment => vec![self.container(mlflow, &of(Container::Experiment(id))).await?],
-            Kind::Model => vec![self.container(mlflow, &of(Container::Model(id))).await?],
+            Kind::Experiment => vec![self.container(mlflow, claim, Container::Experiment(id)).await?],
+            Kind::Model => vec![self.container(mlflow, claim, Container::Model(id)).await?],
             Kind::Artifact => self.artifact(mlflow, claim, &id).await?,
             Kind::Location | Kind::McpServer | Kind::Mutation | Kind::Skill => {
                 vec![Target::Ownerless(subject.kind)]
@@ -65,13 +65,14 @@ impl Ownership {
     async fn container<M: AskMlflow>(
         &self,
         mlflow: &M,
-        container: &Of<Container>,
+        claim: &Claim<'_>,
+        container: Container,
     ) -> Result<Target, OwnershipError> {
-        Ok(match (self.lookups.thing(mlflow, container).await?, &container.1) {
+        let container = (claim.workspace.clone(), container);
+        let found = self.lookups.thing(mlflow, &container).await?;
+        Ok(match (found, container.1) {
             (Found::It(thing), _) => Target::Thing(thing),
-            (Found::Nothing | Found::NotAnId, Container::Model(name)) => {
-                Target::New(ThingKind::Model, name.clone())
-            }
+            (Found::Nothing | Found::NotAnId, Container::Model(name)) => Target::New(ThingKind::Model, name),
             (Found::Nothing, Container::Experiment(_)) => Target::Nothing,
             (Found::NotAnId, Container::Experiment(_)) => return Err(OwnershipError::NotAnId("experiment")),
         })
@@ -84,13 +85,18 @@ impl Ownership {
         kind: Kind,
         home: &Home,
     ) -> Result<Vec<Target>, OwnershipError> {
-        if home.experiments.is_empty() {
-            return Ok(vec![Target::Ownerless(kind)]);
+        if home.experiments.len() > MAX_NAMED {
+            return Err(SubjectError::TooMany.into());
         }
-        let mut targets = Vec::with_capacity(home.experiments.len());
-        for id in &home.experiments {
-            let container = (claim.workspace.clone(), Container::Experiment(id.clone()));
-            targets.push(self.container(mlflow, &container).await?);
+        let ids = home.experiments.iter().cloned();
+        let lookups = ids.map(|id| self.container(mlflow, claim, Container::Experiment(id)));
+        let mut targets: Vec<Target> = stream::iter(lookups).buffered(AT_ONCE).try_collect().await?;
+        if kind == Kind::Dataset {
+            // MLflow takes ids of nothing for a dataset's experiments.
+            targets.retain(|target| !matches!(target, Target::Nothing));
+            if targets.is_empty() {
+                targets.push(Target::Ownerless(kind));
+            }
         }
         Ok(targets)
     }
@@ -115,8 +121,7 @@ impl Ownership {
             }
         }
         if let Some(id) = location::experiment(path, workspace) {
-            let container = (claim.workspace.clone(), Container::Experiment(id.to_owned()));
-            let target = self.container(mlflow, &container).await?;
+            let target = self.container(mlflow, claim, Container::Experiment(id.to_owned())).await?;
             if target.location().is_some_and(|location| location::is_below(path, location, workspace)) {
                 return Ok(vec![target]);
             }

@@ -3,7 +3,8 @@
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::encoded;
+use super::{encoded, lookups::Question};
+use crate::routing::Kind;
 
 /// The tag with the owner of an experiment or a registered model: a user id.
 pub(crate) const OWNER_TAG: &str = "hokusai.owner";
@@ -64,20 +65,33 @@ impl Container {
     }
 }
 
-impl Container {
-    /// The path that asks MLflow for it, below the REST prefix.
-    pub(super) fn path(&self) -> String {
+impl Question for Container {
+    type Answer = Thing;
+
+    /// The tags are at the end of an answer.
+    const LONGEST: usize = 4 * 1024 * 1024;
+    const ROOM: u64 = 16 * 1024 * 1024;
+    const ENTRIES: usize = 10_000;
+
+    fn name(&self) -> (Kind, &str) {
         match self {
-            Self::Experiment(id) => format!("/2.0/mlflow/experiments/get?experiment_id={}", encoded(id)),
-            Self::Model(name) => format!("/2.0/mlflow/registered-models/get?name={}", encoded(name)),
+            Self::Experiment(id) => (Kind::Experiment, id),
+            Self::Model(name) => (Kind::Model, name),
         }
     }
-}
 
-impl Thing {
-    /// # Errors
-    /// An answer that is not what `experiments/get` or `registered-models/get` answers.
-    pub(super) fn parse(kind: ThingKind, answer: &[u8]) -> Result<Self, serde_json::Error> {
+    fn path(&self) -> Option<String> {
+        Some(match self {
+            Self::Experiment(id) => format!("/2.0/mlflow/experiments/get?experiment_id={}", encoded(id)),
+            Self::Model(name) => format!("/2.0/mlflow/registered-models/get?name={}", encoded(name)),
+        })
+    }
+
+    fn may_change(&self) -> bool {
+        true
+    }
+
+    fn read(&self, answer: &[u8]) -> Option<Thing> {
         #[derive(Deserialize)]
         struct Experiment {
             experiment: Tagged,
@@ -86,13 +100,30 @@ impl Thing {
         struct Model {
             registered_model: Tagged,
         }
-        let tagged = match kind {
-            ThingKind::Experiment => serde_json::from_slice::<Experiment>(answer)?.experiment,
-            ThingKind::Model => serde_json::from_slice::<Model>(answer)?.registered_model,
+        let (tagged, is_it) = match self {
+            Self::Experiment(id) => {
+                let tagged = serde_json::from_slice::<Experiment>(answer).ok()?.experiment;
+                let is_it = tagged.experiment_id == *id;
+                (tagged, is_it)
+            }
+            Self::Model(name) => {
+                let tagged = serde_json::from_slice::<Model>(answer).ok()?.registered_model;
+                let is_it = tagged.name.trim().to_lowercase() == name.trim().to_lowercase();
+                (tagged, is_it)
+            }
         };
-        Ok(Self::of(kind, tagged))
+        is_it.then(|| Thing::of(self.kind(), tagged))
     }
 
+    fn weight(thing: &Thing) -> u64 {
+        let writers: usize = thing.writers.iter().map(|writer| 24 + writer.len()).sum();
+        let texts = [Some(&thing.name), thing.owner.as_ref(), thing.location.as_ref()];
+        let texts: usize = texts.into_iter().flatten().map(String::len).sum();
+        (texts + writers) as u64
+    }
+}
+
+impl Thing {
     /// One of those that a search of MLflow's found.
     ///
     /// # Errors
@@ -126,6 +157,8 @@ pub(crate) fn writers(list: &str) -> Vec<String> {
 #[derive(Deserialize)]
 struct Tagged {
     #[serde(default)]
+    experiment_id: String,
+    #[serde(default)]
     name: String,
     artifact_location: Option<String>,
     #[serde(default)]
@@ -144,11 +177,19 @@ struct Tag {
 mod tests {
     use super::*;
 
+    fn experiment(id: &str, answer: &str) -> Option<Thing> {
+        Container::Experiment(id.to_owned()).read(answer.as_bytes())
+    }
+
+    fn model(name: &str, answer: &str) -> Option<Thing> {
+        Container::Model(name.to_owned()).read(answer.as_bytes())
+    }
+
     #[test]
     fn owner_and_writers_are_read_from_the_tags() {
-        let answer = br#"{"experiment": {"experiment_id": "7", "name": "acme/churn", "artifact_location": "x",
+        let answer = r#"{"experiment": {"experiment_id": "7", "name": "acme/churn", "artifact_location": "x",
             "tags": [{"key": "hokusai.owner", "value": "acme"}, {"key": "hokusai.writers", "value": " bob,,carol "}]}}"#;
-        let thing = Thing::parse(ThingKind::Experiment, answer).unwrap();
+        let thing = experiment("7", answer).unwrap();
         assert_eq!((&*thing.name, thing.owner.as_deref()), ("acme/churn", Some("acme")));
         for (user, may) in
             [("acme", true), ("bob", true), ("carol", true), ("*", false), ("", false), ("bob,", false)]
@@ -160,19 +201,29 @@ mod tests {
     #[test]
     fn what_has_no_tags_has_no_owner() {
         for answer in [
-            &br#"{"registered_model": {"name": "m"}}"#[..],
-            br#"{"registered_model": {"name": "m", "tags": []}}"#,
-            br#"{"registered_model": {"name": "m", "tags": [{"key": "hokusai.owner"}]}}"#,
-            br#"{"registered_model": {"name": "m", "tags": [{"key": "Hokusai.Owner", "value": "a"}]}}"#,
+            r#"{"registered_model": {"name": "m"}}"#,
+            r#"{"registered_model": {"name": "m", "tags": []}}"#,
+            r#"{"registered_model": {"name": "m", "tags": [{"key": "hokusai.owner"}]}}"#,
+            r#"{"registered_model": {"name": "m", "tags": [{"key": "Hokusai.Owner", "value": "a"}]}}"#,
         ] {
-            assert_eq!(Thing::parse(ThingKind::Model, answer).unwrap().owner, None);
+            assert_eq!(model("m", answer).unwrap().owner, None);
         }
     }
 
     #[test]
     fn another_answer_is_no_thing() {
-        for answer in [&b"{}"[..], b"[]", b"null", b"<html>", br#"{"experiment": null}"#] {
-            assert!(Thing::parse(ThingKind::Experiment, answer).is_err());
+        for answer in ["{}", "[]", "null", "<html>", r#"{"experiment": null}"#] {
+            assert_eq!(experiment("7", answer), None, "{answer}");
         }
+    }
+
+    #[test]
+    fn an_answer_about_another_thing_is_none() {
+        let answer = r#"{"experiment": {"experiment_id": "8", "name": "a"}}"#;
+        assert_eq!((experiment("7", answer), experiment("8", answer).is_some()), (None, true));
+        let answer = r#"{"registered_model": {"name": "Acme"}}"#;
+        // Some databases take one case for the other, and MLflow's spelling is what counts.
+        assert_eq!(model("acme", answer).unwrap().name, "Acme");
+        assert_eq!(model("acme2", answer), None);
     }
 }

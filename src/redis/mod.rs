@@ -2,6 +2,7 @@
 
 mod backend;
 mod fault;
+mod listen;
 mod self_test;
 mod watch;
 
@@ -24,6 +25,7 @@ use crate::{
 use backend::Backend;
 pub(crate) use backend::Connection;
 pub(crate) use fault::{fault, refusal, too_slow};
+pub(crate) use listen::{Listener, listen};
 pub(crate) use self_test::Needs;
 pub(crate) use watch::watch;
 
@@ -175,6 +177,23 @@ impl Redis {
         let heard =
             self.call_directly(async |mut redis| publish.query_async::<u64>(&mut redis).await).await?;
         Ok((!matches!(self.backend, Backend::Cluster { .. })).then_some(heard))
+    }
+
+    /// Publishes a message that may be lost. Whether Redis is up does not depend on it.
+    pub(crate) fn publish_in_background(&self, channel: &'static str, message: String) {
+        let Some(place) =
+            Arc::clone(&self.calls).try_acquire_owned().ok().filter(|_| !self.breaker.is_open())
+        else {
+            return;
+        };
+        let redis = self.clone();
+        let publishing = async move {
+            let _place = place;
+            if let Err(error) = redis.publish(channel, &message).await {
+                tracing::debug!(error = error_text(&error), "a message did not reach Redis");
+            }
+        };
+        actix_rt::spawn(publishing.in_current_span());
     }
 
     /// A new connection that listens to `channel`.

@@ -25,9 +25,9 @@ pub async fn mlflow() -> Server {
                 };
                 json!({"experiment": {"experiment_id": id, "name": format!("e{id}"), "tags": owned(owner)}})
             }
-            ("runs/get", "r-acme") => json!({"run": {"info": {"experiment_id": "1"}}}),
-            ("runs/get", "r-ada") => json!({"run": {"info": {"experiment_id": "2"}}}),
-            ("logged-models/m-1", _) => json!({"model": {"info": {"experiment_id": "2"}}}),
+            ("runs/get", "r-acme") => json!({"run": {"info": {"run_id": id, "experiment_id": "1"}}}),
+            ("runs/get", "r-ada") => json!({"run": {"info": {"run_id": id, "experiment_id": "2"}}}),
+            ("logged-models/m-1", _) => json!({"model": {"info": {"model_id": "m-1", "experiment_id": "2"}}}),
             ("datasets/d-1/experiment-ids", _) => json!({"experiment_ids": ["2", "3"]}),
             ("registered-models/get", "theirs") => {
                 json!({"registered_model": {"name": "theirs", "tags": owned(Some("acme"))}})

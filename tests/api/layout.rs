@@ -7,7 +7,7 @@ const STEPS: [&str; 7] = ["head", "routing", "credentials", "auth", "policy", "l
 /// What `ownership`, which stands beside the policy, may know of them.
 const BEFORE_OWNERSHIP: [&str; 4] = ["routing", "auth", "policy", "ownership"];
 /// What any step may know.
-const GROUND: [&str; 22] = [
+const GROUND: [&str; 23] = [
     "code",
     "audit",
     "client_ip",
@@ -17,6 +17,7 @@ const GROUND: [&str; 22] = [
     "http1",
     "http_client",
     "breaker",
+    "outage_log",
     "token_bucket",
     "redaction",
     "redis",

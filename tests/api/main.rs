@@ -55,6 +55,7 @@ mod operations;
 mod own_address;
 mod own_limits;
 mod owners;
+mod ownership;
 mod pasted_keys;
 mod permissions;
 mod probe_auth_service;

@@ -251,3 +251,40 @@ async fn a_collector_that_is_gone_silent_or_refuses_holds_no_request_up() {
         eventually("they are counted", async || counted(&gateway, "failed").await >= 1).await;
     }
 }
+
+#[actix_web::test]
+async fn each_question_whose_a_thing_is_is_a_span_of_the_request_that_asks() {
+    let mlflow = Server::start(|request| match request.target() {
+        target if target.contains("/runs/get") => {
+            Answer::ok(r#"{"run": {"info": {"run_id": "a", "experiment_id": "1"}}}"#)
+        }
+        target if target.contains("/experiments/get") => {
+            Answer::ok(r#"{"experiment": {"experiment_id": "1"}}"#)
+        }
+        _ => Answer::ok("{}"),
+    })
+    .await;
+    let collector = Server::start(|_| Answer::bytes("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")).await;
+    let folder = tempfile::tempdir().unwrap();
+    let key = create_key(&folder.path().join("keys.toml"), "ada", None).key.expose_secret().to_owned();
+    let settings = [
+        ("MLFLOW_SERVER_URL", &*mlflow.url()),
+        ("HOKUSAI__TELEMETRY__OTLP_ENDPOINT", &collector.url()),
+        ("HOKUSAI__POLICY__OWNERSHIP", "enforce"),
+    ];
+    let gateway = Process::serve(folder.path(), &settings);
+    let body = r#"{"run_id": "a", "key": "k", "value": 1}"#;
+    let change = format!(
+        "POST /api/2.0/mlflow/runs/log-metric HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {key}\r\n{}\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        traceparent("01"),
+        body.len()
+    );
+    assert_eq!(ask(gateway.address, change).await.status, 200);
+    eventually("the spans are there", async || spans(&collector).len() >= 4).await;
+    let spans = spans(&collector);
+    let request = named(&spans, "POST write");
+    let calls: Vec<_> = spans.iter().filter(|span| span.name == "MLflow").collect();
+    assert_eq!(calls.len(), 3, "{spans:#?}");
+    assert!(calls.iter().all(|call| call.parent_span_id == request.span_id), "{spans:#?}");
+}

@@ -3,7 +3,6 @@
 //! A key is rejected only by an answer in the agreed form. Everything else is an outage.
 
 mod fault;
-mod outage_log;
 mod reachability;
 mod verdict;
 
@@ -23,7 +22,6 @@ use serde::Serialize;
 use tokio::time::timeout_at;
 
 pub use fault::{OtherServiceId, ServiceFault};
-pub(super) use outage_log::OutageLog;
 pub(crate) use reachability::check_reachability;
 pub(crate) use verdict::Answer;
 #[cfg(fuzzing)]

@@ -6,7 +6,7 @@ mod glance;
 mod named;
 mod reading;
 
-pub(crate) use named::json_name;
+pub(crate) use named::{MAX_NAMED, json_name};
 pub use named::{Named, Sources, SubjectError};
 
 use crate::vocabulary::words;

@@ -8,6 +8,9 @@ use url::form_urlencoded;
 
 use super::{Field, Kind, PathName, Place, Subject, Subjects};
 
+/// The most things that a request may name: each is looked up. As many as there are spans in a batch of OpenTelemetry's exporters.
+pub(crate) const MAX_NAMED: usize = 512;
+
 /// A thing that a request changes.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Named {
@@ -29,6 +32,8 @@ pub enum SubjectError {
     Missing(String),
     #[error("has a {0} that is not a text, or not an id as MLflow writes it")]
     NotAName(String),
+    #[error("names more than {} things to change", MAX_NAMED)]
+    TooMany,
 }
 
 /// Where the names of a request are.
@@ -80,6 +85,9 @@ impl Subject {
                     return Err(SubjectError::Ambiguous(self.fields()));
                 }
                 if !is_known {
+                    if named.len() == MAX_NAMED {
+                        return Err(SubjectError::TooMany);
+                    }
                     if !self.kind.may_be(&id) {
                         return Err(SubjectError::NotAName(place.field()));
                     }
@@ -204,9 +212,8 @@ impl Kind {
     pub(crate) fn may_be(self, id: &str) -> bool {
         let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
         match self {
-            Self::Experiment => {
-                id == "0" || (!id.starts_with('0') && id.bytes().all(|byte| byte.is_ascii_digit()))
-            }
+            // Some databases fail at a larger number.
+            Self::Experiment => id.parse::<i64>().is_ok_and(|number| number >= 0 && number.to_string() == id),
             Self::Run
             | Self::LoggedModel
             | Self::Trace

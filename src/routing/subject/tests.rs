@@ -144,3 +144,22 @@ fn an_operators_row_keeps_the_subject_of_the_one_whose_place_it_takes() {
         assert_eq!(rule.subjects.as_ref().map(Subjects::words).as_deref(), kept, "{row}");
     }
 }
+
+#[test]
+fn an_experiments_id_is_a_number_as_mlflow_writes_it() {
+    for (id, expected) in [
+        ("0", true),
+        ("12", true),
+        ("9223372036854775807", true),
+        ("9223372036854775808", false),
+        ("012", false),
+        ("+2", false),
+        ("-2", false),
+        (" 2", false),
+        ("2_0", false),
+        ("\u{662}", false),
+        ("", false),
+    ] {
+        assert_eq!(Kind::Experiment.may_be(id), expected, "{id:?}");
+    }
+}

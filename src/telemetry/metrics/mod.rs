@@ -11,7 +11,7 @@ use prometheus::{Registry, TextEncoder, proto::MetricFamily};
 
 use crate::{
     GIT_SHA, VERSION,
-    vocabulary::{DeliveryOutcome, Reason, UpstreamOutcome},
+    vocabulary::{DeliveryOutcome, LookupResult, Reason, UpstreamOutcome},
 };
 use families::Families;
 
@@ -35,6 +35,9 @@ impl Metrics {
         }
         for outcome in UpstreamOutcome::ALL {
             families.upstream_requests_total.with_label_values(&[outcome.word()]);
+        }
+        for result in LookupResult::ALL {
+            families.ownership_lookups_total.with_label_values(&[result.word()]);
         }
         for outcome in DeliveryOutcome::ALL {
             families.audit_records_total.with_label_values(&[outcome.word()]);

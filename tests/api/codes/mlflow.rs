@@ -4,7 +4,7 @@ use tokio::net::TcpListener;
 
 use super::place::{CLOSED, NOBODY, Place};
 use crate::support::{
-    Server,
+    Server, ask,
     commands::{Report, mlflow, mlflow_with_api},
     server::Answer,
 };
@@ -159,4 +159,19 @@ async fn more_requests_than_mlflow_takes() {
             unreachable!("{answers:?}")
         }
     }
+}
+
+#[actix_web::test]
+async fn an_mlflow_that_does_not_say_whose_things_are() {
+    let place = Place::new().await;
+    let gateway = place.serve(&[("HOKUSAI__POLICY__OWNERSHIP", "enforce")]);
+    let body = r#"{"experiment_id": "1", "key": "a", "value": "b"}"#;
+    let change = format!(
+        "POST /api/2.0/mlflow/experiments/set-experiment-tag HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\n\
+         content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
+        place.key,
+        body.len()
+    );
+    assert_eq!(ask(gateway.process.address, change).await.status, 503);
+    gateway.logs("HG-M21").await;
 }
