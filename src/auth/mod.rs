@@ -8,6 +8,7 @@ mod caching_verifier;
 mod call_limiter;
 mod fence;
 mod fingerprint;
+mod globs;
 pub mod key;
 pub mod key_file;
 pub(crate) mod peppers;
@@ -20,7 +21,8 @@ use std::{net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 #[cfg(fuzzing)]
 pub use cache::fuzz as fuzz_redis_value;
 pub use caching_verifier::CachingVerifier;
-pub use fence::{Fence, Globs, NotGlobs};
+pub use fence::Fence;
+pub use globs::{Globs, NotGlobs};
 pub use key_file::{KeyFile, KeyFileError};
 pub use principal::{NotAWorkspace, Principal, Workspace};
 #[cfg(fuzzing)]

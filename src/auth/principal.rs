@@ -19,7 +19,6 @@ pub struct Principal {
     /// The only workspace of MLflow that it may see; `None`: any.
     pub workspace: Option<Workspace>,
     /// Which names it may change.
-    #[serde(default)]
     pub fence: Fence,
     pub expires_at: Option<Timestamp>,
     /// `None`: the settings' number.

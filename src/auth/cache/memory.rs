@@ -150,7 +150,10 @@ impl MemoryCache {
     }
 }
 
-/// An entry weighs 1, and 1 more for each 256 bytes of its texts.
+/// Bytes of texts, or of a compiled fence, that weigh 1.
+const UNIT: u64 = 256;
+
+/// An entry weighs 1, and 1 more for each [`UNIT`] of its texts and its fence.
 #[derive(Debug, Clone)]
 struct ByWeight;
 
@@ -166,9 +169,9 @@ impl Weighter<KeyDigest, Arc<Principal>> for ByWeight {
     }
 }
 
-fn weight(Principal { user_id, key_id, scopes, .. }: &Principal) -> u64 {
+fn weight(Principal { user_id, key_id, scopes, fence, .. }: &Principal) -> u64 {
     let texts = [user_id, key_id].into_iter().flatten().chain(scopes.iter().flatten());
-    1 + texts.map(String::len).sum::<usize>() as u64 / 256
+    1 + (texts.map(String::len).sum::<usize>() + fence.size()) as u64 / UNIT
 }
 
 #[cfg(test)]

@@ -20,8 +20,8 @@ use crate::{
     settings::AuthCache,
 };
 
-/// The first byte of a value; other versions are not read.
-const VERSION: u8 = 2;
+/// The first byte of a value; other versions are not read. Those before 3 have no fences.
+const VERSION: u8 = 3;
 const MAC_LENGTH: usize = 32;
 /// The purposes of values: a verdict, or the owner of a key. They are part of the MAC.
 const VERDICT: &str = "value";
@@ -256,6 +256,21 @@ mod tests {
         let sealed = seal(&pepper, VERDICT, fingerprint.as_bytes(), &value()).unwrap();
         let opened = open(&pepper, VERDICT, fingerprint.as_bytes(), &sealed).unwrap();
         assert_eq!((opened.principal, opened.asked_at), (value().principal, value().asked_at));
+    }
+
+    #[test]
+    fn a_value_without_a_fence_is_from_an_older_gateway_and_is_not_read() {
+        let pepper = Pepper::random();
+        let fingerprint = pepper.fingerprint("key", "platform", None);
+        let name = fingerprint.as_bytes();
+        let mut value = seal(&pepper, VERDICT, name, &value()).unwrap();
+        value[0] = 2;
+        assert!(open(&pepper, VERDICT, name, &value).is_none(), "the version before fences");
+        let body =
+            br#"{"principal": {"user_id": "ada", "is_admin": false}, "asked_at": "2026-01-01T00:00:00Z"}"#;
+        let mac = pepper.mac(VERDICT, &[name, body]);
+        let value = [&[VERSION], &mac[..], body].concat();
+        assert!(open(&pepper, VERDICT, name, &value).is_none(), "no fence at all");
     }
 
     #[test]

@@ -188,17 +188,23 @@ impl From<Identity> for Principal {
     }
 }
 
-/// Only an object whose `is_valid` is the boolean `true` accepts a key.
+/// Only an object whose `is_valid` is the boolean `true` accepts a key, with the fence that is in it.
 #[cfg(fuzzing)]
 pub fn fuzz(bytes: &[u8]) {
     for status in [StatusCode::OK, StatusCode::UNAUTHORIZED, StatusCode::FORBIDDEN, StatusCode::NOT_FOUND] {
         let body = Bytes::copy_from_slice(bytes);
         let answer = Answer { status, content: "application/json", body };
-        let Ok(_) = answer.verdict("platform", "a-key", false) else { continue };
+        let Ok(principal) = answer.verdict("platform", "a-key", false) else { continue };
         assert_eq!(status, StatusCode::OK);
         // An ignored field may hold what no Value can, such as 1e999.
         let Ok(body) = serde_json::from_slice::<Value>(bytes) else { continue };
         assert_eq!(body["is_valid"], true);
+        // No fence is lost, and none is made up.
+        let fence = principal.fence;
+        for (field, read) in [("models", fence.models), ("experiments", fence.experiments)] {
+            let read = read.map_or(Value::Null, |globs| globs.patterns().into());
+            assert_eq!(body[field], read);
+        }
     }
 }
 

@@ -137,6 +137,19 @@ fn neither_many_keys_nor_heavy_ones_outgrow_the_capacity() {
 }
 
 #[test]
+fn fenced_keys_do_not_outgrow_the_capacity_and_each_is_remembered() {
+    let fence = serde_json::json!({"models": vec!["team-*"; 100], "experiments": ["team/*"]}).to_string();
+    let fenced = Arc::new(Principal { fence: serde_json::from_str(&fence).unwrap(), ..Principal::default() });
+    let cache = cache(10_000, 0, 100_000);
+    for number in 0..5000 {
+        accept(&cache, &number.to_string(), Arc::clone(&fenced));
+        assert_eq!(cache.get(&fingerprint(&number.to_string())), CachedVerdict::Fresh(Arc::clone(&fenced)));
+    }
+    let bytes = cache.accepted.len() * fenced.fence.size();
+    assert!(bytes as u64 <= 100_000 * UNIT, "{bytes}");
+}
+
+#[test]
 fn refusals_are_bounded() {
     let cache = cache(10_000, 0, 100);
     for number in 0..3 * REJECTIONS {

@@ -57,6 +57,8 @@ fn no_error_tells_what_was_answered() {
         r#"{"is_valid": true, "expires_at": "S3CR3T"}"#,
         r#"{"is_valid": true, "workspace": "S3CR3T"}"#,
         r#"{"is_valid": true, "is_admin": "S3CR3T"}"#,
+        r#"{"is_valid": true, "models": "S3CR3T"}"#,
+        r#"{"is_valid": true, "experiments": ["[S3CR3T"]}"#,
         r#"{"is_valid": true, "S3CR3T": 1, "user_id": "a", "user_id": "S3CR3T"}"#,
         r#"{"is_valid": true, "service_id": "S3CR3T key"}"#,
         r#"{"is_valid": true, "service_id": "S3CR3T"}"#,
@@ -103,6 +105,18 @@ fn only_the_boolean_true_is_a_yes() {
         (r#"{"is_valid": true, "is_admin": "false"}"#, "unavailable"),
         (r#"{"is_valid": true, "workspace": ""}"#, "unavailable"),
         (r#"{"is_valid": true, "workspace": "a, b"}"#, "unavailable"),
+        (r#"{"is_valid": true, "models": null, "experiments": null}"#, "accepted"),
+        (r#"{"is_valid": true, "models": [], "experiments": ["*", "{a,b}-[0-9]"]}"#, "accepted"),
+        (r#"{"is_valid": true, "models": "acme-*"}"#, "unavailable"),
+        (r#"{"is_valid": true, "models": {"0": "acme-*"}}"#, "unavailable"),
+        (r#"{"is_valid": true, "models": false}"#, "unavailable"),
+        (r#"{"is_valid": true, "models": [null]}"#, "unavailable"),
+        (r#"{"is_valid": true, "models": ["acme-*", 7]}"#, "unavailable"),
+        (r#"{"is_valid": true, "models": ["[acme"]}"#, "unavailable"),
+        (r#"{"is_valid": true, "experiments": ["{acme"]}"#, "unavailable"),
+        (r#"{"is_valid": true, "experiments": "[]"}"#, "unavailable"),
+        (r#"{"is_valid": true, "models": ["a"], "models": null}"#, "unavailable"),
+        (r#"{"is_valid": false, "models": "acme-*"}"#, "rejected"),
         (r#"{"is_valid": true, "user_id": "a", "user_id": "b"}"#, "unavailable"),
         (r#"{"is_valid": true, "service_id": "platform"}"#, "accepted"),
         (r#"{"is_valid": true, "service_id": null}"#, "accepted"),
@@ -123,6 +137,10 @@ fn a_yes_that_is_larger_than_can_be_remembered_is_none() {
         ("key_id", serde_json::json!(fits), serde_json::json!(long)),
         ("scopes", serde_json::json!(all), serde_json::json!([long])),
         ("scopes", serde_json::json!([]), serde_json::json!(many)),
+        ("models", serde_json::json!(many[1..]), serde_json::json!(many)),
+        ("models", serde_json::json!([fits]), serde_json::json!([long])),
+        ("experiments", serde_json::json!(many[1..]), serde_json::json!(many)),
+        ("experiments", serde_json::json!(["a"]), serde_json::json!(all)),
     ] {
         for (value, expected) in [(fitting, "accepted"), (too_large, "unavailable")] {
             let body = serde_json::json!({"is_valid": true, name: value}).to_string();
@@ -134,7 +152,7 @@ fn a_yes_that_is_larger_than_can_be_remembered_is_none() {
 #[test]
 fn the_particulars_of_a_yes_are_read() {
     let body = br#"{"is_valid":true,"user_id":"u-1","key_id":"k-1","scopes":["mlflow:read"],
-                   "is_admin":true,"workspace":"team-a",
+                   "is_admin":true,"workspace":"team-a","models":["acme-*"],"experiments":[],
                    "expires_at":"2030-01-01T00:00:00"}"#;
     let principal = verdict(StatusCode::OK, str::from_utf8(body).unwrap(), false).unwrap();
     assert_eq!(principal.user_id.as_deref(), Some("u-1"));
@@ -142,5 +160,7 @@ fn the_particulars_of_a_yes_are_read() {
     assert_eq!(principal.scopes, Some(vec!["mlflow:read".to_owned()]));
     assert!(principal.is_admin);
     assert_eq!(principal.workspace.unwrap().as_str(), "team-a");
+    assert_eq!(principal.fence.models.unwrap().patterns(), ["acme-*"]);
+    assert_eq!(principal.fence.experiments.unwrap().patterns(), [""; 0]);
     assert_eq!(principal.expires_at, "2030-01-01T00:00:00Z".parse().ok());
 }
