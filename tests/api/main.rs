@@ -35,6 +35,8 @@ mod errors;
 mod explain;
 mod explain_owners;
 mod faults;
+mod fenced_keys;
+mod fences;
 mod forwarding;
 mod get_bodies;
 mod health;

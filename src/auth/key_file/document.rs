@@ -2,6 +2,7 @@
 
 use std::{
     collections::{HashMap, HashSet},
+    fmt,
     num::NonZeroU32,
 };
 
@@ -12,10 +13,11 @@ use toml::Spanned;
 use super::KeyFileFault;
 use crate::{
     auth::{
-        Globs, Workspace,
+        Fence, Globs, NotGlobs, Workspace,
         key::{self, KeyDigest},
     },
     parse_fault::ParseFault,
+    redaction::without_keys,
 };
 
 /// The text of a key file.
@@ -42,10 +44,10 @@ pub struct Record {
     pub scopes: Option<Vec<String>>,
     /// Left out: any workspace of MLflow's.
     pub workspace: Option<Workspace>,
-    /// Patterns of the names that it may change. Left out: any.
-    pub models: Option<Globs>,
+    /// Patterns of the registered models that it may change, as they were written. Left out: any.
+    pub models: Option<Vec<String>>,
     /// Likewise of experiments.
-    pub experiments: Option<Globs>,
+    pub experiments: Option<Vec<String>>,
     /// Left out: the limit of the settings.
     pub rate_limit_per_hour: Option<NonZeroU32>,
     pub created_at: Timestamp,
@@ -54,7 +56,7 @@ pub struct Record {
 }
 
 /// The form of each field. The TOML parser's own messages would quote the text.
-const FORMS: [(&str, &str); 11] = [
+const FORMS: [(&str, &str); 13] = [
     ("keys", "the keys are [[keys]] tables"),
     ("id", "the id is a text"),
     ("user", "the user is a text"),
@@ -62,6 +64,8 @@ const FORMS: [(&str, &str); 11] = [
     ("note", "the note is a text"),
     ("scopes", "the scopes are a list of texts"),
     ("workspace", "the workspace is the name of one of MLflow's"),
+    ("models", "the models of a key are a list of patterns, such as [\"acme-*\"]"),
+    ("experiments", "the experiments of a key are a list of patterns, such as [\"acme/*\"]"),
     ("rate_limit_per_hour", "the limit is a whole number, 1 or more"),
     ("created_at", "created_at is a time in quotes, such as \"2026-01-31T12:00:00Z\""),
     ("expires_at", "expires_at is a time in quotes, such as \"2026-01-31T12:00:00Z\""),
@@ -79,7 +83,7 @@ impl Document {
     /// The position of the first fault.
     pub(super) fn parse(text: &str) -> Result<Self, KeyFileFault> {
         if let Err(error) = text.parse::<toml::Table>() {
-            return Err(KeyFileFault::Wrong(vec![not_toml(text, &error)]));
+            return Err(KeyFileFault::Wrong(vec![not_toml(text, &error).into()]));
         }
         toml::from_str(text).map_err(|error| {
             let start = error.span().map_or(0, |span| span.start);
@@ -88,30 +92,29 @@ impl Document {
             let what = missing
                 .or_else(form)
                 .map_or("this field does not exist, or has another form", |(_, what)| what);
-            KeyFileFault::Wrong(vec![ParseFault::at(text, start, what)])
+            KeyFileFault::Wrong(vec![ParseFault::at(text, start, what).into()])
         })
     }
 
-    /// The keys by digest.
+    /// The keys by digest, with their fences.
     ///
     /// # Errors
     /// Every record with a fault.
-    pub(super) fn into_keys(self, text: &str) -> Result<HashMap<KeyDigest, Record>, KeyFileFault> {
+    pub(super) fn into_keys(self, text: &str) -> Result<HashMap<KeyDigest, (Record, Fence)>, KeyFileFault> {
         let mut faults = Vec::new();
         let mut ids = HashSet::new();
         let mut keys = HashMap::with_capacity(self.keys.len());
         for record in self.keys {
             let start = record.span().start;
-            let mut fault = |what| faults.push(ParseFault::at(text, start, what));
             let record = record.into_inner();
+            let fence = record.fence(text, start, &mut faults);
+            let mut fault = |what| faults.push(ParseFault::at(text, start, what).into());
             if record.id.is_empty() || record.user.is_empty() {
                 fault("this key has an empty id or user");
             }
-            if record.public_texts().any(key::looks_like_one)
-                || record.note.as_deref().is_some_and(key::is_in)
-            {
+            if record.public_texts().any(key::looks_like_one) || record.free_texts().any(key::is_in) {
                 fault(
-                    "the id, user, note, workspace or a scope of this key contains an API key; keys must not be stored in clear",
+                    "the id, user, note, workspace, a scope or a pattern of this key contains an API key; keys must not be stored in clear",
                 );
             }
             if !ids.insert(record.id.clone()) {
@@ -123,7 +126,7 @@ impl Document {
                     fault("another key before this one has the same digest")
                 }
                 Some(digest) => {
-                    keys.insert(digest, record);
+                    keys.insert(digest, (record, fence));
                 }
             }
         }
@@ -137,11 +140,61 @@ impl Record {
         [self.revoked_at, self.expires_at].into_iter().flatten().filter(|at| *at <= now).min()
     }
 
+    /// The compiled patterns. A list with a fault is told, and none here: nobody uses a file with faults.
+    fn fence(&self, text: &str, start: usize, faults: &mut Vec<DocumentFault>) -> Fence {
+        let mut compile = |whose, patterns: &Option<Vec<String>>| {
+            let fault_of = |fault| DocumentFault::Globs {
+                at: ParseFault::at(text, start, whose),
+                key_id: without_keys(&self.id).escape_debug().to_string(),
+                fault,
+            };
+            let globs = Globs::try_from(patterns.clone()?).map_err(fault_of);
+            globs.map_err(|fault| faults.push(fault)).ok()
+        };
+        Fence {
+            models: compile("the models of the key", &self.models),
+            experiments: compile("the experiments of the key", &self.experiments),
+        }
+    }
+
+    /// The texts that may hold anything.
+    fn free_texts(&self) -> impl Iterator<Item = &str> {
+        let patterns = [&self.models, &self.experiments].into_iter().flatten().flatten();
+        self.note.iter().chain(patterns).map(String::as_str)
+    }
+
     /// The texts that are shown to users and in logs.
     fn public_texts(&self) -> impl Iterator<Item = &str> {
         let scopes = self.scopes.iter().flatten().map(String::as_str);
         let workspace = self.workspace.as_ref().map(Workspace::as_str);
         [&*self.id, &*self.user].into_iter().chain(scopes).chain(workspace)
+    }
+}
+
+/// A fault in the text of a key file. It quotes the id of a key, and nothing else.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum DocumentFault {
+    Text(ParseFault),
+    /// A list of patterns that cannot be used.
+    Globs {
+        at: ParseFault,
+        key_id: String,
+        fault: NotGlobs,
+    },
+}
+
+impl From<ParseFault> for DocumentFault {
+    fn from(fault: ParseFault) -> Self {
+        Self::Text(fault)
+    }
+}
+
+impl fmt::Display for DocumentFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Text(fault) => fault.fmt(f),
+            Self::Globs { at, key_id, fault } => write!(f, "{at} {key_id}: {fault}"),
+        }
     }
 }
 

@@ -36,6 +36,10 @@ pub struct NewKey {
     pub scopes: Option<Vec<String>>,
     /// `None`: any workspace.
     pub workspace: Option<Workspace>,
+    /// Patterns of the registered models that it may change; `None`: any.
+    pub models: Option<Vec<String>>,
+    /// Likewise of experiments.
+    pub experiments: Option<Vec<String>>,
     /// `None`: the limit of the settings.
     pub rate_limit_per_hour: Option<NonZeroU32>,
     pub expires_at: Option<Timestamp>,
@@ -129,6 +133,8 @@ pub fn rotate(path: &Path, id: &str, overlap: SignedDuration) -> Result<CreatedK
             note: old.note.clone(),
             scopes: old.scopes.clone(),
             workspace: old.workspace.clone(),
+            models: old.models.clone(),
+            experiments: old.experiments.clone(),
             rate_limit_per_hour: old.rate_limit_per_hour,
             expires_at,
         };
@@ -141,13 +147,16 @@ fn add(document: &mut DocumentMut, new: &NewKey) -> CreatedKey {
     let key = key::generate(new.environment);
     let random = rand::rng().sample_iter(Alphanumeric).take(12).map(char::from);
     let id: String = new.environment.prefix().trim_start_matches("hk_").chars().chain(random).collect();
+    let list = |texts: &Option<Vec<String>>| Some(Value::from(texts.as_ref()?.iter().collect::<Array>()));
     let fields = [
         ("id", Some(Value::from(&id))),
         ("user", Some(Value::from(&new.user))),
         ("digest", Some(KeyDigest::of(key.expose_secret()).to_string().into())),
         ("note", new.note.as_ref().map(Value::from)),
-        ("scopes", new.scopes.as_ref().map(|scopes| scopes.iter().collect::<Array>().into())),
+        ("scopes", list(&new.scopes)),
         ("workspace", new.workspace.as_ref().map(|workspace| workspace.as_str().into())),
+        ("models", list(&new.models)),
+        ("experiments", list(&new.experiments)),
         ("rate_limit_per_hour", new.rate_limit_per_hour.map(|limit| i64::from(limit.get()).into())),
         ("created_at", Some(time(Timestamp::now()))),
         ("expires_at", new.expires_at.map(time)),

@@ -27,7 +27,7 @@ use parking_lot::Mutex;
 use toml::Spanned;
 
 use document::Document;
-pub use document::Record;
+pub use document::{DocumentFault, Record};
 use last_use::Recorder;
 pub(crate) use scopes::UnknownScope;
 
@@ -38,7 +38,6 @@ use super::{
 use crate::{
     code::Code,
     file_state::{State, file_state},
-    parse_fault::ParseFault,
     settings::{LastUsed, Policy},
     trusted_file::{self, FileError},
 };
@@ -198,15 +197,15 @@ impl Key {
     }
 }
 
-impl From<Record> for Key {
-    fn from(record: Record) -> Self {
+impl Key {
+    fn new(record: Record, fence: Fence) -> Self {
         let principal = Principal {
             user_id: Some(record.user),
             key_id: Some(record.id),
             scopes: record.scopes,
             is_admin: false,
             workspace: record.workspace,
-            fence: Fence { models: record.models, experiments: record.experiments },
+            fence,
             expires_at: record.expires_at,
             rate_limit_per_hour: record.rate_limit_per_hour,
         };
@@ -228,7 +227,7 @@ fn read(path: &Path) -> Result<Keys, KeyFileFault> {
     let unknown = |record: &Spanned<Record>| UnknownScope::of(record.get_ref(), &text, record.span().start);
     let unknown_scopes = document.keys.iter().flat_map(unknown).collect();
     let records = document.into_keys(&text)?.into_iter();
-    let by_digest = records.map(|(digest, record)| (digest, record.into())).collect();
+    let by_digest = records.map(|(digest, (record, fence))| (digest, Key::new(record, fence))).collect();
     Ok(Keys { by_digest, unknown_scopes, read_at: Timestamp::now() })
 }
 
@@ -250,7 +249,7 @@ pub enum KeyFileFault {
     Empty,
     /// All faults of its text.
     #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Wrong(Vec<ParseFault>),
+    Wrong(Vec<DocumentFault>),
     #[error("cannot be edited by this command: write the keys as [[keys]] tables")]
     NotTables,
 }

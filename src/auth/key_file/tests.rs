@@ -9,7 +9,7 @@ use super::{
     edit::{self, CreatedKey, EditError, NewKey},
     prune,
 };
-use crate::auth::{Rejection, key::Environment};
+use crate::auth::{Globs, Rejection, key::Environment};
 
 struct Fixture {
     _folder: TempDir,
@@ -64,6 +64,8 @@ fn everything_about_a_key_is_kept_and_passed_on_to_its_successor() {
     let new = NewKey {
         scopes: Some(vec!["mlflow:read".to_owned()]),
         workspace: Some("team-a".to_owned().try_into().unwrap()),
+        models: Some(vec!["acme-*".to_owned(), "{a,b}".to_owned()]),
+        experiments: Some(vec![]),
         rate_limit_per_hour: NonZeroU32::new(7),
         expires_at: Some(expires_at),
         ..NewKey::of("ada", Environment::Live)
@@ -76,6 +78,8 @@ fn everything_about_a_key_is_kept_and_passed_on_to_its_successor() {
         assert_eq!(principal.user_id.as_deref(), Some("ada"));
         assert_eq!(principal.scopes, new.scopes);
         assert_eq!(principal.workspace, new.workspace);
+        assert_eq!(principal.fence.models.as_ref().map(Globs::patterns), new.models.as_deref());
+        assert_eq!(principal.fence.experiments.as_ref().map(Globs::patterns), new.experiments.as_deref());
         assert_eq!(principal.rate_limit_per_hour, new.rate_limit_per_hour);
     }
     let successors = keys.verify(successor.key.expose_secret()).unwrap().expires_at.unwrap();
@@ -199,6 +203,8 @@ fn all_that_is_wrong_with_a_file_is_told_at_once_by_its_place() {
         ("[[keys]]\nid = 3", "line 2, column 6: the id is a text"),
         ("[[keys]]\nexpires_at = 'tomorrow'", "line 2, column 14: expires_at is a time in quotes"),
         ("[[keys]]\nscopes = [ 3 ]", "line 2, column 12: the scopes are a list"),
+        ("[[keys]]\nmodels = 'acme-*'", "line 2, column 10: the models of a key are a list of patterns"),
+        ("[[keys]]\nexperiments = [3]", "line 2, column 16: the experiments of a key are a list of patterns"),
         ("keys = [{ rate_limit_per_hour = 0 }]", "line 1, column 33: the limit is a whole number"),
         ("keys = 'a'", "line 1, column 8: the keys are [[keys]] tables"),
     ] {
@@ -207,24 +213,53 @@ fn all_that_is_wrong_with_a_file_is_told_at_once_by_its_place() {
     }
 }
 
+fn record(id: &str, fields: &str) -> String {
+    let digest = super::KeyDigest::of(id);
+    format!(
+        "[[keys]]\nid = '{id}'\nuser = 'ada'\ndigest = '{digest}'\n{fields}\ncreated_at = '2026-01-01T00:00:00Z'\n"
+    )
+}
+
+#[test]
+fn a_pattern_that_cannot_be_read_is_told_with_its_key_and_not_quoted() {
+    let fixture = Fixture::new();
+    let text = record("a", "models = ['a-*']\nexperiments = []")
+        + &record("b", "models = ['a', '[S3CR3T']\nexperiments = ['{S3CR3T']");
+    let fault = fixture.fault_of(&text);
+    assert!(fault.starts_with("line 8, column 1: the models of the key b: pattern 2 cannot be read"));
+    assert!(fault.contains("; line 8, column 1: the experiments of the key b: pattern 1 cannot be read"));
+    assert!(!fault.contains("S3CR3T"), "{fault}");
+    let long = format!("models = ['{}']", "x".repeat(257));
+    assert!(fixture.fault_of(&record("a", &long)).ends_with("pattern 1 has more than 256 characters"));
+    let many = format!("experiments = [{}]", "'a',".repeat(101));
+    assert!(fixture.fault_of(&record("a", &many)).ends_with("there are more than 100 patterns"));
+}
+
+#[test]
+fn no_fault_of_a_pattern_shows_a_key() {
+    let fixture = Fixture::new();
+    let key = format!("hk_live_{}", "a".repeat(33));
+    for text in [record("a", &format!("models = ['*{key}*']")), record(&key, "experiments = ['[']")] {
+        let fault = fixture.fault_of(&text);
+        assert!(fault.contains("contains an API key; keys must not be stored in clear"), "{fault}");
+        assert!(!fault.contains("aaaa"), "{fault}");
+    }
+}
+
 #[test]
 fn a_bad_file_leaves_the_keys_in_force() {
-    let fixture = Fixture::new();
-    let created = fixture.create("ada");
-    let keys = fixture.open();
-    fs::write(&fixture.path, "[[keys").unwrap();
-    assert!(keys.reload().is_err());
-    assert!(keys.verify(created.key.expose_secret()).is_ok());
+    for bad in ["[[keys", &record("a", "models = ['[']"), &record("a", "models = 'a'")] {
+        let fixture = Fixture::new();
+        let (created, keys) = (fixture.create("ada"), fixture.open());
+        fs::write(&fixture.path, bad).unwrap();
+        assert!(keys.reload().is_err(), "{bad}");
+        assert!(keys.verify(created.key.expose_secret()).is_ok(), "{bad}");
+    }
 }
 
 #[test]
 fn a_scope_that_allows_nothing_is_told_with_its_line_and_the_nearest() {
-    let key = |id: &str, scopes: &str| {
-        let digest = super::KeyDigest::of(id);
-        format!(
-            "[[keys]]\nid = '{id}'\nuser = 'ada'\ndigest = '{digest}'\nscopes = {scopes}\ncreated_at = '2026-01-01T00:00:00Z'\n"
-        )
-    };
+    let key = |id: &str, scopes: &str| record(id, &format!("scopes = {scopes}"));
     let text = [
         key("a", "['mlflow:read']"),
         key("b", "[\n  'mlflow:write',\n  \"mlflow:raed\",\n  'Admin',\n]"),

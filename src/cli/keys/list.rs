@@ -21,6 +21,8 @@ use crate::{
 
 /// An empty column.
 const NONE: &str = "-";
+/// The column of an empty list.
+const NOTHING: &str = "none";
 
 pub(super) fn show(
     records: &[Record],
@@ -58,8 +60,19 @@ fn last_uses(file: &AuthKeyFile) -> LastUses {
 }
 
 fn table(records: &[Record], uses: &LastUses) -> String {
-    let mut table =
-        line(["id", "user", "state", "created", "last used", "per hour", "workspace", "scopes", "note"]);
+    let mut table = line([
+        "id",
+        "user",
+        "state",
+        "created",
+        "last used",
+        "per hour",
+        "workspace",
+        "models",
+        "experiments",
+        "scopes",
+        "note",
+    ]);
     for record in records {
         let or_none = |text: Option<String>| text.unwrap_or_else(|| NONE.to_owned());
         table += &line([
@@ -70,6 +83,8 @@ fn table(records: &[Record], uses: &LastUses) -> String {
             &*or_none(uses.get(&record.id).map(|at| at.strftime("%Y-%m-%dT%H:%MZ").to_string())),
             &*or_none(record.rate_limit_per_hour.map(|limit| limit.to_string())),
             record.workspace.as_ref().map_or(NONE, Workspace::as_str),
+            &*or_none(record.models.as_deref().map(comma_list)),
+            &*or_none(record.experiments.as_deref().map(comma_list)),
             &*or_none(record.scopes.as_ref().map(|scopes| shown(&scopes.join(",")))),
             &*or_none(record.note.as_deref().map(shown)),
         ]);
@@ -77,14 +92,22 @@ fn table(records: &[Record], uses: &LastUses) -> String {
     table
 }
 
-fn line([id, user, state, created, used, limit, workspace, scopes, note]: [&str; 9]) -> String {
+fn line(
+    [id, user, state, created, used, limit, workspace, models, experiments, scopes, note]: [&str; 11],
+) -> String {
     let line = format!(
-        "{id:<20} {user:<24} {state:<32} {created:<21} {used:<18} {limit:<9} {workspace:<16} {scopes:<36} {note}"
+        "{id:<20} {user:<24} {state:<32} {created:<21} {used:<18} {limit:<9} {workspace:<16} {models:<16} {experiments:<16} {scopes:<36} {note}"
     );
     format!("{}\n", line.trim_end())
 }
 
+fn comma_list(patterns: &[String]) -> String {
+    if patterns.is_empty() { NOTHING.to_owned() } else { shown(&patterns.join(",")) }
+}
+
 fn describe(record: &Record, uses: &LastUses, warnings: &ScopeWarnings) -> Value {
+    let patterns =
+        |patterns: &[String]| patterns.iter().map(|pattern| without_keys(pattern)).collect::<Value>();
     json!({
         "id": record.id,
         "user": record.user,
@@ -95,6 +118,8 @@ fn describe(record: &Record, uses: &LastUses, warnings: &ScopeWarnings) -> Value
         "last_used_at": uses.get(&record.id).map(|at| at.to_string()),
         "rate_limit_per_hour": record.rate_limit_per_hour,
         "workspace": record.workspace.as_ref().map(Workspace::as_str),
+        "models": record.models.as_deref().map(patterns),
+        "experiments": record.experiments.as_deref().map(patterns),
         "scopes": record.scopes,
         "warnings": warnings.of(record),
         "note": record.note.as_deref().map(without_keys),

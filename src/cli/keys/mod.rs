@@ -55,10 +55,10 @@ pub(super) struct Keys {
 enum Command {
     /// Create a key and print it, only this once
     #[command(
-        after_help = "Example:\n  hokusai-gateway keys create --user ada --expires-in 90d --note laptop"
+        after_help = "Examples:\n  hokusai-gateway keys create --user ada --expires-in 90d --note laptop\n  hokusai-gateway keys create --user acme --models 'acme-*' --experiments 'acme/*'"
     )]
     Create(Create),
-    /// Show every key's id, user, state, last use, limit, workspace, scopes and note
+    /// Show every key's id, user, state, last use, limit, workspace, fence, scopes and note
     #[command(after_help = "Example:\n  hokusai-gateway keys list")]
     List,
     /// End a key at once
@@ -109,6 +109,13 @@ struct Create {
     /// The only workspace of MLflow that the key may use [default: any]
     #[arg(long, value_name = "NAME", value_parser = value_parsers::workspace)]
     workspace: Option<Workspace>,
+    /// A pattern of the registered models that the key may change, such as 'acme-*'; may be given more than once; '' for none
+    /// [default: any]
+    #[arg(long, value_name = "PATTERN", value_parser = value_parsers::pattern)]
+    models: Option<Vec<String>>,
+    /// A pattern of the experiments that the key may change, such as 'acme/*', with everything in them; likewise [default: any]
+    #[arg(long, value_name = "PATTERN", value_parser = value_parsers::pattern)]
+    experiments: Option<Vec<String>>,
     /// Requests an hour [default: limits.per_hour]
     #[arg(long, value_name = "REQUESTS")]
     per_hour: Option<NonZeroU32>,
@@ -133,7 +140,7 @@ impl Keys {
         let path = file.path.as_path();
         let warnings = ScopeWarnings::load(config);
         Ok(match command {
-            Command::Create(create) => show(&edit::create(path, &create.key(&warnings))?, format),
+            Command::Create(create) => show(&edit::create(path, &create.key(&warnings)?)?, format),
             Command::List => list::show(&edit::list(path)?, &file, &warnings, format),
             Command::Revoke { id } => revoke::revoke(path, &id, config, format)?,
             Command::Rotate { id, overlap } => {
@@ -162,20 +169,26 @@ fn place_of_keys(named: Option<PathBuf>, config: Option<&Path>) -> Result<AuthMo
 }
 
 impl Create {
-    fn key(self, warnings: &ScopeWarnings) -> NewKey {
-        let Self { user, expires_in, scopes, workspace, per_hour, note, test } = self;
+    fn key(self, warnings: &ScopeWarnings) -> Result<NewKey, Failure> {
+        let Self { user, expires_in, scopes, workspace, models, experiments, per_hour, note, test } = self;
+        let patterns = |option: &str, given| {
+            value_parsers::patterns(given).map_err(|fault| Failure::new(format_args!("{option}: {fault}")))
+        };
+        let (models, experiments) = (patterns("--models", models)?, patterns("--experiments", experiments)?);
         for warning in scopes.iter().filter_map(|scope| warnings.on(scope)) {
             print_message(format_args!("note: {warning}"));
         }
         let environment = if test { Environment::Test } else { Environment::Live };
-        NewKey {
+        Ok(NewKey {
             note,
             scopes: if scopes.is_empty() { None } else { Some(scopes) },
             workspace,
+            models,
+            experiments,
             rate_limit_per_hour: per_hour,
             expires_at: expires_in.map(value_parsers::from_now),
             ..NewKey::of(&user, environment)
-        }
+        })
     }
 }
 

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 
-use crate::auth::{NotAWorkspace, Workspace, key};
+use crate::auth::{Globs, NotAWorkspace, NotGlobs, Workspace, key};
 
 /// The longest note, and the longest name of a user or a scope, in characters.
 const LONGEST_NOTE: usize = 200;
@@ -30,6 +30,20 @@ pub(in crate::cli) fn workspace(name: &str) -> Result<Workspace, NotAWorkspace> 
 /// A user or a scope.
 pub(in crate::cli) fn name(text: &str) -> Result<String, &'static str> {
     one_line(text, LONGEST_NAME)
+}
+
+/// A pattern of names, or an empty text, which stands for none.
+pub(super) fn pattern(text: &str) -> Result<String, &'static str> {
+    if text.is_empty() { Ok(String::new()) } else { one_line(text, LONGEST_NAME) }
+}
+
+/// The patterns of an option, if it is given. An empty one alone: the key may change nothing of this kind.
+pub(super) fn patterns(given: Option<Vec<String>>) -> Result<Option<Vec<String>>, NotGlobs> {
+    let Some(mut patterns) = given else { return Ok(None) };
+    if patterns == [""] {
+        patterns.clear();
+    }
+    Globs::try_from(patterns).map(|globs| Some(globs.into()))
 }
 
 pub(super) fn note(text: &str) -> Result<String, &'static str> {
