@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     audit::About,
-    auth::{AuthError, Authenticated, Authenticator, Principal},
+    auth::{AuthError, Authenticated, Authenticator, Globs, Principal},
     connection,
     credentials::{self, CredentialError},
     error::GatewayError,
@@ -163,6 +163,7 @@ async fn decide(
     set("key", accepted_key(&principal));
     set("scopes_held", scopes_held(&principal, &settings.policy.default_scopes).into());
     set("workspace", principal.workspace.as_ref().map_or("any", |workspace| workspace.as_str()).into());
+    set("fence", fence(&principal));
     set("limits", limits(settings, &principal, &route));
     let in_mlflows_place = proxy::denied_direct_transfer(route.rule()).filter(|_| denies_direct);
     let grant = policy::authorize(&settings.policy, principal, route)
@@ -203,6 +204,15 @@ fn not_asked(grant: &Grant, is_without_body: bool) -> Option<&'static str> {
     } else {
         None
     }
+}
+
+/// The patterns of the names that the key may change; `null`: any.
+fn fence(Principal { fence, .. }: &Principal) -> Value {
+    if fence.is_open() {
+        return "none".into();
+    }
+    let patterns = |globs: &Option<Globs>| globs.as_ref().map(|globs| globs.patterns().to_vec());
+    json!({ "models": patterns(&fence.models), "experiments": patterns(&fence.experiments) })
 }
 
 fn accepted_key(principal: &Principal) -> Value {

@@ -89,7 +89,8 @@ impl Ownership {
         let subjects = match claim.subjects {
             Err(error) => return claim.settle(error.clone(), may_report),
             Ok(_) if !claim.judges_owners() && fence.is_open() => return Ok(()),
-            Ok(None) => return claim.settle(Refusal::NoSubject, may_report),
+            Ok(None) if !may_report => return Err(Refusal::RouteOutsideFence.into()),
+            Ok(None) => return claim.settle(Refusal::NoSubject, true),
             Ok(Some(subjects)) => subjects,
         };
         let lookups = subjects.iter().map(|subject| self.targets(mlflow, claim, subject));

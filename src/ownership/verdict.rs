@@ -18,6 +18,8 @@ pub enum Refusal {
     OutsideFence(OutsideFence),
     #[error("{} is outside this API key's fence, which has experiments and models only: use a key without a fence", subject(*.0))]
     OutsideAnyFence(Kind),
+    #[error("the gateway does not know what this request changes: it is outside any fence; use a key without one")]
+    RouteOutsideFence,
     #[error(transparent)]
     NotOwner(NotOwner),
     #[error("{}", ownerless(*.0))]
@@ -34,7 +36,7 @@ pub enum Refusal {
 
 impl Refusal {
     pub fn is_of_fence(&self) -> bool {
-        matches!(self, Self::OutsideFence(_) | Self::OutsideAnyFence(_))
+        matches!(self, Self::OutsideFence(_) | Self::OutsideAnyFence(_) | Self::RouteOutsideFence)
     }
 }
 
