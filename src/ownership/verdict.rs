@@ -18,7 +18,9 @@ pub enum Refusal {
     OutsideFence(OutsideFence),
     #[error("{} is outside this API key's fence, which has experiments and models only: use a key without a fence", subject(*.0))]
     OutsideAnyFence(Kind),
-    #[error("the gateway does not know what this request changes: it is outside any fence; use a key without one")]
+    #[error(
+        "the gateway does not know what this request changes: it is outside any fence; use a key without one"
+    )]
     RouteOutsideFence,
     #[error(transparent)]
     NotOwner(NotOwner),

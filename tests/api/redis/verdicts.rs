@@ -17,6 +17,30 @@ async fn what_one_instance_was_told_the_others_know() {
 }
 
 #[actix_web::test]
+async fn a_fence_is_shared_and_a_verdict_of_a_gateway_that_knew_none_is_not_read() {
+    let redis = Redis::start(&[]);
+    let fenced = r#"{"is_valid": true, "user_id": "u-1", "key_id": "k-1", "models": ["acme-*"]}"#;
+    let stage = Stage { auth: Server::start(move |_| Answer::ok(fenced)).await, ..Stage::set().await };
+    let create = async |gateway: &Gateway| {
+        let head = "POST /api/2.0/mlflow/registered-models/create HTTP/1.1\r\nhost: a\r\nauthorization: Bearer the-key";
+        let request = format!(
+            "{head}\r\ncontent-type: application/json\r\ncontent-length: 17\r\n\r\n{{\"name\": \"bob-x\"}}"
+        );
+        ask(gateway.address, request).await.reason()
+    };
+    let first = stage.gateway(&redis.url()).await;
+    assert_eq!(create(&first).await, "outside_fence");
+    let key = until_stored(&redis).await;
+    let calls = stage.calls();
+    assert_eq!(create(&stage.gateway(&redis.url()).await).await, "outside_fence");
+    assert_eq!(stage.calls(), calls, "the second instance has it from Redis");
+
+    redis.cli(&["setrange", &key, "0", "\u{2}"]);
+    assert_eq!(create(&stage.gateway(&redis.url()).await).await, "outside_fence");
+    assert!(stage.calls() > calls, "a value of the version before is read");
+}
+
+#[actix_web::test]
 async fn instances_with_another_pepper_believe_nothing() {
     let (redis, stage) = (Redis::start(&[]), Stage::set().await);
     assert_eq!(get(&stage.gateway(&redis.url()).await).await.status, 200);
