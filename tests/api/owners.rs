@@ -271,19 +271,22 @@ async fn what_mlflow_refuses_alone_does_not_stop_the_rest() {
 }
 
 #[actix_web::test]
-async fn a_limit_of_the_key_is_waited_for() {
-    let answered = std::sync::atomic::AtomicBool::new(false);
+async fn a_limit_of_the_key_and_a_busy_mlflow_are_waited_for() {
+    let asked = std::sync::atomic::AtomicUsize::new(0);
     let server = with_experiments(vec![experiment(1, "e", None)], move |_| {
-        if answered.swap(true, std::sync::atomic::Ordering::Relaxed) {
-            Answer::ok("{}")
-        } else {
-            Answer::bytes("HTTP/1.1 429 X\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n")
+        match asked.fetch_add(1, std::sync::atomic::Ordering::Relaxed) {
+            0 => Answer::bytes("HTTP/1.1 429 X\r\nretry-after: 1\r\ncontent-length: 0\r\n\r\n"),
+            1 => Answer::json(
+                503,
+                r#"{"error_code": "TEMPORARILY_UNAVAILABLE", "message": "database is locked"}"#,
+            ),
+            _ => Answer::ok("{}"),
         }
     })
     .await;
     let output = owners(&["set", "acme", "--experiments", "*", "--apply"], &server.url()).await;
     assert_eq!(output.status.code(), Some(0), "{output:?}");
-    assert_eq!(tags_set(&server).len(), 2);
+    assert_eq!(tags_set(&server).len(), 3);
 }
 
 #[actix_web::test]

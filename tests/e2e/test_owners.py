@@ -11,7 +11,9 @@ import subprocess
 import pytest
 import requests
 from commands import run
+from requests.adapters import HTTPAdapter
 from stack import Stack
+from urllib3.util import Retry
 from waiting import eventually
 
 COUNT = 300
@@ -39,6 +41,9 @@ def stack(tmp_path_factory, stack):
 
 def seed(stack) -> None:
     with requests.Session() as session:
+        # A busy SQLite is a 503.
+        busy = Retry(total=20, backoff_factor=0.1, status_forcelist=[503], allowed_methods=None)
+        session.mount("http://", HTTPAdapter(max_retries=busy))
 
         def create(path: str, body: dict) -> dict:
             made = session.post(f"{stack.mlflow_url}/api/2.0/mlflow/{path}", json=body, timeout=60)

@@ -13,7 +13,7 @@ use crate::{
     doctor::{Response, Site, excerpt, progress, without_secrets},
 };
 
-/// How often, and for how long at most, a call waits where the answer says when to try again.
+/// How often, and for how long at most, a call waits for a limit of the key, or for MLflow.
 const WAITS: usize = 5;
 const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
@@ -149,7 +149,7 @@ impl Remote {
             let answer = answer.map_err(|error| CallError::Every(self.clean(&error)))?;
             match wait(&answer) {
                 Some(pause) if waits < WAITS => {
-                    progress(&format!("… waiting for {pause:?}, as the gateway says"));
+                    progress(&format!("… waiting for {pause:?}: {}", answer.status));
                     sleep(pause).await;
                     waits += 1;
                 }
@@ -177,11 +177,11 @@ impl Remote {
     }
 }
 
-/// How long the answer says to wait, if it is not too long.
+/// How long the answer says to wait, if it is not too long. A busy database is a 503 of MLflow's that does not say.
 fn wait(answer: &Response) -> Option<Duration> {
     if !matches!(answer.status.as_u16(), 429 | 503) {
         return None;
     }
-    let seconds = answer.header("retry-after")?.parse().ok()?;
+    let seconds = answer.header("retry-after").unwrap_or("1").parse().ok()?;
     Some(Duration::from_secs(seconds)).filter(|wait| *wait <= LONGEST_WAIT)
 }
