@@ -19,7 +19,7 @@ use crate::{
         Grant,
         body::{BodyError, CheckedBody},
     },
-    proxy::{Proxy, ProxyError},
+    proxy::{self, Proxy, ProxyError},
     routing::{Body, Kind, Named, SubjectError},
     settings::{Mode, Policy},
     vocabulary::RouteClass,
@@ -94,6 +94,11 @@ pub(crate) async fn clear<M: AskMlflow>(
     };
     let unreadable = read.as_ref().err().cloned();
     found.subjects = read.ok().flatten();
+    if let (Some(stamp), Some(value), true) =
+        (route.rule().stamp, &mut checked.value, policy.ownership != Mode::Off)
+    {
+        ownership::without_author(stamp, value);
+    }
     let reserved = checked.value.as_ref().map_or(Reserved::None, |body| Reserved::None.in_body(body));
     let claim = Claim {
         principal,
@@ -122,16 +127,18 @@ fn mutation() -> Named {
 /// The workspace that MLflow will read: the key's, or that of the request's own header.
 ///
 /// # Errors
-/// Two headers: what is looked up in one workspace could be changed in another.
+/// Two headers, or one that `Connection` names, which does not reach MLflow: what is looked up in one workspace could be changed
+/// in another.
 fn workspace(grant: &Grant, head: &RequestHead) -> Result<Option<Arc<str>>, OwnershipError> {
     const WORKSPACE: HeaderName = HeaderName::from_static("x-mlflow-workspace");
     if let Some(workspace) = &grant.principal().workspace {
         return Ok(Some(workspace.as_str().into()));
     }
     let mut values = head.headers().get_all(WORKSPACE).map(HeaderValue::to_str);
+    let is_dropped = proxy::is_named_by_connection(&WORKSPACE, head.headers());
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
-        (Some(Ok(workspace)), None) => Ok(Some(workspace.into())),
+        (Some(Ok(workspace)), None) if !is_dropped => Ok(Some(workspace.into())),
         _ => Err(SubjectError::Ambiguous(WORKSPACE.to_string()).into()),
     }
 }

@@ -91,6 +91,10 @@ impl Ownership {
             Ok(_) if !claim.judges_owners() && fence.is_open() => return Ok(()),
             Ok(None) if !may_report => return Err(Refusal::RouteOutsideFence.into()),
             Ok(None) => return claim.settle(Refusal::NoSubject, true),
+            // A dataset in no experiment.
+            Ok(Some([])) if claim.judges_owners() && claim.reserved != Reserved::None => {
+                return claim.settle(Refusal::Reserved, true);
+            }
             Ok(Some(subjects)) => subjects,
         };
         let lookups = subjects.iter().map(|subject| self.targets(mlflow, claim, subject));

@@ -31,7 +31,7 @@ pub(crate) use lesson::Lesson;
 pub(crate) use lookups::AskMlflow;
 pub use lookups::Unanswered;
 pub(crate) use reserved::Reserved;
-pub(crate) use stamp::stamp;
+pub(crate) use stamp::{stamp, without_author};
 pub(crate) use target::Target;
 pub use thing::ThingKind;
 pub(crate) use thing::{OWNER_TAG, Thing, WRITERS_TAG, writers};

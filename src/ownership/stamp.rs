@@ -48,6 +48,14 @@ pub(crate) fn stamp(stamp: Stamp, principal: &Principal, body: &mut Value) -> Re
     Ok(())
 }
 
+/// Takes the author of another thing out of a create: MLflow's client copies a model's version with its tags.
+pub(crate) fn without_author(stamp: Stamp, body: &mut Value) {
+    let Some(tags) = body.get_mut("tags").and_then(Value::as_array_mut) else { return };
+    if stamp != Stamp::Owner {
+        tags.retain(|tag| ![USER_TAG, KEY_TAG].contains(&key(tag)));
+    }
+}
+
 /// The list of tags of a create, made if there is none.
 fn tags(body: &mut Map<String, Value>) -> Result<&mut Vec<Value>, Unstampable> {
     let tags = body.entry("tags").or_insert(Value::Null);
@@ -106,6 +114,20 @@ mod tests {
             ),
         ] {
             assert_eq!(stamped(which, body), Ok(expected));
+        }
+    }
+
+    #[test]
+    fn a_copy_does_not_keep_the_author_of_what_it_is_a_copy_of() {
+        let copied = || json!({"tags": [tag(USER_TAG, "alice"), tag("a", "b"), tag(KEY_TAG, "k2"), tag(OWNER_TAG, "c")]});
+        for (which, expected) in [
+            (Stamp::Author, json!({"tags": [tag("a", "b"), tag(OWNER_TAG, "c")]})),
+            (Stamp::Run, json!({"tags": [tag("a", "b"), tag(OWNER_TAG, "c")]})),
+            (Stamp::Owner, copied()),
+        ] {
+            let mut body = copied();
+            without_author(which, &mut body);
+            assert_eq!(body, expected);
         }
     }
 

@@ -248,6 +248,11 @@ fn named_by_connection(headers: &HeaderMap) -> Vec<&str> {
     values.flat_map(|value| value.split(',')).map(str::trim).collect()
 }
 
+/// Whether a header stays here because `Connection` names it.
+pub(crate) fn is_named_by_connection(name: &HeaderName, headers: &HeaderMap) -> bool {
+    named_by_connection(headers).iter().any(|named| name.as_str().eq_ignore_ascii_case(named))
+}
+
 /// The workspace that the key is bound to, if it is.
 pub(super) fn set_workspace(grant: &Grant, to: &mut HeaderMap) {
     let workspace = grant.principal().workspace.as_ref();

@@ -46,6 +46,7 @@ use deadlines::{Progress, Timeouts, WaitingFor, within};
 pub(crate) use direct_transfer::denied as denied_direct_transfer;
 pub use error::ProxyError;
 use error::{Late, Retry};
+pub(crate) use headers::is_named_by_connection;
 use redaction::Redaction;
 use request_body::{RequestBody, RequestFraming};
 use response_body::ResponseBody;
