@@ -1,6 +1,9 @@
 //! Properties that hold for any bytes; `make fuzz` looks for counterexamples.
 
-use std::sync::{Arc, OnceLock};
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, OnceLock},
+};
 
 use actix_web::{
     http::{
@@ -8,13 +11,18 @@ use actix_web::{
         header::{AUTHORIZATION, HeaderMap, HeaderValue},
     },
     test::TestRequest,
+    web::Bytes,
 };
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use percent_encoding::{NON_ALPHANUMERIC, percent_decode_str, utf8_percent_encode};
+use prost::Message as _;
 
 use crate::{
     auth::{Principal, Workspace},
     credentials::{self, Credential},
-    head, policy,
+    head,
+    ownership::Spans,
+    policy::{self, SpansBody},
     routing::{ArtifactPath, Base, Route, Routes},
     settings::Settings,
 };
@@ -100,6 +108,17 @@ fn resolved(written: &str) -> Vec<String> {
         }
     }
     segments
+}
+
+/// Spans that are read have the ids that protobuf's own reader finds in them.
+pub fn spans(bytes: &[u8]) {
+    let body = SpansBody::Protobuf(Bytes::copy_from_slice(bytes));
+    let (Ok(spans), Ok(request)) = (Spans::read(&body), ExportTraceServiceRequest::decode(bytes)) else {
+        return;
+    };
+    let spans_of = request.resource_spans.iter().flat_map(|of| &of.scope_spans).flat_map(|of| &of.spans);
+    let expected: BTreeSet<_> = spans_of.map(|span| format!("tr-{}", hex::encode(&span.trace_id))).collect();
+    assert_eq!(spans.traces().map(|named| named.id).collect::<BTreeSet<_>>(), expected);
 }
 
 fn settings() -> &'static Settings {

@@ -59,9 +59,8 @@ impl GatewayError {
             Self::Proxy(ProxyError::Transport(_) | ProxyError::NotRewritten(_)) => Reason::UpstreamProtocol,
             Self::Proxy(ProxyError::UpstreamTimeout(_)) => Reason::UpstreamTimeout,
             Self::Body(BodyError::Stalled) | Self::Proxy(ProxyError::ClientStalled) => Reason::BodyTimeout,
-            Self::Body(BodyError::TooLarge(_)) | Self::Proxy(ProxyError::BodyTooLarge) => {
-                Reason::BodyTooLarge
-            }
+            Self::Body(BodyError::TooLarge(_) | BodyError::TooLargeInside(_))
+            | Self::Proxy(ProxyError::BodyTooLarge) => Reason::BodyTooLarge,
             Self::NoRequest(_)
             | Self::Head(_)
             | Self::Route(RouteError::BodyOfGet)

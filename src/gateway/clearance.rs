@@ -13,8 +13,11 @@ use actix_web::{
 
 use super::Gateway;
 use crate::{
+    auth::Principal,
     error::GatewayError,
-    ownership::{self, AskMlflow, Claim, Clearance, Ownership, OwnershipError, Reserved, Target, Unanswered},
+    ownership::{
+        self, AskMlflow, Claim, Clearance, Ownership, OwnershipError, Reserved, Spans, Target, Unanswered,
+    },
     policy::{
         Grant,
         body::{BodyError, CheckedBody},
@@ -82,42 +85,87 @@ pub(crate) async fn clear<M: AskMlflow>(
     checked: &mut CheckedBody,
     found: &mut Found,
 ) -> Result<Clearance, GatewayError> {
-    if !grant.is_judged() {
+    let rule = grant.route().rule();
+    let is_query = rule.body == Body::GraphQl && checked.class != Some(RouteClass::Write);
+    if !grant.is_judged() || is_query {
         return Ok(Clearance::default());
     }
-    let (route, principal) = (grant.route(), grant.principal());
-    let read = match route.rule().body {
-        Body::GraphQl if checked.class != Some(RouteClass::Write) => return Ok(Clearance::default()),
-        Body::GraphQl => Ok(Some(vec![mutation()])),
-        _ if checked.subjects.is_some() => Ok(checked.subjects.take()),
-        _ => route.subjects(head.headers(), checked.value.as_ref()),
-    };
+    let read = read_subjects(grant, head, checked);
     let unreadable = read.as_ref().err().cloned();
     found.subjects = read.ok().flatten();
-    if let (Some(stamp), Some(value), true) =
-        (route.rule().stamp, &mut checked.value, policy.ownership != Mode::Off)
+    if let (Some(stamp), Some(value), true) = (rule.stamp, &mut checked.value, policy.ownership != Mode::Off)
     {
         ownership::without_author(stamp, value);
     }
-    let reserved = checked.value.as_ref().map_or(Reserved::None, |body| Reserved::None.in_body(body));
-    let claim = Claim {
-        principal,
-        is_administrator: grant.is_administrator(),
-        policy,
-        workspace: workspace(grant, head)?,
-        subjects: unreadable.as_ref().map_or(Ok(found.subjects.as_deref()), Err),
-        reserved: reserved.in_path(route.path()),
+    let reserved = reserved(grant, checked, found);
+    let stamped = stamp(policy, grant, checked);
+    checked.shrink();
+    let cleared = match (reserved, stamped, workspace(grant, head)) {
+        (Err(error), ..) | (_, Err(error), _) => Err(error.into()),
+        (.., Err(error)) => Err(error.into()),
+        (Ok(reserved), Ok(()), Ok(workspace)) => {
+            let claim = Claim {
+                principal: grant.principal(),
+                is_administrator: grant.is_administrator(),
+                policy,
+                workspace,
+                subjects: unreadable.as_ref().map_or(Ok(found.subjects.as_deref()), Err),
+                reserved,
+            };
+            let clearing = ownership.clear(mlflow, rule, &claim, &mut found.targets);
+            clearing.await.map_err(GatewayError::from)
+        }
     };
-    let clearance = ownership.clear(mlflow, route.rule(), &claim, &mut found.targets).await?;
-    if let (Some(stamp), Some(value)) = (route.rule().stamp, &mut checked.value)
+    match cleared {
+        Err(error) if grant.only_reports() => {
+            let Principal { key_id, user_id, .. } = &**grant.principal();
+            tracing::info!(key_id, user_id, denied = %error, "ownership would have denied this");
+            Ok(Clearance::default())
+        }
+        cleared => cleared,
+    }
+}
+
+/// Reads what a request changes.
+fn read_subjects(
+    grant: &Grant,
+    head: &RequestHead,
+    checked: &mut CheckedBody,
+) -> Result<Option<Vec<Named>>, SubjectError> {
+    let route = grant.route();
+    match route.rule().body {
+        Body::GraphQl => Ok(Some(vec![mutation()])),
+        _ if checked.subjects.is_some() => Ok(checked.subjects.take()),
+        _ => route.subjects(head.headers(), checked.value.as_ref()),
+    }
+}
+
+/// Reads what of it is not everybody's to change, and the traces of spans.
+fn reserved(grant: &Grant, checked: &mut CheckedBody, found: &mut Found) -> Result<Reserved, BodyError> {
+    if !grant.may_be_refused() {
+        return Ok(Reserved::None);
+    }
+    let (route, body) = (grant.route(), checked.value.as_ref());
+    let user = grant.principal().user_id.as_deref();
+    let reserved = Reserved::in_request(route.rule(), route.path(), body, user);
+    let mut reserved = reserved.map_err(BodyError::Ambiguous)?;
+    if let Some(spans) = checked.spans.take() {
+        let spans = Spans::read(&spans).map_err(BodyError::Ambiguous)?;
+        found.subjects.iter_mut().for_each(|subjects| subjects.extend(spans.traces()));
+        reserved = reserved.max(spans.reserved);
+    }
+    Ok(reserved)
+}
+
+fn stamp(policy: &Policy, grant: &Grant, checked: &mut CheckedBody) -> Result<(), BodyError> {
+    if let (Some(stamp), Some(value)) = (grant.route().rule().stamp, &mut checked.value)
         && policy.ownership != Mode::Off
     {
-        ownership::stamp(stamp, principal, value).map_err(BodyError::Ambiguous)?;
-        let stamped = checked.value.take();
-        stamped.iter().for_each(|value| checked.rewrite(value));
-        checked.value = stamped;
+        ownership::stamp(stamp, grant.principal(), grant.is_administrator(), value)
+            .map_err(BodyError::Ambiguous)?;
+        checked.rewrite();
     }
-    Ok(clearance)
+    Ok(())
 }
 
 fn mutation() -> Named {

@@ -19,7 +19,7 @@ use std::{net::IpAddr, rc::Rc, sync::Arc, time::Instant};
 use actix_web::{
     HttpMessage as _, HttpRequest,
     dev::{RequestHead, ServiceRequest, ServiceResponse},
-    http::header::{CONTENT_LENGTH, TRANSFER_ENCODING},
+    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 
 pub use admit::{Admitted, admit, forward};
@@ -156,7 +156,10 @@ impl Gateway {
             exchange.set_about(records::about(request.headers(), grant.route(), &found, body));
         }
         let clearance = cleared?;
-        let CheckedBody { payload, length, class, value, models, .. } = checked;
+        let CheckedBody { payload, length, class, value, is_decompressed, models, .. } = checked;
+        if is_decompressed {
+            request.headers_mut().remove(CONTENT_ENCODING);
+        }
         if let Some(length) = length {
             // MLflow takes a chunked body for an empty one: what was checked is what it is to read.
             request.headers_mut().remove(TRANSFER_ENCODING);

@@ -43,7 +43,7 @@ pub(crate) struct Claim<'a> {
     pub(crate) workspace: Option<Arc<str>>,
     /// `None`: the table of routes does not say what the route changes.
     pub(crate) subjects: Result<Option<&'a [Named]>, &'a SubjectError>,
-    /// The gateway's own names that the request sets or deletes.
+    /// What the request sets or deletes that is not everybody's.
     pub(crate) reserved: Reserved,
 }
 
@@ -97,6 +97,11 @@ impl Ownership {
             }
             Ok(Some(subjects)) => subjects,
         };
+        if claim.judges_owners()
+            && let Some(refusal) = Refusal::of_reserved(claim.reserved)
+        {
+            claim.settle(refusal, true)?;
+        }
         let lookups = subjects.iter().map(|subject| self.targets(mlflow, claim, subject));
         let mut lookups = pin!(stream::iter(lookups).buffered(AT_ONCE));
         let deadline = Instant::now() + DEADLINE;
@@ -128,9 +133,8 @@ impl Claim<'_> {
     fn owns(&self, target: &Target) -> Result<(), Refusal> {
         let user = self.principal.user_id.as_deref();
         match self.reserved {
-            Reserved::None => target.must_be_writable_by(user, self.policy.unowned),
             Reserved::Writers => target.must_be_owned_by(user),
-            Reserved::Any => Err(Refusal::Reserved),
+            _ => target.must_be_writable_by(user, self.policy.unowned),
         }
     }
 

@@ -1,95 +1,153 @@
-//! Names that are the gateway's own: those that begin with `hokusai.`, in any spelling that one of MLflow's databases takes for
-//! the same.
+//! What only some may set or delete: the gateway's own names, which begin with `hokusai.`, the user of a run, and the assessments of
+//! other traces. Names are compared as the least exact of MLflow's databases does.
 
 use std::sync::LazyLock;
 
 use serde_json::Value;
 
 use super::thing::WRITERS_TAG;
-use crate::policy::Name;
+use crate::{
+    policy::Name,
+    routing::{BodyCheck, Change, Kind, Rule, Tagged, Tagging, json_name},
+};
+
+/// MLflow's own tag with the user of a run (mlflow/utils/mlflow_tags.py).
+pub(super) const MLFLOW_USER: &str = "mlflow.user";
 
 static OWN: LazyLock<Name> = LazyLock::new(|| Name::new("hokusai."));
-static WRITERS: LazyLock<Name> = LazyLock::new(|| Name::new(WRITERS_TAG));
+static USER: LazyLock<Name> = LazyLock::new(|| Name::new(MLFLOW_USER));
 
-/// The gateway's own names that a request sets or deletes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+/// Whether a tag's key is the gateway's.
+pub(super) fn is_own(key: &str) -> bool {
+    OWN.begins(key)
+}
+
+/// Whether a tag's key is that of the user of a run.
+pub(super) fn is_user(key: &str) -> bool {
+    USER.is(key)
+}
+
+/// Why a body cannot be judged; the end of a sentence that begins with "the body".
+const TAGS: &str = "has tags in a text that cannot be read as JSON in one way only";
+
+/// What a request sets or deletes that is not everybody's; the later ones count more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(crate) enum Reserved {
     #[default]
     None,
-    /// `hokusai.writers` alone, which the owner may change.
+    /// `hokusai.writers` of an experiment or a model, which its owner may change.
     Writers,
-    Any,
+    /// The user of a run, to somebody else.
+    Author,
+    /// Assessments by their ids, with a new trace: MLflow before 3.18 moves those of others there.
+    Assessments,
+    /// Any other of the gateway's own names.
+    Own,
 }
 
 impl Reserved {
-    fn and(self, name: &str) -> Self {
-        match self {
-            Self::Any => Self::Any,
-            before if !OWN.begins(name) => before,
-            _ if WRITERS.is(name) => Self::Writers,
-            _ => Self::Any,
+    /// Looks for it in a request of `user`.
+    ///
+    /// # Errors
+    /// Tags in a text that is not JSON.
+    pub(crate) fn in_request(
+        rule: &Rule,
+        path: &str,
+        body: Option<&Value>,
+        user: Option<&str>,
+    ) -> Result<Self, &'static str> {
+        // The author is written into a create, whatever it says.
+        let is_of_run = rule.stamp.is_none() && rule.names_a(Kind::Run);
+        let search = Search { user, is_of_run };
+        let mut found = Self::None;
+        if let Some(body) = body {
+            search.look(body, &mut found)?;
+            if rule.check == Some(BodyCheck::Assessments) && names_assessments(body) {
+                found = found.max(Self::Assessments);
+            }
         }
+        if rule.pattern.contains("/tags/{") {
+            found = found.and(path.split_once("/tags/").unwrap_or_default().1);
+        }
+        let is_shared = matches!(
+            rule.tagging,
+            Some(Tagging {
+                change: Change::Set | Change::Delete,
+                tagged: Tagged::Experiment | Tagged::Model
+            })
+        );
+        Ok(if found == Self::Writers && !is_shared { Self::Own } else { found })
     }
 
-    /// Looks for them in a body: in the `key` of a tag, and in the names of fields, for maps of tags; in texts that hold JSON
-    /// too, as the tags of a dataset do.
-    pub(crate) fn in_body(self, body: &Value) -> Self {
-        match body {
-            Value::Array(items) => items.iter().fold(self, Self::in_body),
-            Value::Object(fields) => fields.iter().fold(self, |found, (name, value)| {
-                let found = found.and(name);
-                let found = match value.as_str() {
-                    Some(text) if name == "key" => found.and(text),
-                    Some(text) if name == "tags" => found.in_text(text),
-                    _ => found,
-                };
-                found.in_body(value)
-            }),
+    /// With a name that is set or deleted. Written otherwise, `hokusai.writers` could be another name to a database.
+    pub(super) fn and(self, name: &str) -> Self {
+        match name {
+            WRITERS_TAG => self.max(Self::Writers),
+            _ if is_own(name) => self.max(Self::Own),
             _ => self,
         }
     }
+}
 
-    /// Looks for them in the last names of a path, such as `tags/{key}`.
-    pub(crate) fn in_path(self, path: &str) -> Self {
-        path.split('/').fold(self, Self::and)
-    }
+/// A search for tags in a body.
+struct Search<'a> {
+    user: Option<&'a str>,
+    is_of_run: bool,
+}
 
-    fn in_text(self, text: &str) -> Self {
-        match serde_json::from_str(text) {
-            Ok(value) => self.in_body(&value),
-            Err(_) => self,
+impl Search<'_> {
+    /// Looks at the `key` of a tag, and at the names of fields, for maps of tags; in a text of tags too, as datasets have it.
+    /// Metrics and parameters may have any name: they are no tags.
+    fn look(&self, value: &Value, found: &mut Reserved) -> Result<(), &'static str> {
+        match value {
+            Value::Array(items) => items.iter().try_for_each(|item| self.look(item, found)),
+            Value::Object(fields) => {
+                if let Some(key) = fields.get("key").and_then(Value::as_str) {
+                    *found = found.and(key);
+                    if self.is_of_run && is_user(key) && !self.is_own_user(key, fields.get("value")) {
+                        *found = (*found).max(Reserved::Author);
+                    }
+                }
+                for (name, value) in fields {
+                    *found = found.and(name);
+                    match (name.as_str(), value) {
+                        ("metrics" | "params", Value::Array(_)) => {}
+                        ("tags", Value::String(text)) => self.look(&read(text)?, found)?,
+                        (_, value) => self.look(value, found)?,
+                    }
+                }
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
+
+    fn is_own_user(&self, key: &str, value: Option<&Value>) -> bool {
+        key == MLFLOW_USER && self.user.is_some() && value.and_then(Value::as_str) == self.user
+    }
+}
+
+/// Reads the tags of a dataset. Python reads more than this, such as `NaN`.
+fn read(text: &str) -> Result<Value, &'static str> {
+    // An empty text is none.
+    if text.is_empty() { Ok(Value::Null) } else { serde_json::from_str(text).map_err(|_| TAGS) }
+}
+
+/// Whether an assessment of a new trace has an id, or overrides one.
+fn names_assessments(body: &Value) -> bool {
+    let is_named = |assessment: &Value| {
+        ["assessmentId", "overrides"].iter().any(|name| field(assessment, name).is_some_and(|id| id != ""))
+    };
+    let trace_info = field(body, "trace").and_then(|trace| field(trace, "traceInfo"));
+    let assessments = trace_info.and_then(|info| field(info, "assessments")).and_then(Value::as_array);
+    assessments.is_some_and(|assessments| assessments.iter().any(is_named))
+}
+
+/// A field of an object that is not null, in either of protobuf's spellings.
+fn field<'a>(object: &'a Value, wanted: &str) -> Option<&'a Value> {
+    let (_, value) = object.as_object()?.iter().find(|(name, _)| json_name(name) == wanted)?;
+    (!value.is_null()).then_some(value)
 }
 
 #[cfg(test)]
-mod tests {
-    use serde_json::json;
-
-    use super::*;
-
-    #[test]
-    fn names_of_the_gateway_are_found_wherever_tags_can_be() {
-        for (body, expected) in [
-            (json!({"key": "a", "value": "hokusai.owner"}), Reserved::None),
-            (json!({"key": "hokusai", "value": "x"}), Reserved::None),
-            (json!({"key": "hokusai.owner"}), Reserved::Any),
-            (json!({"key": "HOKUSAI.Owner"}), Reserved::Any),
-            (json!({"key": " hokus\u{e4}i.x"}), Reserved::Any),
-            (json!({"key": "hokusai.writers", "value": "carol"}), Reserved::Writers),
-            (json!({"tags": [{"key": "hokusai.writers"}, {"key": "hokusai.owner"}]}), Reserved::Any),
-            (json!({"tags": [{"key": "hokusai.owner"}, {"key": "hokusai.writers"}]}), Reserved::Any),
-            (json!({"trace": {"trace_info": {"tags": {"hokusai.user": "x"}}}}), Reserved::Any),
-            (json!({"tags": "{\"hokusai.user\": \"x\"}"}), Reserved::Any),
-            (json!({"tags": "{"}), Reserved::None),
-            (json!({"attributes": {"keys": ["hokusai.owner"]}}), Reserved::None),
-        ] {
-            assert_eq!(Reserved::None.in_body(&body), expected, "{body}");
-        }
-        assert_eq!(
-            Reserved::None.in_path("/api/2.0/mlflow/logged-models/m/tags/hokusai.user"),
-            Reserved::Any
-        );
-        assert_eq!(Reserved::None.in_path("/api/2.0/mlflow/logged-models/m/tags/user"), Reserved::None);
-    }
-}
+mod tests;

@@ -1,48 +1,53 @@
 //! What the gateway writes into a create: the owner of an experiment or a model, the author of a run, a logged model, a version.
 
-use std::sync::LazyLock;
-
 use serde_json::{Map, Value, json};
 
-use super::thing::OWNER_TAG;
-use crate::{auth::Principal, policy::Name, routing::Stamp};
+use super::{
+    reserved::{MLFLOW_USER, is_own, is_user},
+    thing::OWNER_TAG,
+};
+use crate::{auth::Principal, routing::Stamp};
 
 /// The tags with the author of a thing in another's experiment or model.
 const USER_TAG: &str = "hokusai.user";
 const KEY_TAG: &str = "hokusai.key_id";
-/// MLflow's own tag with the user of a run (mlflow/utils/mlflow_tags.py).
-const MLFLOW_USER: &str = "mlflow.user";
-
-static USER_NAME: LazyLock<Name> = LazyLock::new(|| Name::new(MLFLOW_USER));
-static OWNER_NAME: LazyLock<Name> = LazyLock::new(|| Name::new(OWNER_TAG));
 
 /// Why a body cannot be stamped; the end of a sentence that begins with "the body".
 pub(crate) type Unstampable = &'static str;
 
-/// Writes who creates this into the body. An administrator's own `hokusai.owner` stays.
+/// Writes who creates this into the body. The gateway's own names stay if an administrator sent them, but for the user of a run,
+/// which MLflow's client always sends.
 ///
 /// # Errors
 /// A body that has no list of tags where one belongs.
-pub(crate) fn stamp(stamp: Stamp, principal: &Principal, body: &mut Value) -> Result<(), Unstampable> {
+pub(crate) fn stamp(
+    stamp: Stamp,
+    principal: &Principal,
+    is_administrator: bool,
+    body: &mut Value,
+) -> Result<(), Unstampable> {
     let body = body.as_object_mut().ok_or("is not an object")?;
-    let user = principal.user_id.as_deref();
-    if stamp == Stamp::Run {
+    let (user, key_id) = (principal.user_id.as_deref(), principal.key_id.as_deref());
+    if matches!(stamp, Stamp::Run | Stamp::User) {
         body.retain(|name, _| !is_user_id(name));
         if let Some(user) = user {
             body.insert("user_id".to_owned(), user.into());
         }
     }
+    let stamps: &[(&str, Option<&str>)] = match stamp {
+        Stamp::Owner => &[(OWNER_TAG, user)],
+        Stamp::Author => &[(USER_TAG, user), (KEY_TAG, key_id)],
+        Stamp::Run => &[(MLFLOW_USER, user), (USER_TAG, user), (KEY_TAG, key_id)],
+        Stamp::User => return Ok(()),
+    };
     let tags = tags(body)?;
-    match stamp {
-        Stamp::Owner if tags.iter().any(|tag| OWNER_NAME.is(key(tag))) => {}
-        Stamp::Owner => tags.extend(user.map(|user| tag(OWNER_TAG, user))),
-        Stamp::Author | Stamp::Run => {
-            if stamp == Stamp::Run {
-                tags.retain(|tag| !USER_NAME.is(key(tag)));
-                tags.extend(user.map(|user| tag(MLFLOW_USER, user)));
-            }
-            tags.extend(user.map(|user| tag(USER_TAG, user)));
-            tags.extend(principal.key_id.as_deref().map(|key_id| tag(KEY_TAG, key_id)));
+    tags.retain(|tag| {
+        let is_gateways = is_own(key(tag)) && !is_administrator;
+        !is_gateways && !(stamp == Stamp::Run && is_user(key(tag)))
+    });
+    for (name, value) in stamps {
+        if !tags.iter().any(|tag| key(tag) == *name) {
+            tags.extend(value.map(|value| json!({"key": name, "value": value})));
         }
     }
     Ok(())
@@ -62,16 +67,12 @@ fn tags(body: &mut Map<String, Value>) -> Result<&mut Vec<Value>, Unstampable> {
     if tags.is_null() {
         *tags = json!([]);
     }
-    tags.as_array_mut().ok_or("has tags that are not a list")
+    tags.as_array_mut().ok_or("has tags that are not a list of {key, value}")
 }
 
 /// Whether protobuf's JSON takes a name for `user_id`.
 fn is_user_id(name: &str) -> bool {
     matches!(name, "user_id" | "userId")
-}
-
-fn tag(key: &str, value: &str) -> Value {
-    json!({"key": key, "value": value})
 }
 
 fn key(tag: &Value) -> &str {
@@ -82,13 +83,17 @@ fn key(tag: &Value) -> &str {
 mod tests {
     use super::*;
 
-    fn stamped(which: Stamp, mut body: Value) -> Result<Value, Unstampable> {
+    fn tag(key: &str, value: &str) -> Value {
+        json!({"key": key, "value": value})
+    }
+
+    fn stamped(which: Stamp, is_administrator: bool, mut body: Value) -> Result<Value, Unstampable> {
         let principal = Principal {
             user_id: Some("bob".to_owned()),
             key_id: Some("k1".to_owned()),
             ..Principal::default()
         };
-        stamp(which, &principal, &mut body).map(|()| body)
+        stamp(which, &principal, is_administrator, &mut body).map(|()| body)
     }
 
     #[test]
@@ -101,19 +106,19 @@ mod tests {
                 json!({"name": "a", "tags": [tag("x", "y")]}),
                 json!({"name": "a", "tags": [tag("x", "y"), tag(OWNER_TAG, "bob")]}),
             ),
-            (
-                Stamp::Owner,
-                json!({"tags": [tag("HOKUSAI.owner", "carol")]}),
-                json!({"tags": [tag("HOKUSAI.owner", "carol")]}),
-            ),
             (Stamp::Author, json!({"tags": null}), json!({"tags": [user, key_id]})),
             (
                 Stamp::Run,
                 json!({"experiment_id": "1", "userId": "alice", "tags": [tag("mlflow.user", "alice"), tag("Mlflow.User", "a")]}),
                 json!({"experiment_id": "1", "user_id": "bob", "tags": [tag(MLFLOW_USER, "bob"), user, key_id]}),
             ),
+            (
+                Stamp::User,
+                json!({"experiment_id": "1", "user_id": "alice"}),
+                json!({"experiment_id": "1", "user_id": "bob"}),
+            ),
         ] {
-            assert_eq!(stamped(which, body), Ok(expected));
+            assert_eq!(stamped(which, false, body), Ok(expected), "{which:?}");
         }
     }
 
@@ -132,16 +137,27 @@ mod tests {
     }
 
     #[test]
+    fn what_a_client_says_of_the_owner_counts_only_from_an_administrator() {
+        let carols = || json!({"tags": [tag(OWNER_TAG, "carol"), tag("HOKUSAI.writers", "carol")]});
+        assert_eq!(
+            stamped(Stamp::Owner, false, carols()),
+            Ok(json!({"tags": [tag(OWNER_TAG, "bob")]})),
+            "where ownership only reports"
+        );
+        assert_eq!(stamped(Stamp::Owner, true, carols()), Ok(carols()));
+    }
+
+    #[test]
     fn a_body_without_a_place_for_tags_is_not_stamped() {
         for body in [json!([]), json!("{}"), json!({"tags": {}}), json!({"tags": "[]"})] {
-            assert!(stamped(Stamp::Owner, body).is_err());
+            assert!(stamped(Stamp::Owner, false, body).is_err());
         }
     }
 
     #[test]
     fn a_key_without_a_user_has_no_author() {
         let mut body = json!({"user_id": "alice", "tags": [tag("mlflow.user", "alice")]});
-        stamp(Stamp::Run, &Principal::default(), &mut body).unwrap();
+        stamp(Stamp::Run, &Principal::default(), false, &mut body).unwrap();
         assert_eq!(body, json!({"tags": []}));
     }
 }

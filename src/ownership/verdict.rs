@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::thing::ThingKind;
+use super::{reserved::Reserved, thing::ThingKind};
 use crate::{redaction::without_keys, routing::Kind};
 
 /// Patterns of a fence that a message tells.
@@ -34,9 +34,28 @@ pub enum Refusal {
         "tags that begin with hokusai. are the gateway's: an administrator may change them, and the owner hokusai.writers"
     )]
     Reserved,
+    #[error(
+        "the tag mlflow.user of a run names the user of the API key that made it: an administrator changes it"
+    )]
+    Author,
+    #[error(
+        "the assessments of a new trace may not have ids or overrides: by them, MLflow changes those of other traces"
+    )]
+    Assessments,
 }
 
 impl Refusal {
+    /// For what is reserved to administrators, whoever owns the things.
+    pub(super) const fn of_reserved(reserved: Reserved) -> Option<Self> {
+        match reserved {
+            // The owner may.
+            Reserved::None | Reserved::Writers => None,
+            Reserved::Author => Some(Self::Author),
+            Reserved::Assessments => Some(Self::Assessments),
+            Reserved::Own => Some(Self::Reserved),
+        }
+    }
+
     pub fn is_of_fence(&self) -> bool {
         matches!(self, Self::OutsideFence(_) | Self::OutsideAnyFence(_) | Self::RouteOutsideFence)
     }

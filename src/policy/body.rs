@@ -1,22 +1,28 @@
 //! Bodies that a decision depends on: read first, accepted only if they are unambiguous, and forwarded unchanged.
 
-use std::time::Instant;
+mod arrival;
+mod inspection;
+mod spans;
+
+use std::mem;
 
 use actix_web::{
     dev::{Payload, RequestHead},
     error::PayloadError,
-    http::{
-        Method,
-        header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, TRANSFER_ENCODING},
-    },
+    http::Method,
     web::Bytes,
 };
-use futures_util::{StreamExt as _, stream};
-use serde_json::Value;
-use tokio::time::timeout;
+use serde_json::{Map, Value};
 
+use self::{
+    arrival::{HELD_BY_AWC, announced, read, whole},
+    inspection::{Inspection, Plan, is_form},
+    spans::Encoding,
+};
 use super::{
-    BodyMemory, BodyMemoryFull, Grant, MissingScope, direct_upload, graphql, json, tags,
+    BodyMemory, BodyMemoryFull, Grant, MissingScope,
+    body_memory::Reservation,
+    direct_upload, graphql, json, tags,
     workspace::{self, ModelReferences, WorkspaceViolation},
 };
 use crate::{
@@ -24,16 +30,13 @@ use crate::{
     connection::Connection,
     head::has_body,
     parse_fault::ParseFault,
-    routing::{Body, BodyCheck, Named, Rule},
+    routing::{Body, Named, Rule},
     settings::Policy,
     stall_budget::StallBudget,
     vocabulary::RouteClass,
 };
-
-/// The largest body that is read, in bytes.
-const MAX_BODY: usize = 1024 * 1024;
-/// The largest GraphQL body: MLflow's UI sends about 4 KiB.
-const MAX_GRAPHQL: usize = 64 * 1024;
+pub(crate) use inspection::treatment;
+pub(crate) use spans::SpansBody;
 
 /// Why a body is not forwarded.
 #[derive(Debug, thiserror::Error)]
@@ -46,6 +49,8 @@ pub enum BodyError {
     NotJson(ParseFault),
     #[error("the body is larger than {} KiB, the most that is read of a request like this one", .0 / 1024)]
     TooLarge(usize),
+    #[error("the body is larger than {} KiB when it is decompressed, the most that is read of a request like this one", .0 / 1024)]
+    TooLargeInside(usize),
     #[error(transparent)]
     MemoryFull(#[from] BodyMemoryFull),
     #[error("the client stalled in the middle of its body")]
@@ -61,70 +66,6 @@ pub enum BodyError {
     Workspace(#[from] WorkspaceViolation),
 }
 
-/// How a body is inspected.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Inspection {
-    /// Read as JSON: for tags, for the classes that change a lot, and for keys bound to a workspace. MLflow takes the parameters
-    /// of a GET without a query from its body, as JSON whatever its type (mlflow/server/handlers.py, `_get_request_message`).
-    Json,
-    /// Read as GraphQL, for its operation.
-    GraphQl,
-    /// Scanned as it passes, for tags that lead out of a workspace.
-    Spans,
-}
-
-fn inspection(rule: &Rule, is_bound: bool, is_judged: bool) -> Option<Inspection> {
-    match rule.body {
-        Body::Json | Body::Form => Some(Inspection::Json),
-        Body::GraphQl => Some(Inspection::GraphQl),
-        Body::Spans => is_bound.then_some(Inspection::Spans),
-        Body::Any => {
-            let may_lead_out = rule.class == RouteClass::TraceWrite
-                || rule.method == Method::GET
-                || rule.check == Some(BodyCheck::Models);
-            let is_read = (is_bound && may_lead_out) || (is_judged && rule.has_subject_in_body());
-            (is_read || direct_upload::is_checked(rule)).then_some(Inspection::Json)
-        }
-    }
-}
-
-/// Whether MLflow takes a body for a form. A repeated type is ambiguous: some use the first value, others both.
-fn is_form(head: &RequestHead) -> bool {
-    let mut types = head.headers.get_all(CONTENT_TYPE);
-    let (Some(only), None) = (types.next(), types.next()) else { return false };
-    let essence = only.to_str().unwrap_or_default().split(';').next().unwrap_or_default();
-    essence.trim_end().eq_ignore_ascii_case("multipart/form-data")
-}
-
-impl Inspection {
-    fn max_body(self) -> usize {
-        if self == Self::GraphQl { MAX_GRAPHQL } else { MAX_BODY }
-    }
-}
-
-/// What happens to the bodies of a route, for `explain`.
-pub(crate) fn treatment(rule: &Rule) -> &'static str {
-    if rule.method == Method::GET && !rule.parameters.is_empty() {
-        return "none: a GET that has one is refused, for its parameters are judged in the query";
-    }
-    match (inspection(rule, false, false), inspection(rule, true, true)) {
-        _ if rule.body == Body::Form => {
-            "multipart/form-data passed on as it comes; else read first: JSON that can be read in one way only, up to 1 MiB"
-        }
-        (Some(Inspection::GraphQl), _) => {
-            "read first: a GraphQL mutation requires the scopes of the class write"
-        }
-        _ if rule.tagging.is_some() => {
-            "read first: JSON that can be read in one way only, up to 1 MiB; a protected tag requires admin or delete"
-        }
-        (Some(_), _) => "read first: JSON that can be read in one way only, up to 1 MiB",
-        (None, Some(_)) => {
-            "passed on as it comes; read first for a key of a workspace or with a fence, and where ownership is on"
-        }
-        (None, None) => "passed on as it comes",
-    }
-}
-
 /// A body that may be forwarded.
 pub(crate) struct CheckedBody {
     pub(crate) payload: Payload,
@@ -136,7 +77,13 @@ pub(crate) struct CheckedBody {
     pub(crate) value: Option<Value>,
     /// The subjects of a body that need not be parsed.
     pub(crate) subjects: Option<Vec<Named>>,
+    /// The spans, if they were read.
+    pub(crate) spans: Option<SpansBody>,
+    /// Whether it came compressed, and goes on as it was read.
+    pub(crate) is_decompressed: bool,
     pub(crate) models: ModelReferences,
+    /// The memory that it takes, if it was read.
+    reservation: Option<Reservation>,
 }
 
 impl CheckedBody {
@@ -147,7 +94,10 @@ impl CheckedBody {
             class: None,
             value: None,
             subjects: None,
+            spans: None,
+            is_decompressed: false,
             models: ModelReferences::default(),
+            reservation: None,
         }
     }
 }
@@ -166,7 +116,7 @@ pub(crate) async fn check(
     memory: &BodyMemory,
 ) -> Result<CheckedBody, BodyError> {
     let (principal, route) = (grant.principal(), grant.route());
-    let inspection = inspection(route.rule(), principal.workspace.is_some(), grant.is_judged());
+    let Plan { inspection, most, only_reports } = Plan::of(grant);
     let is_get = [Method::GET, Method::HEAD].contains(&head.method);
     let has_none = is_get && !has_body(&head.headers);
     let inspection = inspection.filter(|inspection| *inspection != Inspection::Json || !has_none);
@@ -183,31 +133,72 @@ pub(crate) async fn check(
             };
             return Ok(CheckedBody::unread(payload));
         }
-        (Some(Inspection::Spans), Some(workspace)) => {
-            can_be_scanned(head)?;
+        (Some(Inspection::Scan), Some(workspace)) => {
+            spans::can_be_scanned(head)?;
             let payload = workspace::scan(workspace, payload);
             return Ok(CheckedBody::unread(payload));
         }
         (Some(inspection), _) => inspection,
     };
-    let most = inspection.max_body();
-    let size = announced(head).unwrap_or(most);
-    if size > most {
-        return Err(BodyError::TooLarge(most));
-    }
+    let size = announced(head);
+    let encoding = match inspection {
+        // One of unknown length is not begun, for what was read of it would be missing.
+        _ if only_reports && size.is_none() => Err(BodyError::TooLarge(most)),
+        _ if size > Some(most) => Err(BodyError::TooLarge(most)),
+        Inspection::Spans if principal.workspace.is_some() => {
+            spans::can_be_scanned(head).and_then(|()| Encoding::of(head)).map(Some)
+        }
+        Inspection::Spans => Encoding::of(head).map(Some),
+        _ => Ok(None),
+    };
+    let encoding = match encoding {
+        Err(error) if only_reports => {
+            report(principal, &error);
+            return Ok(CheckedBody::unread(payload));
+        }
+        encoding => encoding?,
+    };
     // Before a byte of it is asked for: what waits for room is not in this process.
-    let reservation = memory.reserve(principal, size).await?;
-    let body = read(payload, size, connection, stall_budget).await?;
-    let body = reservation.hold(body);
+    let size = size.unwrap_or(most);
+    let is_compressed = encoding.is_some_and(Encoding::is_compressed);
+    let reservation = memory.reserve(principal, if is_compressed { most } else { size }).await?;
+    let body = reservation.hold(read(payload, size, connection, stall_budget).await?);
+    let checked = match encoding {
+        Some(encoding) => spans::check(principal, encoding, &body, most, &reservation),
+        None => check_text(policy, grant, inspection, &body),
+    };
+    match checked {
+        Ok(checked) => Ok(CheckedBody { reservation: Some(reservation), ..checked }),
+        Err(error) if only_reports => {
+            report(principal, &error);
+            Ok(CheckedBody { length: Some(body.len()), ..CheckedBody::unread(whole(body)) })
+        }
+        Err(error) => Err(error),
+    }
+}
+
+/// Where ownership only reports, it refuses nothing.
+fn report(principal: &Principal, error: &BodyError) {
+    let Principal { key_id, user_id, .. } = principal;
+    tracing::info!(key_id, user_id, denied = %error, "ownership would have denied this");
+}
+
+fn check_text(
+    policy: &Policy,
+    grant: &Grant,
+    inspection: Inspection,
+    body: &Bytes,
+) -> Result<CheckedBody, BodyError> {
+    let (principal, route) = (grant.principal(), grant.route());
     let (mut class, mut value, mut models) = (None, None, ModelReferences::default());
-    let subjects = glance(route.rule(), principal, &body);
+    let subjects = glance(route.rule(), principal, body);
     if inspection == Inspection::GraphQl {
-        if !only_reads(&body)? {
+        if !only_reads(body)? {
             super::allow(policy, principal, route.rule(), RouteClass::Write, None)?;
             class = Some(RouteClass::Write);
         }
     } else if subjects.is_none() && !body.is_empty() {
-        let parsed = parse(&body)?;
+        let parsed = parse(body)?;
         if let Some(change) = route.rule().tagging.and_then(|tagging| tags::find(tagging, &parsed)) {
             if let (true, Some(workspace)) = (change.is_trigger, &principal.workspace) {
                 return Err(workspace::trigger_tag(workspace).into());
@@ -223,8 +214,8 @@ pub(crate) async fn check(
         }
         value = Some(parsed);
     }
-    let length = Some(body.len());
-    Ok(CheckedBody { payload: whole(body), length, class, value, subjects, models })
+    let unread = CheckedBody::unread(whole(body.clone()));
+    Ok(CheckedBody { length: Some(body.len()), class, value, subjects, models, ..unread })
 }
 
 /// The subjects of a body that is read for them alone.
@@ -237,63 +228,47 @@ fn glance(rule: &Rule, principal: &Principal, body: &[u8]) -> Option<Vec<Named>>
 
 impl CheckedBody {
     /// Replaces the body by what became of its JSON.
-    pub(crate) fn rewrite(&mut self, value: &Value) {
-        let body = value.to_string();
+    pub(crate) fn rewrite(&mut self) {
+        let (Some(value), Some(reservation)) = (&self.value, &self.reservation) else { return };
+        let body = value.to_string().into_bytes();
         self.length = Some(body.len());
-        self.payload = whole(body.into());
+        self.payload = whole(reservation.hold(body));
     }
-}
 
-/// A body of this length reaches MLflow only when all of it is there (awc 3.11, client/h1proto.rs, `send_body`). It is read before a
-/// connection is taken, which MLflow could close while the client pauses.
-const HELD_BY_AWC: usize = 8 * 1024;
-
-fn whole(body: Bytes) -> Payload {
-    Payload::Stream { payload: stream::iter([Ok(body)]).boxed_local() }
-}
-
-/// Spans are scanned as bytes: protobuf keeps texts as they are, JSON and compression do not.
-fn can_be_scanned(head: &RequestHead) -> Result<(), BodyError> {
-    let is_protobuf = head.headers.get_all(CONTENT_TYPE).eq(["application/x-protobuf"]);
-    if is_protobuf && !head.headers.contains_key(CONTENT_ENCODING) {
-        return Ok(());
-    }
-    let what = "is not plain application/x-protobuf, the one form in which a key that is bound to a workspace may send spans";
-    Err(BodyError::Ambiguous(what))
-}
-
-/// The announced length of a body.
-fn announced(head: &RequestHead) -> Option<usize> {
-    if head.headers.contains_key(TRANSFER_ENCODING) {
-        return None;
-    }
-    head.headers.get(CONTENT_LENGTH).map_or(Some(0), |length| length.to_str().ok()?.trim().parse().ok())
-}
-
-async fn read(
-    mut payload: Payload,
-    most: usize,
-    connection: Option<&Connection>,
-    mut stall_budget: StallBudget,
-) -> Result<Vec<u8>, BodyError> {
-    let tell = |uploaded| connection.into_iter().for_each(|connection| connection.uploaded(uploaded));
-    let mut body = Vec::with_capacity(most);
-    let reading = async {
-        loop {
-            tell(Some(body.len() as u64));
-            let since = Instant::now();
-            let next = timeout(stall_budget.left(), payload.next()).await.map_err(|_| BodyError::Stalled)?;
-            let Some(chunk) = next.transpose().map_err(BodyError::Broken)? else { return Ok(()) };
-            if body.len() + chunk.len() > most {
-                return Err(BodyError::TooLarge(most));
-            }
-            stall_budget.credit(chunk.len(), since.elapsed());
-            body.extend_from_slice(&chunk);
+    /// Drops most of a JSON of very many values: they take 300 bytes of memory each, and MLflow is waited for. Requests of its
+    /// clients stay as they are, but for long lists.
+    pub(crate) fn shrink(&mut self) {
+        if let Some(value) = &mut self.value {
+            prune(value, &mut (64 + self.length.unwrap_or_default() / 100));
         }
+    }
+}
+
+/// Keeps as many values as are left; texts and numbers first, then what is in lists and objects.
+fn prune(value: &mut Value, left: &mut usize) {
+    let mut may_stay = |value: &mut Value| {
+        let is_counted = *left > 0;
+        *left = left.saturating_sub(1);
+        if is_counted {
+            prune(value, left);
+        }
+        is_counted
     };
-    let outcome = reading.await;
-    tell(None);
-    outcome.map(|()| body)
+    match value {
+        Value::Array(items) => {
+            items.retain_mut(may_stay);
+            items.shrink_to_fit();
+        }
+        Value::Object(fields) => {
+            let is_nested = |value: &Value| value.is_array() || value.is_object();
+            let (nested, plain): (Map<_, _>, Map<_, _>) =
+                mem::take(fields).into_iter().partition(|(_, value)| is_nested(value));
+            let kept = plain.into_iter().chain(nested);
+            *fields =
+                kept.filter_map(|(name, mut value)| may_stay(&mut value).then_some((name, value))).collect();
+        }
+        _ => {}
+    }
 }
 
 /// An object, or a JSON text that contains one, as old clients send it: MLflow decodes it twice (mlflow/server/handlers.py,
@@ -322,3 +297,6 @@ fn only_reads(body: &[u8]) -> Result<bool, BodyError> {
     };
     graphql::only_reads(document, name).map_err(BodyError::GraphQl)
 }
+
+#[cfg(test)]
+mod tests;

@@ -39,11 +39,10 @@ pub enum BodyMemoryFull {
     ForAll,
 }
 
-/// The memory of one body, until it is dropped.
-#[derive(Debug)]
+/// The memory of one body, until the last of its clones is dropped: those of the key, and of all.
+#[derive(Debug, Clone)]
 pub(super) struct Reservation {
-    _of_key: OwnedSemaphorePermit,
-    _of_all: OwnedSemaphorePermit,
+    _permits: Arc<[OwnedSemaphorePermit; 2]>,
 }
 
 /// A body with its reservation.
@@ -59,9 +58,9 @@ impl AsRef<[u8]> for Held {
 }
 
 impl Reservation {
-    /// The body that it was made for: the memory is free when the last of its bytes is dropped.
-    pub(super) fn hold(self, body: Vec<u8>) -> Bytes {
-        Bytes::from_owner(Held { body, _reservation: self })
+    /// The body that it was made for, or what became of that: the memory is free when the last of its bytes is dropped.
+    pub(super) fn hold(&self, body: Vec<u8>) -> Bytes {
+        Bytes::from_owner(Held { body, _reservation: self.clone() })
     }
 }
 
@@ -88,9 +87,9 @@ impl BodyMemory {
             let waiting = timeout(self.max_wait, free.acquire_many_owned(size));
             waiting.await.ok().and_then(Result::ok).ok_or(full)
         };
-        let _of_key = take(self.of_key(principal), BodyMemoryFull::ForKey).await?;
-        let _of_all = take(Arc::clone(&self.free), BodyMemoryFull::ForAll).await?;
-        Ok(Reservation { _of_key, _of_all })
+        let of_key = take(self.of_key(principal), BodyMemoryFull::ForKey).await?;
+        let of_all = take(Arc::clone(&self.free), BodyMemoryFull::ForAll).await?;
+        Ok(Reservation { _permits: Arc::new([of_key, of_all]) })
     }
 
     fn of_key(&self, principal: &Principal) -> Arc<Semaphore> {

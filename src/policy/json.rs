@@ -12,7 +12,7 @@ use crate::{parse_fault::ParseFault, routing::json_name};
 
 /// The most values and names in a body: each takes up to 300 bytes of memory, and as few as two bytes in the body.
 const MAX_VALUES: usize = 50_000;
-const TOO_MANY: &str = "it holds more than 50000 values";
+const TOO_MANY: &str = "it holds more values than are read of a request like this one";
 const TWICE: &str = "a field is there twice, in one spelling or in two";
 
 /// Reads a body of JSON, in UTF-8.
@@ -20,12 +20,20 @@ const TWICE: &str = "a field is there twice, in one spelling or in two";
 /// # Errors
 /// A text that is not JSON, or an object with the same field twice.
 pub(super) fn read(body: &[u8]) -> Result<Value, ParseFault> {
-    read_unambiguous(body).map_err(|error| ParseFault::of_json(&error, &[TWICE, TOO_MANY]))
+    read_up_to(MAX_VALUES, body)
 }
 
-fn read_unambiguous(body: &[u8]) -> Result<Value, serde_json::Error> {
+/// The same with another limit.
+///
+/// # Errors
+/// Likewise.
+pub(super) fn read_up_to(values: usize, body: &[u8]) -> Result<Value, ParseFault> {
+    read_unambiguous(values, body).map_err(|error| ParseFault::of_json(&error, &[TWICE, TOO_MANY]))
+}
+
+fn read_unambiguous(values: usize, body: &[u8]) -> Result<Value, serde_json::Error> {
     let mut reader = serde_json::Deserializer::from_slice(body);
-    let left = Cell::new(MAX_VALUES);
+    let left = Cell::new(values);
     let value = Unambiguous { left: &left }.deserialize(&mut reader)?;
     reader.end()?;
     Ok(value)

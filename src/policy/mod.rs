@@ -24,6 +24,7 @@ use crate::{
     vocabulary::RouteClass,
 };
 pub use body::BodyError;
+pub(crate) use body::SpansBody;
 pub(crate) use body_memory::BodyMemory;
 pub use body_memory::BodyMemoryFull;
 pub(crate) use collation::Name;
@@ -39,6 +40,7 @@ pub struct Grant {
     may_administer: bool,
     is_administrator: bool,
     is_judged: bool,
+    only_reports: bool,
 }
 
 impl Grant {
@@ -63,6 +65,16 @@ impl Grant {
     /// Whether it matters whose the things are that the request names.
     pub(crate) fn is_judged(&self) -> bool {
         self.is_judged
+    }
+
+    /// Whether that refuses nothing, and is only told.
+    pub(crate) fn only_reports(&self) -> bool {
+        self.only_reports
+    }
+
+    /// Whether the request may be refused for that: one of an administrator without a fence may not.
+    pub(crate) fn may_be_refused(&self) -> bool {
+        self.is_judged && !(self.is_administrator && self.principal.fence.is_open())
     }
 }
 
@@ -158,7 +170,8 @@ fn authorize_at(
     let may_administer = policy.mode != Mode::Enforce || is_administrator;
     let is_judged = policy.ownership != Mode::Off || !principal.fence.is_open();
     let is_judged = is_judged && (route.rule().changes() || route.rule().body == Body::GraphQl);
-    Ok(Grant { principal, route, may_administer, is_administrator, is_judged })
+    let only_reports = policy.ownership != Mode::Enforce && principal.fence.is_open();
+    Ok(Grant { principal, route, may_administer, is_administrator, is_judged, only_reports })
 }
 
 /// The classes that the principal's scopes allow, if `class` is one of them or the mode does not enforce scopes.

@@ -26,6 +26,7 @@ static LOCATION_TAGS: LazyLock<[Name; 3]> = LazyLock::new(|| {
 const SOURCES: [&str; 5] = ["runs:/", "models:/", "mlflow-artifacts:/", "dummy-source", "prompt-template"];
 
 const ELSEWHERE: &str = "this artifact is not in it";
+const SPANS_LOCATION: &str = "spans may not say where a trace's data is";
 
 /// A request by which one workspace could reach another.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -160,13 +161,22 @@ fn has_location_tag(value: &Value) -> bool {
 /// Aborts a body of spans at a [location tag](LOCATION_TAGS): an attribute of a root span or of a
 /// resource becomes a trace's tag (mlflow/store/tracking/sqlalchemy_store.py, `log_spans`).
 pub(super) fn scan(workspace: &Workspace, payload: Payload) -> Payload {
-    let outside = outside(workspace, "spans may not say where a trace's data is");
+    let outside = outside(workspace, SPANS_LOCATION);
     let mut search = Search::new(&*LOCATION_TAGS);
     let scanned = payload.map(move |chunk| match chunk? {
         chunk if search.finds(&chunk) => Err(PayloadError::Io(io::Error::other(outside.clone()))),
         chunk => Ok(chunk),
     });
     Payload::Stream { payload: scanned.boxed_local() }
+}
+
+/// Likewise for a body that was read.
+///
+/// # Errors
+/// A body with a location tag.
+pub(super) fn check_spans(workspace: &Workspace, body: &[u8]) -> Result<(), WorkspaceViolation> {
+    let has_one = Search::new(&*LOCATION_TAGS).finds(body);
+    if has_one { Err(outside(workspace, SPANS_LOCATION)) } else { Ok(()) }
 }
 
 /// A field's name without the differences between its spellings.

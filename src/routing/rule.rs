@@ -2,7 +2,11 @@
 
 use actix_web::http::Method;
 
-use super::{parameters::Parameter, subject::Subjects, tagging::Tagging};
+use super::{
+    parameters::Parameter,
+    subject::{Kind, Subjects},
+    tagging::Tagging,
+};
 use crate::vocabulary::{RouteClass, words};
 
 /// One method and path of MLflow.
@@ -102,6 +106,8 @@ words! {
         Author = "author",
         /// The author of a run, also where MLflow keeps it.
         Run = "run",
+        /// The author of a run only where MLflow keeps it.
+        User = "user",
     }
 }
 
@@ -176,11 +182,23 @@ impl Rule {
         is_class_of_writes || (!self.class.is_read() && !self.method.is_safe())
     }
 
-    /// Whether a body names what is changed, or may have tags. The records of a dataset have neither, and can be large.
+    /// Whether a body names what is changed, or may have tags. The records of a dataset are not read: they can be large, and their
+    /// tags say nothing of who owns what. So are the parameters of a logged model.
     pub fn has_subject_in_body(&self) -> bool {
         let is_named = self.subjects.as_ref().is_some_and(Subjects::are_in_body);
         let may_have_tags = self.pattern.contains("/tags") || self.method == Method::PATCH;
         self.artifact.is_none() && self.changes() && (is_named || may_have_tags)
+    }
+
+    /// Whether it changes the trace of each span in a body.
+    pub fn names_spans(&self) -> bool {
+        self.subjects.as_ref().is_some_and(Subjects::name_spans)
+    }
+
+    /// Whether a request names something of this kind as what it changes.
+    pub fn names_a(&self, kind: Kind) -> bool {
+        let Some(Subjects::Named(subjects)) = &self.subjects else { return false };
+        subjects.iter().any(|subject| subject.kind == kind)
     }
 
     /// Whether its bodies are artifacts: forms contain files.

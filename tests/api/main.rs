@@ -56,6 +56,7 @@ mod mlflow_refuses;
 mod operations;
 mod own_address;
 mod own_limits;
+mod owned_bodies;
 mod owners;
 mod ownership;
 mod pasted_keys;

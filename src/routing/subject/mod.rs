@@ -122,6 +122,12 @@ impl Subjects {
         subjects.iter().any(|subject| subject.places.contains(&Place::Artifact))
     }
 
+    /// Whether one of them is the trace of each span.
+    pub(super) fn name_spans(&self) -> bool {
+        let Self::Named(subjects) = self else { return false };
+        subjects.iter().any(|subject| subject.places.contains(&Place::SpanTraceIds))
+    }
+
     /// Whether one of them is named in the body.
     pub(crate) fn are_in_body(&self) -> bool {
         let Self::Named(subjects) = self else { return false };
