@@ -41,10 +41,11 @@ pub(crate) fn stamp(
         Stamp::User => return Ok(()),
     };
     let tags = tags(body)?;
-    tags.retain(|tag| {
-        let is_gateways = is_own(key(tag)) && !is_administrator;
-        !is_gateways && !(stamp == Stamp::Run && is_user(key(tag)))
-    });
+    let is_written_by_us = |key: &str| match stamp {
+        Stamp::Run if is_user(key) => true,
+        _ => is_own(key) && !is_administrator,
+    };
+    tags.retain(|tag| !is_written_by_us(key(tag)));
     for (name, value) in stamps {
         if !tags.iter().any(|tag| key(tag) == *name) {
             tags.extend(value.map(|value| json!({"key": name, "value": value})));

@@ -273,7 +273,7 @@ async fn what_is_not_everybodys_is_refused_on_ones_own_things_too() {
         ("/api/2.0/mlflow/runs/log-batch", batch("metrics", "hokusai.loss")),
         (
             "/api/2.0/mlflow/runs/log-parameter",
-            json!({"run_id": MY_RUN, "key": "a", "value": "hokusai.owner"}),
+            json!({"run_id": MY_RUN, "key": "hokusai.rate", "value": "hokusai.owner"}),
         ),
         (
             "/api/2.0/mlflow/experiments/set-experiment-tag",
@@ -418,6 +418,8 @@ async fn the_listing_of_label_schemas_that_creates_one_is_judged_in_query_and_bo
             } else {
                 ask(gateway.address, request).await
             };
+            // A HEAD takes no body.
+            let status = if method == "HEAD" && !body.is_empty() { 400 } else { status };
             assert_eq!(response.status, status, "{method} {path} {body}");
         }
     }

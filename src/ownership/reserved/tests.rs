@@ -29,6 +29,8 @@ fn names_of_the_gateway_are_found_wherever_tags_can_be() {
         (LOG_BATCH, json!({"tags": [{"key": "a"}, {"key": "hokusai.key_id"}]}), Own),
         (LOG_BATCH, json!({"metrics": [{"key": "hokusai.loss"}], "params": [{"key": "hokusai.rate"}]}), None),
         (LOG_BATCH, json!({"params": [{"key": "a", "value": "hokusai.owner"}]}), None),
+        ("/api/2.0/mlflow/runs/log-parameter", json!({"key": "hokusai.rate", "value": "1"}), None),
+        ("/api/2.0/mlflow/runs/log-metric", json!({"key": "hokusai.loss", "value": 1}), None),
         (START_TRACE, json!({"trace": {"trace_info": {"tags": {"hokusai.user": "x"}}}}), Own),
         (DATASET_TAGS, json!({"tags": "{\"a\": {\"hokusai.user\": \"x\"}}"}), Own),
         (DATASET_TAGS, json!({"tags": "{\"hokus\\u0061i.user\": \"x\"}"}), Own),
