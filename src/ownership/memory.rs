@@ -161,6 +161,7 @@ mod tests {
             let home = Home { experiments: vec!["1".to_owned()], location: Some(location.clone()) };
             memory.remember(question(Kind::Run, &number.to_string()), Arc::new(home), Instant::now());
         }
-        assert!(memory.answers.weight() <= Item::ROOM && !memory.answers.is_empty());
+        let most = Item::ROOM as usize / location.len();
+        assert!((1..=most).contains(&memory.answers.len()), "{}", memory.answers.len());
     }
 }
