@@ -47,10 +47,9 @@ fn answer(request: &Recorded) -> Answer {
             json!({"run": {"info": {"run_id": id, "experiment_id": experiment}}})
         }
         path if path.contains("/traces/") => {
+            let id = path.trim_end_matches("/info").rsplit('/').next().unwrap();
             let Some(experiment) = experiment_of(id) else { return missing() };
-            let location =
-                json!({"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": experiment}});
-            json!({"trace": {"trace_info": {"trace_id": id, "trace_location": location}}})
+            json!({"trace_info": {"request_id": id, "experiment_id": experiment}})
         }
         path if path.ends_with("/label-schemas/list") => json!({}),
         _ => return missing(),

@@ -16,7 +16,7 @@ class Recorder:
 
             def do_GET(self) -> None:
                 if "/traces/tr-" in self.path:
-                    recorder.asked.add(self.path.rsplit("/", 1)[1])
+                    recorder.asked.add(self.path.removesuffix("/info").rsplit("/", 1)[1])
                     self.answer(404, {"error_code": "RESOURCE_DOES_NOT_EXIST"})
                 elif "/experiments/get" in self.path:
                     tags = [{"key": "hokusai.owner", "value": "b"}]
