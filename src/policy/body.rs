@@ -117,8 +117,7 @@ pub(crate) async fn check(
 ) -> Result<CheckedBody, BodyError> {
     let (principal, route) = (grant.principal(), grant.route());
     let Plan { inspection, most, only_reports } = Plan::of(grant);
-    let is_get = [Method::GET, Method::HEAD].contains(&head.method);
-    let has_none = is_get && !has_body(&head.headers);
+    let has_none = [Method::GET, Method::HEAD].contains(&head.method) && !has_body(&head.headers);
     let inspection = inspection.filter(|inspection| *inspection != Inspection::Json || !has_none);
     let inspection = match (inspection, &principal.workspace) {
         (Some(_), _) if route.rule().body == Body::Form && is_form(head) => {
@@ -135,8 +134,7 @@ pub(crate) async fn check(
         }
         (Some(Inspection::Scan), Some(workspace)) => {
             spans::can_be_scanned(head)?;
-            let payload = workspace::scan(workspace, payload);
-            return Ok(CheckedBody::unread(payload));
+            return Ok(CheckedBody::unread(workspace::scan(workspace, payload)));
         }
         (Some(inspection), _) => inspection,
     };
