@@ -7,21 +7,18 @@ use actix_http::Request;
 use actix_web::{
     body::MessageBody,
     dev::{Payload, RequestHead, Service, ServiceRequest, ServiceResponse},
-    http::StatusCode,
     test,
-    web::{Bytes, Data},
+    web::Data,
 };
 
 use crate::{
     audit::AuditTrail,
     auth::{Authenticator, KeySource},
     client_ip::Client,
-    error::GatewayError,
     exchange::{Exchange, Sinks},
-    gateway::{self, Found, Gateway, Shared},
+    gateway::{Gateway, Shared},
     limits::Limiter,
-    ownership::{AskMlflow, Ownership, Unanswered},
-    policy::{self, BodyError, Grant, body::CheckedBody},
+    policy::{self, BodyError, Grant},
     proxy::Proxy,
     resources::Resources,
     server::{self, Listener},
@@ -59,67 +56,11 @@ pub async fn checked_body(
     head: &RequestHead,
     payload: Payload,
 ) -> Result<Payload, BodyError> {
-    Ok(check(settings, grant, head, payload).await?.payload)
-}
-
-async fn check(
-    settings: &Settings,
-    grant: &Grant,
-    head: &RequestHead,
-    payload: Payload,
-) -> Result<CheckedBody, BodyError> {
     let server = &settings.server;
     let stall_budget = StallBudget::new(server.body_idle_timeout, server.min_body_rate.get());
     let memory = policy::BodyMemory::new(settings.mlflow.queue_timeout);
-    policy::body::check(&settings.policy, grant, head, payload, None, stall_budget, &memory).await
-}
-
-/// Whose things are, where MLflow answers at once that they are nobody's.
-#[derive(Debug)]
-pub struct Owners(Ownership);
-
-#[derive(Debug, Clone)]
-struct NobodyOwns;
-
-impl AskMlflow for NobodyOwns {
-    async fn get(
-        &self,
-        path: String,
-        _: Option<Arc<str>>,
-        _: usize,
-    ) -> Result<(StatusCode, Bytes), Unanswered> {
-        let answer = if path.contains("/runs/get") {
-            r#"{"run": {"info": {"run_id": "0c9f3a51d2f84f0e9c7d8e1b2a3f4c5d", "experiment_id": "7"}}}"#
-        } else {
-            r#"{"experiment": {"experiment_id": "7", "name": "churn"}}"#
-        };
-        Ok((StatusCode::OK, Bytes::from_static(answer.as_bytes())))
-    }
-}
-
-impl Owners {
-    /// # Errors
-    /// Metrics that cannot be made.
-    pub fn new() -> Result<Self, prometheus::Error> {
-        Ok(Self(Ownership::new(Metrics::new()?, None)))
-    }
-
-    /// The body that may be sent on, once it is judged whose the things are that it names.
-    ///
-    /// # Errors
-    /// One that may not.
-    pub async fn judged_body(
-        &self,
-        settings: &Settings,
-        grant: &Grant,
-        head: &RequestHead,
-        payload: Payload,
-    ) -> Result<Payload, GatewayError> {
-        let mut checked = check(settings, grant, head, payload).await?;
-        let (policy, mut found) = (&settings.policy, Found::default());
-        gateway::clear(&self.0, &NobodyOwns, policy, grant, head, &mut checked, &mut found).await?;
-        Ok(checked.payload)
-    }
+    let checked = policy::body::check(&settings.policy, grant, head, payload, None, stall_budget, &memory);
+    Ok(checked.await?.payload)
 }
 
 /// The application of one worker, without a socket, an actor, or a Redis.

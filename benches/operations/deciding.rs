@@ -39,25 +39,6 @@ pub(super) fn policy_of_a_json_body() -> Run {
     })
 }
 
-/// The body is read, and the owner of its run is known.
-pub(super) fn owners_of_a_log_batch() -> Run {
-    let settings = settings(&[("HOKUSAI__POLICY__OWNERSHIP", "enforce")]);
-    let body = Bytes::from(requests::log_batch_body());
-    let request = requests::asking(Method::POST, requests::LOG_BATCH, BEARER)
-        .insert_header((CONTENT_LENGTH, body.len()))
-        .to_http_request();
-    let grant = grant(&settings, route(&settings, Method::POST, requests::LOG_BATCH));
-    let owners = benching::Owners::new().unwrap();
-    run(move || {
-        let payload = Payload::Stream { payload: stream::iter([Ok(body.clone())]).boxed_local() };
-        owners
-            .judged_body(&settings, black_box(&grant), request.head(), payload)
-            .now_or_never()
-            .unwrap()
-            .unwrap()
-    })
-}
-
 pub(super) fn limit() -> Run {
     let settings = settings(&[("HOKUSAI__LIMITS__PER_HOUR", "4000000000")]);
     let limiter = benching::limiter(&settings);

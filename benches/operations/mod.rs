@@ -23,7 +23,7 @@ pub(crate) struct Operation {
 }
 
 /// Every operation, in the order of the walk.
-pub(crate) const ALL: [Operation; 19] = [
+pub(crate) const ALL: [Operation; 18] = [
     Operation { name: "head", make: reading::head },
     Operation { name: "head_and_route", make: reading::route },
     Operation { name: "head_and_route_of_an_artifact", make: reading::route_of_an_artifact },
@@ -35,7 +35,6 @@ pub(crate) const ALL: [Operation; 19] = [
     Operation { name: "key_file", make: authenticating::key_file },
     Operation { name: "policy", make: deciding::policy },
     Operation { name: "policy_of_a_json_body", make: deciding::policy_of_a_json_body },
-    Operation { name: "owners_of_a_log_batch", make: deciding::owners_of_a_log_batch },
     Operation { name: "limit", make: deciding::limit },
     Operation { name: "head_to_mlflow", make: rewriting::to_mlflow },
     Operation { name: "head_to_client", make: rewriting::to_client },

@@ -21,20 +21,6 @@ pub(super) fn compare_runs() -> String {
     format!("/ajax-api/2.0/mlflow/metrics/get-history-bulk?metric_key=val_loss{runs}")
 }
 
-pub(super) const LOG_BATCH: &str = "/api/2.0/mlflow/runs/log-batch";
-
-/// A hundred metrics, as a training script logs them.
-pub(super) fn log_batch_body() -> String {
-    let metric = |number: u32| {
-        let value = 0.25 + f64::from(number) / 7.0;
-        format!(
-            r#"{{"key": "validation_loss_{number}", "value": {value}, "timestamp": 1767225600000, "step": 17}}"#
-        )
-    };
-    let metrics: Vec<_> = (0..100).map(metric).collect();
-    format!(r#"{{"run_id": "0c9f3a51d2f84f0e9c7d8e1b2a3f4c5d", "metrics": [{}]}}"#, metrics.join(", "))
-}
-
 /// As MLflow's Python client asks.
 pub(super) fn asking(method: Method, target: &str, authorization: &str) -> TestRequest {
     TestRequest::with_uri(target)

@@ -76,7 +76,7 @@ impl Gateway {
 ///
 /// # Errors
 /// Something that the key may not change, or that MLflow does not tell the owner of.
-pub(crate) async fn clear<M: AskMlflow>(
+pub(super) async fn clear<M: AskMlflow>(
     ownership: &Ownership,
     mlflow: &M,
     policy: &Policy,

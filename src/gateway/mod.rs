@@ -24,8 +24,6 @@ use actix_web::{
 
 pub use admit::{Admitted, admit, forward};
 pub(crate) use clearance::Found;
-#[cfg(feature = "bench")]
-pub(crate) use clearance::clear;
 pub use observe::{connection, exchange};
 pub(crate) use preview::{Preview, needs_body, preview};
 pub use shared::Shared;
