@@ -2,7 +2,6 @@
 
 import pytest
 from commands import run
-from mlflow.tracking import MlflowClient
 
 
 def owners(stack, *arguments: str, key: str = "operator"):
@@ -11,12 +10,13 @@ def owners(stack, *arguments: str, key: str = "operator"):
 
 
 @pytest.fixture
-def both_have(ours, theirs) -> MlflowClient:
+def both_have(ours, theirs):
+    """For as long as the test: other tests here rightly change what is ours."""
     client = ours.client()
-    if client.get_experiment_by_name("shared-name") is None:
-        client.create_experiment("shared-name")
-        client.create_registered_model("shared-model")
-    return client
+    client.create_experiment("shared-name")
+    client.create_registered_model("shared-model")
+    yield client
+    client.delete_registered_model("shared-model")
 
 
 def test_a_name_in_two_workspaces_is_two_things(stack, both_have):
