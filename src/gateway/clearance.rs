@@ -11,7 +11,6 @@ use actix_web::{
     web::Bytes,
 };
 
-use super::Gateway;
 use crate::{
     auth::Principal,
     error::GatewayError,
@@ -57,28 +56,13 @@ pub(crate) struct Found {
     pub(super) targets: Vec<Target>,
 }
 
-impl Gateway {
-    /// As [`clear`], with what this worker has.
-    pub(super) async fn clear(
-        &self,
-        policy: &Policy,
-        grant: &Grant,
-        head: &RequestHead,
-        checked: &mut CheckedBody,
-        found: &mut Found,
-    ) -> Result<Clearance, GatewayError> {
-        let asker = Asker(Rc::clone(&self.proxy));
-        clear(&self.shared.ownership, &asker, policy, grant, head, checked, found).await
-    }
-}
-
 /// Judges a change, and writes into a create who makes it.
 ///
 /// # Errors
 /// Something that the key may not change, or that MLflow does not tell the owner of.
-pub(super) async fn clear<M: AskMlflow>(
+pub(super) async fn clear(
     ownership: &Ownership,
-    mlflow: &M,
+    mlflow: &Asker,
     policy: &Policy,
     grant: &Grant,
     head: &RequestHead,

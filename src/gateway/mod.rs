@@ -24,6 +24,7 @@ use actix_web::{
 
 pub use admit::{Admitted, admit, forward};
 pub(crate) use clearance::Found;
+use clearance::{Asker, clear};
 pub use observe::{connection, exchange};
 pub(crate) use preview::{Preview, needs_body, preview};
 pub use shared::Shared;
@@ -147,7 +148,9 @@ impl Gateway {
         exchange.waited(began.elapsed());
         let asked = Instant::now();
         let mut found = Found::default();
-        let cleared = self.clear(&live.policy, &grant, request.head(), &mut checked, &mut found).await;
+        let (ownership, asker) = (&self.shared.ownership, Asker(Rc::clone(&self.proxy)));
+        let cleared =
+            clear(ownership, &asker, &live.policy, &grant, request.head(), &mut checked, &mut found).await;
         exchange.waited(asked.elapsed());
         if cleared.is_err() && self.shared.audit.is_kept() {
             let body = checked.value.as_ref();

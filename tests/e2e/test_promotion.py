@@ -10,6 +10,7 @@ import requests
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
 from raw import Wire
+from signing_in import sign_in
 from stack import Stack
 
 SEPARATE = {"HOKUSAI__POLICY__PROMOTION": "separate", "HOKUSAI__LIMITS__MODE": "off"}
@@ -46,12 +47,7 @@ def as_user(monkeypatch):
     """MLflow's client with the key of a user."""
 
     def signed_in(running: Stack, name: str) -> MlflowClient:
-        for variable in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
-            monkeypatch.delenv(variable, raising=False)
-        monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", running.keys[name])
-        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        mlflow.set_tracking_uri(running.tracking_uri)
-        return MlflowClient()
+        return sign_in(monkeypatch, running.tracking_uri, running.keys[name])
 
     return signed_in
 

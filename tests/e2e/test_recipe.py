@@ -9,6 +9,7 @@ import mlflow
 import pytest
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from signing_in import sign_in
 from stack import ROOT, Stack
 from waiting import eventually
 
@@ -52,12 +53,7 @@ OTHERS = {"globex": ("--scope=mlflow:read", "--scope=mlflow:write"), "root": ("-
 @pytest.fixture
 def as_user(followed, monkeypatch):
     def signed_in(user: str) -> MlflowClient:
-        for variable in ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD"):
-            monkeypatch.delenv(variable, raising=False)
-        monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", followed.keys[user])
-        monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        mlflow.set_tracking_uri(followed.tracking_uri)
-        return MlflowClient()
+        return sign_in(monkeypatch, followed.tracking_uri, followed.keys[user])
 
     return signed_in
 

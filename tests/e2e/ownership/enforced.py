@@ -6,10 +6,9 @@ import os
 import sqlite3
 from pathlib import Path
 
-import mlflow
 import pytest
 import requests
-from mlflow.tracking import MlflowClient
+from signing_in import sign_in
 from stack import ROOT, Stack
 
 SCOPES = ("mlflow:read", "mlflow:write", "mlflow:delete")
@@ -39,10 +38,7 @@ class Enforced:
     def signed_in(self, name: str):
         """MLflow's client with this key."""
         with pytest.MonkeyPatch.context() as monkeypatch:
-            monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", self.keys[name])
-            monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-            mlflow.set_tracking_uri(self.stack.tracking_uri)
-            yield MlflowClient()
+            yield sign_in(monkeypatch, self.stack.tracking_uri, self.keys[name])
 
     def ask(self, name: str, method: str, path: str, headers=None, **parts) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.keys[name]}"} | (headers or {})

@@ -11,8 +11,8 @@ import mlflow
 import pytest
 import requests
 from google.protobuf.json_format import MessageToDict
-from mlflow.tracking import MlflowClient
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from signing_in import sign_in
 from stack import ROOT, Stack
 from versions import NEXT, PINNED
 
@@ -30,10 +30,7 @@ class House:
     @contextlib.contextmanager
     def as_user(self, user: str):
         with pytest.MonkeyPatch.context() as monkeypatch:
-            monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", self.keys[user])
-            monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-            mlflow.set_tracking_uri(self.stack.tracking_uri)
-            yield MlflowClient()
+            yield sign_in(monkeypatch, self.stack.tracking_uri, self.keys[user])
 
     def ask(self, user, method, path, headers=None, **parts) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.keys[user]}"} | (headers or {})

@@ -1,8 +1,8 @@
 """A team with a key of its own."""
 
-import mlflow
 import requests
 from mlflow.tracking import MlflowClient
+from signing_in import sign_in
 
 # It is in everything that the other team has, and no answer to ours may have it.
 SECRET = "told-to-nobody"
@@ -15,10 +15,7 @@ class Team:
         self.stack, self.key, self.monkeypatch = stack, stack.keys[name], monkeypatch
 
     def client(self) -> MlflowClient:
-        self.monkeypatch.setenv("MLFLOW_TRACKING_TOKEN", self.key)
-        self.monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-        mlflow.set_tracking_uri(self.stack.tracking_uri)
-        return MlflowClient()
+        return sign_in(self.monkeypatch, self.stack.tracking_uri, self.key)
 
     def ask(self, method, path, headers=None, **parts) -> requests.Response:
         headers = {"Authorization": f"Bearer {self.key}"} | (headers or {})
