@@ -26,14 +26,14 @@ tools: ## Look for Rust, Python and a C compiler, and name the fix for each that
 # pip waits for the network and cargo for the processor: both at once.
 demo: tools ports ## Start MLflow and the gateway, and register a model through it with MLflow's own client
 	@$(MAKE) --no-print-directory -j2 $(VENV)/.demo demo-binary
-	@exec $(PYTHON) scripts/stack.py demo
+	@exec $(PYTHON) scripts/demo.py demo
 
 run: tools ports ## The same without the model: a key, and the snippet to paste; Ctrl-C stops both
 	@$(MAKE) --no-print-directory -j2 $(VENV)/.demo demo-binary
-	@exec $(PYTHON) scripts/stack.py run
+	@exec $(PYTHON) scripts/demo.py run
 
 ports: | tools
-	@$(PYTHON3) scripts/stack.py ports
+	@$(PYTHON3) scripts/demo.py ports
 
 demo-binary: | tools
 	cargo build --locked --profile demo

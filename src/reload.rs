@@ -1,6 +1,6 @@
 //! SIGHUP: reloads the settings, and applies those that can change while the gateway runs.
 
-use std::sync::Arc;
+use std::{mem, sync::Arc};
 
 use actix_rt::signal::unix::Signal;
 
@@ -25,14 +25,16 @@ impl std::fmt::Debug for Reload {
 
 /// The actor that reloads the settings at each SIGHUP.
 pub(crate) async fn run(reload: Reload, shared: Arc<Shared>, mut hangup: Signal) {
+    let mut failed = false;
     while hangup.recv().await.is_some() {
         match (reload.load)() {
             Ok(settings) => {
                 let needs_restart = shared.settings.differs_beyond_live(&settings);
                 reload.log_filter.set(&settings.telemetry.filter);
                 shared.follow(&settings);
+                let ended = mem::take(&mut failed).then(|| Code::SettingsNotReloaded.text());
                 if needs_restart.is_empty() {
-                    tracing::info!(code = Code::SettingsNotReloaded.text(), "settings reloaded");
+                    tracing::info!(code = ended, "settings reloaded");
                 } else {
                     let sections = needs_restart.join(", ");
                     tracing::warn!(
@@ -43,7 +45,8 @@ pub(crate) async fn run(reload: Reload, shared: Arc<Shared>, mut hangup: Signal)
                 }
             }
             Err(problems) => {
-                tracing::error!(code = Code::SettingsNotReloaded.text(), %problems, "settings reload failed; keeping the previous ones")
+                failed = true;
+                tracing::error!(code = Code::SettingsNotReloaded.text(), %problems, "settings reload failed; keeping the previous ones");
             }
         }
     }

@@ -32,7 +32,8 @@ impl Listener for Revocations {
             // Nothing is cached.
             KeySource::File(_) => {}
         }
-        tracing::info!(code = Code::RevocationsNotReceived.text(), lost, "listening for revocations");
+        let ended = lost.then(|| Code::RevocationsNotReceived.text());
+        tracing::info!(code = ended, lost, "listening for revocations");
     }
 
     fn lose(&self) {

@@ -2,7 +2,6 @@
 
 use std::{
     future::{Ready, ready},
-    mem,
     panic::AssertUnwindSafe,
     sync::Arc,
 };
@@ -18,12 +17,11 @@ use actix_web::{
 };
 use futures_util::{FutureExt as _, TryFutureExt as _};
 
-use super::{Gateway, overhear::Overheard, own_address, records};
+use super::{Decision, Gateway, overhear::Overheard, own_address, records};
 use crate::{
     error::{self, GatewayError},
     exchange::Exchange,
     limits::Meter,
-    ownership::Clearance,
     policy::Grant,
     telemetry::Metrics,
     vocabulary::RouteLabel,
@@ -33,7 +31,6 @@ use crate::{
 #[derive(Debug)]
 pub struct Admitted {
     pub(super) grant: Grant,
-    pub(super) clearance: Clearance,
     pub(super) meter: Meter,
     pub(super) exchange: Exchange,
 }
@@ -50,12 +47,11 @@ pub async fn admit(
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     exchange.set_route(RouteLabel::Unknown);
     match contained(gateway.metrics(), gateway.decide(&mut request, &exchange)).await {
-        Ok((mut admitted, allowance)) => {
+        Ok(Decision { admitted, clearance, allowance }) => {
             let principal = Arc::clone(admitted.grant.principal());
             let own = own_address::asked_for(request.headers(), exchange.client().ip);
-            let mut clearance = mem::take(&mut admitted.clearance);
             request.extensions_mut().insert(admitted);
-            let changing = gateway.shared.ownership.forget_at_the_end(&mut clearance);
+            let changing = gateway.shared.ownership.forget_at_the_end(clearance.changes);
             let mut response = next.call(request).await?.map_into_boxed_body();
             drop(changing);
             if let (Some(lesson), StatusCode::OK) = (clearance.lesson, response.status()) {
@@ -78,7 +74,7 @@ pub async fn admit(
 
 /// The handler behind [`admit`]: forwards, and answers with what MLflow answers.
 pub async fn forward(
-    Admitted { grant, meter, exchange, .. }: Admitted,
+    Admitted { grant, meter, exchange }: Admitted,
     gateway: Data<Gateway>,
     request: HttpRequest,
     payload: Payload,

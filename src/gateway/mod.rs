@@ -4,11 +4,11 @@
 //! does not compile, for the next one has nothing to work on.
 
 mod admit;
-mod clearance;
 mod no_request;
 mod observe;
 mod overhear;
 mod own_address;
+mod ownership;
 mod preview;
 mod records;
 mod shared;
@@ -23,9 +23,9 @@ use actix_web::{
 };
 
 pub use admit::{Admitted, admit, forward};
-pub(crate) use clearance::Found;
-use clearance::{Asker, clear};
 pub use observe::{connection, exchange};
+pub(crate) use ownership::Findings;
+use ownership::{Asker, check_ownership};
 pub(crate) use preview::{Preview, needs_body, preview};
 pub use shared::Shared;
 pub(crate) use sound::inspect;
@@ -40,6 +40,7 @@ use crate::{
     exchange::{Caller, Exchange, Sinks},
     health::Health,
     limits::{Admission, Allowance},
+    ownership::Clearance,
     policy::{self, Grant, body::CheckedBody},
     proxy::Proxy,
     routing::{Reach, RouteError},
@@ -56,6 +57,13 @@ pub struct Gateway {
     sinks: Rc<Sinks>,
     authenticator: Authenticator,
     proxy: Rc<Proxy>,
+}
+
+/// What the walk of a request ends with.
+struct Decision {
+    admitted: Admitted,
+    clearance: Clearance,
+    allowance: Option<Allowance>,
 }
 
 impl Gateway {
@@ -123,7 +131,7 @@ impl Gateway {
         &self,
         request: &mut ServiceRequest,
         exchange: &Exchange,
-    ) -> Result<(Admitted, Option<Allowance>), GatewayError> {
+    ) -> Result<Decision, GatewayError> {
         if Connection::of(request.request()).is_some_and(|connection| connection.had_fragment()) {
             return Err(RouteError::BadPath("has a fragment").into());
         }
@@ -147,14 +155,15 @@ impl Gateway {
         .await?;
         exchange.waited(began.elapsed());
         let asked = Instant::now();
-        let mut found = Found::default();
+        let mut findings = Findings::default();
         let (ownership, asker) = (&self.shared.ownership, Asker(Rc::clone(&self.proxy)));
+        let head = request.head();
         let cleared =
-            clear(ownership, &asker, &live.policy, &grant, request.head(), &mut checked, &mut found).await;
+            check_ownership(ownership, &asker, &live.policy, &grant, head, &mut checked, &mut findings).await;
         exchange.waited(asked.elapsed());
         if cleared.is_err() && self.shared.audit.is_kept() {
             let body = checked.value.as_ref();
-            exchange.set_about(records::about(request.headers(), grant.route(), &found, body));
+            exchange.set_about(records::about(request.headers(), grant.route(), &findings, body));
         }
         let clearance = cleared?;
         let CheckedBody { payload, length, class, value, is_decompressed, models, .. } = checked;
@@ -172,11 +181,12 @@ impl Gateway {
         exchange.set_route(class);
         if !class.is_read() || rule.reach == Reach::PastGateway {
             let (audit, request, route) = (&self.shared.audit, request.request(), grant.route());
-            records::change(audit, request, exchange, route, found, value).await?;
+            records::change(audit, request, exchange, route, findings, value).await?;
         }
         // Behind the record, which wants what was parsed: that is not kept while MLflow is waited for.
         self.proxy.look_up(&grant, &models).await?;
-        Ok((Admitted { grant, clearance, meter, exchange: exchange.clone() }, allowance))
+        let admitted = Admitted { grant, meter, exchange: exchange.clone() };
+        Ok(Decision { admitted, clearance, allowance })
     }
 
     /// All of it that can be done twice; what is learned goes into the exchange, if there is one yet.

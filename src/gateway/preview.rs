@@ -10,7 +10,7 @@ use actix_web::{
 use futures_util::{StreamExt as _, stream};
 
 use super::{
-    clearance::{self, Asker, Found},
+    ownership::{Asker, Findings, check_ownership},
     records,
 };
 use crate::{
@@ -49,7 +49,7 @@ pub(crate) async fn preview(
     head: &RequestHead,
     body: Option<Bytes>,
 ) -> Preview {
-    let mut found = Found::default();
+    let mut findings = Findings::default();
     let is_unnamed = body.is_none() && needs_body(grant.route().rule());
     let checked = match body {
         Some(body) => read(settings, grant, head, body).await,
@@ -58,7 +58,7 @@ pub(crate) async fn preview(
     let mut checked = match checked {
         Ok(checked) => checked,
         Err(error) => {
-            let about = records::about(head.headers(), grant.route(), &found, None);
+            let about = records::about(head.headers(), grant.route(), &findings, None);
             return Preview { class: None, about, outcome: Err(error) };
         }
     };
@@ -70,9 +70,9 @@ pub(crate) async fn preview(
         let asker = Asker(Rc::new(proxy));
         let ownership = Ownership::new(resources.metrics.clone(), None);
         let policy = &settings.policy;
-        clearance::clear(&ownership, &asker, policy, grant, head, &mut checked, &mut found).await.map(drop)
+        check_ownership(&ownership, &asker, policy, grant, head, &mut checked, &mut findings).await.map(drop)
     };
-    let about = records::about(head.headers(), grant.route(), &found, checked.value.as_ref());
+    let about = records::about(head.headers(), grant.route(), &findings, checked.value.as_ref());
     Preview { class: checked.class, about, outcome }
 }
 

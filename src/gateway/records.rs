@@ -3,7 +3,7 @@
 use actix_web::{HttpRequest, http::header::HeaderMap};
 use serde_json::Value;
 
-use super::clearance::Found;
+use super::ownership::Findings;
 use crate::{
     audit::{About, AuditTrail, Lane, Name, NotKept, Operation, Record},
     exchange::Exchange,
@@ -13,10 +13,10 @@ use crate::{
 };
 
 /// What is known of a request that names what it changes.
-pub(super) fn about(headers: &HeaderMap, route: &Route, found: &Found, body: Option<&Value>) -> About {
-    let readable = found.subjects.is_none().then(|| route.readable_subjects(headers, body));
-    let named = found.subjects.as_ref().or(readable.as_ref()).map_or(&[][..], Vec::as_slice);
-    About::of(&operation(route, named), body).owned_by(found.targets.iter().map(Target::owner))
+pub(super) fn about(headers: &HeaderMap, route: &Route, findings: &Findings, body: Option<&Value>) -> About {
+    let readable = findings.named.is_none().then(|| route.readable_subjects(headers, body));
+    let named = findings.named.as_ref().or(readable.as_ref()).map_or(&[][..], Vec::as_slice);
+    About::of(&operation(route, named), body).owned_by(findings.targets.iter().map(Target::owner))
 }
 
 /// That of a request that is about to be forwarded, and may change something.
@@ -28,16 +28,16 @@ pub(super) async fn change(
     request: &HttpRequest,
     exchange: &Exchange,
     route: &Route,
-    found: Found,
+    findings: Findings,
     body: Option<Value>,
 ) -> Result<(), NotKept> {
     if !trail.is_kept() {
         return Ok(());
     }
     let (request_id, client_ip) = (exchange.context().request_id(), exchange.client().ip);
-    let about = about(request.headers(), route, &found, body.as_ref());
+    let about = about(request.headers(), route, &findings, body.as_ref());
     // What was parsed takes many times as much memory as the body: it is not kept while somebody is waited for.
-    drop((found, body));
+    drop((findings, body));
     let mut record = Record::of(request, request_id, client_ip, Some(&route.rule().pattern), about);
     if trail.must_keep() {
         record.begun = Some(trail.begin(exchange.begun_record(record.clone())).await?);
@@ -53,7 +53,7 @@ pub(super) fn refusal(trail: &AuditTrail, request: &HttpRequest, exchange: &Exch
     }
     let Some(lane) = trail.admit_refusal(&exchange.source()) else { return };
     let route = head::inspect(request.head()).ok().and_then(|sound| routes.resolve(sound).ok());
-    let of_head = |route| about(request.headers(), route, &Found::default(), None);
+    let of_head = |route| about(request.headers(), route, &Findings::default(), None);
     let about = exchange.take_about().or_else(|| route.as_ref().map(of_head)).unwrap_or_default();
     let pattern = route.as_ref().map(|route| &*route.rule().pattern);
     let (request_id, client_ip) = (exchange.context().request_id(), exchange.client().ip);

@@ -1,20 +1,18 @@
 //! What was found about a change, for what comes behind it: the audit, the memory, and the other instances.
 
-use std::mem;
-
 use super::{
     Lesson, OwnershipError, fleet,
     judge::{Claim, Ownership},
     lookups::AskMlflow,
     target::Target,
 };
-use crate::routing::{Kind, Named, Rule};
+use crate::routing::{Kind, Rule};
 
 /// The permission to change what a request names.
 #[derive(Debug, Default)]
 pub(crate) struct Clearance {
     /// What becomes untrue of that which is remembered, by kind and id.
-    changes: Vec<(Kind, String)>,
+    pub(crate) changes: Vec<(Kind, String)>,
     /// What MLflow's answer will tell.
     pub(crate) lesson: Option<Lesson>,
 }
@@ -40,8 +38,8 @@ impl Ownership {
 
     /// Forgets it once more when what is returned is dropped, here and in other instances: until MLflow has answered, it may have told
     /// what was before.
-    pub(crate) fn forget_at_the_end(&self, clearance: &mut Clearance) -> Changing<'_> {
-        Changing { ownership: self, changes: mem::take(&mut clearance.changes) }
+    pub(crate) fn forget_at_the_end(&self, changes: Vec<(Kind, String)>) -> Changing<'_> {
+        Changing { ownership: self, changes }
     }
 }
 
@@ -65,18 +63,8 @@ impl Drop for Changing<'_> {
 /// What is not as it was: the name or the tags of an experiment or a model, and what a dataset or a trace belongs to. Not that in
 /// which something is made.
 fn changes(rule: &Rule, claim: &Claim<'_>) -> Vec<(Kind, String)> {
-    let is_in = |path: &str| rule.pattern.contains(path);
-    let are_themselves = is_in("/mlflow/experiments/") || is_in("/mlflow/registered-models/");
-    let change = |Named { kind, id, .. }: &Named| {
-        let kind = match kind {
-            Kind::Experiment if are_themselves => Kind::Experiment,
-            Kind::Model | Kind::ModelName if are_themselves => Kind::Model,
-            Kind::Dataset if rule.pattern.ends_with("-experiments") => Kind::Dataset,
-            Kind::Trace if rule.pattern.ends_with("/3.0/mlflow/traces") => Kind::Trace,
-            _ => return None,
-        };
-        Some((kind, id.clone()))
-    };
-    let subjects = claim.subjects.ok().flatten().unwrap_or_default();
-    subjects.iter().filter_map(change).collect()
+    let Some(altered) = rule.alters else { return Vec::new() };
+    let is_altered = |kind: Kind| kind == altered || (kind, altered) == (Kind::ModelName, Kind::Model);
+    let named = claim.named.ok().flatten().unwrap_or_default().iter();
+    named.filter(|named| is_altered(named.kind)).map(|named| (altered, named.id.clone())).collect()
 }

@@ -6,6 +6,7 @@ use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, timeout_at};
 
 use super::{
+    inquiry::Inquiry,
     lookups::{AskMlflow, Lookups, Unanswered},
     reserved::Reserved,
     target::Target,
@@ -13,6 +14,7 @@ use super::{
 };
 use crate::{
     auth::Principal,
+    policy,
     redis::Redis,
     routing::{Named, SubjectError},
     settings::{Mode, Policy},
@@ -42,7 +44,7 @@ pub(crate) struct Claim<'a> {
     /// The workspace that MLflow will read in the request.
     pub(crate) workspace: Option<Arc<str>>,
     /// `None`: the table of routes does not say what the route changes.
-    pub(crate) subjects: Result<Option<&'a [Named]>, &'a SubjectError>,
+    pub(crate) named: Result<Option<&'a [Named]>, &'a SubjectError>,
     /// What the request sets or deletes that is not everybody's.
     pub(crate) reserved: Reserved,
 }
@@ -84,25 +86,24 @@ impl Ownership {
         claim: &Claim<'_>,
         judged: &mut Vec<Target>,
     ) -> Result<(), OwnershipError> {
-        let fence = &claim.principal.fence;
+        let (fence, judges_owners) = (&claim.principal.fence, claim.judges_owners());
         let may_report = fence.is_open();
-        let subjects = match claim.subjects {
+        let named = match claim.named {
             Err(error) => return claim.settle(error.clone(), may_report),
-            Ok(_) if !claim.judges_owners() && fence.is_open() => return Ok(()),
-            Ok(None) if !may_report => return Err(Refusal::RouteOutsideFence.into()),
+            Ok(_) if !judges_owners && fence.is_open() => return Ok(()),
+            Ok(None) if !fence.is_open() => return Err(Refusal::RouteOutsideFence.into()),
             Ok(None) => return claim.settle(Refusal::NoSubject, true),
             // A dataset in no experiment.
-            Ok(Some([])) if claim.judges_owners() && claim.reserved != Reserved::None => {
+            Ok(Some([])) if judges_owners && claim.reserved != Reserved::None => {
                 return claim.settle(Refusal::Reserved, true);
             }
-            Ok(Some(subjects)) => subjects,
+            Ok(Some(named)) => named,
         };
-        if claim.judges_owners()
-            && let Some(refusal) = Refusal::of_reserved(claim.reserved)
-        {
+        if judges_owners && let Some(refusal) = Refusal::of_reserved(claim.reserved) {
             claim.settle(refusal, true)?;
         }
-        let lookups = subjects.iter().map(|subject| self.targets(mlflow, claim, subject));
+        let inquiry = Inquiry { lookups: &self.lookups, mlflow, workspace: claim.workspace.as_ref() };
+        let lookups = named.iter().map(|named| inquiry.targets(named));
         let mut lookups = pin!(stream::iter(lookups).buffered(AT_ONCE));
         let deadline = Instant::now() + DEADLINE;
         loop {
@@ -119,9 +120,7 @@ impl Ownership {
             judged.extend(targets);
             for target in &judged[first..] {
                 target.must_be_inside(fence)?;
-                if claim.judges_owners()
-                    && let Err(refusal) = claim.owns(target)
-                {
+                if judges_owners && let Err(refusal) = claim.owns(target) {
                     claim.settle(refusal, true)?;
                 }
             }
@@ -144,8 +143,7 @@ impl Claim<'_> {
         if self.policy.ownership == Mode::Enforce || !may_report {
             return Err(error);
         }
-        let Principal { key_id, user_id, .. } = self.principal;
-        tracing::info!(key_id, user_id, denied = %error, "ownership would have denied this");
+        policy::tell_of_ownership(self.principal, &error);
         Ok(())
     }
 }

@@ -4,26 +4,11 @@
 
 use std::{sync::Arc, time::Instant};
 
-use actix_web::http::Method;
-
 use super::{
     home::{Home, Item},
     judge::{Claim, Ownership},
 };
 use crate::routing::{Kind, Named, Rule};
-
-/// The rows that make a thing, by the end of their pattern, and its kind. Their answers name it and its experiment.
-const MAKING: [(&str, Kind); 7] = [
-    ("/runs/create", Kind::Run),
-    ("/runs/create-promptlab-run", Kind::Run),
-    ("/logged-models", Kind::LoggedModel),
-    ("/datasets/create", Kind::Dataset),
-    ("/issues", Kind::Issue),
-    ("/label-schemas/create", Kind::LabelSchema),
-    ("/review-queues/create", Kind::ReviewQueue),
-];
-/// The row that makes traces. The request says all of it, and the answer can be long.
-const STARTING: &str = "/3.0/mlflow/traces";
 
 /// What is known when MLflow has answered with 200.
 #[derive(Debug)]
@@ -45,24 +30,20 @@ impl Lesson {
     pub(crate) const MAX: usize = 64 * 1024;
 
     pub(super) fn of(rule: &Rule, claim: &Claim<'_>) -> Option<Self> {
-        if rule.method != Method::POST {
-            return None;
-        }
-        let made = MAKING.iter().find(|(end, _)| rule.pattern.ends_with(end));
-        let taught = match made {
-            Some((_, kind)) => Taught::Made(*kind),
-            None if rule.pattern.ends_with(STARTING) => started(claim)?,
-            None => return None,
+        let taught = match rule.makes? {
+            // The request says all of it, and the answer can be long.
+            Kind::Trace => started(claim)?,
+            kind => Taught::Made(kind),
         };
         Some(Self { workspace: claim.workspace.clone(), taught })
     }
 }
 
 fn started(claim: &Claim<'_>) -> Option<Taught> {
-    let subjects = claim.subjects.ok()??;
+    let named = claim.named.ok()??;
     let id = |kind: Kind| {
-        let mut named = subjects.iter().filter(|named| named.kind == kind);
-        named.next().map(|Named { id, .. }| id.clone()).filter(|_| named.next().is_none())
+        let mut of_kind = named.iter().filter(|named| named.kind == kind);
+        of_kind.next().map(|Named { id, .. }| id.clone()).filter(|_| of_kind.next().is_none())
     };
     let item = Item { kind: Kind::Trace, id: id(Kind::Trace)? };
     let home = Home { experiments: vec![id(Kind::Experiment)?], location: None };

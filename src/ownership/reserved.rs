@@ -5,10 +5,10 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use super::thing::WRITERS_TAG;
+use super::{stamp::is_author, thing::WRITERS_TAG};
 use crate::{
     policy::Name,
-    routing::{BodyCheck, Change, Kind, Rule, Tagged, Tagging, json_name},
+    routing::{BodyCheck, Change, Kind, Rule, Stamp, Tagged, Tagging, json_name},
 };
 
 /// MLflow's own tag with the user of a run (mlflow/utils/mlflow_tags.py).
@@ -60,8 +60,11 @@ impl Reserved {
         user: Option<&str>,
     ) -> Result<Self, &'static str> {
         // The author is written into a create, whatever it says.
-        let is_of_run = rule.stamp.is_none() && rule.names_a(Kind::Run);
-        let search = Search { user, is_of_run };
+        let search = Search {
+            user,
+            is_of_run: rule.stamp.is_none() && rule.names_a(Kind::Run),
+            has_author: matches!(rule.stamp, Some(Stamp::Author | Stamp::Run)),
+        };
         let mut found = Self::None;
         if let Some(body) = body {
             if !NO_TAGS.iter().any(|end| rule.pattern.ends_with(end)) {
@@ -98,6 +101,8 @@ impl Reserved {
 struct Search<'a> {
     user: Option<&'a str>,
     is_of_run: bool,
+    /// Whether the author is written into the body.
+    has_author: bool,
 }
 
 impl Search<'_> {
@@ -108,7 +113,9 @@ impl Search<'_> {
             Value::Array(items) => items.iter().try_for_each(|item| self.look(item, found)),
             Value::Object(fields) => {
                 if let Some(key) = fields.get("key").and_then(Value::as_str) {
-                    *found = found.and(key);
+                    if !(self.has_author && is_author(key)) {
+                        *found = found.and(key);
+                    }
                     if self.is_of_run && is_user(key) && !self.is_own_user(key, fields.get("value")) {
                         *found = (*found).max(Reserved::Author);
                     }

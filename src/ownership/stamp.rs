@@ -15,8 +15,8 @@ const KEY_TAG: &str = "hokusai.key_id";
 /// Why a body cannot be stamped; the end of a sentence that begins with "the body".
 pub(crate) type Unstampable = &'static str;
 
-/// Writes who creates this into the body. The gateway's own names stay if an administrator sent them, but for the user of a run,
-/// which MLflow's client always sends.
+/// Writes who creates this into the body. The gateway's own names stay if an administrator sent them, but for the author: MLflow's
+/// client always sends the user of a run, and copies a model's version with its tags.
 ///
 /// # Errors
 /// A body that has no list of tags where one belongs.
@@ -41,11 +41,9 @@ pub(crate) fn stamp(
         Stamp::User => return Ok(()),
     };
     let tags = tags(body)?;
-    let is_written_by_us = |key: &str| match stamp {
-        Stamp::Run if is_user(key) => true,
-        _ => is_own(key) && !is_administrator,
-    };
-    tags.retain(|tag| !is_written_by_us(key(tag)));
+    let is_of_author =
+        |key: &str| stamp != Stamp::Owner && is_author(key) || stamp == Stamp::Run && is_user(key);
+    tags.retain(|tag| !is_of_author(key(tag)) && (is_administrator || !is_own(key(tag))));
     for (name, value) in stamps {
         if !tags.iter().any(|tag| key(tag) == *name) {
             tags.extend(value.map(|value| json!({"key": name, "value": value})));
@@ -54,12 +52,9 @@ pub(crate) fn stamp(
     Ok(())
 }
 
-/// Takes the author of another thing out of a create: MLflow's client copies a model's version with its tags.
-pub(crate) fn without_author(stamp: Stamp, body: &mut Value) {
-    let Some(tags) = body.get_mut("tags").and_then(Value::as_array_mut) else { return };
-    if stamp != Stamp::Owner {
-        tags.retain(|tag| ![USER_TAG, KEY_TAG].contains(&key(tag)));
-    }
+/// Whether a tag's key is one of the author's, which are written anew into every create that has them.
+pub(super) fn is_author(key: &str) -> bool {
+    [USER_TAG, KEY_TAG].contains(&key)
 }
 
 /// The list of tags of a create, made if there is none.
@@ -125,15 +120,11 @@ mod tests {
 
     #[test]
     fn a_copy_does_not_keep_the_author_of_what_it_is_a_copy_of() {
-        let copied = || json!({"tags": [tag(USER_TAG, "alice"), tag("a", "b"), tag(KEY_TAG, "k2"), tag(OWNER_TAG, "c")]});
-        for (which, expected) in [
-            (Stamp::Author, json!({"tags": [tag("a", "b"), tag(OWNER_TAG, "c")]})),
-            (Stamp::Run, json!({"tags": [tag("a", "b"), tag(OWNER_TAG, "c")]})),
-            (Stamp::Owner, copied()),
-        ] {
-            let mut body = copied();
-            without_author(which, &mut body);
-            assert_eq!(body, expected);
+        let (user, key_id) = (tag(USER_TAG, "bob"), tag(KEY_TAG, "k1"));
+        for is_administrator in [false, true] {
+            let copied = json!({"tags": [tag(USER_TAG, "alice"), tag("a", "b"), tag(KEY_TAG, "k2")]});
+            let expected = json!({"tags": [tag("a", "b"), user, key_id]});
+            assert_eq!(stamped(Stamp::Author, is_administrator, copied), Ok(expected), "{is_administrator}");
         }
     }
 

@@ -2,21 +2,11 @@
 
 use std::sync::Arc;
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-
 use super::{
-    home::{Home, Item},
-    judge::{AT_ONCE, Claim, Ownership, OwnershipError},
-    location,
-    lookups::{AskMlflow, Found},
-    thing::{Container, Thing, ThingKind},
+    thing::{Thing, ThingKind},
     verdict::{NotOwner, OutsideFence, Refusal},
 };
-use crate::{
-    auth::Fence,
-    routing::{Kind, MAX_NAMED, Named, SubjectError},
-    settings::Unowned,
-};
+use crate::{auth::Fence, routing::Kind, settings::Unowned};
 
 #[derive(Debug)]
 pub(crate) enum Target {
@@ -29,107 +19,6 @@ pub(crate) enum Target {
     Nothing,
 }
 
-impl Ownership {
-    /// Looks up what a subject of a request is or belongs to.
-    pub(super) async fn targets<M: AskMlflow>(
-        &self,
-        mlflow: &M,
-        claim: &Claim<'_>,
-        subject: &Named,
-    ) -> Result<Vec<Target>, OwnershipError> {
-        let id = subject.id.clone();
-        let targets = match subject.kind {
-            Kind::ExperimentName => vec![Target::New(ThingKind::Experiment, id)],
-            Kind::ModelName => vec![Target::New(ThingKind::Model, id)],
-            Kind::Experiment => vec![self.container(mlflow, claim, Container::Experiment(id)).await?],
-            Kind::Model => vec![self.container(mlflow, claim, Container::Model(id)).await?],
-            Kind::Artifact => self.artifact(mlflow, claim, &id).await?,
-            Kind::Location | Kind::McpServer | Kind::Mutation | Kind::Skill => {
-                vec![Target::Ownerless(subject.kind)]
-            }
-            kind => {
-                let item = (claim.workspace.clone(), Item { kind, id });
-                match self.lookups.home(mlflow, &item).await? {
-                    Found::It(home) => self.experiments(mlflow, claim, kind, &home).await?,
-                    Found::Nothing => vec![Target::Nothing],
-                    Found::NotAnId => return Err(OwnershipError::NotAnId(kind.word())),
-                }
-            }
-        };
-        if subject.is_listed && targets.iter().any(|target| matches!(target, Target::Nothing)) {
-            return Err(OwnershipError::Unknown(subject.kind.word()));
-        }
-        Ok(targets)
-    }
-
-    async fn container<M: AskMlflow>(
-        &self,
-        mlflow: &M,
-        claim: &Claim<'_>,
-        container: Container,
-    ) -> Result<Target, OwnershipError> {
-        let container = (claim.workspace.clone(), container);
-        let found = self.lookups.thing(mlflow, &container).await?;
-        Ok(match (found, container.1) {
-            (Found::It(thing), _) => Target::Thing(thing),
-            (Found::Nothing | Found::NotAnId, Container::Model(name)) => Target::New(ThingKind::Model, name),
-            (Found::Nothing, Container::Experiment(_)) => Target::Nothing,
-            (Found::NotAnId, Container::Experiment(_)) => return Err(OwnershipError::NotAnId("experiment")),
-        })
-    }
-
-    async fn experiments<M: AskMlflow>(
-        &self,
-        mlflow: &M,
-        claim: &Claim<'_>,
-        kind: Kind,
-        home: &Home,
-    ) -> Result<Vec<Target>, OwnershipError> {
-        if home.experiments.len() > MAX_NAMED {
-            return Err(SubjectError::TooMany.into());
-        }
-        let ids = home.experiments.iter().cloned();
-        let lookups = ids.map(|id| self.container(mlflow, claim, Container::Experiment(id)));
-        let mut targets: Vec<Target> = stream::iter(lookups).buffered(AT_ONCE).try_collect().await?;
-        if kind == Kind::Dataset {
-            // MLflow takes ids of nothing for a dataset's experiments.
-            targets.retain(|target| !matches!(target, Target::Nothing));
-            if targets.is_empty() {
-                targets.push(Target::Ownerless(kind));
-            }
-        }
-        Ok(targets)
-    }
-
-    /// Whose an artifact of the store is: of the first in its path that MLflow knows and that has its place there.
-    async fn artifact<M: AskMlflow>(
-        &self,
-        mlflow: &M,
-        claim: &Claim<'_>,
-        path: &str,
-    ) -> Result<Vec<Target>, OwnershipError> {
-        let workspace = claim.workspace.as_deref();
-        for item in location::items(path) {
-            let kind = item.kind;
-            let Found::It(home) = self.lookups.home(mlflow, &(claim.workspace.clone(), item)).await? else {
-                continue;
-            };
-            let targets = self.experiments(mlflow, claim, kind, &home).await?;
-            let location = home.location.as_deref().or_else(|| targets.first()?.location());
-            if location.is_some_and(|location| location::is_below(path, location, workspace)) {
-                return Ok(targets);
-            }
-        }
-        if let Some(id) = location::experiment(path, workspace) {
-            let target = self.container(mlflow, claim, Container::Experiment(id.to_owned())).await?;
-            if target.location().is_some_and(|location| location::is_below(path, location, workspace)) {
-                return Ok(vec![target]);
-            }
-        }
-        Ok(vec![Target::Ownerless(Kind::Artifact)])
-    }
-}
-
 impl Target {
     /// The user who owns it.
     pub(crate) fn owner(&self) -> Option<&str> {
@@ -140,7 +29,7 @@ impl Target {
     }
 
     /// Where an experiment's artifacts are.
-    fn location(&self) -> Option<&str> {
+    pub(super) fn location(&self) -> Option<&str> {
         match self {
             Self::Thing(thing) => thing.location.as_deref(),
             _ => None,

@@ -1,40 +1,36 @@
 //! Bodies that a decision depends on: read first, accepted only if they are unambiguous, and forwarded unchanged.
 
 mod arrival;
+mod checked;
 mod inspection;
 mod spans;
-
-use std::mem;
 
 use actix_web::{
     dev::{Payload, RequestHead},
     error::PayloadError,
-    http::Method,
     web::Bytes,
 };
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use self::{
     arrival::{HELD_BY_AWC, announced, read, whole},
-    inspection::{Inspection, Plan, is_form},
+    inspection::{Inspection, Plan},
     spans::Encoding,
 };
 use super::{
-    BodyMemory, BodyMemoryFull, Grant, MissingScope,
-    body_memory::Reservation,
-    direct_upload, graphql, json, tags,
+    BodyMemory, BodyMemoryFull, Grant, MissingScope, direct_upload, graphql, json, tags, tell_of_ownership,
     workspace::{self, ModelReferences, WorkspaceViolation},
 };
 use crate::{
     auth::Principal,
     connection::Connection,
-    head::has_body,
     parse_fault::ParseFault,
     routing::{Body, Named, Rule},
     settings::Policy,
     stall_budget::StallBudget,
     vocabulary::RouteClass,
 };
+pub(crate) use checked::CheckedBody;
 pub(crate) use inspection::treatment;
 pub(crate) use spans::SpansBody;
 
@@ -66,42 +62,6 @@ pub enum BodyError {
     Workspace(#[from] WorkspaceViolation),
 }
 
-/// A body that may be forwarded.
-pub(crate) struct CheckedBody {
-    pub(crate) payload: Payload,
-    /// The length in bytes, if it was read.
-    pub(crate) length: Option<usize>,
-    /// The class of the request, if the body makes it another than the route's: a GraphQL mutation, a tag.
-    pub(crate) class: Option<RouteClass>,
-    /// The JSON, if it was parsed.
-    pub(crate) value: Option<Value>,
-    /// The subjects of a body that need not be parsed.
-    pub(crate) subjects: Option<Vec<Named>>,
-    /// The spans, if they were read.
-    pub(crate) spans: Option<SpansBody>,
-    /// Whether it came compressed, and goes on as it was read.
-    pub(crate) is_decompressed: bool,
-    pub(crate) models: ModelReferences,
-    /// The memory that it takes, if it was read.
-    reservation: Option<Reservation>,
-}
-
-impl CheckedBody {
-    pub(crate) fn unread(payload: Payload) -> Self {
-        Self {
-            payload,
-            length: None,
-            class: None,
-            value: None,
-            subjects: None,
-            spans: None,
-            is_decompressed: false,
-            models: ModelReferences::default(),
-            reservation: None,
-        }
-    }
-}
-
 /// Reads and checks the body where the route requires it; other bodies are not touched.
 ///
 /// # Errors
@@ -115,43 +75,30 @@ pub(crate) async fn check(
     stall_budget: StallBudget,
     memory: &BodyMemory,
 ) -> Result<CheckedBody, BodyError> {
-    let (principal, route) = (grant.principal(), grant.route());
-    let Plan { inspection, most, only_reports } = Plan::of(grant);
-    let has_none = [Method::GET, Method::HEAD].contains(&head.method) && !has_body(&head.headers);
-    let inspection = inspection.filter(|inspection| *inspection != Inspection::Json || !has_none);
-    let inspection = match (inspection, &principal.workspace) {
-        (Some(_), _) if route.rule().body == Body::Form && is_form(head) => {
-            return Ok(CheckedBody::unread(payload));
-        }
-        (None, _) => {
-            let payload = match announced(head) {
-                Some(size @ 1..=HELD_BY_AWC) => {
-                    whole(Bytes::from(read(payload, size, connection, stall_budget).await?))
-                }
-                _ => payload,
-            };
-            return Ok(CheckedBody::unread(payload));
-        }
-        (Some(Inspection::Scan), Some(workspace)) => {
+    let principal = grant.principal();
+    let Plan { inspection, most, only_reports } = Plan::of(grant, head);
+    let size = announced(head);
+    let inspection = match (inspection, &principal.workspace, size) {
+        (Some(Inspection::Scan), Some(workspace), _) => {
             spans::can_be_scanned(head)?;
             return Ok(CheckedBody::unread(workspace::scan(workspace, payload)));
         }
-        (Some(inspection), _) => inspection,
+        (Some(inspection), ..) => inspection,
+        (None, _, Some(size @ 1..=HELD_BY_AWC)) => {
+            let body = read(payload, size, connection, stall_budget).await?;
+            return Ok(CheckedBody::unread(whole(body.into())));
+        }
+        (None, ..) => return Ok(CheckedBody::unread(payload)),
     };
-    let size = announced(head);
     let encoding = match inspection {
         // One of unknown length is not begun, for what was read of it would be missing.
-        _ if only_reports && size.is_none() => Err(BodyError::TooLarge(most)),
-        _ if size > Some(most) => Err(BodyError::TooLarge(most)),
-        Inspection::Spans if principal.workspace.is_some() => {
-            spans::can_be_scanned(head).and_then(|()| Encoding::of(head)).map(Some)
-        }
-        Inspection::Spans => Encoding::of(head).map(Some),
+        _ if size > Some(most) || (only_reports && size.is_none()) => Err(BodyError::TooLarge(most)),
+        Inspection::Spans => Encoding::of(head, principal.workspace.is_some()).map(Some),
         _ => Ok(None),
     };
     let encoding = match encoding {
         Err(error) if only_reports => {
-            report(principal, &error);
+            tell_of_ownership(principal, &error);
             return Ok(CheckedBody::unread(payload));
         }
         encoding => encoding?,
@@ -168,17 +115,11 @@ pub(crate) async fn check(
     match checked {
         Ok(checked) => Ok(CheckedBody { reservation: Some(reservation), ..checked }),
         Err(error) if only_reports => {
-            report(principal, &error);
-            Ok(CheckedBody { length: Some(body.len()), ..CheckedBody::unread(whole(body)) })
+            tell_of_ownership(principal, &error);
+            Ok(CheckedBody::read(body))
         }
         Err(error) => Err(error),
     }
-}
-
-/// Where ownership only reports, it refuses nothing.
-fn report(principal: &Principal, error: &BodyError) {
-    let Principal { key_id, user_id, .. } = principal;
-    tracing::info!(key_id, user_id, denied = %error, "ownership would have denied this");
 }
 
 fn check_text(
@@ -189,13 +130,13 @@ fn check_text(
 ) -> Result<CheckedBody, BodyError> {
     let (principal, route) = (grant.principal(), grant.route());
     let (mut class, mut value, mut models) = (None, None, ModelReferences::default());
-    let subjects = glance(route.rule(), principal, body);
+    let glanced = glance(route.rule(), principal, body);
     if inspection == Inspection::GraphQl {
         if !only_reads(body)? {
             super::allow(policy, principal, route.rule(), RouteClass::Write, None)?;
             class = Some(RouteClass::Write);
         }
-    } else if subjects.is_none() && !body.is_empty() {
+    } else if glanced.is_none() && !body.is_empty() {
         let parsed = parse(body)?;
         if let Some(change) = route.rule().tagging.and_then(|tagging| tags::find(tagging, &parsed)) {
             if let (true, Some(workspace)) = (change.is_trigger, &principal.workspace) {
@@ -212,8 +153,7 @@ fn check_text(
         }
         value = Some(parsed);
     }
-    let unread = CheckedBody::unread(whole(body.clone()));
-    Ok(CheckedBody { length: Some(body.len()), class, value, subjects, models, ..unread })
+    Ok(CheckedBody { class, value, glanced, models, ..CheckedBody::read(body.clone()) })
 }
 
 /// The subjects of a body that is read for them alone.
@@ -222,51 +162,6 @@ fn glance(rule: &Rule, principal: &Principal, body: &[u8]) -> Option<Vec<Named>>
     let is_parsed = principal.workspace.is_some() || direct_upload::is_checked(rule);
     let subjects = rule.subjects.as_ref().filter(|_| is_for_subjects && !is_parsed)?;
     subjects.at_a_glance(body)
-}
-
-impl CheckedBody {
-    /// Replaces the body by what became of its JSON.
-    pub(crate) fn rewrite(&mut self) {
-        let (Some(value), Some(reservation)) = (&self.value, &self.reservation) else { return };
-        let body = value.to_string().into_bytes();
-        self.length = Some(body.len());
-        self.payload = whole(reservation.hold(body));
-    }
-
-    /// Drops most of a JSON of very many values: they take 300 bytes of memory each, and MLflow is waited for. Requests of its
-    /// clients stay as they are, but for long lists.
-    pub(crate) fn shrink(&mut self) {
-        if let Some(value) = &mut self.value {
-            prune(value, &mut (64 + self.length.unwrap_or_default() / 100));
-        }
-    }
-}
-
-/// Keeps as many values as are left; texts and numbers first, then what is in lists and objects.
-fn prune(value: &mut Value, left: &mut usize) {
-    let mut may_stay = |value: &mut Value| {
-        let is_counted = *left > 0;
-        *left = left.saturating_sub(1);
-        if is_counted {
-            prune(value, left);
-        }
-        is_counted
-    };
-    match value {
-        Value::Array(items) => {
-            items.retain_mut(may_stay);
-            items.shrink_to_fit();
-        }
-        Value::Object(fields) => {
-            let is_nested = |value: &Value| value.is_array() || value.is_object();
-            let (nested, plain): (Map<_, _>, Map<_, _>) =
-                mem::take(fields).into_iter().partition(|(_, value)| is_nested(value));
-            let kept = plain.into_iter().chain(nested);
-            *fields =
-                kept.filter_map(|(name, mut value)| may_stay(&mut value).then_some((name, value))).collect();
-        }
-        _ => {}
-    }
 }
 
 /// An object, or a JSON text that contains one, as old clients send it: MLflow decodes it twice (mlflow/server/handlers.py,

@@ -19,7 +19,7 @@ use jiff::Timestamp;
 
 use crate::{
     auth::Principal,
-    routing::{Body, Parameter, Reach, Route, Rule, Tagging},
+    routing::{Body, Parameter, Reach, Route, Rule, Subjects, Tagging},
     settings::{Mode, Policy, Promotion, Scope},
     vocabulary::RouteClass,
 };
@@ -137,6 +137,11 @@ pub fn loosened(known: &Rule, rule: &Rule, promotion: Promotion) -> Vec<String> 
     lost.extend(check.map(|check| format!("checks={}", check.word())));
     let answer = known.answer.filter(|_| rule.answer != known.answer);
     lost.extend(answer.map(|answer| format!("answer={}", answer.word())));
+    let stamp = known.stamp.filter(|_| rule.stamp != known.stamp);
+    lost.extend(stamp.map(|stamp| format!("stamps={}", stamp.word())));
+    let is_named = |subjects: &&Subjects| rule.subjects.as_ref().is_some_and(|own| own.include(subjects));
+    let subjects = known.subjects.as_ref().filter(|subjects| !is_named(subjects));
+    lost.extend(subjects.map(|subjects| format!("the subject {}", subjects.words())));
     lost.extend(known.tagging.filter(|_| rule.tagging != known.tagging).map(Tagging::words));
     let artifact = known.artifact.as_ref().filter(|_| rule.artifact != known.artifact);
     lost.extend(artifact.map(|artifact| format!("artifact={}", artifact.words())));
@@ -202,6 +207,12 @@ fn allow(
         "the policy would have denied this"
     );
     Ok(allowed)
+}
+
+/// Tells of a change that ownership would refuse, where it only reports.
+pub(crate) fn tell_of_ownership(principal: &Principal, denied: &dyn fmt::Display) {
+    let Principal { key_id, user_id, .. } = principal;
+    tracing::info!(key_id, user_id, %denied, "ownership would have denied this");
 }
 
 #[cfg(test)]

@@ -9,7 +9,7 @@ use super::{
     parameters::{Condition, Effect, Parameter},
     pattern,
     rule::{AnswerFilter, Artifact, Body, BodyCheck, Reach, Rule, Stamp},
-    subject::Subjects,
+    subject::{Kind, Subjects},
     tagging::Tagging,
 };
 use crate::vocabulary::RouteClass;
@@ -18,7 +18,19 @@ use crate::vocabulary::RouteClass;
 pub(super) type Fault = &'static str;
 
 const UNKNOWN: Fault = "unknown word after the path; known are ?parameters, sets=, deletes= or creates= (or tags=none), body=, \
-                        checks=, answer=, stamps=, artifact=, name=";
+                        checks=, answer=, stamps=, makes=, alters=, artifact=, name=";
+
+/// The kinds that `makes=` and `alters=` may have: those in an experiment of their own choice, and those that do not stay as they are.
+const MADE: [Kind; 7] = [
+    Kind::Run,
+    Kind::LoggedModel,
+    Kind::Trace,
+    Kind::Dataset,
+    Kind::Issue,
+    Kind::LabelSchema,
+    Kind::ReviewQueue,
+];
+const ALTERED: [Kind; 4] = [Kind::Experiment, Kind::Model, Kind::Trace, Kind::Dataset];
 
 /// The words of a row. `None`: the word is not there.
 #[derive(Debug, Clone)]
@@ -39,6 +51,8 @@ pub(super) struct Row {
     check: Option<BodyCheck>,
     answer: Option<AnswerFilter>,
     stamp: Option<Stamp>,
+    makes: Option<Kind>,
+    alters: Option<Kind>,
     is_name_free: Option<bool>,
 }
 
@@ -121,6 +135,8 @@ impl Row {
             check: None,
             answer: None,
             stamp: None,
+            makes: None,
+            alters: None,
             is_name_free: None,
         };
         let (mut all_pass, mut named) = (false, Vec::new());
@@ -147,6 +163,10 @@ impl Row {
             ("checks", check) => set(&mut self.check, BodyCheck::from_word(check)),
             ("answer", answer) => set(&mut self.answer, AnswerFilter::from_word(answer)),
             ("stamps", stamp) => set(&mut self.stamp, Stamp::from_word(stamp)),
+            ("makes", kind) => set(&mut self.makes, Kind::from_word(kind).filter(|kind| MADE.contains(kind))),
+            ("alters", kind) => {
+                set(&mut self.alters, Kind::from_word(kind).filter(|kind| ALTERED.contains(kind)))
+            }
             ("name", "{*}") => set(&mut self.is_name_free, Some(true)),
             ("name", "none") => set(&mut self.is_name_free, Some(false)),
             ("tags", "none") => set(&mut self.tagging, Some(None)),
@@ -197,6 +217,8 @@ impl Row {
             check: self.check.or_else(|| known.or(like)?.check),
             answer: self.answer.or_else(|| known.or(like)?.answer),
             stamp: self.stamp.or_else(|| known.or(like)?.stamp),
+            makes: self.makes.or_else(|| known?.makes),
+            alters: self.alters.or_else(|| known?.alters),
             is_name_free,
         };
         let named = self.parameters.clone();

@@ -28,6 +28,10 @@ pub struct Rule {
     pub answer: Option<AnswerFilter>,
     /// What the gateway writes into the body, where ownership is on.
     pub stamp: Option<Stamp>,
+    /// What it makes in an experiment: MLflow's answer, or the request, says in which.
+    pub makes: Option<Kind>,
+    /// The kind of those it names that are not what MLflow said of them before.
+    pub alters: Option<Kind>,
     /// Whether the `{*name}` at the end of its path is data, in which separators may be percent-encoded.
     pub is_name_free: bool,
 }
@@ -216,6 +220,8 @@ impl Rule {
             self.check.map(|check| format!("checks={}", check.word())),
             self.answer.map(|answer| format!("answer={}", answer.word())),
             self.stamp.map(|stamp| format!("stamps={}", stamp.word())),
+            self.makes.map(|kind| format!("makes={}", kind.word())),
+            self.alters.map(|kind| format!("alters={}", kind.word())),
             self.is_name_free.then(|| "name={*}".to_owned()),
         ];
         let parameters = self.parameters.iter().map(Parameter::words);

@@ -80,7 +80,8 @@ pub(crate) async fn watch(identity: Arc<ServerIdentity>, metrics: Metrics) {
                 }
                 identity.current.store(Arc::new(key));
                 loaded = now;
-                tracing::info!(code = Code::CertificateNotReloaded.text(), %path, "certificate reloaded");
+                let ended = refused.take().map(|_| Code::CertificateNotReloaded.text());
+                tracing::info!(code = ended, %path, "certificate reloaded");
                 let validity = Validity::of(&identity.files.cert).ok().flatten();
                 if let Some((code, fault)) = validity.and_then(|validity| validity.fault(Timestamp::now())) {
                     tracing::warn!(code = code.text(), %path, fault, "the reloaded certificate is not valid now");

@@ -154,6 +154,9 @@ fn a_row_that_asks_less_than_the_gateways_own_is_told() {
         ),
         ("[write]\nPOST /api/2.0/mlflow/registered-models/alias", None),
         ("[admin, workspace]\nGET /api/2.0/mlflow/webhooks", Some("`every workspace`")),
+        ("[write]\nPOST /api/2.0/mlflow/runs/log-model free", Some("the subject run body.run_id")),
+        ("[write]\nPOST /api/2.0/mlflow/runs/log-model experiment body.id, run body.run_id", None),
+        ("[write]\nPOST /api/2.0/mlflow/runs/create stamps=user", Some("stamps=run")),
         ("[artifact_read]\nGET /get-artifact ?*", Some("?run_id ?run_uuid ?path")),
         (
             "[artifact_write]\nPUT /api/2.0/mlflow-artifacts/artifacts/a/{*b} artifact=none",

@@ -2,8 +2,8 @@
 
 import contextlib
 
+import demo
 import pytest
-import stack as scripts
 from mlflow.tracking import MlflowClient
 from stack import Stack
 
@@ -13,7 +13,7 @@ def shown(request, tmp_path, stack):
     """The stack of the demo, with and without what it shows."""
     with contextlib.closing(Stack(tmp_path, stack.binary)) as running:
         running.mlflow_url = stack.mlflow_url
-        running.key, other = running.create_key_of(scripts.DEMO_USER), running.create_key_of(scripts.OTHER_USER)
+        running.key, other = running.create_key_of(demo.DEMO_USER), running.create_key_of(demo.OTHER_USER)
         running.start_gateway(HOKUSAI__POLICY__OWNERSHIP=request.param)
         yield running, other, request.param == "enforce"
 
@@ -21,7 +21,7 @@ def shown(request, tmp_path, stack):
 def test_the_demo_fails_if_another_user_can_overwrite_the_model(shown, capfd):
     running, other, is_owned = shown
     name = "iris-classifier"
-    status = scripts.demonstrate(running, other)
+    status = demo.demonstrate(running, other)
     told = capfd.readouterr().out
     versions = len(MlflowClient(running.mlflow_url, running.mlflow_url).search_model_versions(f"name='{name}'"))
     refusal = f'refused    PERMISSION_DENIED: the model "{name}" belongs to acme; this API key is globex\'s'

@@ -39,8 +39,8 @@ pub async fn run(keys: Arc<KeyFile>, policy: Policy, metrics: Metrics) {
         match read {
             Ok(count) => {
                 loaded = now;
-                failed = None;
-                tracing::info!(code = Code::KeyFileNotReloaded.text(), path = %keys.path.display(), count, "key file reloaded");
+                let ended = failed.take().map(|_| Code::KeyFileNotReloaded.text());
+                tracing::info!(code = ended, path = %keys.path.display(), count, "key file reloaded");
                 for scope in keys.unknown_scopes(&policy) {
                     let (path, write) = (keys.path.display(), scope.fix());
                     let code = Code::UnknownScope.text();

@@ -41,6 +41,26 @@ fn names_of_the_gateway_are_found_wherever_tags_can_be() {
     }
 }
 
+/// MLflow's client copies a version with its tags, and the gateway writes them anew.
+#[test]
+fn the_author_in_a_create_is_nobodys_to_choose_and_no_reason_to_refuse_it() {
+    use Reserved::{None, Own};
+    let tags = |key: &str| json!({"tags": [{"key": "a"}, {"key": key, "value": "x"}]});
+    for (pattern, key, expected) in [
+        ("/api/2.0/mlflow/model-versions/create", "hokusai.user", None),
+        ("/api/2.0/mlflow/model-versions/create", "hokusai.key_id", None),
+        ("/api/2.0/mlflow/model-versions/create", "hokusai.User", Own),
+        ("/api/2.0/mlflow/model-versions/create", "hokusai.owner", Own),
+        ("/api/2.0/mlflow/runs/create", "hokusai.user", None),
+        ("/api/2.0/mlflow/logged-models", "hokusai.key_id", None),
+        ("/api/2.0/mlflow/registered-models/create", "hokusai.user", Own),
+        ("/ajax-api/2.0/mlflow/runs/create-promptlab-run", "hokusai.user", Own),
+        (LOG_BATCH, "hokusai.user", Own),
+    ] {
+        assert_eq!(found(pattern, &tags(key)), expected, "{pattern} {key}");
+    }
+}
+
 #[test]
 fn the_list_of_writers_is_the_owners_on_experiments_and_models_alone() {
     use Reserved::{Own, Writers};

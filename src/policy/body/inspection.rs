@@ -6,6 +6,7 @@ use actix_web::{
 };
 
 use crate::{
+    head::has_body,
     policy::{Grant, direct_upload},
     routing::{Body, BodyCheck, Rule},
     vocabulary::RouteClass,
@@ -61,7 +62,7 @@ pub(super) struct Plan {
 }
 
 impl Plan {
-    pub(super) fn of(grant: &Grant) -> Self {
+    pub(super) fn of(grant: &Grant, head: &RequestHead) -> Self {
         let rule = grant.route().rule();
         let (is_judged, may_be_refused) = (grant.is_judged(), grant.may_be_refused());
         let circumstances =
@@ -70,6 +71,7 @@ impl Plan {
             inspection(rule, Circumstances { is_bound: circumstances.is_bound, ..Circumstances::NONE });
         let inspection = match (inspection(rule, circumstances), without_owners) {
             (Some(Inspection::Spans), Some(Inspection::Scan)) if grant.only_reports() => without_owners,
+            (Some(Inspection::Json), _) if has_no_json(rule, head) => None,
             (inspection, _) => inspection,
         };
         let most = match inspection {
@@ -101,8 +103,14 @@ fn inspection(rule: &Rule, circumstances: Circumstances) -> Option<Inspection> {
     }
 }
 
+/// Whether a request has no body, or a form, which is not read.
+fn has_no_json(rule: &Rule, head: &RequestHead) -> bool {
+    let is_absent = [Method::GET, Method::HEAD].contains(&head.method) && !has_body(&head.headers);
+    is_absent || (rule.body == Body::Form && is_form(head))
+}
+
 /// Whether MLflow takes a body for a form. A repeated type is ambiguous: some use the first value, others both.
-pub(super) fn is_form(head: &RequestHead) -> bool {
+fn is_form(head: &RequestHead) -> bool {
     let mut types = head.headers.get_all(CONTENT_TYPE);
     let (Some(only), None) = (types.next(), types.next()) else { return false };
     let essence = only.to_str().unwrap_or_default().split(';').next().unwrap_or_default();

@@ -12,7 +12,7 @@ use actix_web::{
 use flate2::read::{DeflateDecoder, MultiGzDecoder, ZlibDecoder};
 use serde_json::Value;
 
-use super::{BodyError, CheckedBody, arrival::whole};
+use super::{BodyError, CheckedBody};
 use crate::{
     auth::Principal,
     policy::{body_memory::Reservation, json, workspace},
@@ -45,9 +45,14 @@ enum Compression {
 }
 
 impl Encoding {
+    /// `is_bound`: of a key that is bound to a workspace.
+    ///
     /// # Errors
     /// Headers that MLflow refuses, or of which it would read one of two.
-    pub(super) fn of(head: &RequestHead) -> Result<Self, BodyError> {
+    pub(super) fn of(head: &RequestHead, is_bound: bool) -> Result<Self, BodyError> {
+        if is_bound {
+            can_be_scanned(head)?;
+        }
         let refuse = |what| Err(BodyError::Ambiguous(what));
         let only = |name: HeaderName| {
             let mut values = head.headers.get_all(name).map(|value| value.to_str().unwrap_or("?").trim());
@@ -142,8 +147,8 @@ pub(super) fn check(
     if let Some(workspace) = &principal.workspace {
         workspace::check_spans(workspace, &text)?;
     }
-    let (spans, length) = (Some(encoding.read(&text)?), Some(text.len()));
-    Ok(CheckedBody { length, spans, is_decompressed, ..CheckedBody::unread(whole(text)) })
+    let spans = Some(encoding.read(&text)?);
+    Ok(CheckedBody { spans, is_decompressed, ..CheckedBody::read(text) })
 }
 
 #[cfg(test)]

@@ -134,6 +134,15 @@ impl Subjects {
         subjects.iter().flat_map(|subject| &subject.places).any(Place::is_in_body)
     }
 
+    /// Whether they name everything that the others name.
+    pub(crate) fn include(&self, others: &Self) -> bool {
+        match (self, others) {
+            (_, Self::Free) => true,
+            (Self::Free, Self::Named(_)) => false,
+            (Self::Named(own), Self::Named(others)) => others.iter().all(|other| own.contains(other)),
+        }
+    }
+
     /// As in a row.
     pub fn words(&self) -> String {
         match self {

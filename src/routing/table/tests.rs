@@ -46,6 +46,8 @@ fn a_row_that_cannot_be_meant_is_refused_by_its_line() {
         ("[read]\nGET /a/{b}{c}", "line 2: the path cannot be used"),
         ("[read]\nGET /a b", "line 2: unknown word after the path"),
         ("[read]\nGET /a sets=thing", "line 2: unknown word after the path"),
+        ("[write]\nPOST /a makes=model", "line 2: unknown word after the path"),
+        ("[write]\nPOST /a alters=run", "line 2: unknown word after the path"),
         ("[read]\nGET /a body=xml", "line 2: unknown word after the path"),
         ("[read]\nGET /a artifact=path", "line 2: unknown word after the path"),
         ("[read]\nGET /a sets=trace deletes=trace", "line 2: the same word is there twice"),
@@ -128,6 +130,9 @@ fn a_row_of_ones_own_says_what_mlflows_can() {
     assert_eq!(rule.words(), "artifact=run?file");
     let rule = found("[write]\nPOST /plugin/tags creates=model", Method::POST, "/plugin/tags");
     assert_eq!(rule.words(), "creates=model");
+    let row = "[write]\nPOST /plugin/runs stamps=run makes=run alters=dataset";
+    let rule = found(row, Method::POST, "/plugin/runs");
+    assert_eq!(rule.words(), "stamps=run makes=run alters=dataset");
 }
 
 #[test]

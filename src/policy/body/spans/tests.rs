@@ -11,7 +11,7 @@ use super::*;
 const MOST: usize = 64 * 1024;
 
 fn encoding(fields: &[(HeaderName, &'static str)]) -> Result<Encoding, BodyError> {
-    Encoding::of(&head(fields))
+    Encoding::of(&head(fields), false)
 }
 
 fn decompressed(encoding: &'static str, body: &[u8]) -> Result<Vec<u8>, BodyError> {

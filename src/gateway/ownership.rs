@@ -12,13 +12,12 @@ use actix_web::{
 };
 
 use crate::{
-    auth::Principal,
     error::GatewayError,
     ownership::{
         self, AskMlflow, Claim, Clearance, Ownership, OwnershipError, Reserved, Spans, Target, Unanswered,
     },
     policy::{
-        Grant,
+        self, Grant,
         body::{BodyError, CheckedBody},
     },
     proxy::{self, Proxy, ProxyError},
@@ -50,9 +49,9 @@ impl AskMlflow for Asker {
 
 /// What a change names, and whose that is, as far as it is known: for its record.
 #[derive(Debug, Default)]
-pub(crate) struct Found {
-    /// `None`: they were not read, or cannot be.
-    pub(super) subjects: Option<Vec<Named>>,
+pub(crate) struct Findings {
+    /// `None`: the names were not read, or cannot be.
+    pub(super) named: Option<Vec<Named>>,
     pub(super) targets: Vec<Target>,
 }
 
@@ -60,58 +59,58 @@ pub(crate) struct Found {
 ///
 /// # Errors
 /// Something that the key may not change, or that MLflow does not tell the owner of.
-pub(super) async fn clear(
+pub(super) async fn check_ownership(
     ownership: &Ownership,
     mlflow: &Asker,
     policy: &Policy,
     grant: &Grant,
     head: &RequestHead,
     checked: &mut CheckedBody,
-    found: &mut Found,
+    findings: &mut Findings,
 ) -> Result<Clearance, GatewayError> {
-    let rule = grant.route().rule();
-    let is_query = rule.body == Body::GraphQl && checked.class != Some(RouteClass::Write);
+    let is_query = grant.route().rule().body == Body::GraphQl && checked.class != Some(RouteClass::Write);
     if !grant.is_judged() || is_query {
         return Ok(Clearance::default());
     }
-    let read = read_subjects(grant, head, checked);
-    let unreadable = read.as_ref().err().cloned();
-    found.subjects = read.ok().flatten();
-    if let (Some(stamp), Some(value), true) = (rule.stamp, &mut checked.value, policy.ownership != Mode::Off)
-    {
-        ownership::without_author(stamp, value);
-    }
-    let reserved = reserved(grant, checked, found);
-    let stamped = stamp(policy, grant, checked);
-    checked.shrink();
-    let cleared = match (reserved, stamped, workspace(grant, head)) {
-        (Err(error), ..) | (_, Err(error), _) => Err(error.into()),
-        (.., Err(error)) => Err(error.into()),
-        (Ok(reserved), Ok(()), Ok(workspace)) => {
-            let claim = Claim {
-                principal: grant.principal(),
-                is_administrator: grant.is_administrator(),
-                policy,
-                workspace,
-                subjects: unreadable.as_ref().map_or(Ok(found.subjects.as_deref()), Err),
-                reserved,
-            };
-            let clearing = ownership.clear(mlflow, rule, &claim, &mut found.targets);
-            clearing.await.map_err(GatewayError::from)
-        }
-    };
-    match cleared {
+    match clear(ownership, mlflow, policy, grant, head, checked, findings).await {
         Err(error) if grant.only_reports() => {
-            let Principal { key_id, user_id, .. } = &**grant.principal();
-            tracing::info!(key_id, user_id, denied = %error, "ownership would have denied this");
+            policy::tell_of_ownership(grant.principal(), &error);
             Ok(Clearance::default())
         }
         cleared => cleared,
     }
 }
 
+async fn clear(
+    ownership: &Ownership,
+    mlflow: &Asker,
+    policy: &Policy,
+    grant: &Grant,
+    head: &RequestHead,
+    checked: &mut CheckedBody,
+    findings: &mut Findings,
+) -> Result<Clearance, GatewayError> {
+    let read = read_names(grant, head, checked);
+    let unreadable = read.as_ref().err().cloned();
+    findings.named = read.ok().flatten();
+    // A create is stamped whatever else is wrong with it: where ownership only reports, it goes on.
+    let reserved = reserved(grant, checked, findings);
+    let stamped = stamp(policy, grant, checked);
+    checked.shrink();
+    let (reserved, ()) = (reserved?, stamped?);
+    let claim = Claim {
+        principal: grant.principal(),
+        is_administrator: grant.is_administrator(),
+        policy,
+        workspace: workspace(grant, head)?,
+        named: unreadable.as_ref().map_or(Ok(findings.named.as_deref()), Err),
+        reserved,
+    };
+    Ok(ownership.clear(mlflow, grant.route().rule(), &claim, &mut findings.targets).await?)
+}
+
 /// Reads what a request changes.
-fn read_subjects(
+fn read_names(
     grant: &Grant,
     head: &RequestHead,
     checked: &mut CheckedBody,
@@ -119,13 +118,17 @@ fn read_subjects(
     let route = grant.route();
     match route.rule().body {
         Body::GraphQl => Ok(Some(vec![mutation()])),
-        _ if checked.subjects.is_some() => Ok(checked.subjects.take()),
+        _ if checked.glanced.is_some() => Ok(checked.glanced.take()),
         _ => route.subjects(head.headers(), checked.value.as_ref()),
     }
 }
 
 /// Reads what of it is not everybody's to change, and the traces of spans.
-fn reserved(grant: &Grant, checked: &mut CheckedBody, found: &mut Found) -> Result<Reserved, BodyError> {
+fn reserved(
+    grant: &Grant,
+    checked: &mut CheckedBody,
+    findings: &mut Findings,
+) -> Result<Reserved, BodyError> {
     if !grant.may_be_refused() {
         return Ok(Reserved::None);
     }
@@ -135,7 +138,7 @@ fn reserved(grant: &Grant, checked: &mut CheckedBody, found: &mut Found) -> Resu
     let mut reserved = reserved.map_err(BodyError::Ambiguous)?;
     if let Some(spans) = checked.spans.take() {
         let spans = Spans::read(&spans).map_err(BodyError::Ambiguous)?;
-        found.subjects.iter_mut().for_each(|subjects| subjects.extend(spans.traces()));
+        findings.named.iter_mut().for_each(|named| named.extend(spans.traces()));
         reserved = reserved.max(spans.reserved);
     }
     Ok(reserved)

@@ -1,0 +1,105 @@
+//! Looks up what a request names: what it is, or what it belongs to.
+
+use std::sync::Arc;
+
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::{
+    home::{Home, Item},
+    judge::{AT_ONCE, OwnershipError},
+    location,
+    lookups::{AskMlflow, Found, Lookups, Outcome},
+    target::Target,
+    thing::{Container, ThingKind},
+};
+use crate::routing::{Kind, MAX_NAMED, Named, SubjectError};
+
+/// The look-ups for one request.
+pub(super) struct Inquiry<'a, M> {
+    pub(super) lookups: &'a Lookups,
+    pub(super) mlflow: &'a M,
+    /// The workspace that MLflow will read in the request.
+    pub(super) workspace: Option<&'a Arc<str>>,
+}
+
+impl<M: AskMlflow> Inquiry<'_, M> {
+    pub(super) async fn targets(&self, named: &Named) -> Result<Vec<Target>, OwnershipError> {
+        let (kind, id) = (named.kind, named.id.clone());
+        let targets = match kind {
+            Kind::ExperimentName => vec![Target::New(ThingKind::Experiment, id)],
+            Kind::ModelName => vec![Target::New(ThingKind::Model, id)],
+            Kind::Experiment => vec![self.experiment(id).await?],
+            Kind::Model => vec![self.model(id).await?],
+            Kind::Artifact => self.artifact(&id).await?,
+            Kind::Location | Kind::McpServer | Kind::Mutation | Kind::Skill => vec![Target::Ownerless(kind)],
+            kind => match self.home(Item { kind, id }).await? {
+                Found::It(home) => self.experiments(kind, &home).await?,
+                Found::Nothing => vec![Target::Nothing],
+                Found::NotAnId => return Err(OwnershipError::NotAnId(kind.word())),
+            },
+        };
+        if named.is_listed && targets.iter().any(|target| matches!(target, Target::Nothing)) {
+            return Err(OwnershipError::Unknown(kind.word()));
+        }
+        Ok(targets)
+    }
+
+    async fn home(&self, item: Item) -> Outcome<Home> {
+        self.lookups.home(self.mlflow, &(self.workspace.cloned(), item)).await
+    }
+
+    async fn experiment(&self, id: String) -> Result<Target, OwnershipError> {
+        let container = (self.workspace.cloned(), Container::Experiment(id));
+        match self.lookups.thing(self.mlflow, &container).await? {
+            Found::It(thing) => Ok(Target::Thing(thing)),
+            Found::Nothing => Ok(Target::Nothing),
+            Found::NotAnId => Err(OwnershipError::NotAnId(Kind::Experiment.word())),
+        }
+    }
+
+    async fn model(&self, name: String) -> Result<Target, OwnershipError> {
+        let container = (self.workspace.cloned(), Container::Model(name.clone()));
+        Ok(match self.lookups.thing(self.mlflow, &container).await? {
+            Found::It(thing) => Target::Thing(thing),
+            Found::Nothing | Found::NotAnId => Target::New(ThingKind::Model, name),
+        })
+    }
+
+    /// The experiments of a home.
+    async fn experiments(&self, kind: Kind, home: &Home) -> Result<Vec<Target>, OwnershipError> {
+        if home.experiments.len() > MAX_NAMED {
+            return Err(SubjectError::TooMany.into());
+        }
+        let lookups = home.experiments.iter().cloned().map(|id| self.experiment(id));
+        let mut targets: Vec<Target> = stream::iter(lookups).buffered(AT_ONCE).try_collect().await?;
+        if kind == Kind::Dataset {
+            // MLflow takes ids of nothing for a dataset's experiments.
+            targets.retain(|target| !matches!(target, Target::Nothing));
+            if targets.is_empty() {
+                targets.push(Target::Ownerless(kind));
+            }
+        }
+        Ok(targets)
+    }
+
+    /// Whose an artifact of the store is: of the first in its path that MLflow knows and that has its place there.
+    async fn artifact(&self, path: &str) -> Result<Vec<Target>, OwnershipError> {
+        let workspace = self.workspace.map(AsRef::as_ref);
+        let is_below = |location: &str| location::is_below(path, location, workspace);
+        for item in location::items(path) {
+            let kind = item.kind;
+            let Found::It(home) = self.home(item).await? else { continue };
+            let targets = self.experiments(kind, &home).await?;
+            if home.location.as_deref().or_else(|| targets.first()?.location()).is_some_and(is_below) {
+                return Ok(targets);
+            }
+        }
+        if let Some(id) = location::experiment(path, workspace) {
+            let target = self.experiment(id.to_owned()).await?;
+            if target.location().is_some_and(is_below) {
+                return Ok(vec![target]);
+            }
+        }
+        Ok(vec![Target::Ownerless(Kind::Artifact)])
+    }
+}
