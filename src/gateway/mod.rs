@@ -25,7 +25,7 @@ use actix_web::{
 pub use admit::{Admitted, admit, forward};
 pub use observe::{connection, exchange};
 pub(crate) use ownership::Findings;
-use ownership::{Asker, check_ownership};
+use ownership::{Asker, OwnershipCheck};
 pub(crate) use preview::{Preview, needs_body, preview};
 pub use shared::Shared;
 pub(crate) use sound::inspect;
@@ -156,10 +156,14 @@ impl Gateway {
         exchange.waited(began.elapsed());
         let asked = Instant::now();
         let mut findings = Findings::default();
-        let (ownership, asker) = (&self.shared.ownership, Asker(Rc::clone(&self.proxy)));
-        let head = request.head();
-        let cleared =
-            check_ownership(ownership, &asker, &live.policy, &grant, head, &mut checked, &mut findings).await;
+        let check = OwnershipCheck {
+            ownership: &self.shared.ownership,
+            mlflow: &Asker(Rc::clone(&self.proxy)),
+            policy: &live.policy,
+            grant: &grant,
+            head: request.head(),
+        };
+        let cleared = check.run(&mut checked, &mut findings).await;
         exchange.waited(asked.elapsed());
         if cleared.is_err() && self.shared.audit.is_kept() {
             let body = checked.value.as_ref();

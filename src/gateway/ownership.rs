@@ -55,125 +55,124 @@ pub(crate) struct Findings {
     pub(super) targets: Vec<Target>,
 }
 
-/// Judges a change, and writes into a create who makes it.
-///
-/// # Errors
-/// Something that the key may not change, or that MLflow does not tell the owner of.
-pub(super) async fn check_ownership(
-    ownership: &Ownership,
-    mlflow: &Asker,
-    policy: &Policy,
-    grant: &Grant,
-    head: &RequestHead,
-    checked: &mut CheckedBody,
-    findings: &mut Findings,
-) -> Result<Clearance, GatewayError> {
-    let is_query = grant.route().rule().body == Body::GraphQl && checked.class != Some(RouteClass::Write);
-    if !grant.is_judged() || is_query {
-        return Ok(Clearance::default());
-    }
-    match clear(ownership, mlflow, policy, grant, head, checked, findings).await {
-        Err(error) if grant.only_reports() => {
-            policy::tell_of_ownership(grant.principal(), &error);
-            Ok(Clearance::default())
+/// What is asked about one request: whose the things are that it changes.
+pub(super) struct OwnershipCheck<'a> {
+    pub(super) ownership: &'a Ownership,
+    pub(super) mlflow: &'a Asker,
+    pub(super) policy: &'a Policy,
+    pub(super) grant: &'a Grant,
+    pub(super) head: &'a RequestHead,
+}
+
+impl OwnershipCheck<'_> {
+    /// Judges a change, and writes into a create who makes it.
+    ///
+    /// # Errors
+    /// Something that the key may not change, or that MLflow does not tell the owner of.
+    pub(super) async fn run(
+        &self,
+        checked: &mut CheckedBody,
+        findings: &mut Findings,
+    ) -> Result<Clearance, GatewayError> {
+        let grant = self.grant;
+        let is_query = grant.route().rule().body == Body::GraphQl && checked.class != Some(RouteClass::Write);
+        if !grant.is_judged() || is_query {
+            return Ok(Clearance::default());
         }
-        cleared => cleared,
+        match self.clear(checked, findings).await {
+            Err(error) if grant.only_reports() => {
+                policy::tell_of_ownership(grant.principal(), &error);
+                Ok(Clearance::default())
+            }
+            cleared => cleared,
+        }
     }
-}
 
-async fn clear(
-    ownership: &Ownership,
-    mlflow: &Asker,
-    policy: &Policy,
-    grant: &Grant,
-    head: &RequestHead,
-    checked: &mut CheckedBody,
-    findings: &mut Findings,
-) -> Result<Clearance, GatewayError> {
-    let read = read_names(grant, head, checked);
-    let unreadable = read.as_ref().err().cloned();
-    findings.named = read.ok().flatten();
-    // A create is stamped whatever else is wrong with it: where ownership only reports, it goes on.
-    let reserved = reserved(grant, checked, findings);
-    let stamped = stamp(policy, grant, checked);
-    checked.shrink();
-    let (reserved, ()) = (reserved?, stamped?);
-    let claim = Claim {
-        principal: grant.principal(),
-        is_administrator: grant.is_administrator(),
-        policy,
-        workspace: workspace(grant, head)?,
-        named: unreadable.as_ref().map_or(Ok(findings.named.as_deref()), Err),
-        reserved,
-    };
-    Ok(ownership.clear(mlflow, grant.route().rule(), &claim, &mut findings.targets).await?)
-}
+    async fn clear(
+        &self,
+        checked: &mut CheckedBody,
+        findings: &mut Findings,
+    ) -> Result<Clearance, GatewayError> {
+        let read = self.names(checked);
+        let unreadable = read.as_ref().err().cloned();
+        findings.named = read.ok().flatten();
+        // A create is stamped whatever else is wrong with it: where ownership only reports, it goes on.
+        let reserved = self.reserved(checked, findings);
+        let stamped = self.stamp(checked);
+        checked.shrink();
+        let (reserved, ()) = (reserved?, stamped?);
+        let claim = Claim {
+            principal: self.grant.principal(),
+            is_administrator: self.grant.is_administrator(),
+            policy: self.policy,
+            workspace: self.workspace()?,
+            named: unreadable.as_ref().map_or(Ok(findings.named.as_deref()), Err),
+            reserved,
+        };
+        let rule = self.grant.route().rule();
+        Ok(self.ownership.clear(self.mlflow, rule, &claim, &mut findings.targets).await?)
+    }
 
-/// Reads what a request changes.
-fn read_names(
-    grant: &Grant,
-    head: &RequestHead,
-    checked: &mut CheckedBody,
-) -> Result<Option<Vec<Named>>, SubjectError> {
-    let route = grant.route();
-    match route.rule().body {
-        Body::GraphQl => Ok(Some(vec![mutation()])),
-        _ if checked.glanced.is_some() => Ok(checked.glanced.take()),
-        _ => route.subjects(head.headers(), checked.value.as_ref()),
+    /// Reads what a request changes.
+    fn names(&self, checked: &mut CheckedBody) -> Result<Option<Vec<Named>>, SubjectError> {
+        let route = self.grant.route();
+        match route.rule().body {
+            Body::GraphQl => Ok(Some(vec![mutation()])),
+            _ if checked.glanced.is_some() => Ok(checked.glanced.take()),
+            _ => route.subjects(self.head.headers(), checked.value.as_ref()),
+        }
     }
-}
 
-/// Reads what of it is not everybody's to change, and the traces of spans.
-fn reserved(
-    grant: &Grant,
-    checked: &mut CheckedBody,
-    findings: &mut Findings,
-) -> Result<Reserved, BodyError> {
-    if !grant.may_be_refused() {
-        return Ok(Reserved::None);
+    /// Reads what of it is not everybody's to change, and the traces of spans.
+    fn reserved(&self, checked: &mut CheckedBody, findings: &mut Findings) -> Result<Reserved, BodyError> {
+        if !self.grant.may_be_refused() {
+            return Ok(Reserved::None);
+        }
+        let (route, body) = (self.grant.route(), checked.value.as_ref());
+        let user = self.grant.principal().user_id.as_deref();
+        let reserved = Reserved::in_request(route.rule(), route.path(), body, user);
+        let mut reserved = reserved.map_err(BodyError::Ambiguous)?;
+        if let Some(spans) = checked.spans.take() {
+            let spans = Spans::read(&spans).map_err(BodyError::Ambiguous)?;
+            findings.named.iter_mut().for_each(|named| named.extend(spans.traces()));
+            reserved = reserved.max(spans.reserved);
+        }
+        Ok(reserved)
     }
-    let (route, body) = (grant.route(), checked.value.as_ref());
-    let user = grant.principal().user_id.as_deref();
-    let reserved = Reserved::in_request(route.rule(), route.path(), body, user);
-    let mut reserved = reserved.map_err(BodyError::Ambiguous)?;
-    if let Some(spans) = checked.spans.take() {
-        let spans = Spans::read(&spans).map_err(BodyError::Ambiguous)?;
-        findings.named.iter_mut().for_each(|named| named.extend(spans.traces()));
-        reserved = reserved.max(spans.reserved);
-    }
-    Ok(reserved)
-}
 
-fn stamp(policy: &Policy, grant: &Grant, checked: &mut CheckedBody) -> Result<(), BodyError> {
-    if let (Some(stamp), Some(value)) = (grant.route().rule().stamp, &mut checked.value)
-        && policy.ownership != Mode::Off
-    {
-        ownership::stamp(stamp, grant.principal(), grant.is_administrator(), value)
-            .map_err(BodyError::Ambiguous)?;
-        checked.rewrite();
+    fn stamp(&self, checked: &mut CheckedBody) -> Result<(), BodyError> {
+        let grant = self.grant;
+        if let (Some(stamp), Some(value)) = (grant.route().rule().stamp, &mut checked.value)
+            && self.policy.ownership != Mode::Off
+        {
+            ownership::stamp(stamp, grant.principal(), grant.is_administrator(), value)
+                .map_err(BodyError::Ambiguous)?;
+            checked.rewrite();
+        }
+        Ok(())
     }
-    Ok(())
+
+    /// The workspace that MLflow will read: the key's, or that of the request's own header.
+    ///
+    /// # Errors
+    /// Two headers, or one that `Connection` names, which does not reach MLflow: what is looked up in one workspace could be changed
+    /// in another.
+    fn workspace(&self) -> Result<Option<Arc<str>>, OwnershipError> {
+        const WORKSPACE: HeaderName = HeaderName::from_static("x-mlflow-workspace");
+        if let Some(workspace) = &self.grant.principal().workspace {
+            return Ok(Some(workspace.as_str().into()));
+        }
+        let headers = self.head.headers();
+        let mut values = headers.get_all(WORKSPACE).map(HeaderValue::to_str);
+        let is_dropped = proxy::is_named_by_connection(&WORKSPACE, headers);
+        match (values.next(), values.next()) {
+            (None, _) => Ok(None),
+            (Some(Ok(workspace)), None) if !is_dropped => Ok(Some(workspace.into())),
+            _ => Err(SubjectError::Ambiguous(WORKSPACE.to_string()).into()),
+        }
+    }
 }
 
 fn mutation() -> Named {
     Named { kind: Kind::Mutation, field: "query".to_owned(), id: String::new(), is_listed: false }
-}
-
-/// The workspace that MLflow will read: the key's, or that of the request's own header.
-///
-/// # Errors
-/// Two headers, or one that `Connection` names, which does not reach MLflow: what is looked up in one workspace could be changed
-/// in another.
-fn workspace(grant: &Grant, head: &RequestHead) -> Result<Option<Arc<str>>, OwnershipError> {
-    const WORKSPACE: HeaderName = HeaderName::from_static("x-mlflow-workspace");
-    if let Some(workspace) = &grant.principal().workspace {
-        return Ok(Some(workspace.as_str().into()));
-    }
-    let mut values = head.headers().get_all(WORKSPACE).map(HeaderValue::to_str);
-    let is_dropped = proxy::is_named_by_connection(&WORKSPACE, head.headers());
-    match (values.next(), values.next()) {
-        (None, _) => Ok(None),
-        (Some(Ok(workspace)), None) if !is_dropped => Ok(Some(workspace.into())),
-        _ => Err(SubjectError::Ambiguous(WORKSPACE.to_string()).into()),
-    }
 }

@@ -10,7 +10,7 @@ use actix_web::{
 use futures_util::{StreamExt as _, stream};
 
 use super::{
-    ownership::{Asker, Findings, check_ownership},
+    ownership::{Asker, Findings, OwnershipCheck},
     records,
 };
 use crate::{
@@ -67,10 +67,10 @@ pub(crate) async fn preview(
     } else {
         let upstreams = UpstreamPool::new(&settings.mlflow);
         let proxy = Proxy::new(settings, &upstreams, resources.mlflow_tls.as_ref());
-        let asker = Asker(Rc::new(proxy));
-        let ownership = Ownership::new(resources.metrics.clone(), None);
-        let policy = &settings.policy;
-        check_ownership(&ownership, &asker, policy, grant, head, &mut checked, &mut findings).await.map(drop)
+        let ownership = &Ownership::new(resources.metrics.clone(), None);
+        let mlflow = &Asker(Rc::new(proxy));
+        let check = OwnershipCheck { ownership, mlflow, policy: &settings.policy, grant, head };
+        check.run(&mut checked, &mut findings).await.map(drop)
     };
     let about = records::about(head.headers(), grant.route(), &findings, checked.value.as_ref());
     Preview { class: checked.class, about, outcome }
