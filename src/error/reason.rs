@@ -41,6 +41,7 @@ impl GatewayError {
                 Reason::OutsideFence
             }
             Self::Ownership(OwnershipError::Refused(_)) => Reason::NotOwner,
+            Self::Ownership(OwnershipError::Missing(..)) => Reason::NotFound,
             Self::Ownership(OwnershipError::Unnamed(
                 SubjectError::Ambiguous(_) | SubjectError::NotAName(_),
             )) => Reason::AmbiguousBody,

@@ -31,6 +31,7 @@ const fn usual(reason: Reason) -> (StatusCode, &'static str) {
             (StatusCode::FORBIDDEN, "PERMISSION_DENIED")
         }
         Reason::RouteUnknown => (StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND"),
+        Reason::NotFound => (StatusCode::NOT_FOUND, "RESOURCE_DOES_NOT_EXIST"),
         Reason::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "BAD_REQUEST"),
         Reason::BodyTimeout => (StatusCode::REQUEST_TIMEOUT, "BAD_REQUEST"),
         Reason::BodyTooLarge => (StatusCode::PAYLOAD_TOO_LARGE, "BAD_REQUEST"),

@@ -14,7 +14,8 @@ use actix_web::{
 use crate::{
     error::GatewayError,
     ownership::{
-        self, AskMlflow, Claim, Clearance, Ownership, OwnershipError, Reserved, Spans, Target, Unanswered,
+        self, AskMlflow, Claim, Clearance, Ownership, OwnershipError, Refusal, Reported, Reserved, Spans,
+        Target, Unanswered,
     },
     policy::{
         self, Grant,
@@ -53,6 +54,8 @@ pub(crate) struct Findings {
     /// `None`: the names were not read, or cannot be.
     pub(super) named: Option<Vec<Named>>,
     pub(super) targets: Vec<Target>,
+    /// What it sets or deletes that is not everybody's.
+    reserved: Reserved,
 }
 
 /// What is asked about one request: whose the things are that it changes.
@@ -77,15 +80,30 @@ impl OwnershipCheck<'_> {
         let grant = self.grant;
         let is_query = grant.route().rule().body == Body::GraphQl && checked.class != Some(RouteClass::Write);
         if !grant.is_judged() || is_query {
-            return Ok(Clearance::default());
+            return self.says_not_whose(checked).map(|()| Clearance::default());
         }
         match self.clear(checked, findings).await {
-            Err(error) if grant.only_reports() => {
-                policy::tell_of_ownership(grant.principal(), &error);
+            Err(error) if grant.only_reports() && !findings.reserved.says_whose() => {
+                policy::tell_of_ownership(grant.principal(), &error, 0);
                 Ok(Clearance::default())
             }
             cleared => cleared,
         }
+    }
+
+    /// Where nothing is judged: only an administrator says whose a thing is. A tag that is planted there would be an owner as soon as
+    /// ownership is on.
+    ///
+    /// # Errors
+    /// A body that says it.
+    fn says_not_whose(&self, checked: &CheckedBody) -> Result<(), GatewayError> {
+        let (route, body) = (self.grant.route(), checked.value.as_ref());
+        if self.grant.is_administrator() || !Reserved::may_say_whose(route.rule()) {
+            return Ok(());
+        }
+        let reserved =
+            Reserved::in_request(route.rule(), route.path(), body, None).map_err(BodyError::Ambiguous)?;
+        Refusal::unasked(reserved).map_or(Ok(()), |refusal| Err(OwnershipError::from(refusal).into()))
     }
 
     async fn clear(
@@ -97,20 +115,21 @@ impl OwnershipCheck<'_> {
         let unreadable = read.as_ref().err().cloned();
         findings.named = read.ok().flatten();
         // A create is stamped whatever else is wrong with it: where ownership only reports, it goes on.
-        let reserved = self.reserved(checked, findings);
+        let reserved = self.reserved(checked, findings).map(|reserved| findings.reserved = reserved);
         let stamped = self.stamp(checked);
         checked.shrink();
-        let (reserved, ()) = (reserved?, stamped?);
+        let ((), ()) = (reserved?, stamped?);
         let claim = Claim {
+            rule: self.grant.route().rule(),
             principal: self.grant.principal(),
             is_administrator: self.grant.is_administrator(),
             policy: self.policy,
             workspace: self.workspace()?,
             named: unreadable.as_ref().map_or(Ok(findings.named.as_deref()), Err),
-            reserved,
+            reserved: findings.reserved,
+            reported: Reported::default(),
         };
-        let rule = self.grant.route().rule();
-        Ok(self.ownership.clear(self.mlflow, rule, &claim, &mut findings.targets).await?)
+        Ok(self.ownership.clear(self.mlflow, &claim, &mut findings.targets).await?)
     }
 
     /// Reads what a request changes.

@@ -6,7 +6,7 @@ use super::{
     lookups::AskMlflow,
     target::Target,
 };
-use crate::routing::{Kind, Rule};
+use crate::routing::Kind;
 
 /// The permission to change what a request names.
 #[derive(Debug, Default)]
@@ -26,14 +26,15 @@ impl Ownership {
     pub(crate) async fn clear<M: AskMlflow>(
         &self,
         mlflow: &M,
-        rule: &Rule,
         claim: &Claim<'_>,
         judged: &mut Vec<Target>,
     ) -> Result<Clearance, OwnershipError> {
-        self.judge(mlflow, claim, judged).await?;
-        let changes = changes(rule, claim);
+        let judgement = self.judge(mlflow, claim, judged).await;
+        claim.report();
+        judgement?;
+        let changes = changes(claim);
         changes.iter().for_each(|(kind, id)| self.lookups.changes.note(*kind, id));
-        Ok(Clearance { changes, lesson: Lesson::of(rule, claim) })
+        Ok(Clearance { changes, lesson: Lesson::of(claim) })
     }
 
     /// Forgets it once more when what is returned is dropped, here and in other instances: until MLflow has answered, it may have told
@@ -62,8 +63,8 @@ impl Drop for Changing<'_> {
 
 /// What is not as it was: the name or the tags of an experiment or a model, and what a dataset or a trace belongs to. Not that in
 /// which something is made.
-fn changes(rule: &Rule, claim: &Claim<'_>) -> Vec<(Kind, String)> {
-    let Some(altered) = rule.alters else { return Vec::new() };
+fn changes(claim: &Claim<'_>) -> Vec<(Kind, String)> {
+    let Some(altered) = claim.rule.alters else { return Vec::new() };
     let is_altered = |kind: Kind| kind == altered || (kind, altered) == (Kind::ModelName, Kind::Model);
     let named = claim.named.ok().flatten().unwrap_or_default().iter();
     named.filter(|named| is_altered(named.kind)).map(|named| (altered, named.id.clone())).collect()

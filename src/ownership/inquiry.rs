@@ -1,12 +1,10 @@
 //! Looks up what a request names: what it is, or what it belongs to.
 
-use std::sync::Arc;
-
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::{
     home::{Home, Item},
-    judge::{AT_ONCE, OwnershipError},
+    judge::{AT_ONCE, Claim, OwnershipError},
     location,
     lookups::{AskMlflow, Found, Lookups, Outcome},
     target::Target,
@@ -18,8 +16,7 @@ use crate::routing::{Kind, MAX_NAMED, Named, SubjectError};
 pub(super) struct Inquiry<'a, M> {
     pub(super) lookups: &'a Lookups,
     pub(super) mlflow: &'a M,
-    /// The workspace that MLflow will read in the request.
-    pub(super) workspace: Option<&'a Arc<str>>,
+    pub(super) claim: &'a Claim<'a>,
 }
 
 impl<M: AskMlflow> Inquiry<'_, M> {
@@ -38,30 +35,30 @@ impl<M: AskMlflow> Inquiry<'_, M> {
                 Found::NotAnId => return Err(OwnershipError::NotAnId(kind.word())),
             },
         };
-        if named.is_listed && targets.iter().any(|target| matches!(target, Target::Nothing)) {
+        if named.is_listed && targets.iter().any(Target::is_missing) {
             return Err(OwnershipError::Unknown(kind.word()));
         }
         Ok(targets)
     }
 
     async fn home(&self, item: Item) -> Outcome<Home> {
-        self.lookups.home(self.mlflow, &(self.workspace.cloned(), item)).await
+        self.lookups.home(self.mlflow, &(self.claim.workspace.clone(), item)).await
     }
 
     async fn experiment(&self, id: String) -> Result<Target, OwnershipError> {
-        let container = (self.workspace.cloned(), Container::Experiment(id));
+        let container = (self.claim.workspace.clone(), Container::Experiment(id.clone()));
         match self.lookups.thing(self.mlflow, &container).await? {
             Found::It(thing) => Ok(Target::Thing(thing)),
-            Found::Nothing => Ok(Target::Nothing),
+            Found::Nothing => Ok(Target::Missing(ThingKind::Experiment, id)),
             Found::NotAnId => Err(OwnershipError::NotAnId(Kind::Experiment.word())),
         }
     }
 
     async fn model(&self, name: String) -> Result<Target, OwnershipError> {
-        let container = (self.workspace.cloned(), Container::Model(name.clone()));
+        let container = (self.claim.workspace.clone(), Container::Model(name.clone()));
         Ok(match self.lookups.thing(self.mlflow, &container).await? {
             Found::It(thing) => Target::Thing(thing),
-            Found::Nothing | Found::NotAnId => Target::New(ThingKind::Model, name),
+            Found::Nothing | Found::NotAnId => Target::Missing(ThingKind::Model, name),
         })
     }
 
@@ -74,9 +71,11 @@ impl<M: AskMlflow> Inquiry<'_, M> {
         let mut targets: Vec<Target> = stream::iter(lookups).buffered(AT_ONCE).try_collect().await?;
         if kind == Kind::Dataset {
             // MLflow takes ids of nothing for a dataset's experiments.
-            targets.retain(|target| !matches!(target, Target::Nothing));
-            if targets.is_empty() {
-                targets.push(Target::Ownerless(kind));
+            targets.retain(|target| !target.is_missing());
+            // One that is in nothing afterwards is as good as made there.
+            let stays_in_one = home.experiments.iter().any(|id| !self.claim.takes_out_of(id));
+            if targets.is_empty() || !stays_in_one {
+                targets.insert(0, Target::Ownerless(kind));
             }
         }
         Ok(targets)
@@ -84,7 +83,7 @@ impl<M: AskMlflow> Inquiry<'_, M> {
 
     /// Whose an artifact of the store is: of the first in its path that MLflow knows and that has its place there.
     async fn artifact(&self, path: &str) -> Result<Vec<Target>, OwnershipError> {
-        let workspace = self.workspace.map(AsRef::as_ref);
+        let workspace = self.claim.workspace.as_deref();
         let is_below = |location: &str| location::is_below(path, location, workspace);
         for item in location::items(path) {
             let kind = item.kind;

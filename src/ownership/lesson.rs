@@ -8,7 +8,7 @@ use super::{
     home::{Home, Item},
     judge::{Claim, Ownership},
 };
-use crate::routing::{Kind, Named, Rule};
+use crate::routing::{Kind, Named};
 
 /// What is known when MLflow has answered with 200.
 #[derive(Debug)]
@@ -29,8 +29,8 @@ impl Lesson {
     /// Bytes of an answer that are read.
     pub(crate) const MAX: usize = 64 * 1024;
 
-    pub(super) fn of(rule: &Rule, claim: &Claim<'_>) -> Option<Self> {
-        let taught = match rule.makes? {
+    pub(super) fn of(claim: &Claim<'_>) -> Option<Self> {
+        let taught = match claim.rule.makes? {
             // The request says all of it, and the answer can be long.
             Kind::Trace => started(claim)?,
             kind => Taught::Made(kind),

@@ -79,7 +79,7 @@ pub enum Unanswered {
 #[derive(Debug)]
 pub(super) enum Found<T> {
     It(Arc<T>),
-    /// MLflow knows no such thing: the 404 is its own to give.
+    /// MLflow knows no such thing.
     Nothing,
     /// MLflow takes the id for none.
     NotAnId,
@@ -158,10 +158,12 @@ impl Lookups {
             self.metrics.owner_looked_up(LookupResult::Hit);
             return Ok(Found::It(known.answer));
         }
-        let mut outcome = Err(Unanswered::Late);
+        let (mut outcome, began) = (Err(Unanswered::Late), Instant::now());
         for _ in 0..TRIES {
             let Some((asked, answered)) = shelf.flights.join(question.clone(), ask).await else { break };
-            if !shelf.memory.is_void(question, asked) {
+            // It may have been made since somebody else asked for it, by whom asks now.
+            let is_stale = asked < began && matches!(answered, Ok(Found::Nothing));
+            if !is_stale && !shelf.memory.is_void(question, asked) {
                 outcome = answered;
                 break;
             }

@@ -28,7 +28,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_e
 
 pub(crate) use clearance::Clearance;
 pub use judge::OwnershipError;
-pub(crate) use judge::{Claim, Ownership};
+pub(crate) use judge::{Claim, Ownership, Reported};
 pub(crate) use lesson::Lesson;
 pub(crate) use lookups::AskMlflow;
 pub use lookups::Unanswered;

@@ -1,5 +1,5 @@
-//! What only some may set or delete: the gateway's own names, which begin with `hokusai.`, the user of a run, and the assessments of
-//! other traces. Names are compared as the least exact of MLflow's databases does.
+//! What only some may set or delete: the gateway's own names, which begin with `hokusai.`, the user of a run or a dataset, and the
+//! assessments of other traces. Names are compared as the least exact of MLflow's databases does.
 
 use std::sync::LazyLock;
 
@@ -8,10 +8,10 @@ use serde_json::Value;
 use super::{stamp::is_author, thing::WRITERS_TAG};
 use crate::{
     policy::Name,
-    routing::{BodyCheck, Change, Kind, Rule, Stamp, Tagged, Tagging, json_name},
+    routing::{BodyCheck, Kind, Rule, Stamp, Tagged, json_name},
 };
 
-/// MLflow's own tag with the user of a run (mlflow/utils/mlflow_tags.py).
+/// MLflow's own tag with the user of a run or a dataset (mlflow/utils/mlflow_tags.py).
 pub(super) const MLFLOW_USER: &str = "mlflow.user";
 
 static OWN: LazyLock<Name> = LazyLock::new(|| Name::new("hokusai."));
@@ -22,7 +22,7 @@ pub(super) fn is_own(key: &str) -> bool {
     OWN.begins(key)
 }
 
-/// Whether a tag's key is that of the user of a run.
+/// Whether a tag's key is that of the user of a run or a dataset.
 pub(super) fn is_user(key: &str) -> bool {
     USER.is(key)
 }
@@ -40,12 +40,14 @@ pub(crate) enum Reserved {
     None,
     /// `hokusai.writers` of an experiment or a model, which its owner may change.
     Writers,
-    /// The user of a run, to somebody else.
+    /// The user of a run or a dataset, to somebody else.
     Author,
     /// Assessments by their ids, with a new trace: MLflow before 3.18 moves those of others there.
     Assessments,
     /// Any other of the gateway's own names.
     Own,
+    /// One of them on an experiment or a model, where they say whose it is.
+    Owner,
 }
 
 impl Reserved {
@@ -62,7 +64,7 @@ impl Reserved {
         // The author is written into a create, whatever it says.
         let search = Search {
             user,
-            is_of_run: rule.stamp.is_none() && rule.names_a(Kind::Run),
+            keeps_author: rule.stamp.is_none() && (rule.names_a(Kind::Run) || rule.names_a(Kind::Dataset)),
             has_author: matches!(rule.stamp, Some(Stamp::Author | Stamp::Run)),
         };
         let mut found = Self::None;
@@ -75,16 +77,27 @@ impl Reserved {
             }
         }
         if rule.pattern.contains("/tags/{") {
-            found = found.and(path.split_once("/tags/").unwrap_or_default().1);
+            let key = path.split_once("/tags/").unwrap_or_default().1;
+            found = search.judge(found.and(key), key, None);
         }
-        let is_shared = matches!(
-            rule.tagging,
-            Some(Tagging {
-                change: Change::Set | Change::Delete,
-                tagged: Tagged::Experiment | Tagged::Model
-            })
-        );
-        Ok(if found == Self::Writers && !is_shared { Self::Own } else { found })
+        let is_new = rule.stamp == Some(Stamp::Owner);
+        Ok(match found {
+            Self::Writers if is_new => Self::Owner,
+            Self::Own if Self::may_say_whose(rule) => Self::Owner,
+            Self::Writers if !Self::may_say_whose(rule) => Self::Own,
+            found => found,
+        })
+    }
+
+    /// Whether requests of a row make, set or delete tags of experiments or models. Their bodies are read in every mode.
+    pub(crate) fn may_say_whose(rule: &Rule) -> bool {
+        let tagged = rule.tagging.map(|tagging| tagging.tagged);
+        rule.stamp == Some(Stamp::Owner) || matches!(tagged, Some(Tagged::Experiment | Tagged::Model))
+    }
+
+    /// Whether it says whose an experiment or a model is, or with whom it is shared.
+    pub(crate) fn says_whose(self) -> bool {
+        matches!(self, Self::Writers | Self::Owner)
     }
 
     /// With a name that is set or deleted. Written otherwise, `hokusai.writers` could be another name to a database.
@@ -100,7 +113,8 @@ impl Reserved {
 /// A search for tags in a body.
 struct Search<'a> {
     user: Option<&'a str>,
-    is_of_run: bool,
+    /// Whether the tags have the author of a thing that is there already.
+    keeps_author: bool,
     /// Whether the author is written into the body.
     has_author: bool,
 }
@@ -116,12 +130,10 @@ impl Search<'_> {
                     if !(self.has_author && is_author(key)) {
                         *found = found.and(key);
                     }
-                    if self.is_of_run && is_user(key) && !self.is_own_user(key, fields.get("value")) {
-                        *found = (*found).max(Reserved::Author);
-                    }
+                    *found = self.judge(*found, key, fields.get("value"));
                 }
                 for (name, value) in fields {
-                    *found = found.and(name);
+                    *found = self.judge(found.and(name), name, Some(value));
                     match (name.as_str(), value) {
                         ("metrics" | "params", Value::Array(_)) => {}
                         ("tags", Value::String(text)) => self.look(&read(text)?, found)?,
@@ -132,6 +144,12 @@ impl Search<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    /// With a tag that may be the author's.
+    fn judge(&self, found: Reserved, key: &str, value: Option<&Value>) -> Reserved {
+        let is_forged = self.keeps_author && is_user(key) && !self.is_own_user(key, value);
+        if is_forged { found.max(Reserved::Author) } else { found }
     }
 
     fn is_own_user(&self, key: &str, value: Option<&Value>) -> bool {

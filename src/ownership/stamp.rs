@@ -1,4 +1,5 @@
-//! What the gateway writes into a create: the owner of an experiment or a model, the author of a run, a logged model, a version.
+//! What the gateway writes into a create: the owner of an experiment or a model, the author of a run, a logged model, a version, a
+//! dataset, an issue.
 
 use serde_json::{Map, Value, json};
 
@@ -6,7 +7,10 @@ use super::{
     reserved::{MLFLOW_USER, is_own, is_user},
     thing::OWNER_TAG,
 };
-use crate::{auth::Principal, routing::Stamp};
+use crate::{
+    auth::Principal,
+    routing::{Stamp, json_name},
+};
 
 /// The tags with the author of a thing in another's experiment or model.
 const USER_TAG: &str = "hokusai.user";
@@ -28,17 +32,21 @@ pub(crate) fn stamp(
 ) -> Result<(), Unstampable> {
     let body = body.as_object_mut().ok_or("is not an object")?;
     let (user, key_id) = (principal.user_id.as_deref(), principal.key_id.as_deref());
-    if matches!(stamp, Stamp::Run | Stamp::User) {
-        body.retain(|name, _| !is_user_id(name));
-        if let Some(user) = user {
-            body.insert("user_id".to_owned(), user.into());
-        }
+    let field = match stamp {
+        Stamp::Run | Stamp::User => Some("user_id"),
+        Stamp::Creator => Some("created_by"),
+        Stamp::Owner | Stamp::Author | Stamp::Dataset => None,
+    };
+    if let Some(field) = field {
+        body.retain(|name, _| json_name(name) != json_name(field));
+        body.extend(user.map(|user| (field.to_owned(), user.into())));
     }
     let stamps: &[(&str, Option<&str>)] = match stamp {
         Stamp::Owner => &[(OWNER_TAG, user)],
         Stamp::Author => &[(USER_TAG, user), (KEY_TAG, key_id)],
         Stamp::Run => &[(MLFLOW_USER, user), (USER_TAG, user), (KEY_TAG, key_id)],
-        Stamp::User => return Ok(()),
+        Stamp::Dataset => return stamp_text(user, body),
+        Stamp::User | Stamp::Creator => return Ok(()),
     };
     let tags = tags(body)?;
     let is_of_author =
@@ -66,9 +74,20 @@ fn tags(body: &mut Map<String, Value>) -> Result<&mut Vec<Value>, Unstampable> {
     tags.as_array_mut().ok_or("has tags that are not a list of {key, value}")
 }
 
-/// Whether protobuf's JSON takes a name for `user_id`.
-fn is_user_id(name: &str) -> bool {
-    matches!(name, "user_id" | "userId")
+/// Into tags that are a text of JSON. MLflow makes `mlflow.user` the creator of a dataset
+/// (mlflow/store/tracking/sqlalchemy_store.py, `create_dataset`).
+fn stamp_text(user: Option<&str>, body: &mut Map<String, Value>) -> Result<(), Unstampable> {
+    const WRONG: Unstampable = "has tags that are not an object in a text of JSON";
+    let mut tags = match body.get("tags") {
+        None | Some(Value::Null) => Map::new(),
+        Some(Value::String(text)) if text.is_empty() => Map::new(),
+        Some(Value::String(text)) => serde_json::from_str(text).map_err(|_| WRONG)?,
+        Some(_) => return Err(WRONG),
+    };
+    tags.retain(|name, _| !is_user(name));
+    tags.extend(user.map(|user| (MLFLOW_USER.to_owned(), user.into())));
+    body.insert("tags".to_owned(), Value::Object(tags).to_string().into());
+    Ok(())
 }
 
 fn key(tag: &Value) -> &str {
@@ -113,6 +132,18 @@ mod tests {
                 json!({"experiment_id": "1", "user_id": "alice"}),
                 json!({"experiment_id": "1", "user_id": "bob"}),
             ),
+            (
+                Stamp::Creator,
+                json!({"name": "a", "createdBy": "alice", "created_by": "alice"}),
+                json!({"name": "a", "created_by": "bob"}),
+            ),
+            (Stamp::Dataset, json!({}), json!({"tags": r#"{"mlflow.user":"bob"}"#})),
+            (Stamp::Dataset, json!({"tags": ""}), json!({"tags": r#"{"mlflow.user":"bob"}"#})),
+            (
+                Stamp::Dataset,
+                json!({"tags": r#"{"a": 1, "mlflow.user": "alice", "MLflow.User": "alice"}"#}),
+                json!({"tags": r#"{"a":1,"mlflow.user":"bob"}"#}),
+            ),
         ] {
             assert_eq!(stamped(which, false, body), Ok(expected), "{which:?}");
         }
@@ -144,6 +175,9 @@ mod tests {
         for body in [json!([]), json!("{}"), json!({"tags": {}}), json!({"tags": "[]"})] {
             assert!(stamped(Stamp::Owner, false, body).is_err());
         }
+        for tags in [json!({}), json!("[]"), json!("{"), json!("null")] {
+            assert!(stamped(Stamp::Dataset, false, json!({"tags": tags})).is_err(), "{tags}");
+        }
     }
 
     #[test]
@@ -151,5 +185,8 @@ mod tests {
         let mut body = json!({"user_id": "alice", "tags": [tag("mlflow.user", "alice")]});
         stamp(Stamp::Run, &Principal::default(), false, &mut body).unwrap();
         assert_eq!(body, json!({"tags": []}));
+        let mut body = json!({"tags": r#"{"mlflow.user": "alice"}"#});
+        stamp(Stamp::Dataset, &Principal::default(), false, &mut body).unwrap();
+        assert_eq!(body, json!({"tags": "{}"}));
     }
 }

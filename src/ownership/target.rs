@@ -11,11 +11,13 @@ use crate::{auth::Fence, routing::Kind, settings::Unowned};
 #[derive(Debug)]
 pub(crate) enum Target {
     Thing(Arc<Thing>),
-    /// It is to be made under this name; or MLflow has none of this name.
+    /// It is to be made under this name.
     New(ThingKind, String),
+    /// MLflow has no experiment of this id, or no model of this name. Others may make it at any moment.
+    Missing(ThingKind, String),
     /// It has no owner, and is in nothing that has one.
     Ownerless(Kind),
-    /// MLflow has no such thing: the 404 is its own to give.
+    /// MLflow has no such run or the like: the 404 is its own to give, for such ids are random.
     Nothing,
 }
 
@@ -24,8 +26,12 @@ impl Target {
     pub(crate) fn owner(&self) -> Option<&str> {
         match self {
             Self::Thing(thing) => thing.owner.as_deref(),
-            Self::New(..) | Self::Ownerless(_) | Self::Nothing => None,
+            Self::New(..) | Self::Missing(..) | Self::Ownerless(_) | Self::Nothing => None,
         }
+    }
+
+    pub(super) fn is_missing(&self) -> bool {
+        matches!(self, Self::Missing(..) | Self::Nothing)
     }
 
     /// Where an experiment's artifacts are.
@@ -39,10 +45,11 @@ impl Target {
     pub(super) fn must_be_inside(&self, fence: &Fence) -> Result<(), Refusal> {
         let (kind, name) = match self {
             Self::Thing(thing) => (thing.kind, &thing.name),
-            Self::New(kind, name) => (*kind, name),
+            Self::New(kind, name) | Self::Missing(kind @ ThingKind::Model, name) => (*kind, name),
             Self::Ownerless(_) if fence.is_open() => return Ok(()),
             Self::Ownerless(kind) => return Err(Refusal::OutsideAnyFence(*kind)),
-            Self::Nothing => return Ok(()),
+            // It has no name that could be outside.
+            Self::Missing(..) | Self::Nothing => return Ok(()),
         };
         let globs = match kind {
             ThingKind::Experiment => &fence.experiments,
@@ -61,7 +68,7 @@ impl Target {
     /// Whether the user may change what is in it.
     pub(super) fn must_be_writable_by(&self, user: Option<&str>, unowned: Unowned) -> Result<(), Refusal> {
         match self {
-            Self::Nothing => Ok(()),
+            Self::Missing(..) | Self::Nothing => Ok(()),
             Self::New(..) if user.is_some() => Ok(()),
             Self::New(kind, _) => Err(Refusal::NoUser(*kind)),
             Self::Ownerless(Kind::Dataset) if unowned == Unowned::Open => Ok(()),
@@ -77,7 +84,7 @@ impl Target {
         match self {
             Self::Thing(thing) if user.is_some() && thing.owner.as_deref() == user => Ok(()),
             Self::Thing(thing) => Err(not_owner(thing, user)),
-            Self::Nothing => Ok(()),
+            Self::Missing(..) | Self::Nothing => Ok(()),
             Self::New(..) | Self::Ownerless(_) => Err(Refusal::Reserved),
         }
     }

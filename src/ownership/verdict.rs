@@ -35,7 +35,7 @@ pub enum Refusal {
     )]
     Reserved,
     #[error(
-        "the tag mlflow.user of a run names the user of the API key that made it: an administrator changes it"
+        "the tag mlflow.user of a run or a dataset names the user of the API key that made it: an administrator changes it"
     )]
     Author,
     #[error(
@@ -52,8 +52,13 @@ impl Refusal {
             Reserved::None | Reserved::Writers => None,
             Reserved::Author => Some(Self::Author),
             Reserved::Assessments => Some(Self::Assessments),
-            Reserved::Own => Some(Self::Reserved),
+            Reserved::Own | Reserved::Owner => Some(Self::Reserved),
         }
+    }
+
+    /// Where nobody is asked who owns a thing: then nobody but an administrator says it.
+    pub(crate) fn unasked(reserved: Reserved) -> Option<Self> {
+        reserved.says_whose().then_some(Self::Reserved)
     }
 
     pub fn is_of_fence(&self) -> bool {
@@ -114,11 +119,23 @@ fn subject(kind: Kind) -> String {
     }
 }
 
+/// As MLflow says it (mlflow/store/tracking/sqlalchemy_store.py and mlflow/store/model_registry/sqlalchemy_store.py).
+pub(super) fn missing(kind: ThingKind, id: &str) -> String {
+    match kind {
+        ThingKind::Experiment => format!("No Experiment with id={id} exists"),
+        ThingKind::Model => format!("Registered Model with name={} not found", shown(id)),
+    }
+}
+
 fn ownerless(kind: Kind) -> String {
     let what = subject(kind);
     match kind {
         Kind::Location => format!("{what} is chosen by administrators: leave it out"),
-        Kind::Dataset => format!("{what} has no owner: ask an administrator to add it to one"),
+        Kind::Dataset => {
+            format!(
+                "{what} has no owner: name an experiment of your own, or ask an administrator to add it to one"
+            )
+        }
         Kind::Mutation => format!("{what} is for administrators: use MLflow's REST API"),
         _ => format!("{what} has no owner: only an administrator may change it"),
     }

@@ -98,7 +98,7 @@ pub(crate) async fn check(
     };
     let encoding = match encoding {
         Err(error) if only_reports => {
-            tell_of_ownership(principal, &error);
+            tell_of_ownership(principal, &error, 0);
             return Ok(CheckedBody::unread(payload));
         }
         encoding => encoding?,
@@ -115,7 +115,7 @@ pub(crate) async fn check(
     match checked {
         Ok(checked) => Ok(CheckedBody { reservation: Some(reservation), ..checked }),
         Err(error) if only_reports => {
-            tell_of_ownership(principal, &error);
+            tell_of_ownership(principal, &error, 0);
             Ok(CheckedBody::read(body))
         }
         Err(error) => Err(error),

@@ -209,10 +209,11 @@ fn allow(
     Ok(allowed)
 }
 
-/// Tells of a change that ownership would refuse, where it only reports.
-pub(crate) fn tell_of_ownership(principal: &Principal, denied: &dyn fmt::Display) {
+/// Tells of a change that ownership would refuse, where it only reports: why, and how many more reasons there are.
+pub(crate) fn tell_of_ownership(principal: &Principal, denied: &dyn fmt::Display, others: usize) {
     let Principal { key_id, user_id, .. } = principal;
-    tracing::info!(key_id, user_id, %denied, "ownership would have denied this");
+    let others = (others > 0).then_some(others);
+    tracing::info!(key_id, user_id, %denied, others, "ownership would have denied this");
 }
 
 #[cfg(test)]

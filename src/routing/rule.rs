@@ -102,7 +102,7 @@ words! {
 }
 
 words! {
-    /// What the gateway writes into a create, as tags.
+    /// What the gateway writes into a create.
     pub enum Stamp {
         /// The owner of an experiment or a registered model.
         Owner = "owner",
@@ -112,6 +112,10 @@ words! {
         Run = "run",
         /// The author of a run only where MLflow keeps it.
         User = "user",
+        /// The author of a dataset: a tag in a text of tags.
+        Dataset = "dataset",
+        /// The author in `created_by`.
+        Creator = "creator",
     }
 }
 

@@ -14,6 +14,7 @@ words! {
         ScopeMissing = "scope_missing",
         NotOwner = "not_owner",
         OutsideFence = "outside_fence",
+        NotFound = "not_found",
         LoopDetected = "loop_detected",
         RouteUnknown = "route_unknown",
         MethodNotAllowed = "method_not_allowed",

@@ -2,6 +2,7 @@
 
 mod fleet;
 mod lists;
+mod missing;
 mod silence;
 mod stage;
 

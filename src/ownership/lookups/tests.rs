@@ -12,7 +12,7 @@ const OWN_FAILURE: &str = r#"{"error_code": "INTERNAL_ERROR"}"#;
 #[derive(Clone)]
 enum Reply {
     Answer(u16, &'static str),
-    After(Duration, &'static str),
+    After(Duration, u16, &'static str),
     Fault(Unanswered),
 }
 
@@ -39,16 +39,18 @@ impl AskMlflow for Fake {
         self.0.borrow_mut().1 += 1;
         let reply = self.0.borrow().0.clone();
         match reply {
-            Reply::Answer(status, body) => {
-                Ok((StatusCode::from_u16(status).unwrap(), Bytes::from_static(body.as_bytes())))
-            }
-            Reply::After(pause, body) => {
+            Reply::Answer(status, body) => answer(status, body),
+            Reply::After(pause, status, body) => {
                 sleep(pause).await;
-                Ok((StatusCode::OK, Bytes::from_static(body.as_bytes())))
+                answer(status, body)
             }
             Reply::Fault(fault) => Err(fault),
         }
     }
+}
+
+fn answer(status: u16, body: &'static str) -> Result<(StatusCode, Bytes), Unanswered> {
+    Ok((StatusCode::from_u16(status).unwrap(), Bytes::from_static(body.as_bytes())))
 }
 
 fn lookups() -> Arc<Lookups> {
@@ -90,6 +92,23 @@ async fn an_answer_is_remembered_and_that_there_is_nothing_is_not() {
     assert!(counted(&lookups, "found") && counted(&lookups, "hit"));
 }
 
+/// Who has made a thing asks for it behind that, and is not told what was true before.
+#[actix_rt::test]
+async fn that_there_is_nothing_is_asked_again_by_whoever_comes_behind_the_question() {
+    let (lookups, fake) = (lookups(), Fake::new(Reply::After(Duration::from_millis(20), 404, MISSING)));
+    let earlier = actix_rt::spawn({
+        let (lookups, fake) = (Arc::clone(&lookups), fake.clone());
+        async move { ask(&lookups, &fake).await }
+    });
+    while fake.asked() == 0 {
+        yield_now().await;
+    }
+    fake.now(Reply::Answer(200, FOUND));
+    assert_eq!(owner(&ask(&lookups, &fake).await), Some("ada"));
+    assert!(matches!(earlier.await.unwrap(), Ok(Found::Nothing)));
+    assert_eq!(fake.asked(), 2);
+}
+
 #[actix_rt::test]
 async fn another_workspace_is_another_question() {
     let (lookups, fake) = (lookups(), Fake::new(Reply::Answer(200, FOUND)));
@@ -102,7 +121,7 @@ async fn another_workspace_is_another_question() {
 
 #[actix_rt::test]
 async fn whoever_asked_first_may_go_away() {
-    let (lookups, fake) = (lookups(), Fake::new(Reply::After(Duration::from_millis(20), FOUND)));
+    let (lookups, fake) = (lookups(), Fake::new(Reply::After(Duration::from_millis(20), 200, FOUND)));
     let starter = actix_rt::spawn({
         let (lookups, fake) = (Arc::clone(&lookups), fake.clone());
         async move { ask(&lookups, &fake).await }
@@ -115,7 +134,7 @@ async fn whoever_asked_first_may_go_away() {
 
 #[actix_rt::test]
 async fn what_is_changed_while_it_is_asked_for_is_asked_for_again() {
-    let (lookups, fake) = (lookups(), Fake::new(Reply::After(Duration::from_millis(20), FOUND)));
+    let (lookups, fake) = (lookups(), Fake::new(Reply::After(Duration::from_millis(20), 200, FOUND)));
     let asking = actix_rt::spawn({
         let (lookups, fake) = (Arc::clone(&lookups), fake.clone());
         async move { ask(&lookups, &fake).await }
@@ -154,7 +173,7 @@ async fn an_mlflow_that_is_down_is_left_alone_until_one_question_is_answered() {
         for _ in 0..5 {
             assert!(ask(&lookups, &fake).await.is_err());
         }
-        fake.now(Reply::After(Duration::from_millis(50), FOUND));
+        fake.now(Reply::After(Duration::from_millis(50), 200, FOUND));
         assert_eq!(ask(&lookups, &fake).await.unwrap_err(), Unanswered::Paused);
         assert_eq!(fake.asked(), 5);
         sleep(Duration::from_millis(1050)).await;

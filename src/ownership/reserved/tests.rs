@@ -44,7 +44,7 @@ fn names_of_the_gateway_are_found_wherever_tags_can_be() {
 /// MLflow's client copies a version with its tags, and the gateway writes them anew.
 #[test]
 fn the_author_in_a_create_is_nobodys_to_choose_and_no_reason_to_refuse_it() {
-    use Reserved::{None, Own};
+    use Reserved::{None, Own, Owner};
     let tags = |key: &str| json!({"tags": [{"key": "a"}, {"key": key, "value": "x"}]});
     for (pattern, key, expected) in [
         ("/api/2.0/mlflow/model-versions/create", "hokusai.user", None),
@@ -53,7 +53,7 @@ fn the_author_in_a_create_is_nobodys_to_choose_and_no_reason_to_refuse_it() {
         ("/api/2.0/mlflow/model-versions/create", "hokusai.owner", Own),
         ("/api/2.0/mlflow/runs/create", "hokusai.user", None),
         ("/api/2.0/mlflow/logged-models", "hokusai.key_id", None),
-        ("/api/2.0/mlflow/registered-models/create", "hokusai.user", Own),
+        ("/api/2.0/mlflow/registered-models/create", "hokusai.user", Owner),
         ("/ajax-api/2.0/mlflow/runs/create-promptlab-run", "hokusai.user", Own),
         (LOG_BATCH, "hokusai.user", Own),
     ] {
@@ -62,8 +62,8 @@ fn the_author_in_a_create_is_nobodys_to_choose_and_no_reason_to_refuse_it() {
 }
 
 #[test]
-fn the_list_of_writers_is_the_owners_on_experiments_and_models_alone() {
-    use Reserved::{Own, Writers};
+fn whose_a_thing_is_is_told_from_other_names_and_the_list_of_writers_is_the_owners() {
+    use Reserved::{Own, Owner, Writers};
     let writers = json!({"key": "hokusai.writers", "value": "carol"});
     let models = ["set-tag", "delete-tag"].map(|end| format!("/api/2.0/mlflow/registered-models/{end}"));
     for (pattern, body, expected) in [
@@ -73,19 +73,21 @@ fn the_list_of_writers_is_the_owners_on_experiments_and_models_alone() {
         (&models[1], writers.clone(), Writers),
         (SET_RUN_TAG, writers.clone(), Own),
         (SET_VERSION_TAG, writers.clone(), Own),
-        ("/api/2.0/mlflow/experiments/create", json!({"tags": [writers.clone()]}), Own),
-        (SET_EXPERIMENT_TAG, json!({"key": "hokusai.Writers"}), Own),
-        (SET_EXPERIMENT_TAG, json!({"key": "hokusai.writers "}), Own),
-        (SET_EXPERIMENT_TAG, json!({"key": "hokusai.\u{f6}\u{f1}\u{e9}\u{e9}"}), Own),
-        (SET_EXPERIMENT_TAG, json!({"tags": [writers.clone(), {"key": "hokusai.owner"}]}), Own),
-        (SET_EXPERIMENT_TAG, json!({"tags": [{"key": "hokusai.owner"}, writers]}), Own),
+        ("/api/2.0/mlflow/experiments/create", json!({"tags": [writers.clone()]}), Owner),
+        ("/api/2.0/mlflow/registered-models/create", json!({"tags": [writers.clone()]}), Owner),
+        ("/api/2.0/mlflow/registered-models/create", json!({"tags": [{"key": "hokusai.owner"}]}), Owner),
+        (SET_EXPERIMENT_TAG, json!({"key": "hokusai.Writers"}), Owner),
+        (SET_EXPERIMENT_TAG, json!({"key": "hokusai.writers "}), Owner),
+        (SET_EXPERIMENT_TAG, json!({"key": "hokusai.\u{f6}\u{f1}\u{e9}\u{e9}"}), Owner),
+        (SET_EXPERIMENT_TAG, json!({"tags": [writers.clone(), {"key": "hokusai.owner"}]}), Owner),
+        (SET_EXPERIMENT_TAG, json!({"tags": [{"key": "hokusai.owner"}, writers]}), Owner),
     ] {
         assert_eq!(found(pattern, &body), expected, "{pattern} {body}");
     }
 }
 
 #[test]
-fn the_user_of_a_run_stays_the_user_of_the_key() {
+fn the_user_of_a_run_or_a_dataset_stays_the_user_of_the_key() {
     use Reserved::{Author, None};
     let create = "/api/2.0/mlflow/runs/create";
     for (pattern, body, expected) in [
@@ -100,7 +102,9 @@ fn the_user_of_a_run_stays_the_user_of_the_key() {
         // It is written into a create; and of other things it is no authorship.
         (create, json!({"tags": [{"key": "mlflow.user", "value": "alice"}]}), None),
         (SET_EXPERIMENT_TAG, json!({"key": "mlflow.user", "value": "alice"}), None),
-        (DATASET_TAGS, json!({"tags": "{\"mlflow.user\": \"alice\"}"}), None),
+        (DATASET_TAGS, json!({"tags": "{\"mlflow.user\": \"alice\"}"}), Author),
+        (DATASET_TAGS, json!({"tags": "{\"mlflow.user\": \"bob\", \"a\": \"mlflow.user\"}"}), None),
+        ("/api/3.0/mlflow/datasets/create", json!({"tags": "{\"mlflow.user\": \"alice\"}"}), None),
     ] {
         assert_eq!(found(pattern, &body), expected, "{pattern} {body}");
     }
@@ -140,6 +144,8 @@ fn a_tag_in_a_path_is_one_only_where_tags_are() {
         ("/api/2.0/mlflow/logged-models/{model_id}/tags/{tag_key}", "tags/hokusai.writers", Reserved::Own),
         ("/api/2.0/mlflow/logged-models/{model_id}/tags/{tag_key}", "tags/user", Reserved::None),
         ("/api/3.0/mlflow/datasets/{dataset_id}/tags/{key}", "tags/hokusai.user", Reserved::Own),
+        ("/api/3.0/mlflow/datasets/{dataset_id}/tags/{key}", "tags/mlflow.user", Reserved::Author),
+        ("/api/2.0/mlflow/logged-models/{model_id}/tags/{tag_key}", "tags/mlflow.user", Reserved::None),
         (
             "/api/2.0/mlflow-artifacts/artifacts/{*artifact_path}",
             "1/r/artifacts/tags/hokusai.log",

@@ -87,7 +87,7 @@ async fn a_route_that_does_not_say_what_it_changes_is_outside_any_fence() {
             .await;
         let response = send(&gateway, &("/api/mlflow/plugin/things", json!({"name": "acme-x"}))).await;
         assert_eq!((response.status, &*response.reason()), (403, "outside_fence"), "{}", response.text());
-        let response = send(&gateway, &("/api/mlflow/plugin/models", json!({"name": "acme-x"}))).await;
+        let response = send(&gateway, &("/api/mlflow/plugin/models", json!({"name": "acme-churn"}))).await;
         assert_eq!(response.status, 200, "{}", response.text());
     }
 }

@@ -16,7 +16,7 @@ async fn what_is_not_everybodys_is_refused_on_ones_own_things_too() {
     };
     let batch = |field: &str, key: &str| json!({"run_id": MY_RUN, field: [{"key": key, "value": "x"}]});
     let (tags, assessments) = ("hokusai.", "assessments of a new trace");
-    let author = "mlflow.user of a run names the user of the API key";
+    let author = "mlflow.user of a run or a dataset names the user of the API key";
     for (path, body, words) in [
         (SET_RUN_TAG, json!({"run_id": MY_RUN, "key": "hokusai.user", "value": "grace"}), tags),
         (SET_RUN_TAG, json!({"run_id": MY_RUN, "key": "hokusai.writers", "value": "grace"}), tags),

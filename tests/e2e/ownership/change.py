@@ -31,7 +31,8 @@ def at(names: dict[str, str], **body) -> Request:
 @dataclass(frozen=True)
 class Change:
     # What decides: an "experiment" or what is in it, a "model", the "experiment_name" or "model_name" of a new one, an
-    # "artifact", a "dataset", or "nobody's": a thing that has no owner and is in nothing that has one.
+    # "artifact", a "dataset", "nobody's": a thing that has no owner and is in nothing that has one, or "nowhere": a new dataset in no
+    # experiment.
     of: str
     # Of the things in question, and the asker's own.
     request: Callable[[Things, Things], Request]
@@ -41,6 +42,8 @@ class Change:
     with_own: bool = False
     # Whether the things are in a list, where the gateway refuses what MLflow does not have.
     listed: bool = False
+    # Whether it takes a dataset out of its last experiment.
+    leaves_nothing: bool = False
     # What MLflow does where it is not the usual: by whose the things are, or that and MLflow's version. Each has a comment.
     but: dict[str, str] = field(default_factory=dict)
 

@@ -18,7 +18,9 @@ def dataset(request, *spends: str, **more) -> Change:
 
 DATASETS = {
     "POST /api/3.0/mlflow/datasets/create": [
-        inside(lambda its, my: ask(name=fresh(), experiment_ids=[its.experiment]), listed=True, but=UNCHECKED)
+        inside(lambda its, my: ask(name=fresh(), experiment_ids=[its.experiment]), listed=True, but=UNCHECKED),
+        Change("nowhere", lambda its, my: ask(name=fresh())),
+        Change("nowhere", lambda its, my: ask(name=fresh(), experiment_ids=[])),
     ],
     "POST /api/3.0/mlflow/datasets/{dataset_id}/add-experiments": [
         dataset(
@@ -33,9 +35,12 @@ DATASETS = {
         ),
     ],
     "POST /api/3.0/mlflow/datasets/{dataset_id}/remove-experiments": [
-        dataset(lambda its, my: at({"dataset_id": its.shared_dataset(my)}, experiment_ids=[my.experiment]), with_own=True),
+        dataset(lambda its, my: at({"dataset_id": its.shared_dataset(my)}, experiment_ids=[my.spare_experiment]), with_own=True),
         dataset(
-            lambda its, my: at({"dataset_id": its.spare_dataset}, experiment_ids=[its.experiment]), "spare_dataset", listed=True
+            lambda its, my: at({"dataset_id": its.spare_dataset}, experiment_ids=[its.experiment]),
+            "spare_dataset",
+            listed=True,
+            leaves_nothing=True,
         ),
     ],
     "POST /api/3.0/mlflow/datasets/{dataset_id}/records": [

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-from .change import Change
+from .change import Change, Request
+from .world import Nothing
 
-FENCED, NOT_OWNER, UNKNOWN, BY_MLFLOW = "outside_fence", "not_owner", "bad_request", "by MLflow"
+FENCED, NOT_OWNER, UNKNOWN, MISSING, BY_MLFLOW = "outside_fence", "not_owner", "bad_request", "not_found", "by MLflow"
 
 
 @dataclass(frozen=True)
@@ -25,31 +26,42 @@ class Case:
 
 
 def every_case(change: Change) -> list[Case]:
-    whose = ["unowned", "missing"] if change.of == "nobody's" else ["own", "other", "unowned", "missing"]
+    usual = ["own", "other", "unowned", "missing"]
+    whose = {"nobody's": ["unowned", "missing"], "nowhere": ["own"]}.get(change.of, usual)
     fences = [("none", "in"), ("in", "in"), ("in", "out"), ("nothing", "in")]
     cases = [Case(who, mode, *fence) for who in whose for mode in ("off", "report", "enforce") for fence in fences]
     cases += [Case(who, "closed") for who in ("own", "unowned") if who in whose]
-    foreign = "other" if "other" in whose else "unowned"
+    foreign = "other" if "other" in whose else whose[0]
     return cases + [Case(foreign, "enforce", *fence, is_administrator=True) for fence in fences]
 
 
 def the_worst_cases(change: Change) -> list[Case]:
-    whose = ["unowned"] if change.of == "nobody's" else ["own", "other"]
+    whose = {"nobody's": ["unowned"], "nowhere": ["own"]}.get(change.of, ["own", "other"])
     return [Case(who, "enforce", *fence) for who in whose for fence in (("none", "in"), ("in", "out"))]
 
 
-def outcome(change: Change, case: Case) -> str:
+def outcome(change: Change, case: Case, request: Request | None = None) -> str:
     """The reason of the gateway's refusal, or that the answer is MLflow's."""
     if case.fence != "none" and is_outside(change, case):
         return FENCED
     if case.mode in ("enforce", "closed") and is_denied(change, case):
         return NOT_OWNER
     judged = case.fence != "none" or (case.mode in ("enforce", "closed") and not case.is_administrator)
-    return UNKNOWN if judged and change.listed and case.whose == "missing" else BY_MLFLOW
+    if not judged or case.whose != "missing":
+        return BY_MLFLOW
+    if change.listed:
+        return UNKNOWN
+    return MISSING if can_be_foreseen(change, request) else BY_MLFLOW
+
+
+def can_be_foreseen(change: Change, request: Request | None) -> bool:
+    """Whether the thing that is missing has a name, or the number of an experiment. Other ids are random."""
+    says = f"{request.json} {request.params} {request.headers}" if request else ""
+    return change.of == "model" or (change.of == "experiment" and Nothing.IDS["experiment"] in says)
 
 
 def is_outside(change: Change, case: Case) -> bool:
-    if change.of == "nobody's" or (change.with_own and case.fence == "nothing"):
+    if change.of in ("nobody's", "nowhere") or change.leaves_nothing or (change.with_own and case.fence == "nothing"):
         return True
     if case.whose == "missing":
         # An artifact and a dataset that MLflow does not have are in no experiment. Other things have no name that could be outside.
@@ -65,6 +77,8 @@ def is_denied(change: Change, case: Case) -> bool:
     if case.is_administrator or case.mode == "off":
         return False
     if change.of == "nobody's" or (change.of == "artifact" and case.whose == "missing"):
+        return True
+    if (change.of == "nowhere" or change.leaves_nothing) and case.mode == "closed":
         return True
     # A name that is to be made belongs to nobody yet.
     if change.of in ("experiment_name", "model_name"):

@@ -20,12 +20,11 @@ MODELS = {
     "DELETE /api/2.0/mlflow/registered-models/delete": [model(lambda its, my: ask(name=its.spare_model), "spare_model")],
     "POST /api/2.0/mlflow/registered-models/rename": [
         model(lambda its, my: ask(name=its.spare_model, new_name=fresh("in-")), "spare_model", with_own=True),
-        model(
+        of(
+            "model_name",
             lambda its, my: ask(name=my.spare_model, new_name=its.model_name),
             *("spare_model", "model_name"),
             with_own=True,
-            # The name is taken, or it is not.
-            but=NEVER | {"missing": CHANGES},
         ),
     ],
     "POST /api/2.0/mlflow/registered-models/set-tag": [

@@ -54,7 +54,7 @@ def faults(world, row: str, change: Change, case: Case, request_id: str) -> list
     before = world.state()
     answer = world.ask(case, method, filled(path, request.names), request, request_id)
     has_changed = world.state() != before
-    expected = outcome(change, case)
+    expected = outcome(change, case, request)
     if has_changed:
         for things in (its, my):
             things.spend(*change.spends)
@@ -80,12 +80,13 @@ def wrong_words(change: Change, case: Case, reason: str, message: str) -> list[s
     elif reason == FENCED:
         words = [": in-*" if change.of.startswith("model") else ": in/*"]
         # Such a thing has no name.
-        if change.of in ("nobody's", "artifact", "dataset") and (change.of == "nobody's" or case.whose == "missing"):
+        of_nobody = change.of in ("nobody's", "nowhere") or change.leaves_nothing
+        if of_nobody or (change.of in ("artifact", "dataset") and case.whose == "missing"):
             words = ["outside this API key's fence, which has experiments and models only"]
     elif reason == NOT_OWNER:
         whose = {"other": "belongs to alice", "unowned": "belongs to nobody"}.get(case.whose)
         words = [whose, "this API key is bob's"] if whose else []
-        if change.of == "nobody's" or case.whose == "missing":
+        if change.of == "nobody's" or case.whose == "missing" or (change.leaves_nothing and case.mode == "closed"):
             words = ["administrator"]
     return [f"the message has no {word!r}: {message}" for word in words if word not in message]
 

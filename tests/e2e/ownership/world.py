@@ -166,7 +166,7 @@ class Things:
 
     def shared_dataset(self, others: "Things") -> str:
         """In an experiment of each."""
-        return self._dataset(others.experiment)
+        return self._dataset(others.spare_experiment)
 
     def _dataset_tag(self) -> str:
         self.server.ask(f"PATCH 3.0/mlflow/datasets/{self.dataset}/tags", tags=json.dumps({(key := fresh()): "v"}))

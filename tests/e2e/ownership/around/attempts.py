@@ -4,7 +4,7 @@ MLflow where none is."""
 import json
 from dataclasses import dataclass
 
-NOT_OWNER, AMBIGUOUS, NAMELESS = "not_owner", "ambiguous_body", "bad_request"
+NOT_OWNER, AMBIGUOUS, NAMELESS, MISSING = "not_owner", "ambiguous_body", "bad_request", "not_found"
 
 
 @dataclass
@@ -93,6 +93,11 @@ def of_experiments(a: dict, b: dict) -> dict[str, Attempt]:
     schema = {"schema_id": a["schema_id"], "title": "x", "instruction": "x"}
     return attempts | {
         "a run in her experiment": Attempt(CREATE_RUN, {"experiment_id": theirs}),
+        "a run in one that is to come": Attempt(CREATE_RUN, {"experiment_id": "987654"}, MISSING),
+        "a tag of one that is to come": Attempt(f"POST {EXPERIMENTS}/set-experiment-tag", {"experiment_id": "987654"} | TAG, MISSING),
+        "traces deleted in one that is to come": Attempt(
+            "POST /api/3.0/mlflow/traces/delete-traces", {"experiment_id": "987654", "request_ids": [a["trace_id"]]}, MISSING
+        ),
         "a run in hers and an own one": Attempt(CREATE_RUN, {"experiment_id": mine, "experimentId": theirs}, AMBIGUOUS),
         "a logged model in it": Attempt("POST /api/2.0/mlflow/logged-models", {"experimentId": theirs, "name": "m"}),
         "files in her run": Attempt(NEW_EXPERIMENT, {"name": "x1", "artifact_location": location}),
@@ -166,13 +171,17 @@ def of_models(a: dict, b: dict) -> dict[str, Attempt]:
         "an alias deleted": Attempt(f"DELETE {REGISTRY}/alias", {"name": theirs, "alias": "champion"}),
         "an alias deleted by the query": Attempt(f"DELETE {REGISTRY}/alias", None, NAMELESS, {"name": theirs, "alias": "champion"}),
         "the name": Attempt(f"POST {REGISTRY}/rename", {"name": theirs, "new_name": "bob-now"}),
-        "her name for an own model": Attempt(f"POST {REGISTRY}/rename", {"name": mine, "newName": theirs}),
+        # What is taken is MLflow's to say.
+        "her name for an own model": Attempt(f"POST {REGISTRY}/rename", {"name": mine, "newName": theirs}, None),
         "the prompt's text": Attempt(f"PATCH {REGISTRY}/update", {"name": a["prompt"], "description": "x"}),
         "the model": Attempt(f"DELETE {REGISTRY}/delete", {"name": theirs}),
         "the owner": Attempt(f"POST {REGISTRY}/set-tag", {"name": theirs, "key": "hokusai.owner", "value": "bob"}),
         "the own model's owner": Attempt(f"POST {REGISTRY}/set-tag", {"name": mine, "key": "hokusai.owner", "value": "alice"}),
         "the own model's owner deleted": Attempt(f"DELETE {REGISTRY}/delete-tag", {"name": mine, "key": "hokusai.owner"}),
         "her name for a new model": Attempt(NEW_MODEL, {"name": theirs}, None),
-        "a blank before the name": Attempt(f"PATCH {REGISTRY}/update", {"name": f" {theirs}", "description": "x"}, None),
+        "a blank before the name": Attempt(f"PATCH {REGISTRY}/update", {"name": f" {theirs}", "description": "x"}, MISSING),
+        "a name that is to come": Attempt(f"POST {REGISTRY}/set-tag", {"name": "hers-tomorrow"} | TAG, MISSING),
+        "a version of a model that is to come": Attempt(f"POST {versions}/create", {"name": "hers-tomorrow", "source": f"runs:/{b['run_id']}/m"}, MISSING),
+        "a new name for one that is to come": Attempt(f"POST {REGISTRY}/rename", {"name": "hers-tomorrow", "new_name": "x"}, MISSING),
         "a number as the name": Attempt(f"PATCH {REGISTRY}/update", {"name": 1, "description": "x"}, AMBIGUOUS),
     }
