@@ -134,6 +134,9 @@ mod tests {
             (Kind::LoggedModel, "/2.0/mlflow/logged-models/a%2Fb%3Fc?allow_deleted=true"),
             (Kind::Trace, "/2.0/mlflow/traces/a%2Fb%3Fc/info"),
             (Kind::Dataset, "/3.0/mlflow/datasets/a%2Fb%3Fc/experiment-ids"),
+            (Kind::Issue, "/3.0/mlflow/issues/a%2Fb%3Fc"),
+            (Kind::LabelSchema, "/3.0/mlflow/label-schemas/get?schema_id=a%2Fb%3Fc"),
+            (Kind::ReviewQueue, "/3.0/mlflow/review-queues/get?queue_id=a%2Fb%3Fc"),
         ] {
             assert_eq!(item(kind, "a/b?c").path().as_deref(), Some(path));
         }

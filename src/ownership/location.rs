@@ -60,11 +60,13 @@ mod tests {
 
     #[test]
     fn the_ids_in_a_path_are_found_in_its_order() {
-        let model = format!("m-{RUN}");
+        let (model, trace) = (format!("m-{RUN}"), format!("tr-{RUN}"));
         for (path, expected) in [
             (format!("1/{RUN}/artifacts/{model}/x"), vec![(Kind::Run, RUN), (Kind::LoggedModel, &*model)]),
             (format!("1/models/{model}/artifacts/MLmodel"), vec![(Kind::LoggedModel, &*model)]),
             (format!("workspaces/team/1/{RUN}/artifacts"), vec![(Kind::Run, RUN)]),
+            (format!("1/traces/tr-{RUN}/artifacts/x"), vec![(Kind::Trace, &*trace)]),
+            ([RUN; 5].join("/"), vec![(Kind::Run, RUN); 4]),
             ("1/tags/x".to_owned(), vec![]),
             (format!("1/x-{RUN}/{RUN}0/m-{}", &RUN[1..]), vec![]),
         ] {
@@ -82,6 +84,7 @@ mod tests {
             ("1/r/artifacts2", "mlflow-artifacts:/1/r/artifacts", None, false),
             ("1/r/artifacts/a", "mlflow-artifacts://host:80/1/r/artifacts", None, true),
             ("1/r/artifacts/a", "s3://bucket/1/r/artifacts", None, false),
+            ("1/r/artifacts/a", "/1/r/artifacts", None, false),
             ("1/r/artifacts/a", "mlflow-artifacts:/", None, false),
             ("1/r/artifacts/a", "mlflow-artifacts:/workspaces/team/1/r/artifacts", Some("team"), true),
             ("workspaces/team/1/r/artifacts/a", "mlflow-artifacts:/1/r/artifacts", Some("team"), true),

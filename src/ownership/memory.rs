@@ -154,6 +154,14 @@ mod tests {
     }
 
     #[test]
+    fn what_never_changes_is_void_by_no_message() {
+        let (memory, changes) = memory();
+        let asked = Instant::now();
+        changes.note(Kind::Run, "a");
+        assert!(!memory.is_void(&question(Kind::Run, "a"), asked));
+    }
+
+    #[test]
     fn the_room_bounds_it_by_weight() {
         let (memory, _) = memory();
         let location = "x".repeat(64 * 1024);

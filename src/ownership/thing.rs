@@ -191,9 +191,15 @@ mod tests {
             "tags": [{"key": "hokusai.owner", "value": "acme"}, {"key": "hokusai.writers", "value": " bob,,carol "}]}}"#;
         let thing = experiment("7", answer).unwrap();
         assert_eq!((&*thing.name, thing.owner.as_deref()), ("acme/churn", Some("acme")));
-        for (user, may) in
-            [("acme", true), ("bob", true), ("carol", true), ("*", false), ("", false), ("bob,", false)]
-        {
+        for (user, may) in [
+            ("acme", true),
+            ("bob", true),
+            ("carol", true),
+            ("*", false),
+            ("", false),
+            ("bob,", false),
+            ("BOB", false),
+        ] {
             assert_eq!(thing.is_writable_by(user), may, "{user}");
         }
     }
@@ -225,5 +231,6 @@ mod tests {
         // Some databases take one case for the other, and MLflow's spelling is what counts.
         assert_eq!(model("acme", answer).unwrap().name, "Acme");
         assert_eq!(model("acme2", answer), None);
+        assert_eq!(model(" acme ", answer).unwrap().name, "Acme");
     }
 }

@@ -188,6 +188,20 @@ async fn an_mlflow_that_is_down_is_left_alone_until_one_question_is_answered() {
         assert_eq!(lookups.thing(&fake, &other).await.unwrap_err(), Unanswered::Paused);
         assert_eq!(owner(&probe.await.unwrap()), Some("ada"));
         assert_eq!(fake.asked(), 6);
+        assert_ne!(lookups.thing(&fake, &other).await.unwrap_err(), Unanswered::Paused);
+    }
+}
+
+#[actix_rt::test]
+async fn an_mlflow_that_fails_now_and_then_is_asked_on() {
+    let (lookups, fake) = (lookups(), Fake::new(Reply::Answer(503, "")));
+    for _ in 0..3 {
+        fake.now(Reply::Answer(503, ""));
+        for _ in 0..4 {
+            assert_ne!(ask(&lookups, &fake).await.unwrap_err(), Unanswered::Paused);
+        }
+        fake.now(Reply::Answer(404, MISSING));
+        assert!(matches!(ask(&lookups, &fake).await, Ok(Found::Nothing)));
     }
 }
 

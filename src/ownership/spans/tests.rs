@@ -51,6 +51,15 @@ fn field(number: u8, bytes: &[u8]) -> Vec<u8> {
 fn the_traces_of_all_spans_are_named_once() {
     let spans = of(request(vec![span(&OTHER, &[]), span(&ID, &[]), span(&OTHER, &[])], &[])).unwrap();
     assert_eq!(ids(&spans), [format!("tr-{}", "0b".repeat(16)), format!("tr-{}", "a1".repeat(16))]);
+    let in_json = |id: u8| json!({"traceId": hex::encode([id; 16])});
+    let in_json = json!({"resourceSpans": [
+        {"scopeSpans": [{"spans": [in_json(1), in_json(2)]}, {"spans": [in_json(3)]}]},
+        {"scopeSpans": [{"spans": [in_json(4)]}]},
+    ]});
+    assert_eq!(
+        ids(&of_json(in_json).unwrap()),
+        [1, 2, 3, 4].map(|id| format!("tr-{}", hex::encode([id; 16])))
+    );
     assert_eq!(ids(&of(request(vec![], &[])).unwrap()), [""; 0]);
     assert_eq!(ids(&of(vec![]).unwrap()), [""; 0]);
 }
@@ -102,11 +111,17 @@ fn protobuf_that_can_be_read_in_two_ways_is_refused() {
     }
     for (what, body) in [
         ("a number in place of spans", vec![0x08, 1]),
+        (
+            "a number in place of an id",
+            field(1, &field(2, &field(2, &[field(1, &ID), vec![0x08, 1]].concat()))),
+        ),
         ("a group", vec![0x0b, 0x0c]),
         ("an unknown group", vec![0x7b, 0x7c]),
         ("field 0", vec![0x02, 0]),
         ("a length beyond the end", vec![0x0a, 5, 0]),
         ("a varint without an end", vec![0x80; 11]),
+        ("a varint of 65 bits", [vec![0x78], vec![0xff; 9], vec![2]].concat()),
+        ("a field's number of 33 bits", vec![0x8a, 0x80, 0x80, 0x80, 0x10, 0]),
         ("a key that is no text", field(1, &field(1, &field(1, &field(1, &[0xff]))))),
     ] {
         assert!(of(body).is_err(), "{what}");
@@ -138,7 +153,15 @@ fn ids_in_json_are_hex() {
         assert_eq!(ids(&of_json(with_id(id.into())).unwrap()), [format!("tr-{}", "a1".repeat(16))]);
     }
     let base64 = "oaGhoaGhoaGhoaGhoaGhoQ==";
-    for id in [json!(null), json!(""), json!("a1"), json!(" ".repeat(32)), json!(base64), json!(7)] {
+    for id in [
+        json!(null),
+        json!(""),
+        json!("a1"),
+        json!(" ".repeat(32)),
+        json!(" ".to_owned() + &"a1".repeat(16)),
+        json!(base64),
+        json!(7),
+    ] {
         assert!(of_json(with_id(id.clone())).is_err(), "{id}");
     }
 }
@@ -150,6 +173,7 @@ fn json_in_protobufs_other_spelling_is_refused() {
         json!({"resource_spans": []}),
         json!({"resourceSpans": [{"scope_spans": []}]}),
         json!({"resourceSpans": [{"scopeSpans": [{"spans": [{"trace_id": id}]}]}]}),
+        json!({"resourceSpans": [{"resource": {"attributes": [{"key": 7}]}}]}),
         json!({"resourceSpans": {}}),
         json!({"resourceSpans": ["a"]}),
         json!([]),
