@@ -2,14 +2,20 @@
 
 use std::borrow::Cow;
 
-/// How a key begins.
+use memchr::memmem;
+
+/// How a key begins, and what every beginning begins with.
 const PREFIXES: [&str; 2] = ["hk_live_", "hk_test_"];
+const PREFIX: &str = "hk_";
 /// How many letters and digits follow, and how many of them are too many to show.
 const WHOLE: usize = 33;
 const ENOUGH: usize = 16;
 
 /// The text without the secret part of each key. The rest stays, so that a record is found by the name in it.
 pub(crate) fn without_keys(text: &str) -> Cow<'_, str> {
+    if memmem::find(text.as_bytes(), PREFIX.as_bytes()).is_none() {
+        return Cow::Borrowed(text);
+    }
     let mut shown = Cow::Borrowed("");
     let mut rest = text;
     while let Some(at) = PREFIXES.iter().filter_map(|prefix| rest.find(prefix)).min() {

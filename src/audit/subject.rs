@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, map::Entry};
 use url::form_urlencoded;
 
 use crate::redaction::without_keys;
@@ -130,11 +130,12 @@ impl Subject {
             }
             value => short(value),
         };
-        let Some(value) = short.filter(|_| !self.kept.contains_key(&name)) else { return };
-        let size = name.len() + value.to_string().len();
-        if size <= self.room {
+        let size = name.len() + short.as_ref().map_or(0, |value| value.to_string().len());
+        if let (Some(value), Entry::Vacant(place)) = (short, self.kept.entry(name))
+            && size <= self.room
+        {
             self.room -= size;
-            self.kept.insert(name, value);
+            place.insert(value);
         }
     }
 }
@@ -142,7 +143,15 @@ impl Subject {
 /// A value that names one thing, without API keys.
 fn short(value: &Value) -> Option<Value> {
     match value {
-        Value::String(text) => Some(without_keys(text).chars().take(LONGEST).collect::<String>().into()),
+        Value::String(text) => {
+            let mut text = without_keys(text).into_owned();
+            if text.len() > LONGEST
+                && let Some((end, _)) = text.char_indices().nth(LONGEST)
+            {
+                text.truncate(end);
+            }
+            Some(text.into())
+        }
         Value::Number(_) | Value::Bool(_) => Some(value.clone()),
         Value::Null | Value::Object(_) | Value::Array(_) => None,
     }

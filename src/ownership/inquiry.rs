@@ -1,16 +1,19 @@
 //! Looks up what a request names: what it is, or what it belongs to.
 
-use futures_util::{StreamExt as _, TryStreamExt as _, stream};
+use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 
 use super::{
     home::{Home, Item},
-    judge::{AT_ONCE, Claim, OwnershipError},
+    judge::{Claim, OwnershipError},
     location,
     lookups::{AskMlflow, Found, Lookups, Outcome},
     target::Target,
     thing::{Container, ThingKind},
 };
 use crate::routing::{Kind, MAX_NAMED, Named, SubjectError};
+
+/// Things that are looked up at once for one request.
+const AT_ONCE: usize = 8;
 
 /// The look-ups for one request.
 pub(super) struct Inquiry<'a, M> {
@@ -68,7 +71,7 @@ impl<M: AskMlflow> Inquiry<'_, M> {
             return Err(SubjectError::TooMany.into());
         }
         let lookups = home.experiments.iter().cloned().map(|id| self.experiment(id));
-        let mut targets: Vec<Target> = stream::iter(lookups).buffered(AT_ONCE).try_collect().await?;
+        let mut targets: Vec<Target> = at_once(lookups).try_collect().await?;
         if kind == Kind::Dataset {
             // MLflow takes ids of nothing for a dataset's experiments.
             targets.retain(|target| !target.is_missing());
@@ -100,5 +103,44 @@ impl<M: AskMlflow> Inquiry<'_, M> {
             }
         }
         Ok(vec![Target::Ownerless(Kind::Artifact)])
+    }
+}
+
+/// Some at once, and what they find in their order. One alone, as most requests have, needs no queue.
+pub(super) fn at_once<L: Future>(lookups: impl ExactSizeIterator<Item = L>) -> impl Stream<Item = L::Output> {
+    match lookups.len() {
+        0 | 1 => stream::iter(lookups).then(|lookup| lookup).left_stream(),
+        _ => stream::iter(lookups).buffered(AT_ONCE).right_stream(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use actix_rt::task::yield_now;
+
+    use super::*;
+
+    #[actix_rt::test]
+    async fn so_many_are_looked_up_at_once_and_found_in_their_order() {
+        for (count, most) in [(0, 0), (1, 1), (2, 2), (AT_ONCE, AT_ONCE), (3 * AT_ONCE, AT_ONCE)] {
+            let (under_way, seen) = (Cell::new(0), Cell::new(0));
+            let lookup = |number: usize| {
+                let (under_way, seen) = (&under_way, &seen);
+                async move {
+                    under_way.set(under_way.get() + 1);
+                    seen.set(seen.get().max(under_way.get()));
+                    // The first ones take longest.
+                    for _ in number..count {
+                        yield_now().await;
+                    }
+                    under_way.set(under_way.get() - 1);
+                    number
+                }
+            };
+            let found: Vec<_> = at_once((0..count).map(lookup)).collect().await;
+            assert_eq!((found, seen.get()), ((0..count).collect(), most));
+        }
     }
 }

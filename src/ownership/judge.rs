@@ -7,11 +7,11 @@ use std::{
     time::Duration,
 };
 
-use futures_util::{StreamExt as _, stream};
+use futures_util::StreamExt as _;
 use tokio::time::{Instant, timeout_at};
 
 use super::{
-    inquiry::Inquiry,
+    inquiry::{Inquiry, at_once},
     lookups::{AskMlflow, Lookups, Unanswered},
     reserved::Reserved,
     target::Target,
@@ -27,8 +27,6 @@ use crate::{
     telemetry::Metrics,
 };
 
-/// Things that are looked up at once for one request.
-pub(super) const AT_ONCE: usize = 8;
 /// The longest that a request waits for all of them.
 const DEADLINE: Duration = Duration::from_secs(10);
 
@@ -122,7 +120,7 @@ impl Ownership {
         }
         let inquiry = Inquiry { lookups: &self.lookups, mlflow, claim };
         let lookups = named.iter().map(|named| inquiry.targets(named));
-        let mut lookups = pin!(stream::iter(lookups).buffered(AT_ONCE));
+        let mut lookups = pin!(at_once(lookups));
         let deadline = Instant::now() + DEADLINE;
         loop {
             let targets = match timeout_at(deadline, lookups.next()).await {

@@ -86,7 +86,7 @@ pub(crate) async fn check(
         (Some(inspection), ..) => inspection,
         (None, _, Some(size @ 1..=HELD_BY_AWC)) => {
             let body = read(payload, size, connection, stall_budget).await?;
-            return Ok(CheckedBody::unread(whole(body.into())));
+            return Ok(CheckedBody::unread(whole(body)));
         }
         (None, ..) => return Ok(CheckedBody::unread(payload)),
     };

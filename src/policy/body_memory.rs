@@ -46,20 +46,20 @@ pub(super) struct Reservation {
 }
 
 /// A body with its reservation.
-struct Held {
-    body: Vec<u8>,
+struct Held<B> {
+    body: B,
     _reservation: Reservation,
 }
 
-impl AsRef<[u8]> for Held {
+impl<B: AsRef<[u8]>> AsRef<[u8]> for Held<B> {
     fn as_ref(&self) -> &[u8] {
-        &self.body
+        self.body.as_ref()
     }
 }
 
 impl Reservation {
     /// The body that it was made for, or what became of that: the memory is free when the last of its bytes is dropped.
-    pub(super) fn hold(&self, body: Vec<u8>) -> Bytes {
+    pub(super) fn hold(&self, body: impl AsRef<[u8]> + Send + 'static) -> Bytes {
         Bytes::from_owner(Held { body, _reservation: self.clone() })
     }
 }

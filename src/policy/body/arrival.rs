@@ -29,6 +29,8 @@ pub(super) fn announced(head: &RequestHead) -> Option<usize> {
     head.headers.get(CONTENT_LENGTH).map_or(Some(0), |length| length.to_str().ok()?.trim().parse().ok())
 }
 
+/// A body that comes in one piece is not copied: it stays in the buffer that its connection has anyway.
+///
 /// # Errors
 /// A body of more than `most` bytes, or one that does not come to its end.
 pub(super) async fn read(
@@ -36,23 +38,29 @@ pub(super) async fn read(
     most: usize,
     connection: Option<&Connection>,
     mut stall_budget: StallBudget,
-) -> Result<Vec<u8>, BodyError> {
+) -> Result<Bytes, BodyError> {
     let tell = |uploaded| connection.into_iter().for_each(|connection| connection.uploaded(uploaded));
-    let mut body = Vec::with_capacity(most);
+    let (mut only, mut pieces, mut length) = (Bytes::new(), Vec::new(), 0);
     let reading = async {
         loop {
-            tell(Some(body.len() as u64));
+            tell(Some(length as u64));
             let since = Instant::now();
             let next = timeout(stall_budget.left(), payload.next()).await.map_err(|_| BodyError::Stalled)?;
             let Some(chunk) = next.transpose().map_err(BodyError::Broken)? else { return Ok(()) };
-            if body.len() + chunk.len() > most {
+            length += chunk.len();
+            if length > most {
                 return Err(BodyError::TooLarge(most));
             }
             stall_budget.credit(chunk.len(), since.elapsed());
-            body.extend_from_slice(&chunk);
+            if chunk.len() == most {
+                only = chunk;
+            } else {
+                pieces.reserve_exact(most - pieces.len());
+                pieces.extend_from_slice(&chunk);
+            }
         }
     };
     let outcome = reading.await;
     tell(None);
-    outcome.map(|()| body)
+    outcome.map(|()| if only.is_empty() { pieces.into() } else { only })
 }

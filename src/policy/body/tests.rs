@@ -1,6 +1,38 @@
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
 use serde_json::json;
 
 use super::*;
+
+async fn read_in(pieces: Vec<Bytes>, most: usize) -> Result<Bytes, BodyError> {
+    let payload = Payload::Stream { payload: stream::iter(pieces).map(Ok).boxed_local() };
+    read(payload, most, None, StallBudget::new(Duration::from_secs(60), 1)).await
+}
+
+#[actix_rt::test]
+async fn a_body_is_read_whole_however_it_comes_and_no_further_than_allowed() {
+    for (pieces, expected) in [
+        (vec!["abcdef"], Some("abcdef")),
+        (vec!["abc", "", "def"], Some("abcdef")),
+        (vec!["", "abcdef", ""], Some("abcdef")),
+        (vec!["abc"], Some("abc")),
+        (vec![], Some("")),
+        (vec!["abcdefg"], None),
+        (vec!["abcdef", "g"], None),
+        (vec!["a", "bcdefg"], None),
+    ] {
+        let read = read_in(pieces.iter().copied().map(Bytes::from).collect(), 6).await;
+        assert_eq!(read.as_deref().ok(), expected.map(str::as_bytes), "{pieces:?}");
+    }
+}
+
+#[actix_rt::test]
+async fn a_body_in_one_piece_is_not_copied() {
+    let piece = Bytes::from(vec![b'a'; 10_000]);
+    let body = read_in(vec![piece.clone()], piece.len()).await.unwrap();
+    assert_eq!(body.as_ptr(), piece.as_ptr());
+}
 
 fn shrunk(value: Value, length: usize) -> Value {
     let mut body =

@@ -7,9 +7,9 @@ use memchr::{memchr, memchr2, memchr2_iter, memchr3, memmem};
 
 use super::{Field, Kind, Named, Place, Subject, Subjects};
 
-/// With one of these in it, a body may have names of the gateway's own, or the author of a run. Each has one `u`, so they are found
-/// by it, in one pass.
-const RESERVED: [&[u8]; 2] = [b"hokusai", b"mlflow.user"];
+/// With one of these in it, a body may have names of the gateway's own, or the author of a run. Each is searched for by a letter, at
+/// this position in it, that the names and numbers of metrics seldom have: every `"value"` has a `u`.
+const RESERVED: [(&[u8], usize); 2] = [(b"hokusai", 0), (b"mlflow.user", 5)];
 
 impl Subjects {
     /// The subjects of a JSON body, where they are its run alone and nobody can read them otherwise. `None`: it is to be parsed.
@@ -18,7 +18,8 @@ impl Subjects {
         let [run @ Subject { kind: Kind::Run, is_optional: false, .. }, others @ ..] = &subjects[..] else {
             return None;
         };
-        if !run.places.iter().all(|place| matches!(place, Place::Body(fields) if fields.len() == 1)) {
+        let is_outermost = |place: &Place| matches!(place, Place::Body(fields) if fields.len() == 1);
+        if !run.places.iter().all(is_outermost) || !others.iter().all(|other| other.is_optional) {
             return None;
         }
         // A zero byte makes another encoding of it (Python's json.detect_encoding); some databases take a name with 0x7f in it for one
@@ -27,72 +28,60 @@ impl Subjects {
         if !is_plain || has_reserved(body) {
             return None;
         }
-        for other in others {
-            let is_absent =
-                other.is_optional && stems(&fields(other)?).iter().all(|stem| !contains(body, stem));
-            if !is_absent {
-                return None;
-            }
-        }
-        let fields = fields(run)?;
-        let stems = stems(&fields);
-        let mut found = stems.iter().flat_map(|stem| memmem::find_iter(body, stem));
-        let position = found.next()?;
-        if found.next().is_some() || !is_of_first_object(&body[..position]) {
+        let fields =
+            subjects.iter().flat_map(|subject| &subject.places).map(field).collect::<Option<Vec<_>>>()?;
+        let end = common_end(&fields);
+        let mut mentions = memmem::find_iter(body, &end).filter_map(|at| {
+            let (quoted, behind) = body.split_at(at + end.len());
+            let mut mentions = fields.iter().enumerate();
+            mentions.find_map(|(index, field)| Some((index, before(field, quoted)?, behind)))
+        });
+        let (index, before, behind) = mentions.next()?;
+        let is_of_run = index < run.places.len() && is_of_first_object(before);
+        if !is_of_run || mentions.next().is_some() {
             return None;
         }
-        let (field, rest) =
-            fields.iter().find_map(|field| Some((field, behind(field, &body[position..])?)))?;
-        let id = text_behind(rest)?;
+        let id = text_behind(behind)?;
         let is_id = !id.is_empty() && Kind::Run.may_be(id);
         is_id.then(|| {
-            let (field, id) = (field.name.clone(), id.to_owned());
+            let (field, id) = (fields[index].name.clone(), id.to_owned());
             vec![Named { kind: Kind::Run, field, id, is_listed: false }]
         })
     }
 }
 
-/// The last fields of a subject's places, if all of them are in the body.
-fn fields(subject: &Subject) -> Option<Vec<&Field>> {
-    let mut all = Vec::with_capacity(subject.places.len());
-    for place in &subject.places {
-        let Place::Body(fields) = place else { return None };
-        all.push(fields.last()?);
-    }
-    Some(all)
+/// The field that has the name, if it is in the body.
+fn field(place: &Place) -> Option<&Field> {
+    let Place::Body(fields) = place else { return None };
+    fields.last()
 }
 
-/// What the quoted spellings of fields begin with: one search finds `run_id`, `runId` and `run_uuid`.
-fn stems(fields: &[&Field]) -> Vec<String> {
-    let mut stems = Vec::with_capacity(fields.len());
-    for Field { name, json_name, .. } in fields {
-        let same = name.bytes().zip(json_name.bytes()).take_while(|(one, other)| one == other).count();
-        let stem = format!("\"{}", &name[..same]);
-        if !stems.contains(&stem) {
-            stems.push(stem);
-        }
-    }
-    stems
+/// What all quoted spellings end with, so that one search finds them: `d"` for those of `run_id`, `run_uuid` and `model_id`.
+fn common_end(fields: &[&Field]) -> Vec<u8> {
+    let spellings = fields.iter().flat_map(|field| [&field.name, &field.json_name]).map(String::as_bytes);
+    let common = spellings.reduce(|one, other| {
+        let same = one.iter().rev().zip(other.iter().rev()).take_while(|(one, other)| one == other).count();
+        &one[one.len() - same..]
+    });
+    [common.unwrap_or_default(), b"\""].concat()
 }
 
-fn contains(body: &[u8], stem: &str) -> bool {
-    memmem::find(body, stem.as_bytes()).is_some()
-}
-
-/// What is behind a field's quoted name, if the text begins with that.
-fn behind<'a>(field: &Field, text: &'a [u8]) -> Option<&'a [u8]> {
-    let text = text.strip_prefix(b"\"")?;
+/// What is before a field's quoted name, if the text ends with that.
+fn before<'a>(field: &Field, text: &'a [u8]) -> Option<&'a [u8]> {
+    let text = text.strip_suffix(b"\"")?;
     let spellings = [&field.name, &field.json_name];
-    spellings.iter().find_map(|name| text.strip_prefix(name.as_bytes())?.strip_prefix(b"\""))
+    spellings.iter().find_map(|name| text.strip_suffix(name.as_bytes())?.strip_suffix(b"\""))
 }
 
 fn has_reserved(body: &[u8]) -> bool {
-    let is_here = |name: &[u8], at: usize| {
-        let before = name.iter().position(|byte| *byte == b'u').unwrap_or_default();
-        let found = at.checked_sub(before).and_then(|begin| body.get(begin..begin + name.len()));
-        found.is_some_and(|found| found.eq_ignore_ascii_case(name))
+    let is_here = |name: &[u8], begin: usize| {
+        body.get(begin..begin + name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name))
     };
-    memchr2_iter(b'u', b'U', body).any(|at| RESERVED.iter().any(|name| is_here(name, at)))
+    RESERVED.iter().any(|&(name, before)| {
+        let letter = name[before];
+        let mut found = memchr2_iter(letter, letter.to_ascii_uppercase(), body);
+        found.any(|at| at.checked_sub(before).is_some_and(|begin| is_here(name, begin)))
+    })
 }
 
 /// Whether what follows is in the outermost object: nothing else has been opened.
@@ -143,8 +132,14 @@ mod tests {
             (r#"{"run_id": "r1", "tags": [{"key": "Hokusai.owner"}]}"#, None),
             (r#"{"run_id": "r1", "value": "u", "tags": [{"key": "hoku HOKUSAI.owner"}]}"#, None),
             (r#"{"run_id": "r1", "x": "hokus", "u": "mlflow.use"}"#, Some("r1")),
-            (r#"{"run_id": "r1", "x": "runs"}"#, None),
-            (r#"{"run_id": "r1", "x": "a run"}"#, Some("r1")),
+            (r#"{"run_id": "r1", "tags": [{"key": "HOKUSAI.owner"}]}"#, None),
+            (
+                r#"{"run_id": "r1", "metrics": [{"key": "running", "value": 1}, {"key": "model/seed"}]}"#,
+                Some("r1"),
+            ),
+            (r#"{"run_id": "r1", "metrics": [{"key": "run_id", "value": 1}]}"#, None),
+            (r#"{"my_run_id": "r1"}"#, None),
+            (r#"{"my_run_id": "r2", "run_id": "r1"}"#, Some("r1")),
             (r#"{"run_id": "r1", "tags": [{"key": "MLflow.user", "value": "alice"}]}"#, None),
             ("{\"run_id\": \"r1\", \"x\": \"\0\"}", None),
             ("{\"run_id\": \"r1\", \"tags\": [{\"key\": \"hokus\x7fai.owner\"}]}", None),
@@ -152,6 +147,21 @@ mod tests {
             ("", None),
         ] {
             let found = log_batch().at_a_glance(body.as_bytes());
+            assert_eq!(found.as_ref().map(|named| &*named[0].id), run, "{body}");
+        }
+    }
+
+    #[test]
+    fn names_that_end_alike_in_nothing_are_found_too() {
+        let subjects =
+            Subjects::read("run body.run_id | body.x, model body.name | none", "/a").unwrap().unwrap();
+        for (body, run) in [
+            (r#"{"x": "r1", "a": "b"}"#, Some("r1")),
+            (r#"{"runId": "r1"}"#, Some("r1")),
+            (r#"{"x": "r1", "name": "m"}"#, None),
+            (r#"{"name": "m"}"#, None),
+        ] {
+            let found = subjects.at_a_glance(body.as_bytes());
             assert_eq!(found.as_ref().map(|named| &*named[0].id), run, "{body}");
         }
     }
@@ -186,6 +196,8 @@ mod tests {
             "\"runId\"",
             "\"run_uuid\"",
             "\"model_id\"",
+            "\"my_run_id\"",
+            "\"running\"",
             "\"metrics\"",
             "\"a\"",
             "\"r1\"",
