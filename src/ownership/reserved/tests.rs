@@ -29,6 +29,7 @@ fn names_of_the_gateway_are_found_wherever_tags_can_be() {
         (LOG_BATCH, json!({"tags": [{"key": "a"}, {"key": "hokusai.key_id"}]}), Own),
         (LOG_BATCH, json!({"metrics": [{"key": "hokusai.loss"}], "params": [{"key": "hokusai.rate"}]}), None),
         (LOG_BATCH, json!({"params": [{"key": "a", "value": "hokusai.owner"}]}), None),
+        (LOG_BATCH, json!({"params": {"key": "hokusai.rate"}, "metrics": 1}), Own),
         ("/api/2.0/mlflow/runs/log-parameter", json!({"key": "hokusai.rate", "value": "1"}), None),
         ("/api/2.0/mlflow/runs/log-metric", json!({"key": "hokusai.loss", "value": 1}), None),
         (START_TRACE, json!({"trace": {"trace_info": {"tags": {"hokusai.user": "x"}}}}), Own),
@@ -108,6 +109,10 @@ fn the_user_of_a_run_or_a_dataset_stays_the_user_of_the_key() {
     ] {
         assert_eq!(found(pattern, &body), expected, "{pattern} {body}");
     }
+    let table = RouteTable::open(Option::None).unwrap();
+    let rule = table.rules().iter().find(|rule| rule.pattern == "/api/2.0/mlflow/runs/delete-tag").unwrap();
+    let without_user = Reserved::in_request(rule, "/", Some(&json!({"key": "mlflow.user"})), Option::None);
+    assert_eq!(without_user, Ok(Author), "a key without a user");
 }
 
 #[test]
@@ -120,10 +125,13 @@ fn a_new_trace_brings_no_assessments_of_others() {
         (with(json!({"assessmentId": "a-1"})), Reserved::Assessments),
         (with(json!({"overrides": "a-1"})), Reserved::Assessments),
         (json!({"trace": {"traceInfo": {"assessments": [{"overrides": "a"}]}}}), Reserved::Assessments),
+        (with(json!({"assessment_id": null})), Reserved::None),
         (json!({"trace": {"trace_info": {"tags": {"overrides": "a"}}}}), Reserved::None),
+        (with(json!({"overrides": "a", "key": "hokusai.user"})), Reserved::Own),
     ] {
         assert_eq!(found(START_TRACE, &body), expected, "{body}");
     }
+    assert_eq!(found(SET_RUN_TAG, &with(json!({"overrides": "a-1"}))), Reserved::None);
 }
 
 #[test]
