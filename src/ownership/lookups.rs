@@ -13,9 +13,6 @@ use super::{
 };
 use crate::{flight::Flights, routing::Kind, telemetry::Metrics, vocabulary::LookupResult};
 
-/// How often a thing is asked for that is changed meanwhile.
-const TRIES: usize = 3;
-
 /// Asks MLflow, as the gateway.
 pub(crate) trait AskMlflow: Clone + 'static {
     /// The status of the answer to a GET of `path`, which is below MLflow's REST prefix, in this workspace; and the beginning of
@@ -143,7 +140,8 @@ impl Lookups {
         self.look_up(&self.things, mlflow, container).await
     }
 
-    /// What MLflow said after every change that this instance knows of, and says anew soon enough.
+    /// What MLflow said after every change that this instance knew of when it was asked here, and says anew soon enough. A change that
+    /// passes meanwhile, such as another thread's of the same owner, may count or not.
     async fn look_up<M: AskMlflow, Q: Question>(
         &self,
         shelf: &Shelf<Q>,
@@ -158,16 +156,16 @@ impl Lookups {
             self.metrics.owner_looked_up(LookupResult::Hit);
             return Ok(Found::It(known.answer));
         }
-        let (mut outcome, began) = (Err(Unanswered::Late), Instant::now());
-        for _ in 0..TRIES {
-            let Some((asked, answered)) = shelf.flights.join(question.clone(), ask).await else { break };
-            // It may have been made since somebody else asked for it, by whom asks now.
-            let is_stale = asked < began && matches!(answered, Ok(Found::Nothing));
-            if !is_stale && !shelf.memory.is_void(question, asked) {
-                outcome = answered;
-                break;
+        let began = Instant::now();
+        let outcome = loop {
+            let joined = shelf.flights.join(question.clone(), ask).await;
+            let Some((asked, answered)) = joined else { break Err(Unanswered::Late) };
+            // Of others' flights only the first can be older than this request. It may have been made since then, by whom asks now.
+            let is_good = !matches!(answered, Ok(Found::Nothing)) && !shelf.memory.is_void(question, asked);
+            if asked >= began || is_good {
+                break answered;
             }
-        }
+        };
         self.metrics.owner_looked_up(match &outcome {
             Ok(Found::It(_)) => LookupResult::Found,
             Ok(Found::Nothing | Found::NotAnId) => LookupResult::Missing,

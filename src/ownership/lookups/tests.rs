@@ -133,19 +133,49 @@ async fn whoever_asked_first_may_go_away() {
 }
 
 #[actix_rt::test]
-async fn what_is_changed_while_it_is_asked_for_is_asked_for_again() {
+async fn an_answer_to_a_question_from_before_a_change_is_not_used_for_whoever_comes_after_it() {
     let (lookups, fake) = (lookups(), Fake::new(Reply::After(Duration::from_millis(20), 200, FOUND)));
-    let asking = actix_rt::spawn({
+    let asking = || {
+        let (lookups, fake) = (Arc::clone(&lookups), fake.clone());
+        actix_rt::spawn(async move { ask(&lookups, &fake).await })
+    };
+    let before = asking();
+    while fake.asked() == 0 {
+        yield_now().await;
+    }
+    fake.now(Reply::Answer(200, r#"{"experiment": {"experiment_id": "7"}}"#));
+    lookups.changes.note(Kind::Experiment, "7");
+    assert_eq!(owner(&asking().await.unwrap()), None);
+    assert_eq!(owner(&before.await.unwrap()), Some("ada"), "it was asked before the change");
+    assert_eq!((owner(&ask(&lookups, &fake).await), fake.asked()), (None, 2));
+}
+
+/// As threads of one owner change tags of one model.
+#[actix_rt::test]
+async fn who_asks_while_a_thing_is_changed_all_the_time_gets_an_answer() {
+    let (lookups, fake) = (lookups(), Fake::new(Reply::After(Duration::from_millis(20), 200, FOUND)));
+    let changing = actix_rt::spawn({
+        let lookups = Arc::clone(&lookups);
+        async move {
+            loop {
+                lookups.changes.note(Kind::Experiment, "7");
+                sleep(Duration::from_millis(1)).await;
+            }
+        }
+    });
+    // The second joins the question of the first, which is older than what it may know of.
+    let first = actix_rt::spawn({
         let (lookups, fake) = (Arc::clone(&lookups), fake.clone());
         async move { ask(&lookups, &fake).await }
     });
     while fake.asked() == 0 {
         yield_now().await;
     }
-    fake.now(Reply::Answer(200, r#"{"experiment": {"experiment_id": "7"}}"#));
-    lookups.changes.note(Kind::Experiment, "7");
-    assert_eq!(owner(&asking.await.unwrap()), None);
+    sleep(Duration::from_millis(5)).await;
+    assert_eq!(owner(&ask(&lookups, &fake).await), Some("ada"));
+    assert_eq!(owner(&first.await.unwrap()), Some("ada"));
     assert_eq!(fake.asked(), 2);
+    changing.abort();
 }
 
 #[actix_rt::test]

@@ -5,8 +5,10 @@ import contextlib
 import json
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+import requests
 from redis_server import start_redis
 from stack import Stack
 from waiting import eventually
@@ -93,6 +95,21 @@ def test_an_owner_who_is_another_now_is_refused_at_once_where_it_was_changed(two
     assert reason(two.tag(two.first, "alice", experiment)) == "not_owner"
     assert two.first.state() == before
     assert two.tag(two.first, "bob", experiment).ok
+
+
+def test_an_owner_changes_one_thing_in_many_threads_through_both(two):
+    """Each change makes what the others know of it untrue."""
+    experiment = two.new_experiment("alice")
+
+    def tag(number: int):
+        site = (two.first, two.second)[number % 2]
+        headers = {"Authorization": f"Bearer {two.first.keys['alice']}"}
+        body = {"experiment_id": experiment, "key": f"k{number}", "value": "v"}
+        return requests.post(site.stack.url + SET_TAG, headers=headers, json=body, timeout=60)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(tag, range(80)))
+    assert {answer.status_code for answer in answers} == {200}
 
 
 def test_a_name_that_is_given_up_and_made_anew_elsewhere_is_the_new_owners(two):
