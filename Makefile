@@ -53,7 +53,7 @@ test-unit: | tools ## Unit tests, and the gateway on real sockets between record
 	else cargo test --locked -- --test-threads $(TEST_THREADS); fi
 
 test-e2e: $(VENV)/.done $(NEXT:%=$(VENV)/compat/%/.done) ## MLflow's real client and server, with the gateway between them
-	@scripts/packages.sh nginx-light openssl prometheus redis-server
+	@scripts/packages.sh chromium haproxy nginx-light openssl prometheus redis-server
 	cargo build --locked
 	$(PYTHON) -m pytest tests/e2e
 

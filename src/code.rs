@@ -114,6 +114,7 @@ codes! {
     KeyFileNotReloaded "HG-K06" "key file reload failed; keeping the previous keys";
     UnknownScope "HG-K07" "a key with an unknown scope";
     LastUsedNotSaved "HG-K08" "the last use of keys cannot be saved";
+    SessionsNotShared "HG-K09" "people who log in at one instance are not logged in at the others";
 
     CertificateExpired "HG-T01" "a certificate has expired";
     CertificateNotYetValid "HG-T02" "a certificate is not valid yet";
@@ -153,6 +154,7 @@ codes! {
     ShadowedPath "HG-E19" "a rule of the load balancer shadows a path of the gateway";
     BodyTooLarge "HG-E20" "an upload is larger than the gateway accepts";
     UntrustedProxy "HG-E21" "the load balancer is not a trusted proxy: its address counts as the client's";
+    OwnPageRefused "HG-E22" "MLflow's page is refused at the public address";
 
     CannotListen "HG-P01" "cannot listen on an address";
     OpenFileLimit "HG-P02" "the limit of open files is too low";

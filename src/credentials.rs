@@ -1,7 +1,8 @@
 //! The third step: the key of a request, and how it was sent.
 //!
-//! Only headers count: a key in a query or a cookie is not a credential. More than one credential is refused, because
-//! two programs could each use another one.
+//! Headers count, and where there is none the sealed session of a browser (`session`): a key in a query, or as it is
+//! in a cookie, is not a credential. More than one credential in headers is refused, because two programs could each use
+//! another one.
 
 mod pasted;
 
@@ -38,6 +39,22 @@ impl Credential {
         memchr::memmem::find(&decoded, self.key().as_bytes()).is_some()
     }
 
+    /// The key that a session carries; `None` if it cannot be one.
+    pub(crate) fn of_session(key: &str) -> Option<Self> {
+        let key = key_in(key.as_bytes()).ok()?;
+        Some(Self { key: key.into(), source: Source::Session })
+    }
+
+    /// The key that a person typed or pasted.
+    ///
+    /// # Errors
+    /// It cannot be one.
+    pub(crate) fn of_login(pasted: &str) -> Result<Self, CredentialError> {
+        let key =
+            key_in(pasted.as_bytes()).map_err(|fault| CredentialError::Malformed(Source::Login, fault))?;
+        Ok(Self { key: key.into(), source: Source::Login })
+    }
+
     /// How it was sent.
     pub fn source(&self) -> Source {
         self.source
@@ -51,6 +68,15 @@ pub enum Source {
     Basic,
     ApiKey,
     XApiKey,
+    Session,
+    Login,
+}
+
+impl Source {
+    /// Whether browsers add it by themselves, whatever page asks.
+    pub(crate) fn is_ambient(self) -> bool {
+        matches!(self, Self::Basic | Self::Session)
+    }
 }
 
 impl fmt::Display for Source {
@@ -63,6 +89,8 @@ impl fmt::Display for Source {
             }
             Self::ApiKey => "`Authorization: ApiKey`",
             Self::XApiKey => "`X-API-Key`",
+            Self::Session => "the session of a browser",
+            Self::Login => "the login form",
         })
     }
 }

@@ -1,6 +1,6 @@
 //! The API-key gateway in front of MLflow.
 //!
-//! A request passes the steps once: [`head`], [`routing`], [`credentials`], [`auth`], [`policy`], [`limits`], [`proxy`]. Each
+//! A request passes the steps once: [`head`], [`routing`], [`credentials`] and [`session`], [`auth`], [`policy`], [`limits`], [`proxy`]. Each
 //! returns what the next one needs, down to the [`policy::Grant`] without which [`proxy`] forwards nothing. [`gateway`] calls
 //! them in this order. `docs/ARCHITECTURE.md` explains the rooms.
 
@@ -16,6 +16,7 @@ pub mod policy;
 pub mod proxy;
 pub mod routing;
 pub mod server;
+pub mod session;
 
 // What the walk stands on.
 pub mod audit;
@@ -32,6 +33,7 @@ pub mod health;
 mod http1;
 mod http_client;
 mod outage_log;
+mod pages;
 mod parse_fault;
 mod redaction;
 mod redis;

@@ -134,7 +134,7 @@ impl Response {
         self.headers.get(name)?.to_str().ok()
     }
 
-    pub(super) fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 }

@@ -23,6 +23,7 @@ impl GatewayError {
             | Self::Head(_)
             | Self::Route(_)
             | Self::Credential(_)
+            | Self::CrossOrigin(_)
             | Self::Body(_)
             | Self::Proxy(ProxyError::OutsideWorkspace(_) | ProxyError::DirectTransfer(_)) => {
                 return self.to_string();

@@ -24,6 +24,7 @@ use crate::{
     policy::{BodyError, BodyMemoryFull, Denied},
     proxy::ProxyError,
     routing::RouteError,
+    session::CrossOrigin,
     vocabulary::KeyState,
 };
 
@@ -38,6 +39,8 @@ pub enum GatewayError {
     Route(#[from] RouteError),
     #[error(transparent)]
     Credential(#[from] CredentialError),
+    #[error(transparent)]
+    CrossOrigin(#[from] CrossOrigin),
     #[error("not authenticated")]
     Auth {
         #[source]

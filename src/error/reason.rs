@@ -23,6 +23,7 @@ impl GatewayError {
             Self::Route(RouteError::Unknown | RouteError::UnknownParameter) => Reason::RouteUnknown,
             Self::Credential(CredentialError::Missing) => Reason::CredentialMissing,
             Self::Credential(CredentialError::Ambiguous) => Reason::CredentialAmbiguous,
+            Self::CrossOrigin(_) => Reason::CrossOrigin,
             Self::Credential(CredentialError::Malformed(..) | CredentialError::UnknownScheme)
             | Self::Auth { error: AuthError::Rejected(_), .. }
             | Self::Denied { error: Denied::Expired(_), .. } => Reason::CredentialRejected,

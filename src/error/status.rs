@@ -27,7 +27,7 @@ const fn usual(reason: Reason) -> (StatusCode, &'static str) {
         Reason::BadRequest | Reason::BadPath | Reason::CredentialAmbiguous | Reason::AmbiguousBody => {
             (StatusCode::BAD_REQUEST, "BAD_REQUEST")
         }
-        Reason::ScopeMissing | Reason::NotOwner | Reason::OutsideFence => {
+        Reason::ScopeMissing | Reason::NotOwner | Reason::OutsideFence | Reason::CrossOrigin => {
             (StatusCode::FORBIDDEN, "PERMISSION_DENIED")
         }
         Reason::RouteUnknown => (StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND"),

@@ -17,7 +17,7 @@ use actix_web::{
 };
 use futures_util::{FutureExt as _, TryFutureExt as _};
 
-use super::{Decision, Gateway, overhear::Overheard, own_address, records};
+use super::{Decision, Gateway, overhear::Overheard, own_address, person, records};
 use crate::{
     error::{self, GatewayError},
     exchange::Exchange,
@@ -86,7 +86,8 @@ pub async fn forward(
     }
 }
 
-fn refuse(
+/// The response for an error: what the account of the request learns of it, and what a person's browser shows.
+pub(super) fn refuse(
     gateway: &Gateway,
     error: &GatewayError,
     request: &HttpRequest,
@@ -98,7 +99,8 @@ fn refuse(
     if !exchange.has_record() && !error.reason().is_failure() {
         records::refusal(&gateway.shared.audit, request, exchange, &gateway.shared.resources.routes);
     }
-    error::respond(error, request)
+    let response = error::respond(error, request);
+    person::instead_of(response, gateway, error, request, exchange.client())
 }
 
 /// A panic is an error like others, and a count: without this the client would get no response at all.

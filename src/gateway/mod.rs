@@ -9,12 +9,13 @@ mod observe;
 mod overhear;
 mod own_address;
 mod ownership;
+mod person;
 mod preview;
 mod records;
 mod shared;
 mod sound;
 
-use std::{net::IpAddr, rc::Rc, sync::Arc, time::Instant};
+use std::{rc::Rc, sync::Arc, time::Instant};
 
 use actix_web::{
     HttpMessage as _, HttpRequest,
@@ -26,6 +27,7 @@ pub use admit::{Admitted, admit, forward};
 pub use observe::{connection, exchange};
 pub(crate) use ownership::Findings;
 use ownership::{Asker, OwnershipCheck};
+pub use person::{account, home, log_in, log_out, login, with_slash};
 pub(crate) use preview::{Preview, needs_body, preview};
 pub use shared::Shared;
 pub(crate) use sound::inspect;
@@ -35,7 +37,7 @@ use crate::{
     client_ip::{Client, Proxies},
     code::Code,
     connection::Connection,
-    credentials::{self, CredentialError},
+    credentials::{self, Credential, CredentialError},
     error::GatewayError,
     exchange::{Caller, Exchange, Sinks},
     health::Health,
@@ -44,6 +46,8 @@ use crate::{
     policy::{self, Grant, body::CheckedBody},
     proxy::Proxy,
     routing::{Reach, RouteError},
+    session::{self, Carried, CrossOrigin},
+    settings::ForwardedHeader,
     stall_budget::StallBudget,
     telemetry::{Metrics, WorkerMetrics},
     upstream::{HealthIssue, UpstreamPool},
@@ -135,7 +139,7 @@ impl Gateway {
         if Connection::of(request.request()).is_some_and(|connection| connection.had_fragment()) {
             return Err(RouteError::BadPath("has a fragment").into());
         }
-        let grant = self.identify(request.head(), exchange.client().ip, Some(exchange)).await?;
+        let grant = self.identify(request.head(), exchange.client(), Some(exchange)).await?;
         let Admission { allowance, meter } = self.shared.limiter.admit(&grant).await?;
         self.proxy.accept_length(request.headers())?;
         let began = Instant::now();
@@ -197,7 +201,7 @@ impl Gateway {
     pub(crate) async fn identify(
         &self,
         head: &RequestHead,
-        client_ip: Option<IpAddr>,
+        client: Client,
         exchange: Option<&Exchange>,
     ) -> Result<Grant, GatewayError> {
         let routes = &self.shared.resources.routes;
@@ -206,14 +210,51 @@ impl Gateway {
         if let Some(exchange) = exchange {
             exchange.set_route(route.class());
         }
-        let credential = credentials::extract(head.headers())?;
+        let credential = self.credential(head, client)?;
         // MLflow passes the query on, too.
         if route.calls_out() && credential.is_in(route.target()) {
             return Err(CredentialError::Ambiguous.into());
         }
         let sent_as = credential.source();
+        if sent_as.is_ambient() && !(head.method.is_safe() && route.class().is_read()) {
+            self.must_be_own_page(head, client)?;
+        }
+        let principal = self.authenticate(&credential, client, exchange).await?;
+        policy::authorize(&self.shared.live.load().policy, principal, route)
+            .map_err(|error| GatewayError::Denied { error, sent_as })
+    }
+
+    /// The key in a header, else that of the browser's session.
+    fn credential(&self, head: &RequestHead, client: Client) -> Result<Credential, CredentialError> {
+        credentials::extract(head.headers()).or_else(|error| match (error, &self.shared.sessions) {
+            (CredentialError::Missing, Some(sessions)) => match sessions.read(client, head.headers()) {
+                Carried::Key(credential) => Ok(credential),
+                _ => Err(error),
+            },
+            _ => Err(error),
+        })
+    }
+
+    /// Whether it is no page of another origin that asks.
+    fn must_be_own_page(&self, head: &RequestHead, client: Client) -> Result<(), CrossOrigin> {
+        let live = self.shared.live.load();
+        let peer = head.peer_addr.map(|peer| peer.ip().to_canonical());
+        let is_trusted =
+            peer.is_some_and(|peer| live.trusted_proxies.iter().any(|trusted| trusted.contains(&peer)));
+        // A proxy that says `Forwarded` passes the other header on as the client wrote it.
+        let is_behind_proxy = is_trusted && live.forwarded_header == ForwardedHeader::XForwardedFor;
+        session::check(head, client, is_behind_proxy, &self.shared.settings.server.allowed_origins)
+    }
+
+    /// Who has a key, as the account of the request learns it.
+    async fn authenticate(
+        &self,
+        credential: &Credential,
+        client: Client,
+        exchange: Option<&Exchange>,
+    ) -> Result<Arc<Principal>, GatewayError> {
         let began = Instant::now();
-        let caller = self.authenticator.authenticate(&credential, client_ip).await;
+        let caller = self.authenticator.authenticate(credential, client.ip).await;
         let was_remembered = caller.as_ref().is_ok_and(|caller| caller.source.is_local());
         if let Some(exchange) = exchange.filter(|_| !was_remembered) {
             exchange.waited(began.elapsed());
@@ -222,13 +263,12 @@ impl Gateway {
             // Whoever uses a key of ours that has ended is told of by its name.
             exchange.set_caller(rejection.principal().map(named).unwrap_or_default());
         }
-        let caller = caller.map_err(|error| GatewayError::Auth { error, sent_as })?;
+        let caller = caller.map_err(|error| GatewayError::Auth { error, sent_as: credential.source() })?;
         if let Some(exchange) = exchange {
             exchange.set_caller(named(&caller.principal));
             exchange.set_verdict_source(caller.source);
         }
-        policy::authorize(&self.shared.live.load().policy, caller.principal, route)
-            .map_err(|error| GatewayError::Denied { error, sent_as })
+        Ok(caller.principal)
     }
 
     fn report_usage(&self, principal: &Principal, response: &ServiceResponse, started: Instant) {

@@ -3,7 +3,7 @@
 
 use actix_web::{
     Error, HttpResponse,
-    body::{BoxBody, EitherBody, MessageBody},
+    body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
     http::ConnectionType,
     middleware::Next,
@@ -38,11 +38,11 @@ pub async fn connection<B: MessageBody>(
 ///
 /// # Errors
 /// Those of what it surrounds.
-pub async fn exchange(
+pub async fn exchange<B: MessageBody>(
     gateway: Data<Gateway>,
     request: ServiceRequest,
-    next: Next<BoxBody>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, Error> {
     let exchange = Exchange::begin(&request, gateway.client(request.request()), &gateway.sinks);
     let mut response = next.call(request).await?;
     let request_id = exchange.context().request_id_value().clone();

@@ -13,6 +13,7 @@ use crate::{
     ownership::Ownership,
     policy::BodyMemory,
     resources::Resources,
+    session::Sessions,
     settings::{Live, Settings},
     upstream::UpstreamPool,
     usage::UsageReports,
@@ -29,6 +30,8 @@ pub struct Shared {
     pub(crate) usage: Option<UsageReports>,
     pub(crate) audit: AuditTrail,
     pub(crate) drain: Arc<Drain>,
+    /// `None` where nobody may log in.
+    pub(crate) sessions: Option<Sessions>,
     /// What has changed of the settings since.
     pub(super) live: ArcSwap<Live>,
     pub(super) limiter: Limiter,
@@ -56,6 +59,7 @@ impl Shared {
             resources,
             usage,
             audit,
+            sessions: Sessions::new(&settings.auth),
             config_hash: settings.fingerprint(),
             live: ArcSwap::from_pointee(settings.live()),
             settings,

@@ -87,6 +87,18 @@ impl Lease {
         }
     }
 
+    /// The tokens here and in Redis at the last call; `None` if there was none, or no answer to it.
+    pub(super) fn tokens(&self) -> Option<f64> {
+        let held = self.held.lock();
+        match &held.share {
+            Some(share) => Some(share.tokens()),
+            None if held.tokens + held.left > 0 || held.empty_until.is_some() => {
+                Some(f64::from(held.tokens + held.left))
+            }
+            None => None,
+        }
+    }
+
     /// `None` if there is no token here and Redis may have some.
     fn take_held(self: &Arc<Self>, redis: &Redis, rate: Rate) -> Option<Result<Allowance, LimitExceeded>> {
         let mut held = self.held.lock();

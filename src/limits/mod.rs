@@ -15,6 +15,7 @@ use std::{
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
 use quick_cache::sync::Cache;
+use serde::Serialize;
 
 use crate::{
     auth::Principal,
@@ -31,6 +32,9 @@ use rate::{HOUR, Rate};
 
 /// The most buckets; the least recently used one, which is full, is forgotten first.
 const BUCKETS: usize = 100_000;
+/// The beginnings of their names.
+const READS: &str = "read:";
+const WRITES: &str = "write:";
 /// The most accounts of artifact bytes.
 const ACCOUNTS: usize = 10_000;
 
@@ -70,7 +74,7 @@ pub struct Admission {
 }
 
 /// What a key has left: the values of the rate limit headers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 pub struct Allowance {
     /// Requests in an hour.
     pub limit: u32,
@@ -78,6 +82,13 @@ pub struct Allowance {
     pub remaining: u32,
     /// Seconds until the limit is fully restored.
     pub reset: u64,
+}
+
+/// What a key has left of its limits.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Left {
+    pub(crate) reads: Allowance,
+    pub(crate) writes: Allowance,
 }
 
 /// A limit that a request exceeds.
@@ -138,11 +149,10 @@ impl Limiter {
             return Ok(Admission::default());
         }
         let principal = grant.principal();
-        // Keys without an id and a user share one bucket.
-        let owner = principal.key_id.as_deref().or(principal.user_id.as_deref()).unwrap_or_default();
+        let owner = owner(principal);
         // Reads and writes are counted apart: a dashboard that polls does not keep a training run from logging.
-        let operation = if grant.route().is_read() { "read:" } else { "write:" };
-        let rate = Rate { per_hour: principal.rate_limit_per_hour.unwrap_or(per_hour).get() };
+        let operation = if grant.route().is_read() { READS } else { WRITES };
+        let rate = rate(principal, per_hour);
         let allowance = match self.take(&[operation, owner].concat(), rate).await {
             Ok(allowance) => allowance,
             Err(exceeded) => refuse(mode, exceeded, principal)?,
@@ -162,6 +172,29 @@ impl Limiter {
         Ok(Admission { allowance: Some(allowance), meter })
     }
 
+    /// What a key has left, as far as this instance knows; `None` if limits are off.
+    pub(crate) fn left(&self, principal: &Principal) -> Option<Left> {
+        let LiveLimits { mode, per_hour } = **self.live.load();
+        if mode == Mode::Off {
+            return None;
+        }
+        let (owner, rate) = (owner(principal), rate(principal, per_hour));
+        let of = |operation: &str| self.peek(&[operation, owner].concat(), rate);
+        Some(Left { reads: of(READS), writes: of(WRITES) })
+    }
+
+    fn peek(&self, name: &str, rate: Rate) -> Allowance {
+        let tokens = match &self.buckets {
+            Buckets::Memory(buckets) => buckets.get(name).map(|bucket| {
+                let mut bucket = bucket.lock();
+                bucket.until_one(Instant::now());
+                bucket.tokens()
+            }),
+            Buckets::Leased { leases, .. } => leases.get(name).and_then(|lease| lease.tokens()),
+        };
+        rate.allowance(tokens.unwrap_or(f64::from(rate.per_hour)))
+    }
+
     async fn take(&self, name: &str, rate: Rate) -> Result<Allowance, LimitExceeded> {
         let now = Instant::now();
         match &self.buckets {
@@ -175,6 +208,15 @@ impl Limiter {
             }
         }
     }
+}
+
+/// Keys without an id and a user share one bucket.
+fn owner(principal: &Principal) -> &str {
+    principal.key_id.as_deref().or(principal.user_id.as_deref()).unwrap_or_default()
+}
+
+fn rate(principal: &Principal, per_hour: NonZeroU32) -> Rate {
+    Rate { per_hour: principal.rate_limit_per_hour.unwrap_or(per_hour).get() }
 }
 
 /// Logs instead of refusing, in the mode that only reports.

@@ -158,15 +158,22 @@ pub fn authorize(policy: &Policy, principal: Arc<Principal>, route: Route) -> Re
     authorize_at(Timestamp::now(), policy, principal, route)
 }
 
+/// # Errors
+/// The key has expired.
+pub(crate) fn must_be_in_force(now: Timestamp, principal: &Principal) -> Result<(), Denied> {
+    match principal.expires_at.filter(|at| *at <= now) {
+        Some(at) => Err(Denied::Expired(at)),
+        None => Ok(()),
+    }
+}
+
 fn authorize_at(
     now: Timestamp,
     policy: &Policy,
     principal: Arc<Principal>,
     route: Route,
 ) -> Result<Grant, Denied> {
-    if let Some(at) = principal.expires_at.filter(|at| *at <= now) {
-        return Err(Denied::Expired(at));
-    }
+    must_be_in_force(now, &principal)?;
     if let Some(workspace) = &principal.workspace {
         workspace::check_route(workspace, &route)?;
     }
@@ -187,11 +194,7 @@ fn allow(
     class: RouteClass,
     tag: Option<&'static str>,
 ) -> Result<Classes, Box<MissingScope>> {
-    let allowed = if principal.is_admin {
-        scopes::allowed_by(Scope::Admin, policy.promotion)
-    } else {
-        scopes::allowed_to(principal.scopes.as_deref(), policy)
-    };
+    let allowed = allowed_to(policy, principal);
     if policy.mode == Mode::Off || allowed.contains(class) {
         return Ok(allowed);
     }
@@ -214,6 +217,21 @@ pub(crate) fn tell_of_ownership(principal: &Principal, denied: &dyn fmt::Display
     let Principal { key_id, user_id, .. } = principal;
     let others = (others > 0).then_some(others);
     tracing::info!(key_id, user_id, %denied, others, "ownership would have denied this");
+}
+
+fn allowed_to(policy: &Policy, principal: &Principal) -> Classes {
+    if principal.is_admin {
+        scopes::allowed_by(Scope::Admin, policy.promotion)
+    } else {
+        scopes::allowed_to(principal.scopes.as_deref(), policy)
+    }
+}
+
+/// The classes of routes that a principal may use.
+pub(crate) fn classes_of(policy: &Policy, principal: &Principal) -> Vec<RouteClass> {
+    let allowed = allowed_to(policy, principal);
+    let may = |class: &RouteClass| policy.mode != Mode::Enforce || allowed.contains(*class);
+    RouteClass::ALL.into_iter().filter(may).collect()
 }
 
 #[cfg(test)]

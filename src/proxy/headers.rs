@@ -24,6 +24,7 @@ use crate::{
     head::PSEUDONYM,
     policy::Grant,
     routing::Route,
+    session,
     settings::{HostHeader, Mlflow, Passing, UpstreamAuth},
     telemetry::{TRACESTATE, X_REQUEST_ID},
 };
@@ -46,9 +47,13 @@ const MLFLOWS_PREFIX: &str = "x-mlflow-";
 const OF_MLFLOWS_CLIENTS: [&str; 4] =
     ["x-mlflow-client-version", "x-mlflow-experiment-id", "x-mlflow-run-id", "x-mlflow-workspace"];
 
-/// Headers that do not pass to MLflow: credentials of any kind, what the gateway sets itself, and what would make a server behind it
+/// Headers that do not pass to MLflow: credentials of any kind, what the gateway sets itself or judges in MLflow's place (which page
+/// asks: MLflow does not know its public name, and refuses its own page), and what would make a server behind it
 /// read another path, method or address than the one that was authorised.
-const NOT_FOR_UPSTREAM: [&str; 13] = [
+const NOT_FOR_UPSTREAM: [&str; 16] = [
+    "origin",
+    "access-control-request-method",
+    "access-control-request-headers",
     "x-api-key",
     "api-key",
     "x-goog-api-key",
@@ -127,12 +132,14 @@ impl HeaderRules {
         let calls_out = grant.route().calls_out();
         let may_pass = if calls_out { egress::may_pass } else { may_pass_to_upstream };
         for (name, value) in from {
-            if may_pass(name)
+            let passes = may_pass(name)
                 && (self.passes_cookies || *name != COOKIE)
                 && (principal.workspace.is_none() || *name != WORKSPACE)
                 && (!plain || ![ACCEPT_ENCODING, RANGE].contains(name))
-                && !named.iter().any(|named| name.as_str().eq_ignore_ascii_case(named))
-            {
+                && !named.iter().any(|named| name.as_str().eq_ignore_ascii_case(named));
+            if passes && *name == COOKIE {
+                add(to, COOKIE, session::not_ours(value));
+            } else if passes {
                 to.append(name.clone(), value.clone());
             }
         }
@@ -178,7 +185,8 @@ impl HeaderRules {
                 || *name == X_REQUEST_ID
                 || name.as_str().starts_with("x-hokusai-")
                 || (*name == SERVER && !self.passes_server)
-                || (*name == SET_COOKIE && !self.passes_cookies)
+                || (*name == SET_COOKIE && !(self.passes_cookies && sets_mlflows(value)))
+                || name.as_str().starts_with("access-control-")
                 || named.iter().any(|named| name.as_str().eq_ignore_ascii_case(named));
             if ends_here {
                 continue;
@@ -234,6 +242,12 @@ fn may_pass_to_upstream(name: &HeaderName) -> bool {
         || is_hop_by_hop(name)
         || NOT_FOR_UPSTREAM.contains(&text)
         || OWN_PREFIXES.iter().any(|prefix| text.starts_with(prefix)))
+}
+
+/// Whether a cookie of MLflow's is no session's.
+fn sets_mlflows(set_cookie: &HeaderValue) -> bool {
+    let name = set_cookie.as_bytes().split(|byte| *byte == b'=').next().unwrap_or_default();
+    str::from_utf8(name).is_ok_and(|name| !session::is_ours(name.trim()))
 }
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {

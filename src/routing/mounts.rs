@@ -4,8 +4,9 @@
 const STRIPPED: [&str; 2] = ["/api/mlflow", "/mlflow"];
 
 /// MLflow's own paths, served at the root because its client and its UI use them there. A client whose tracking URI has a path
-/// still requests root artifact URIs at the bare host (mlflow/store/artifact/mlflow_artifacts_repo.py).
-const KEPT: [&str; 8] = [
+/// still requests root artifact URIs at the bare host (mlflow/store/artifact/mlflow_artifacts_repo.py), and a trace in a notebook loads
+/// its assets from the root.
+const KEPT: [&str; 9] = [
     "/api/2.0/mlflow",
     "/api/3.0/mlflow",
     "/api/2.0/mlflow-artifacts",
@@ -14,6 +15,7 @@ const KEPT: [&str; 8] = [
     "/get-artifact",
     "/model-versions/get-artifact",
     "/v1/traces",
+    "/static-files",
 ];
 
 /// The mount of a public path, which may be empty, and the path at MLflow after it. Mounts are matched byte for byte: case and

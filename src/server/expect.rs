@@ -39,9 +39,11 @@ where
                 let (app, gateway) = (Rc::clone(&app), gateway.clone());
                 async move {
                     // A connection that is not in flight could be evicted.
-                    let in_flight = request.conn_data::<Rc<Connection>>().map(Connection::serve);
-                    let client_ip = gateway.client_of(request.head(), false).ip;
-                    let identified = gateway.identify(request.head(), client_ip, None).await;
+                    let connection = request.conn_data::<Rc<Connection>>();
+                    let over_tls = connection.is_some_and(|connection| connection.is_secure());
+                    let in_flight = connection.map(Connection::serve);
+                    let client = gateway.client_of(request.head(), over_tls);
+                    let identified = gateway.identify(request.head(), client, None).await;
                     drop(in_flight);
                     match identified {
                         Ok(_) => Ok(request),

@@ -1,6 +1,7 @@
 //! The HTTP server: its route table, and what is wrapped around it.
 
 mod address;
+mod cors;
 mod endpoints;
 mod expect;
 mod listener;
@@ -8,10 +9,10 @@ mod metrics;
 
 use actix_service::ServiceFactory;
 use actix_web::{
-    App, Error, FromRequest, Handler, HttpRequest, HttpResponse,
+    App, Error, FromRequest, Handler, HttpRequest, HttpResponse, Route,
     body::MessageBody,
     dev::{HttpServiceFactory, ServiceRequest, ServiceResponse},
-    guard,
+    guard::{self, GuardContext},
     middleware::from_fn,
     web::{self, Data, ServiceConfig},
 };
@@ -29,6 +30,7 @@ use crate::{
     gateway::{self, Gateway, admit, forward},
     health,
     routing::{Methods, RouteError},
+    session,
     telemetry::RequestSpan,
 };
 
@@ -38,6 +40,23 @@ fn routes(app: &mut ServiceConfig, endpoints: &PrometheusMetrics) {
         .service(open("/health", health::health, endpoints))
         .service(open("/ready", health::ready, endpoints))
         .service(open("/version", health::version, endpoints));
+    app.service(open("/", gateway::home, endpoints))
+        .service(open("/account", gateway::account, endpoints))
+        .service(
+            web::resource("/login")
+                .route(reads().to(gateway::login).wrap(endpoints.clone()))
+                .route(web::post().to(gateway::log_in).wrap(endpoints.clone()))
+                .default_service(web::to(method_not_allowed)),
+        )
+        .service(
+            web::resource("/logout")
+                .route(web::post().to(gateway::log_out).wrap(endpoints.clone()))
+                .default_service(web::to(method_not_allowed)),
+        );
+    for path in ["/mlflow", "/api/mlflow"] {
+        let opens = |context: &GuardContext<'_>| session::browser::opens(context.head()).is_some();
+        app.service(web::resource(path).guard(guard::fn_guard(opens)).route(reads().to(gateway::with_slash)));
+    }
     for path in ["/health/mlflow", "/api/mlflow/health/mlflow", "/mlflow/health/mlflow"] {
         app.service(open(path, health::health_of_mlflow, endpoints));
     }
@@ -55,10 +74,13 @@ where
     F: Handler<Args, Output = HttpResponse>,
     Args: FromRequest + 'static,
 {
-    let reads = guard::Any(guard::Get()).or(guard::Head());
     web::resource(path)
-        .route(web::route().guard(reads).to(handler).wrap(endpoints.clone()))
+        .route(reads().to(handler).wrap(endpoints.clone()))
         .default_service(web::to(method_not_allowed))
+}
+
+fn reads() -> Route {
+    web::route().guard(guard::Any(guard::Get()).or(guard::Head()))
 }
 
 async fn method_not_allowed(request: HttpRequest) -> HttpResponse {
@@ -82,10 +104,13 @@ pub(crate) fn app(
     // - connection: a request that may not be served, because the one before it closed the connection, is nobody's request.
     // - TracingLogger: the span of the request, in which all below happens, so that every event has the request's id.
     // - exchange: the request's one account, which is reported however the request ends; and its id on every response.
+    // - cors: the answer to a preflight, and what a page of an allowed site may read of any.
     // - on the open routes, their metrics (`routes`); on all that is MLflow's, admit: the decision, which the exchange learns of.
+    let cors = cors::cors(&gateway.shared().settings.server.allowed_origins);
     App::new()
         .app_data(gateway)
         .configure(|app| routes(app, endpoints))
+        .wrap(cors)
         .wrap(from_fn(gateway::exchange))
         .wrap(TracingLogger::<RequestSpan>::new())
         .wrap(from_fn(gateway::connection))

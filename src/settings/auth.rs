@@ -23,6 +23,16 @@ pub struct Auth {
     pub cache: AuthCache,
     /// The secret for the fingerprints of cached verdicts; `None`: a random one for each process.
     pub pepper: Option<SecretString>,
+    pub session: AuthSession,
+}
+
+/// `[auth.session]`: people in browsers.
+#[derive(Debug, Clone)]
+pub struct AuthSession {
+    /// What the cookies of sessions are sealed with; the first seals, all open. None: a random one for each process.
+    pub secrets: Vec<SecretString>,
+    /// How long a session lasts; zero: nobody can log in.
+    pub lifetime: Duration,
 }
 
 /// `[auth.cache]`: the cache of the auth service's verdicts.
@@ -40,6 +50,8 @@ pub struct AuthCache {
 
 /// The shortest pepper, in bytes.
 const MIN_PEPPER: usize = 16;
+/// The shortest secret for sessions, in bytes: of fewer the cookie crate derives no key.
+const MIN_SESSION_SECRET: usize = 32;
 /// The longest negative_ttl.
 const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(2);
 
@@ -152,6 +164,8 @@ impl Auth {
             reader.problem(Code::InvalidValue, "auth.pepper", what, fix);
         }
 
+        let session = AuthSession::read(reader);
+
         let (mode, url, key_file) = (mode?, url?, key_file?);
         if matches!((mode, &url), (Some(VerifierKind::KeyFile), Some(_))) {
             let what = "is not used: with auth.mode = \"key_file\" the service is not called";
@@ -176,7 +190,7 @@ impl Auth {
                 return Err(reader.problem(Code::MissingSetting, "auth.service.url", what, fix));
             }
         };
-        Ok(Self { mode, cache: cache?, pepper: pepper? })
+        Ok(Self { mode, cache: cache?, pepper: pepper?, session: session? })
     }
 }
 
@@ -197,6 +211,20 @@ impl AuthCache {
             stale_ttl: reader.value::<OrZero>("auth.cache.stale_ttl").map(|ttl| ttl.0),
             capacity: reader.value("auth.cache.capacity"),
         })
+    }
+}
+
+impl AuthSession {
+    fn read(reader: &mut Reader) -> Result<Self, Noted> {
+        let secrets = reader.secrets("auth.session.secret", "auth.session.secret_file");
+        if let Ok(secrets) = &secrets
+            && secrets.iter().any(|secret| secret.expose_secret().len() < MIN_SESSION_SECRET)
+        {
+            let (what, fix) = ("is shorter than 32 characters", "a long random text: openssl rand -hex 32");
+            reader.problem(Code::InvalidValue, "auth.session.secret", what, fix);
+        }
+        let lifetime = reader.value::<OrZero>("auth.session.lifetime").map(|lifetime| lifetime.0);
+        Ok(Self { secrets: secrets?, lifetime: lifetime? })
     }
 }
 

@@ -6,7 +6,7 @@ use ipnet::IpNet;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
-use super::{ForwardedHeader, Mode, Policy, Settings, UpstreamAuth};
+use super::{Auth, ForwardedHeader, Mode, Policy, Settings, UpstreamAuth};
 
 /// Read again at SIGHUP.
 #[derive(Debug, Clone)]
@@ -45,7 +45,7 @@ impl Settings {
             [
                 ("server", format!("{:?}", of.server)),
                 ("mlflow", format!("{:?} {}", of.mlflow, secret_of(&of.mlflow.auth))),
-                ("auth", format!("{:?} {}", of.auth, digest(of.auth.pepper.as_ref()))),
+                ("auth", format!("{:?} {}", of.auth, secrets_of(&of.auth))),
                 ("redis", format!("{:?} {}", of.redis, digest(of.redis.as_ref().map(|redis| &redis.url)))),
                 ("limits", format!("{:?}", of.limits)),
                 ("audit", format!("{:?}", of.audit)),
@@ -56,6 +56,10 @@ impl Settings {
         let (old, new) = (sections(self), sections(&new));
         old.iter().zip(new).filter(|(old, new)| old.1 != new.1).map(|(old, _)| old.0).collect()
     }
+}
+
+fn secrets_of(auth: &Auth) -> String {
+    auth.pepper.iter().chain(&auth.session.secrets).map(|secret| digest(Some(secret))).collect()
 }
 
 fn secret_of(auth: &UpstreamAuth) -> String {

@@ -26,7 +26,7 @@ mod value;
 use std::path::Path;
 
 pub use audit::{Audit, AuditOutput, OnFailure};
-pub use auth::{Auth, AuthCache, AuthKeyFile, AuthMode, AuthService, LastUsed};
+pub use auth::{Auth, AuthCache, AuthKeyFile, AuthMode, AuthService, AuthSession, LastUsed};
 pub use limits::{Limits, Mode};
 pub use live::Live;
 pub use metrics::Metrics;
@@ -35,7 +35,7 @@ pub use policy::{Policy, Promotion, Scope, Unowned};
 pub use problem::{Problem, Problems};
 pub use redis::RedisSettings;
 pub(crate) use redis_url::{RedisKind, RedisUrl};
-pub use server::{ForwardedHeader, Server};
+pub use server::{ForwardedHeader, Server, WebOrigin};
 pub use telemetry::{LogFormat, Share, Telemetry};
 pub use tls::{ClientTls, Identity};
 

@@ -107,25 +107,55 @@ impl Reader {
         key: &'static str,
         file_key: &'static str,
     ) -> Result<Option<SecretString>, Noted> {
-        let mut direct = None;
-        if let Some(value) = self.take(key) {
-            self.found.insert(key.to_owned(), format!("(hidden), {}", Self::origin(&value)));
-            direct = Some(self.one_text(key, value, SecretString::FORM)?);
-        }
+        let direct = self.take_secret(key);
+        let direct = direct.map(|value| self.one_text(key, value, SecretString::FORM)).transpose()?;
+        let Some(secret) = self.this_or_file(direct, key, file_key)? else { return Ok(None) };
+        self.not_empty(key, &secret)?;
+        Ok(Some(secret.into()))
+    }
+
+    /// Secrets, the newest first: a list, or the lines of the file of `file_key`.
+    pub(super) fn secrets(
+        &mut self,
+        key: &'static str,
+        file_key: &'static str,
+    ) -> Result<Vec<SecretString>, Noted> {
+        let direct = self.take_secret(key);
+        let direct = direct.map(|value| self.items::<String>(key, value)).transpose()?;
+        let direct = direct.map(|secrets| secrets.join("\n"));
+        let Some(secrets) = self.this_or_file(direct, key, file_key)? else { return Ok(Vec::new()) };
+        let secrets = secrets.lines().map(str::trim);
+        secrets.map(|secret| self.not_empty(key, secret).map(|()| secret.into())).collect()
+    }
+
+    fn take_secret(&mut self, key: &'static str) -> Option<Value> {
+        let value = self.take(key)?;
+        self.found.insert(key.to_owned(), format!("(hidden), {}", Self::origin(&value)));
+        Some(value)
+    }
+
+    fn this_or_file(
+        &mut self,
+        direct: Option<String>,
+        key: &'static str,
+        file_key: &'static str,
+    ) -> Result<Option<String>, Noted> {
         let path: Option<PathBuf> = self.optional(file_key)?;
-        let secret = match (direct, path) {
+        match (direct, path) {
             (Some(_), Some(_)) => {
                 let what = format!("is set beside {key}");
-                return Err(self.problem(Code::DuplicateSetting, file_key, &what, "only one of the two"));
+                Err(self.problem(Code::DuplicateSetting, file_key, &what, "only one of the two"))
             }
-            (Some(text), None) => text,
-            (None, Some(path)) => self.secret_in(file_key, &path)?,
-            (None, None) => return Ok(None),
-        };
+            (direct, None) => Ok(direct),
+            (None, Some(path)) => self.secret_in(file_key, &path).map(Some),
+        }
+    }
+
+    fn not_empty(&mut self, key: &str, secret: &str) -> Result<(), Noted> {
         if secret.is_empty() {
             return Err(self.problem(Code::InvalidValue, key, "is empty", SecretString::FORM));
         }
-        Ok(Some(secret.into()))
+        Ok(())
     }
 
     fn secret_in(&mut self, file_key: &str, path: &Path) -> Result<String, Noted> {

@@ -29,6 +29,7 @@ pub(super) fn of(settings: &Settings) -> Vec<Problem> {
     risks.of_mlflow(&settings.mlflow);
     risks.of_auth(settings);
     risks.of_redis(settings);
+    risks.of_sessions(settings);
     risks.of_policy(&settings.policy, &settings.limits);
     if settings.metrics.allow.iter().any(is_everybody) {
         let what = "lets everybody read the metrics";
@@ -128,6 +129,16 @@ impl Risks {
         if service.timeout >= CLIENT_TIMEOUT {
             let what = "is longer than the timeout of MLflow's client, which retries after 120s";
             self.period("auth.service.timeout", service.timeout, what, "a few seconds, such as 2s");
+        }
+    }
+
+    fn of_sessions(&mut self, settings: &Settings) {
+        let (auth, instances) = (&settings.auth, settings.limits.instances.get());
+        let is_shared = !auth.session.secrets.is_empty() || auth.pepper.is_some();
+        if instances > 1 && !is_shared && !auth.session.lifetime.is_zero() {
+            let what = "is not set, nor auth.pepper: a person who logs in at one instance is not logged in at the others";
+            let fix = "one long random text for all instances (openssl rand -hex 32); or auth.session.lifetime = \"0s\"";
+            self.add(Code::SessionsNotShared, "auth.session.secret", "nothing", what, fix);
         }
     }
 

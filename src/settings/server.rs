@@ -8,11 +8,12 @@ use std::{
 };
 
 use ipnet::IpNet;
+use url::Url;
 
 use super::{
     reader::{Noted, Reader},
     tls::Identity,
-    value::{OrZero, section, words},
+    value::{FromText, OrZero, section, words},
 };
 
 /// `[server]`
@@ -40,6 +41,8 @@ pub struct Server {
     pub max_body: Option<NonZeroU64>,
     /// The certificate for clients; `None`: no TLS.
     pub tls: Option<Identity>,
+    /// Origins whose pages may use the gateway with a browser's credentials, and read what it answers.
+    pub allowed_origins: Vec<WebOrigin>,
     /// Time after SIGTERM in which `/ready` says no and requests are still served.
     pub settle_time: Duration,
     /// Time for requests in flight after that.
@@ -53,6 +56,31 @@ words! {
         XForwardedFor = "x-forwarded-for",
         /// RFC 7239.
         Forwarded = "forwarded",
+    }
+}
+
+/// The origin of a page, as browsers write it in `Origin` (RFC 6454 §6.2).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WebOrigin(String);
+
+impl WebOrigin {
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromText for WebOrigin {
+    const FORM: &'static str = "the origin of a page, such as https://dashboards.example.com";
+
+    fn from_text(text: &str) -> Result<Self, &'static str> {
+        if text == "*" {
+            return Err("would let every site act as whoever is logged in");
+        }
+        let url = Url::from_text(text)?;
+        if url.path() != "/" {
+            return Err("has a path; an origin is a scheme, a host and a port");
+        }
+        Ok(Self(url.origin().ascii_serialization()))
     }
 }
 
@@ -70,6 +98,7 @@ impl Server {
             min_body_rate: reader.value("server.min_body_rate"),
             max_body: reader.optional("server.max_body"),
             tls: Identity::read(reader, "server.tls.cert", "server.tls.key"),
+            allowed_origins: reader.list("server.cors.allowed_origins"),
             settle_time: reader.value::<OrZero>("server.settle_time").map(|time| time.0),
             drain_grace: reader.value("server.drain_grace"),
         })

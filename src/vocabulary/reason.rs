@@ -15,6 +15,7 @@ words! {
         NotOwner = "not_owner",
         OutsideFence = "outside_fence",
         NotFound = "not_found",
+        CrossOrigin = "cross_origin",
         LoopDetected = "loop_detected",
         RouteUnknown = "route_unknown",
         MethodNotAllowed = "method_not_allowed",

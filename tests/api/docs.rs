@@ -5,9 +5,10 @@ use std::{fs, path::Path};
 use clap::{CommandFactory as _, Parser as _};
 use hokusai_gateway::{auth::KeyFile, cli::Cli, vocabulary::Reason};
 
-const DOCUMENTS: [&str; 6] = [
+const DOCUMENTS: [&str; 7] = [
     "README.md",
     "docs/ACCESS.md",
+    "docs/BROWSER.md",
     "docs/DEPLOYMENT.md",
     "docs/KEYS.md",
     "docs/OPERATING.md",

@@ -3,7 +3,7 @@
 use std::{fs, path::Path};
 
 /// The walk of a request, in order.
-const STEPS: [&str; 7] = ["head", "routing", "credentials", "auth", "policy", "limits", "proxy"];
+const STEPS: [&str; 8] = ["head", "routing", "credentials", "session", "auth", "policy", "limits", "proxy"];
 /// What `ownership`, which stands beside the policy, may know of them.
 const BEFORE_OWNERSHIP: [&str; 4] = ["routing", "auth", "policy", "ownership"];
 /// What any step may know.

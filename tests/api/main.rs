@@ -17,6 +17,7 @@ mod audit_flood;
 mod audit_full;
 mod audit_owners;
 mod auth_service;
+mod browser;
 mod bundle;
 mod caching;
 mod canary;

@@ -147,7 +147,7 @@ fn a_row_that_asks_less_than_the_gateways_own_is_told() {
             "[trace_write]\nPATCH /api/3.0/mlflow/traces/{id}/tags tags=none body=any",
             Some("body=json, sets=trace"),
         ),
-        ("[read]\nGET /ajax-api/2.0/mlflow/gateway-proxy", Some("the class gateway_invoke for read")),
+        ("[read]\nPOST /ajax-api/2.0/mlflow/gateway-proxy", Some("the class gateway_invoke for read")),
         (
             "[registry_write]\nPOST /api/2.0/mlflow/registered-models/alias",
             Some("the class registry_promote for registry_write"),

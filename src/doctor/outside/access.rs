@@ -31,6 +31,7 @@ impl Deployment {
             journal.skip("limits", "the key does not work");
             return None;
         };
+        journal.check("own page", self.own_page()).await;
         self.client_address(journal).await;
         let left = journal.check("limits", async { limits(&answer) }).await;
         let enough = journal.check("enough requests left", async { enough(left) }).await;

@@ -4,6 +4,7 @@
 
 mod access;
 mod artifacts;
+mod browser;
 pub(crate) mod bundle;
 mod client_address;
 mod edge;

@@ -10,7 +10,7 @@ use crate::{
 };
 
 /// Each mount, and a request below it that needs a key.
-const MOUNTS: [(&str, Method, &str); 10] = [
+const MOUNTS: [(&str, Method, &str); 11] = [
     ("/api/mlflow", Method::GET, "/api/2.0/mlflow/experiments/search?max_results=1"),
     ("/mlflow", Method::GET, "/"),
     ("/api/2.0/mlflow", Method::GET, "/experiments/search?max_results=1"),
@@ -21,6 +21,7 @@ const MOUNTS: [(&str, Method, &str); 10] = [
     ("/get-artifact", Method::GET, ""),
     ("/model-versions/get-artifact", Method::GET, ""),
     ("/v1/traces", Method::POST, ""),
+    ("/static-files", Method::GET, "/static/js/main.js"),
 ];
 /// The paths that load balancers ask for without a key.
 const HEALTH: [&str; 2] = ["/api/mlflow/health/mlflow", "/mlflow/health/mlflow"];

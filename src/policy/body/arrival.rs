@@ -33,7 +33,7 @@ pub(super) fn announced(head: &RequestHead) -> Option<usize> {
 ///
 /// # Errors
 /// A body of more than `most` bytes, or one that does not come to its end.
-pub(super) async fn read(
+pub(crate) async fn read(
     mut payload: Payload,
     most: usize,
     connection: Option<&Connection>,

@@ -101,6 +101,10 @@ def a_balancer_that_is_not_trusted(place):
     return place.doctor(f"http://198.51.100.77:{port}")
 
 
+def a_balancer_that_does_not_tell_the_host(place):
+    return place.doctor(place.nginx(f"location / {{ proxy_pass {place.stack.url}; proxy_set_header Host inner.example; }}"))
+
+
 def a_deployment_that_lets_nothing_be_deleted(place):
     return _before(place, "location = /api/mlflow/api/2.0/mlflow/runs/delete { return 500; }")
 

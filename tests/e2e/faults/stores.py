@@ -72,3 +72,7 @@ def a_proxy_before_mlflow_that_limits_bodies_seen_from_outside(place):
     limited = place.nginx(f"client_max_body_size 1m; location / {{ {to(place.stack.mlflow_url)} }}")
     place.serve(MLFLOW_SERVER_URL=limited)
     return place.doctor(place.own.url)
+
+
+def instances_without_a_common_secret(place):
+    return place.check(HOKUSAI__LIMITS__INSTANCES="2")

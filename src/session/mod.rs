@@ -1,0 +1,16 @@
+//! A person's session in a browser: the API key, sealed in a cookie.
+//!
+//! There is no store of sessions: every instance with the secret reads every cookie, and its key is judged anew on every request
+//! as any other. What only browsers do is judged here too: pages of other origins ([`cross_origin`]), and opening a page
+//! ([`browser`]).
+
+pub(crate) mod browser;
+mod cross_origin;
+mod destination;
+mod sealed;
+
+pub use cross_origin::CrossOrigin;
+pub(crate) use cross_origin::check;
+pub(crate) use destination::Destination;
+pub use sealed::Sessions;
+pub(crate) use sealed::{Carried, NotSealed, is_ours, not_ours, removal};
