@@ -9,7 +9,7 @@ use actix_web::{
         StatusCode,
         header::{CACHE_CONTROL, HeaderValue, LOCATION, RETRY_AFTER, SET_COOKIE},
     },
-    web::{Data, Payload},
+    web::{Bytes, Data, Payload},
 };
 use jiff::Timestamp;
 use url::form_urlencoded;
@@ -86,17 +86,11 @@ pub async fn log_in(
     }
 }
 
-async fn form(gateway: &Gateway, request: &HttpRequest, payload: Payload) -> Result<Vec<u8>, BodyError> {
+async fn form(gateway: &Gateway, request: &HttpRequest, payload: Payload) -> Result<Bytes, BodyError> {
     let server = &gateway.shared.settings.server;
     let stall_budget = StallBudget::new(server.body_idle_timeout, server.min_body_rate.get());
     let connection = Connection::of(request);
-    policy::body::read(
-        payload.into_inner(),
-        LONGEST_FORM,
-        connection.as_deref().map(Rc::as_ref),
-        stall_budget,
-    )
-    .await
+    policy::body::read(payload.into_inner(), LONGEST_FORM, connection.map(Rc::as_ref), stall_budget).await
 }
 
 /// The login page once more, with what is wrong.

@@ -4,12 +4,14 @@ import os
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import expect, sync_playwright
 from stack import Stack
 
 from .place import Place, Public, Seed
 
 CHROMIUM = "/usr/bin/chromium"
+# A page of MLflow's takes seconds on a busy machine.
+expect.set_options(timeout=30_000)
 SECRET = "obviously-the-secret-of-a-test-with-browsers"
 
 

@@ -6,8 +6,10 @@ import threading
 from pathlib import Path
 
 import mlflow
+import requests
 from front import Authority
 from stack import Stack, free_port
+from waiting import eventually
 
 HAPROXY = """
 global
@@ -58,13 +60,20 @@ class Seed:
 class Place:
     def __init__(self, url: str, key_file: Path, binary: Path, seeded: Seed) -> None:
         self.url, self.key_file, self.binary, self.seeded = url, key_file, binary, seeded
+        # Where each gateway listens.
+        self.instances = [url]
 
     def new_key(self, user: str) -> tuple[str, str]:
         """A key and its id."""
         command = [self.binary, "keys", "create", "--file", self.key_file, "--user", user, "--test"]
         scopes = [f"--scope={scope}" for scope in ("mlflow:read", "mlflow:write", "mlflow:delete")]
         made = subprocess.run([*command, *scopes], check=True, text=True, capture_output=True)
-        return made.stdout.strip(), next(word for word in made.stderr.split() if word.startswith("test_"))
+        key = made.stdout.strip()
+        # Each instance reads the file again within a second, by itself.
+        known = {"headers": {"Authorization": f"Bearer {key}"}, "timeout": 5}
+        for instance in self.instances:
+            eventually(lambda: requests.get(f"{instance}/account", **known).ok, "the new key is known")  # noqa: B023
+        return key, next(word for word in made.stderr.split() if word.startswith("test_"))
 
     def revoke(self, key_id: str) -> None:
         subprocess.run([self.binary, "keys", "revoke", "--file", self.key_file, key_id], check=True, capture_output=True)
@@ -82,6 +91,7 @@ class Public(Place):
     def __init__(self, gateways: list[Stack], key_file: Path, seeded: Seed) -> None:
         self.port, self.gateways = free_port(), gateways
         super().__init__(f"https://mlflow.example.com:{self.port}", key_file, gateways[0].binary, seeded)
+        self.instances = [gateway.url for gateway in gateways]
         self.pages: dict[str, str] = {}
 
     def at(self, host: str) -> str:
