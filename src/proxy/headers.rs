@@ -18,7 +18,7 @@ use actix_web_httpauth::headers::authorization::{Basic, Bearer};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 use secrecy::ExposeSecret as _;
 
-use super::{balancer::Member, caching, egress};
+use super::{balancer::Member, browsers, caching, egress};
 use crate::{
     exchange::Exchange,
     head::PSEUDONYM,
@@ -185,8 +185,8 @@ impl HeaderRules {
                 || *name == X_REQUEST_ID
                 || name.as_str().starts_with("x-hokusai-")
                 || (*name == SERVER && !self.passes_server)
-                || (*name == SET_COOKIE && !(self.passes_cookies && sets_mlflows(value)))
-                || name.as_str().starts_with("access-control-")
+                || (*name == SET_COOKIE && !self.passes_cookies)
+                || browsers::is_not_mlflows(name, value)
                 || named.iter().any(|named| name.as_str().eq_ignore_ascii_case(named));
             if ends_here {
                 continue;
@@ -198,6 +198,7 @@ impl HeaderRules {
         let control = caching::control(from_mlflow.get_all(CACHE_CONTROL));
         response.append_header((CACHE_CONTROL, control));
         response.append_header((VARY, caching::vary(from_mlflow.get_all(VARY))));
+        browsers::confine(route, response);
     }
 }
 
@@ -242,12 +243,6 @@ fn may_pass_to_upstream(name: &HeaderName) -> bool {
         || is_hop_by_hop(name)
         || NOT_FOR_UPSTREAM.contains(&text)
         || OWN_PREFIXES.iter().any(|prefix| text.starts_with(prefix)))
-}
-
-/// Whether a cookie of MLflow's is no session's.
-fn sets_mlflows(set_cookie: &HeaderValue) -> bool {
-    let name = set_cookie.as_bytes().split(|byte| *byte == b'=').next().unwrap_or_default();
-    str::from_utf8(name).is_ok_and(|name| !session::is_ours(name.trim()))
 }
 
 fn is_hop_by_hop(name: &HeaderName) -> bool {

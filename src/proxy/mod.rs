@@ -3,6 +3,7 @@
 mod balancer;
 #[cfg(feature = "bench")]
 mod benching;
+mod browsers;
 mod caching;
 mod deadlines;
 mod direct_transfer;

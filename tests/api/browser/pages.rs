@@ -3,7 +3,11 @@
 use serde_json::json;
 
 use super::{NAVIGATE, behind_a_balancer, log_in, mlflow, send, session};
-use crate::support::{ask, client::Response};
+use crate::support::{
+    ask,
+    client::Response,
+    server::{Answer, Server},
+};
 
 const IN_FRAME: &str = "sec-fetch-mode: navigate\r\nsec-fetch-dest: iframe\r\nsec-fetch-site: cross-site\r\n";
 const BY_SCRIPT: &str = "sec-fetch-mode: cors\r\nsec-fetch-dest: empty\r\nsec-fetch-site: same-origin\r\n";
@@ -191,5 +195,33 @@ async fn the_setting_names_what_is_wrong_with_an_origin_or_a_secret() {
         ];
         let problems = hokusai_gateway::settings::Settings::load(None, pairs).unwrap_err().to_string();
         assert!(problems.contains(told) && !problems.contains("short\""), "{variable}: {problems}");
+    }
+}
+
+#[actix_web::test]
+async fn a_file_that_is_opened_as_a_page_acts_as_nobody() {
+    let mlflow = Server::start(|_| {
+        let head = "HTTP/1.1 200 X\r\ncontent-type: text/html\r\ncontent-security-policy: default-src *\r\ncontent-length: 2\r\n\r\n<p";
+        Answer::bytes(head)
+    })
+    .await;
+    let gateway = behind_a_balancer().start(&mlflow).await;
+    let cookie = session(&gateway).await;
+    for (target, is_file) in [
+        ("/mlflow/get-artifact?path=a.html&run_uuid=b", true),
+        ("/mlflow/model-versions/get-artifact?path=a.html&name=b&version=1", true),
+        ("/api/2.0/mlflow-artifacts/artifacts/1/b/artifacts/a.html", true),
+        ("/mlflow/", false),
+    ] {
+        let page = send(&gateway, "GET", target, &format!("{NAVIGATE}{cookie}")).await;
+        let policies: Vec<_> = page
+            .headers
+            .iter()
+            .filter(|(name, _)| name == "content-security-policy")
+            .map(|(_, value)| &**value)
+            .collect();
+        assert_eq!(policies.contains(&"sandbox"), is_file, "{target}: {policies:?}");
+        assert!(policies.contains(&"default-src *"), "{target}");
+        assert_eq!(page.header("x-content-type-options").is_some(), is_file, "{target}");
     }
 }

@@ -88,3 +88,20 @@ def test_a_notebook_elsewhere_says_that_nobody_is_logged_in(public, context):
     public.pages["/notebook"] = f'<iframe src="{renderer}" width="1000" height="600"></iframe>'
     page.goto(f"{public.at('evil.example')}/notebook")
     page.frame_locator("iframe").get_by_role("link", name="Log in to MLflow").wait_for()
+
+
+def test_a_neighbouring_host_sets_no_session(public, context):
+    """Cookies for the whole domain go along with one's own; none of them counts, and the session goes on."""
+    page, (key, _) = context.new_page(), public.new_key("ada")
+    public.log_in(page, key)
+    mine = [cookie["value"] for cookie in context.cookies() if cookie["name"] == "__Host-hokusai"]
+    neighbour = """<script>
+        for (const name of ["__Host-hokusai", "hokusai", "__host-hokusai"])
+            document.cookie = `${name}=VALUE; Domain=example.com; Path=/; Secure`;
+    </script>"""
+    public.pages["/neighbour"] = neighbour.replace("VALUE", mine[0][:-8])
+    page.goto(f"{public.at('other.example.com')}/neighbour")
+    of_the_domain = {cookie["name"] for cookie in context.cookies() if cookie["domain"] == ".example.com"}
+    assert "hokusai" in of_the_domain and "__Host-hokusai" not in of_the_domain
+    page.goto(f"{public.url}/account")
+    assert page.get_by_text("ada", exact=True).is_visible()
