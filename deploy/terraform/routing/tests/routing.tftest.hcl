@@ -123,7 +123,7 @@ run "a_rule_behind_the_gateways_is_taken" {
 run "a_rule_before_the_gateways_that_takes_none_of_its_paths_is_taken" {
   command = plan
   variables {
-    other_rules = [{ name = "login", priority = 5, path_patterns = ["/login*", "/api/auth?/*"], target_group_arn = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/login/0123456789abcdef" }]
+    other_rules = [{ name = "login", priority = 5, path_patterns = ["/signin*", "/api/auth?/*"], target_group_arn = "arn:aws:elasticloadbalancing:us-east-1:123456789012:targetgroup/login/0123456789abcdef" }]
   }
   assert {
     condition     = aws_lb_listener_rule.other["login"].priority == 5
