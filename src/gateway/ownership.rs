@@ -68,7 +68,7 @@ pub(super) struct OwnershipCheck<'a> {
 }
 
 impl OwnershipCheck<'_> {
-    /// Judges a change, and writes into a create who makes it.
+    /// Judges a change, and writes into a create who makes it. Both stand first in what is sent on.
     ///
     /// # Errors
     /// Something that the key may not change, or that MLflow does not tell the owner of.
@@ -116,9 +116,9 @@ impl OwnershipCheck<'_> {
         findings.named = read.ok().flatten();
         // A create is stamped whatever else is wrong with it: where ownership only reports, it goes on.
         let reserved = self.reserved(checked, findings).map(|reserved| findings.reserved = reserved);
-        let stamped = self.stamp(checked);
+        let written = self.write(checked, findings);
         checked.shrink();
-        let ((), ()) = (reserved?, stamped?);
+        let ((), ()) = (reserved?, written?);
         let claim = Claim {
             rule: self.grant.route().rule(),
             principal: self.grant.principal(),
@@ -159,13 +159,19 @@ impl OwnershipCheck<'_> {
         Ok(reserved)
     }
 
-    fn stamp(&self, checked: &mut CheckedBody) -> Result<(), BodyError> {
-        let grant = self.grant;
-        if let (Some(stamp), Some(value)) = (grant.route().rule().stamp, &mut checked.value)
-            && self.policy.ownership != Mode::Off
-        {
+    /// Writes the body anew, if it must be another.
+    fn write(&self, checked: &mut CheckedBody, findings: &Findings) -> Result<(), BodyError> {
+        let (grant, rule) = (self.grant, self.grant.route().rule());
+        let Some(value) = &mut checked.value else { return Ok(()) };
+        let stamp = rule.stamp.filter(|_| self.policy.ownership != Mode::Off);
+        if let Some(stamp) = stamp {
             ownership::stamp(stamp, grant.principal(), grant.is_administrator(), value)
                 .map_err(BodyError::Ambiguous)?;
+        }
+        let counts = !grant.only_reports() || findings.reserved.says_whose();
+        let must_be_read = stamp.is_some() || (grant.may_be_refused() && counts);
+        let is_moved = must_be_read && ownership::put_foremost(rule.subjects.as_ref(), stamp, value);
+        if stamp.is_some() || is_moved {
             checked.rewrite();
         }
         Ok(())

@@ -9,6 +9,7 @@ mod asking;
 mod changes;
 mod clearance;
 mod fleet;
+mod foremost;
 mod home;
 mod inquiry;
 mod judge;
@@ -27,6 +28,7 @@ mod verdict;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 
 pub(crate) use clearance::Clearance;
+pub(crate) use foremost::put_foremost;
 pub use judge::OwnershipError;
 pub(crate) use judge::{Claim, Ownership, Reported};
 pub(crate) use lesson::Lesson;

@@ -16,6 +16,9 @@ use crate::{
 const USER_TAG: &str = "hokusai.user";
 const KEY_TAG: &str = "hokusai.key_id";
 
+/// The field with the tags of a create.
+const TAGS: &str = "tags";
+
 /// Why a body cannot be stamped; the end of a sentence that begins with "the body".
 pub(crate) type Unstampable = &'static str;
 
@@ -32,14 +35,9 @@ pub(crate) fn stamp(
 ) -> Result<(), Unstampable> {
     let body = body.as_object_mut().ok_or("is not an object")?;
     let (user, key_id) = (principal.user_id.as_deref(), principal.key_id.as_deref());
-    let field = match stamp {
-        Stamp::Run | Stamp::User => Some("user_id"),
-        Stamp::Creator => Some("created_by"),
-        Stamp::Owner | Stamp::Author | Stamp::Dataset => None,
-    };
-    if let Some(field) = field {
+    for field in fields(stamp).iter().filter(|&&field| field != TAGS) {
         body.retain(|name, _| json_name(name) != json_name(field));
-        body.extend(user.map(|user| (field.to_owned(), user.into())));
+        body.extend(user.map(|user| ((*field).to_owned(), user.into())));
     }
     let stamps: &[(&str, Option<&str>)] = match stamp {
         Stamp::Owner => &[(OWNER_TAG, user)],
@@ -52,12 +50,25 @@ pub(crate) fn stamp(
     let is_of_author =
         |key: &str| stamp != Stamp::Owner && is_author(key) || stamp == Stamp::Run && is_user(key);
     tags.retain(|tag| !is_of_author(key(tag)) && (is_administrator || !is_own(key(tag))));
-    for (name, value) in stamps {
-        if !tags.iter().any(|tag| key(tag) == *name) {
-            tags.extend(value.map(|value| json!({"key": name, "value": value})));
+    // First, as MLflow goes on with the tags before one that it cannot read.
+    for (name, value) in stamps.iter().rev() {
+        if let Some(value) = value
+            && !tags.iter().any(|tag| key(tag) == *name)
+        {
+            tags.insert(0, json!({"key": name, "value": value}));
         }
     }
     Ok(())
+}
+
+/// The fields that a stamp writes.
+pub(super) const fn fields(stamp: Stamp) -> &'static [&'static str] {
+    match stamp {
+        Stamp::Owner | Stamp::Author | Stamp::Dataset => &[TAGS],
+        Stamp::Run => &["user_id", TAGS],
+        Stamp::User => &["user_id"],
+        Stamp::Creator => &["created_by"],
+    }
 }
 
 /// Whether a tag's key is one of the author's, which are written anew into every create that has them.
@@ -67,7 +78,7 @@ pub(super) fn is_author(key: &str) -> bool {
 
 /// The list of tags of a create, made if there is none.
 fn tags(body: &mut Map<String, Value>) -> Result<&mut Vec<Value>, Unstampable> {
-    let tags = body.entry("tags").or_insert(Value::Null);
+    let tags = body.entry(TAGS).or_insert(Value::Null);
     if tags.is_null() {
         *tags = json!([]);
     }
@@ -78,7 +89,7 @@ fn tags(body: &mut Map<String, Value>) -> Result<&mut Vec<Value>, Unstampable> {
 /// (mlflow/store/tracking/sqlalchemy_store.py, `create_dataset`).
 fn stamp_text(user: Option<&str>, body: &mut Map<String, Value>) -> Result<(), Unstampable> {
     const WRONG: Unstampable = "has tags that are not an object in a text of JSON";
-    let mut tags = match body.get("tags") {
+    let mut tags = match body.get(TAGS) {
         None | Some(Value::Null) => Map::new(),
         Some(Value::String(text)) if text.is_empty() => Map::new(),
         Some(Value::String(text)) => serde_json::from_str(text).map_err(|_| WRONG)?,
@@ -86,7 +97,7 @@ fn stamp_text(user: Option<&str>, body: &mut Map<String, Value>) -> Result<(), U
     };
     tags.retain(|name, _| !is_user(name));
     tags.extend(user.map(|user| (MLFLOW_USER.to_owned(), user.into())));
-    body.insert("tags".to_owned(), Value::Object(tags).to_string().into());
+    body.insert(TAGS.to_owned(), Value::Object(tags).to_string().into());
     Ok(())
 }
 
@@ -119,7 +130,7 @@ mod tests {
             (
                 Stamp::Owner,
                 json!({"name": "a", "tags": [tag("x", "y")]}),
-                json!({"name": "a", "tags": [tag("x", "y"), tag(OWNER_TAG, "bob")]}),
+                json!({"name": "a", "tags": [tag(OWNER_TAG, "bob"), tag("x", "y")]}),
             ),
             (Stamp::Author, json!({"tags": null}), json!({"tags": [user, key_id]})),
             (
@@ -154,7 +165,7 @@ mod tests {
         let (user, key_id) = (tag(USER_TAG, "bob"), tag(KEY_TAG, "k1"));
         for is_administrator in [false, true] {
             let copied = json!({"tags": [tag(USER_TAG, "alice"), tag("a", "b"), tag(KEY_TAG, "k2")]});
-            let expected = json!({"tags": [tag("a", "b"), user, key_id]});
+            let expected = json!({"tags": [user, key_id, tag("a", "b")]});
             assert_eq!(stamped(Stamp::Author, is_administrator, copied), Ok(expected), "{is_administrator}");
         }
     }

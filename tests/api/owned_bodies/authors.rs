@@ -100,7 +100,7 @@ async fn a_run_says_whose_key_made_it_whatever_the_client_says() {
     let stamps = |more: Vec<Value>| {
         let own =
             [tag("mlflow.user", "ada"), tag("hokusai.user", "ada"), tag("hokusai.key_id", &gateway.key_id)];
-        Value::from([more, own.to_vec()].concat())
+        Value::from([own.to_vec(), more].concat())
     };
     for (path, body, expected) in [
         ("/api/2.0/mlflow/runs/create", json!({}), json!({"user_id": "ada", "tags": stamps(vec![])})),
