@@ -73,11 +73,11 @@ impl<M: AskMlflow> Inquiry<'_, M> {
         let lookups = home.experiments.iter().cloned().map(|id| self.experiment(id));
         let mut targets: Vec<Target> = at_once(lookups).try_collect().await?;
         if kind == Kind::Dataset {
-            // MLflow takes ids of nothing for a dataset's experiments.
+            // MLflow takes ids of nothing for a dataset's experiments. One that is in nothing afterwards is as good as made there.
+            let mut found = home.experiments.iter().zip(&targets).filter(|(_, target)| !target.is_missing());
+            let stays_in_one = found.any(|(id, _)| !self.claim.takes_out_of(id));
             targets.retain(|target| !target.is_missing());
-            // One that is in nothing afterwards is as good as made there.
-            let stays_in_one = home.experiments.iter().any(|id| !self.claim.takes_out_of(id));
-            if targets.is_empty() || !stays_in_one {
+            if !stays_in_one {
                 targets.insert(0, Target::Ownerless(kind));
             }
         }

@@ -215,3 +215,6 @@ impl Claim<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;
