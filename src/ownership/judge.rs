@@ -77,7 +77,7 @@ pub enum OwnershipError {
     /// MLflow has none of this id, or of this name. Its own words.
     #[error("{}", missing(*.0, .1))]
     Missing(ThingKind, String),
-    #[error("the request lists a {} that MLflow does not have: leave it out", .0.replace('_', " "))]
+    #[error("the request names a {} that MLflow does not have: leave it out", .0.replace('_', " "))]
     Unknown(&'static str),
 }
 
@@ -104,6 +104,12 @@ impl Ownership {
     ) -> Result<(), OwnershipError> {
         let fence = &claim.principal.fence;
         let may_report = fence.is_open();
+        if !may_report
+            && claim.reserved.reaches_others()
+            && let Some(refusal) = Refusal::of_reserved(claim.reserved)
+        {
+            return Err(Refusal::BeyondFence(Box::new(refusal)).into());
+        }
         if let Some(refusal) = claim.is_for_administrators() {
             claim.settle(refusal, true)?;
         }

@@ -1,5 +1,5 @@
-//! What only some may set or delete: the gateway's own names, which begin with `hokusai.`, the user of a run or a dataset, and the
-//! assessments of other traces. Names are compared as the least exact of MLflow's databases does.
+//! What only some may set or delete: the gateway's own names, which begin with `hokusai.`, the user of a run or a dataset, the
+//! assessments of other traces, and the place of a trace's archive. Names are compared as the least exact of MLflow's databases does.
 
 use std::sync::LazyLock;
 
@@ -16,6 +16,9 @@ pub(super) const MLFLOW_USER: &str = "mlflow.user";
 
 static OWN: LazyLock<Name> = LazyLock::new(|| Name::new("hokusai."));
 static USER: LazyLock<Name> = LazyLock::new(|| Name::new(MLFLOW_USER));
+/// Where MLflow has archived the spans of a trace (mlflow/tracing/constant.py). What is there is deleted with the trace, with MLflow's
+/// own rights; before 3.18 it takes the tag from whoever makes a trace.
+static ARCHIVE: LazyLock<Name> = LazyLock::new(|| Name::new("mlflow.trace.archiveLocation"));
 
 /// Whether a tag's key is the gateway's.
 pub(super) fn is_own(key: &str) -> bool {
@@ -42,10 +45,12 @@ pub(crate) enum Reserved {
     Writers,
     /// The user of a run or a dataset, to somebody else.
     Author,
-    /// Assessments by their ids, with a new trace: MLflow before 3.18 moves those of others there.
-    Assessments,
     /// Any other of the gateway's own names.
     Own,
+    /// Assessments by their ids, with a new trace: MLflow before 3.18 moves those of others there.
+    Assessments,
+    /// The place of a trace's archive.
+    Archive,
     /// One of them on an experiment or a model, where they say whose it is.
     Owner,
 }
@@ -66,6 +71,8 @@ impl Reserved {
             user,
             keeps_author: rule.stamp.is_none() && (rule.names_a(Kind::Run) || rule.names_a(Kind::Dataset)),
             has_author: matches!(rule.stamp, Some(Stamp::Author | Stamp::Run)),
+            // A tag of an experiment or a model leads MLflow to no archive.
+            may_have_archive: !Self::may_say_whose(rule),
         };
         let mut found = Self::None;
         if let Some(body) = body {
@@ -78,7 +85,7 @@ impl Reserved {
         }
         if rule.pattern.contains("/tags/{") {
             let key = path.split_once("/tags/").unwrap_or_default().1;
-            found = search.judge(found.and(key), key, None);
+            found = search.judge(search.and(found, key), key, None);
         }
         let is_new = rule.stamp == Some(Stamp::Owner);
         Ok(match found {
@@ -108,6 +115,16 @@ impl Reserved {
             _ => self,
         }
     }
+
+    /// Likewise, with the name of a trace's tag.
+    pub(super) fn and_of_trace(self, name: &str) -> Self {
+        if ARCHIVE.is(name) { self.max(Self::Archive) } else { self.and(name) }
+    }
+
+    /// Whether it changes things that the request does not name.
+    pub(super) const fn reaches_others(self) -> bool {
+        matches!(self, Self::Assessments | Self::Archive)
+    }
 }
 
 /// A search for tags in a body.
@@ -117,6 +134,8 @@ struct Search<'a> {
     keeps_author: bool,
     /// Whether the author is written into the body.
     has_author: bool,
+    /// Whether the tags may be a trace's.
+    may_have_archive: bool,
 }
 
 impl Search<'_> {
@@ -128,12 +147,12 @@ impl Search<'_> {
             Value::Object(fields) => {
                 if let Some(key) = fields.get("key").and_then(Value::as_str) {
                     if !(self.has_author && is_author(key)) {
-                        *found = found.and(key);
+                        *found = self.and(*found, key);
                     }
                     *found = self.judge(*found, key, fields.get("value"));
                 }
                 for (name, value) in fields {
-                    *found = self.judge(found.and(name), name, Some(value));
+                    *found = self.judge(self.and(*found, name), name, Some(value));
                     match (name.as_str(), value) {
                         ("metrics" | "params", Value::Array(_)) => {}
                         ("tags", Value::String(text)) => self.look(&read(text)?, found)?,
@@ -144,6 +163,10 @@ impl Search<'_> {
             }
             _ => Ok(()),
         }
+    }
+
+    fn and(&self, found: Reserved, name: &str) -> Reserved {
+        if self.may_have_archive { found.and_of_trace(name) } else { found.and(name) }
     }
 
     /// With a tag that may be the author's.

@@ -42,6 +42,11 @@ pub enum Refusal {
         "the assessments of a new trace may not have ids or overrides: by them, MLflow changes those of other traces"
     )]
     Assessments,
+    #[error("the tag mlflow.trace.archiveLocation is MLflow's own: it deletes what is there, with the trace")]
+    Archive,
+    /// What would be refused to whoever does not own it, to a key with a fence.
+    #[error(transparent)]
+    BeyondFence(Box<Self>),
 }
 
 impl Refusal {
@@ -52,6 +57,7 @@ impl Refusal {
             Reserved::None | Reserved::Writers => None,
             Reserved::Author => Some(Self::Author),
             Reserved::Assessments => Some(Self::Assessments),
+            Reserved::Archive => Some(Self::Archive),
             Reserved::Own | Reserved::Owner => Some(Self::Reserved),
         }
     }
@@ -62,7 +68,10 @@ impl Refusal {
     }
 
     pub fn is_of_fence(&self) -> bool {
-        matches!(self, Self::OutsideFence(_) | Self::OutsideAnyFence(_) | Self::RouteOutsideFence)
+        matches!(
+            self,
+            Self::OutsideFence(_) | Self::OutsideAnyFence(_) | Self::RouteOutsideFence | Self::BeyondFence(_)
+        )
     }
 }
 

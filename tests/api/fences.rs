@@ -159,11 +159,24 @@ fn outside() -> Vec<(Change<'static>, &'static str)> {
             ),
             EXPERIMENT,
         ),
+        (started(&json!({"assessments": [{"assessment_id": "a-1"}]})), "may not have ids or overrides"),
+        (
+            started(&json!({"tags": {"mlflow.trace.archiveLocation": "file:///x"}})),
+            "it deletes what is there",
+        ),
         (("PUT /api/2.0/mlflow-artifacts/artifacts/acme/x", Value::Null), NO_NAME),
         (("/api/3.0/mlflow/mcp-servers", json!({"name": "acme-/x"})), NO_NAME),
         (("/api/3.0/mlflow/skills/acme-x/tags", json!({"key": "a", "value": "b"})), NO_NAME),
         (("/graphql", json!({"query": "mutation { testMutation(input: {}) { __typename } }"})), NO_NAME),
     ]
+}
+
+/// A new trace inside the fence, with more about it.
+fn started(more: &Value) -> Change<'static> {
+    let place = json!({"mlflow_experiment": {"experiment_id": "1"}});
+    let mut info = json!({"trace_id": format!("tr-{RUN}"), "trace_location": place});
+    info.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+    ("/api/3.0/mlflow/traces", json!({"trace": {"trace_info": info}}))
 }
 
 async fn must_be_fenced(gateway: &Gateway, mlflow: &Server, of: &str) {

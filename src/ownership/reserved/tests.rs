@@ -127,11 +127,34 @@ fn a_new_trace_brings_no_assessments_of_others() {
         (json!({"trace": {"traceInfo": {"assessments": [{"overrides": "a"}]}}}), Reserved::Assessments),
         (with(json!({"assessment_id": null})), Reserved::None),
         (json!({"trace": {"trace_info": {"tags": {"overrides": "a"}}}}), Reserved::None),
-        (with(json!({"overrides": "a", "key": "hokusai.user"})), Reserved::Own),
+        (with(json!({"overrides": "a", "key": "hokusai.user"})), Reserved::Assessments),
     ] {
         assert_eq!(found(START_TRACE, &body), expected, "{body}");
     }
     assert_eq!(found(SET_RUN_TAG, &with(json!({"overrides": "a-1"}))), Reserved::None);
+}
+
+#[test]
+fn the_place_of_an_archive_is_mlflows_and_counts_more_than_other_names_but_for_owners() {
+    use Reserved::{Archive, None, Owner};
+    let archive = json!({"key": "MLFLOW.trace.archiveLocation ", "value": "x"});
+    for (pattern, body, expected) in [
+        (
+            START_TRACE,
+            json!({"trace": {"trace_info": {"tags": {"mlflow.trace.archiveLocation": "x"}}}}),
+            Archive,
+        ),
+        ("/api/2.0/mlflow/traces", json!({"tags": [archive.clone(), {"key": "hokusai.a"}]}), Archive),
+        (
+            START_TRACE,
+            json!({"tags": {"a": "mlflow.trace.archiveLocation", "mlflow.trace.spansLocation": "x"}}),
+            None,
+        ),
+        (SET_EXPERIMENT_TAG, json!({"tags": [archive.clone(), {"key": "hokusai.owner"}]}), Owner),
+        (SET_EXPERIMENT_TAG, archive, None),
+    ] {
+        assert_eq!(found(pattern, &body), expected, "{pattern} {body}");
+    }
 }
 
 #[test]

@@ -63,13 +63,13 @@ impl Spans {
     /// An attribute of a span. MLflow makes tags of those of root spans.
     fn add_attribute(&mut self, name: &str) {
         if let Some(tag) = name.strip_prefix(TAG_PREFIX) {
-            self.reserved = self.reserved.and(tag);
+            self.reserved = self.reserved.and_of_trace(tag);
         }
     }
 
     /// An attribute of a resource, which is a tag of the traces (mlflow/store/tracking/sqlalchemy_store.py, `log_spans`).
     fn add_resource_attribute(&mut self, name: &str) {
-        self.reserved = self.reserved.and(name);
+        self.reserved = self.reserved.and_of_trace(name);
     }
 }
 

@@ -72,6 +72,9 @@ fn the_gateways_names_are_found_in_what_becomes_a_tag() {
         ("a", "hokusai.user", Reserved::Own),
         ("a", "hokus\u{e4}i.user", Reserved::Own),
         ("hokusai.user", "mlflow.traceTag.hokusai.user", Reserved::None),
+        ("mlflow.traceTag.mlflow.trace.archiveLocation", "hokusai.user", Reserved::Archive),
+        ("a", "MLflow.trace.archiveLocation", Reserved::Archive),
+        ("mlflow.trace.archiveLocation", "a", Reserved::None),
         ("mlflow.traceTag.user", "user", Reserved::None),
     ] {
         let spans = of(request(vec![span(&ID, &["b", of_span])], &["b", of_resource])).unwrap();

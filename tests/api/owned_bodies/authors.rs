@@ -17,6 +17,7 @@ async fn what_is_not_everybodys_is_refused_on_ones_own_things_too() {
     let batch = |field: &str, key: &str| json!({"run_id": MY_RUN, field: [{"key": key, "value": "x"}]});
     let (tags, assessments) = ("hokusai.", "assessments of a new trace");
     let author = "mlflow.user of a run or a dataset names the user of the API key";
+    let archive = "mlflow.trace.archiveLocation is MLflow's own";
     for (path, body, words) in [
         (SET_RUN_TAG, json!({"run_id": MY_RUN, "key": "hokusai.user", "value": "grace"}), tags),
         (SET_RUN_TAG, json!({"run_id": MY_RUN, "key": "hokusai.writers", "value": "grace"}), tags),
@@ -36,6 +37,12 @@ async fn what_is_not_everybodys_is_refused_on_ones_own_things_too() {
             tags,
         ),
         ("/api/3.0/mlflow/traces", trace(&json!({"tags": {"hokusai.user": "x"}})), tags),
+        ("/api/3.0/mlflow/traces", trace(&json!({"tags": {"MLflow.trace.archiveLocation": "x"}})), archive),
+        (
+            "/api/2.0/mlflow/traces",
+            json!({"experiment_id": "1", "tags": [{"key": "mlflow.trace.archiveLocation"}]}),
+            archive,
+        ),
         ("/api/3.0/mlflow/traces", trace(&json!({"assessments": [{"assessment_id": "a-1"}]})), assessments),
         ("/api/3.0/mlflow/traces", trace(&json!({"assessments": [{"overrides": "a-1"}]})), assessments),
     ] {

@@ -7,7 +7,9 @@ import requests
 from raw import Wire
 from stack import Stack
 
-from .enforced import Enforced, binary
+from .enforced import Enforced, binary, reason
+
+BOBS = {"X-MLFLOW-WORKSPACE": "bobs"}
 
 
 @pytest.fixture(scope="module")
@@ -30,7 +32,11 @@ def site(tmp_path_factory):
         create("alice", "registered-models", name="shared")
         experiment = create("alice", "experiments", name="alice's")["experiment_id"]
         site.run_id = create("alice", "runs", experiment_id=experiment)["run"]["info"]["run_id"]
-        create("bob", "registered-models", {"X-MLFLOW-WORKSPACE": "bobs"}, name="shared")
+        logged = site.ask("alice", "POST", "/api/2.0/mlflow/logged-models", json={"experiment_id": experiment, "name": "hers"})
+        site.logged_model = logged.json()["model"]["info"]["model_id"]
+        create("bob", "registered-models", BOBS, name="shared")
+        own = create("bob", "experiments", BOBS, name="bob's")["experiment_id"]
+        site.own_run = create("bob", "runs", BOBS, experiment_id=own)["run"]["info"]["run_id"]
         yield site
 
 
@@ -64,3 +70,13 @@ def test_a_workspace_that_is_not_the_one_of_the_lookup_is_not_changed(site, writ
     hers = [str(row) for row in site.state() if row[0] in ("registered_models", "tags") and "bobs" not in str(row)]
     assert not any(f"{told}'" in row for row in hers), (status, answer)
     assert status in (400, 403, 404) or (status == 200 and b"bobs" in answer), (status, answer)
+
+
+def test_no_metric_is_written_to_a_logged_model_of_another_workspace(site):
+    """MLflow does not look it up in the workspace of the request."""
+    metric = {"key": "k", "value": 1.0, "timestamp": 1, "model_id": site.logged_model}
+    before = site.state()
+    for path, body in [("log-metric", metric), ("log-batch", {"metrics": [metric]})]:
+        answer = site.ask("bob", "POST", f"/api/2.0/mlflow/runs/{path}", BOBS, json=body | {"run_id": site.own_run})
+        assert (answer.status_code, reason(answer)) == (400, "bad_request"), (path, answer.text)
+        assert site.state() == before, path
