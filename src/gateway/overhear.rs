@@ -4,6 +4,7 @@ use std::{
     pin::Pin,
     sync::Arc,
     task::{Context, Poll, ready},
+    time::Instant,
 };
 
 use actix_web::{
@@ -19,12 +20,13 @@ pub(super) struct Overheard {
     body: BoxBody,
     lesson: Lesson,
     passed: Vec<u8>,
+    answered: Instant,
     shared: Arc<Shared>,
 }
 
 impl Overheard {
     pub(super) fn new(body: BoxBody, lesson: Lesson, shared: Arc<Shared>) -> Self {
-        Self { body, lesson, passed: Vec::new(), shared }
+        Self { body, lesson, passed: Vec::new(), answered: Instant::now(), shared }
     }
 }
 
@@ -43,7 +45,7 @@ impl MessageBody for Overheard {
                 self.passed.extend_from_slice(&chunk[..chunk.len().min(room)]);
             }
             Some(Err(_)) => {}
-            None => self.shared.ownership.learn(&self.lesson, &self.passed),
+            None => self.shared.ownership.learn(&self.lesson, &self.passed, self.answered),
         }
         Poll::Ready(next)
     }

@@ -97,6 +97,9 @@ impl Question for Item {
 impl Home {
     /// The id and the home of a thing of this kind, in MLflow's answer to a question for it, or to its making.
     pub(super) fn made(kind: Kind, answer: &[u8]) -> Option<(String, Self)> {
+        if let Some(started) = Self::of_started_trace(kind, answer) {
+            return Some(started);
+        }
         let Form { at, id, .. } = Form::of(kind)?;
         let object = pick(answer, at)?;
         let text = |name: &str| object[name].as_str().map(str::to_owned);
@@ -106,6 +109,18 @@ impl Home {
             Self { experiments: vec![experiment(&object["experiment_id"])?], location: text("artifact_uri") }
         };
         Some((text(id)?, home))
+    }
+
+    /// A trace is answered for otherwise when it is made. The answer can be long, and begins with this.
+    fn of_started_trace(kind: Kind, answer: &[u8]) -> Option<(String, Self)> {
+        const INFO: [&str; 2] = ["trace", "trace_info"];
+        if kind != Kind::Trace {
+            return None;
+        }
+        let at = |rest: &[&str]| pick(answer, &[&INFO, rest].concat());
+        let id = at(&["trace_id"])?.as_str()?.to_owned();
+        let place = experiment(&at(&["trace_location", "mlflow_experiment", "experiment_id"])?)?;
+        Some((id, Self { experiments: vec![place], location: None }))
     }
 
     fn of_dataset(ids: Option<&Value>) -> Option<Self> {
@@ -200,6 +215,12 @@ mod tests {
                 Kind::ReviewQueue,
                 r#"{"review_queue": {"queue_id": "q", "experiment_id": "7"}}"#,
                 "q",
+                vec!["7"],
+            ),
+            (
+                Kind::Trace,
+                r#"{"trace": {"trace_info": {"trace_id": "tr-1", "trace_location": {"mlflow_experiment": {"experiment_id": "7"}}, "#,
+                "tr-1",
                 vec!["7"],
             ),
         ] {

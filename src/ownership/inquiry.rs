@@ -39,8 +39,7 @@ impl<M: AskMlflow> Inquiry<'_, M> {
             },
         };
         // MLflow writes a metric to a model that it does not look up: one that is not found may be in another workspace.
-        let is_not_looked_up =
-            kind == Kind::LoggedModel && self.claim.rule.check == Some(BodyCheck::Models);
+        let is_not_looked_up = kind == Kind::LoggedModel && self.claim.rule.check == Some(BodyCheck::Models);
         if (named.is_listed || is_not_looked_up) && targets.iter().any(Target::is_missing) {
             return Err(OwnershipError::Unknown(kind.word()));
         }

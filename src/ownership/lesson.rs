@@ -8,21 +8,13 @@ use super::{
     home::{Home, Item},
     judge::{Claim, Ownership},
 };
-use crate::routing::{Kind, Named};
+use crate::routing::Kind;
 
-/// What is known when MLflow has answered with 200.
+/// What MLflow's answer will tell.
 #[derive(Debug)]
 pub(crate) struct Lesson {
     workspace: Option<Arc<str>>,
-    taught: Taught,
-}
-
-#[derive(Debug)]
-enum Taught {
-    /// By the answer.
-    Made(Kind),
-    /// By the request.
-    Started(Item, Arc<Home>),
+    kind: Kind,
 }
 
 impl Lesson {
@@ -30,37 +22,17 @@ impl Lesson {
     pub(crate) const MAX: usize = 64 * 1024;
 
     pub(super) fn of(claim: &Claim<'_>) -> Option<Self> {
-        let taught = match claim.rule.makes? {
-            // The request says all of it, and the answer can be long.
-            Kind::Trace => started(claim)?,
-            kind => Taught::Made(kind),
-        };
-        Some(Self { workspace: claim.workspace.clone(), taught })
+        Some(Self { workspace: claim.workspace.clone(), kind: claim.rule.makes? })
     }
 }
 
-fn started(claim: &Claim<'_>) -> Option<Taught> {
-    let named = claim.named.ok()??;
-    let id = |kind: Kind| {
-        let mut of_kind = named.iter().filter(|named| named.kind == kind);
-        of_kind.next().map(|Named { id, .. }| id.clone()).filter(|_| of_kind.next().is_none())
-    };
-    let item = Item { kind: Kind::Trace, id: id(Kind::Trace)? };
-    let home = Home { experiments: vec![id(Kind::Experiment)?], location: None };
-    Some(Taught::Started(item, Arc::new(home)))
-}
-
 impl Ownership {
-    /// Remembers what an answer with status 200 says.
-    pub(crate) fn learn(&self, lesson: &Lesson, answer: &[u8]) {
-        let (item, home) = match &lesson.taught {
-            Taught::Started(item, home) => (item.clone(), Arc::clone(home)),
-            Taught::Made(kind) => {
-                let Some((id, home)) = Home::made(*kind, answer) else { return };
-                (Item { kind: *kind, id }, Arc::new(home))
-            }
-        };
-        self.lookups.homes.memory.remember((lesson.workspace.clone(), item), home, Instant::now());
+    /// Remembers what an answer with status 200 says, whose head came at `answered`: a client may take long to read the rest, and
+    /// meanwhile others change what it tells. What the request says is not what MLflow made: it may have read less of it.
+    pub(crate) fn learn(&self, lesson: &Lesson, answer: &[u8], answered: Instant) {
+        let Some((id, home)) = Home::made(lesson.kind, answer) else { return };
+        let item = (lesson.workspace.clone(), Item { kind: lesson.kind, id });
+        self.lookups.homes.memory.remember(item, Arc::new(home), answered);
     }
 }
 
@@ -74,17 +46,13 @@ mod tests {
         ownership::{Reported, Reserved},
         routing::RouteTable,
         settings::Settings,
+        telemetry::Metrics,
     };
 
-    /// The rows that teach, where a request names these; of those for programs.
-    fn teaching(named: &[(Kind, &str)]) -> BTreeSet<String> {
+    #[test]
+    fn what_makes_a_thing_teaches_where_it_belongs_and_nothing_else_does() {
         let url = ("HOKUSAI__MLFLOW__URL".to_owned(), "http://mlflow".to_owned());
         let policy = Settings::load(None, [url]).unwrap().policy;
-        let named = named.iter().map(|&(kind, id)| {
-            let (field, id) = (String::new(), id.to_owned());
-            Named { kind, field, id, is_listed: false }
-        });
-        let named: Vec<_> = named.collect();
         let principal = Principal::default();
         let table = RouteTable::open(None).unwrap();
         let lessons = table.rules().iter().filter_map(|rule| {
@@ -94,23 +62,19 @@ mod tests {
                 is_administrator: false,
                 policy: &policy,
                 workspace: Some("team".into()),
-                named: Ok(Some(&named)),
+                named: Ok(None),
                 reserved: Reserved::None,
                 reported: Reported::default(),
             };
             Some((rule, Lesson::of(&claim)?))
         });
         let lessons = lessons.inspect(|(_, lesson)| assert_eq!(lesson.workspace.as_deref(), Some("team")));
+        // Of twins, the one for programs.
         let lessons = lessons
             .filter(|(rule, _)| rule.pattern.starts_with("/api/") || rule.pattern.contains("promptlab"));
-        lessons.map(|(rule, _)| format!("{} {}", rule.method, rule.pattern)).collect()
-    }
-
-    #[test]
-    fn what_makes_a_thing_teaches_where_it_belongs_and_nothing_else_does() {
-        let one = teaching(&[(Kind::Experiment, "1"), (Kind::Trace, "tr-1")]);
-        let starting = "POST /api/3.0/mlflow/traces";
-        let made = [
+        let teaching: BTreeSet<_> =
+            lessons.map(|(rule, _)| format!("{} {}", rule.method, rule.pattern)).collect();
+        let expected = [
             "POST /ajax-api/2.0/mlflow/runs/create-promptlab-run",
             "POST /api/2.0/mlflow/logged-models",
             "POST /api/2.0/mlflow/runs/create",
@@ -118,15 +82,24 @@ mod tests {
             "POST /api/3.0/mlflow/issues",
             "POST /api/3.0/mlflow/label-schemas/create",
             "POST /api/3.0/mlflow/review-queues/create",
+            "POST /api/3.0/mlflow/traces",
         ];
-        let made: BTreeSet<_> = made.map(str::to_owned).into();
-        assert_eq!(one, made.iter().cloned().chain([starting.to_owned()]).collect());
-        for unclear in [
-            &[(Kind::Experiment, "1")][..],
-            &[(Kind::Experiment, "1"), (Kind::Trace, "tr-1"), (Kind::Trace, "tr-2")],
-            &[(Kind::Experiment, "1"), (Kind::Experiment, "2"), (Kind::Trace, "tr-1")],
-        ] {
-            assert_eq!(teaching(unclear), made, "{unclear:?}");
-        }
+        assert_eq!(teaching, expected.map(str::to_owned).into());
+    }
+
+    #[test]
+    fn what_was_changed_while_an_answer_was_read_is_not_learned() {
+        let ownership = Ownership::new(Metrics::new().unwrap(), None);
+        let item = || (None, Item { kind: Kind::Dataset, id: "d-1".to_owned() });
+        let answer = br#"{"dataset": {"dataset_id": "d-1", "experiment_ids": ["1"]}}"#;
+        let lesson = Lesson { workspace: None, kind: Kind::Dataset };
+        let early = Instant::now();
+        ownership.learn(&lesson, answer, early);
+        assert!(ownership.lookups.homes.memory.get(&item()).is_some());
+        ownership.lookups.changes.note(Kind::Dataset, "d-1");
+        ownership.learn(&lesson, answer, early);
+        assert!(ownership.lookups.homes.memory.get(&item()).is_none());
+        ownership.learn(&lesson, answer, Instant::now());
+        assert!(ownership.lookups.homes.memory.get(&item()).is_some());
     }
 }

@@ -143,6 +143,10 @@ fn made(path: &str) -> Value {
         "issues" => json!({"issue": {"issue_id": "i-new", "experiment_id": "1"}}),
         "label-schemas/create" => json!({"label_schema": {"schema_id": "s-new", "experiment_id": "1"}}),
         "review-queues/create" => json!({"review_queue": {"queue_id": "q-new", "experiment_id": "1"}}),
+        "traces" => {
+            let place = json!({"type": "MLFLOW_EXPERIMENT", "mlflow_experiment": {"experiment_id": "1"}});
+            json!({"trace": {"trace_info": {"trace_id": "tr-new", "trace_location": place}}})
+        }
         _ => json!({}),
     }
 }

@@ -30,7 +30,7 @@ async fn ownership_refuses_only_where_it_enforces_and_what_a_fence_cannot_judge_
         ("mine", Reserved::None, ["-"; 8]),
         ("mine", Reserved::Own, ENFORCED),
         ("mine", Reserved::Author, ENFORCED),
-        ("mine", Reserved::Assessments, ENFORCED),
+        ("mine", Reserved::Assessments, ["-", "-", "owner", "fence", "fence", "fence", "-", "fence"]),
         // Who says whose something is would be believed later.
         ("mine", Reserved::Owner, ALWAYS),
         ("nothing", Reserved::Owner, ALWAYS),
