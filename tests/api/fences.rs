@@ -1,5 +1,6 @@
 //! A key changes nothing outside its fence, in whatever mode the gateway is.
 
+mod bodies;
 mod edges;
 
 use hokusai_gateway::auth::{key::Environment, key_file::edit::NewKey};

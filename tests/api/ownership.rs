@@ -1,10 +1,14 @@
 //! Whose a thing is, asked of MLflow: what the questions carry, how many there are, and that nothing passes without an answer.
 
+mod administrators;
+mod bounds;
 mod fleet;
+mod learning;
 mod lists;
 mod missing;
 mod silence;
 mod stage;
+mod workspaces;
 
 use std::time::{Duration, Instant};
 
@@ -36,25 +40,6 @@ async fn a_question_has_the_gateways_credential_the_requests_workspace_and_nothi
             assert!(known.contains(&&*name), "{name}: {value}");
         }
     }
-}
-
-#[actix_web::test]
-async fn a_question_for_a_request_without_a_workspace_has_none() {
-    let stage = Stage::set().await;
-    let gateway = stage.gateway(&[]).await;
-    assert_eq!(log(&gateway, "ada", "a").await.status, 200);
-    assert!(stage.reached("GET ", "").iter().all(|question| question.header("x-mlflow-workspace").is_none()));
-}
-
-#[actix_web::test]
-async fn a_request_in_two_workspaces_is_refused() {
-    let stage = Stage::set().await;
-    let gateway = stage.gateway(&[]).await;
-    let body = json!({"run_id": "a", "key": "k", "value": 1});
-    let twice = "x-mlflow-workspace: team-a\r\nx-mlflow-workspace: team-b\r\n";
-    let refused = send_with(&gateway, "ada", "POST 2.0/mlflow/runs/log-metric", twice, &body).await;
-    assert_eq!((refused.status, refused.reason().as_str()), (400, "ambiguous_body"));
-    assert!(stage.mlflow.requests().is_empty());
 }
 
 #[actix_web::test]

@@ -201,6 +201,8 @@ pub(super) fn is_unknown(response: &Response) -> bool {
         && response.reason() == "upstream_unavailable"
         && response.header("retry-after").is_some()
         && response.json()["error_code"] == "TEMPORARILY_UNAVAILABLE"
+        && response.json()["message"]
+            == "MLflow does not say at the moment whose this is: nothing was changed, try again"
 }
 
 /// After a while.
