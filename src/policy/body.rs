@@ -13,7 +13,7 @@ use actix_web::{
 use serde_json::Value;
 
 use self::{
-    arrival::{HELD_BY_AWC, announced, whole},
+    arrival::{HELD_BY_AWC, whole},
     inspection::{Inspection, Plan},
     spans::Encoding,
 };
@@ -30,7 +30,7 @@ use crate::{
     stall_budget::StallBudget,
     vocabulary::RouteClass,
 };
-pub(crate) use arrival::read;
+pub(crate) use arrival::{announced, read};
 pub(crate) use checked::CheckedBody;
 pub(crate) use inspection::treatment;
 pub(crate) use spans::SpansBody;

@@ -10,8 +10,10 @@ use crate::{routing::Route, session, vocabulary::RouteClass};
 /// Whether a header of MLflow's says what the gateway alone says: who is logged in, and which other sites may read answers.
 pub(super) fn is_not_mlflows(name: &HeaderName, value: &HeaderValue) -> bool {
     let sets_session = || {
-        let cookie = value.as_bytes().split(|byte| *byte == b'=').next().unwrap_or_default();
-        str::from_utf8(cookie).is_ok_and(|cookie| session::is_ours(cookie.trim()))
+        let pair = value.as_bytes().split(|byte| *byte == b';').next().unwrap_or_default();
+        let (cookie, _) = session::named(pair);
+        // One without a name a browser may send back as if its value were a name and a value.
+        !pair.contains(&b'=') || cookie.is_empty() || session::is_ours(cookie)
     };
     name.as_str().starts_with("access-control-") || (*name == SET_COOKIE && sets_session())
 }

@@ -67,10 +67,11 @@ pub(crate) fn check(
     }
 }
 
-/// The hosts that the client may have used: the balancer's word counts where there is a trusted one.
+/// The hosts that the client may have used: the balancer's word counts where there is a trusted one. Of several each adds its own.
 fn hosts(headers: &HeaderMap, is_behind_proxy: bool) -> Vec<&str> {
     let forwarded = headers.get_all(X_FORWARDED_HOST).filter(|_| is_behind_proxy);
-    headers.get_all(HOST).chain(forwarded).filter_map(|host| host.to_str().ok()).collect()
+    let lines = headers.get_all(HOST).chain(forwarded).filter_map(|line| line.to_str().ok());
+    lines.flat_map(|line| line.split(',')).collect()
 }
 
 fn own_origin(is_secure: bool, host: &str) -> Option<Origin> {

@@ -13,4 +13,4 @@ pub use cross_origin::CrossOrigin;
 pub(crate) use cross_origin::check;
 pub(crate) use destination::Destination;
 pub use sealed::Sessions;
-pub(crate) use sealed::{Carried, NotSealed, is_ours, not_ours, removal};
+pub(crate) use sealed::{Carried, NotSealed, is_ours, named, not_ours, removal};

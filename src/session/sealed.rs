@@ -111,7 +111,7 @@ impl Sessions {
         if !client.secure && !browser::is_at_loopback(headers) {
             return Carried::Nothing;
         }
-        let mut sealed = cookies(headers).filter(|(named, _)| *named == name);
+        let mut sealed = cookies(headers).filter(|(named, _)| *named == name.as_bytes());
         let session = match (sealed.next(), sealed.next()) {
             (None, _) => return Carried::Nothing,
             (Some((_, value)), None) => self.open(name, value),
@@ -125,8 +125,8 @@ impl Sessions {
         Credential::of_session(&key).map_or(Carried::Broken, Carried::Key)
     }
 
-    fn open(&self, name: &'static str, sealed: &str) -> Option<Session> {
-        let jar = CookieJar::new();
+    fn open(&self, name: &'static str, sealed: &[u8]) -> Option<Session> {
+        let (jar, sealed) = (CookieJar::new(), str::from_utf8(sealed).ok()?);
         let cookie = || Cookie::new(name, sealed.to_owned());
         let opened = self.keys.iter().find_map(|key| jar.private(key).decrypt(cookie()))?;
         serde_json::from_str(opened.value()).ok()
@@ -162,21 +162,35 @@ fn name(client: Client) -> &'static str {
 
 /// Whether a cookie of this name passes neither to MLflow nor from it: a session's, or one of those that MLflow's page makes headers
 /// of (`getDefaultHeadersFromCookies` in its sources), which say nothing that a server may believe.
-pub(crate) fn is_ours(name: &str) -> bool {
-    [OVER_TLS, ON_LOOPBACK].contains(&name) || name.starts_with("mlflow-request-header-")
+pub(crate) fn is_ours(name: &[u8]) -> bool {
+    [OVER_TLS, ON_LOOPBACK].iter().any(|ours| ours.as_bytes() == name)
+        || name.starts_with(b"mlflow-request-header-")
 }
 
 /// A `Cookie` line without [those](is_ours); `None`: nothing is left.
 pub(crate) fn not_ours(line: &HeaderValue) -> Option<HeaderValue> {
-    let line = line.to_str().ok()?;
-    let pairs = line.split(';').map(str::trim);
-    let others: Vec<_> =
-        pairs.filter(|pair| !is_ours(pair.split_once('=').map_or(*pair, |(name, _)| name.trim()))).collect();
-    HeaderValue::try_from(others.join("; ")).ok().filter(|others| !others.is_empty())
+    let others: Vec<_> = pairs(line).filter(|pair| !is_ours(named(pair).0)).collect();
+    HeaderValue::from_bytes(&others.join(&b"; "[..])).ok().filter(|others| !others.is_empty())
 }
 
-/// Names and values (RFC 6265 §5.4).
-fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&str, &str)> {
-    let lines = headers.get_all(COOKIE).filter_map(|line| line.to_str().ok());
-    lines.flat_map(|line| line.split(';')).filter_map(|pair| pair.trim().split_once('='))
+/// Names and values of a request's cookies.
+fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+    headers.get_all(COOKIE).flat_map(pairs).map(named)
 }
+
+/// The cookies of a line (RFC 6265 §5.4), in bytes: neighbouring sites set what they like beside ours, and browsers keep it.
+fn pairs(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    line.as_bytes().split(|byte| *byte == b';').map(<[u8]>::trim_ascii)
+}
+
+/// The name and the value of a cookie. White space around a name is no part of it for MLflow's server (`str.strip` of Latin-1).
+pub(crate) fn named(pair: &[u8]) -> (&[u8], &[u8]) {
+    let (name, value) = pair.split_at(memchr::memchr(b'=', pair).unwrap_or(pair.len()));
+    let is_part = |byte: &u8| !char::from(*byte).is_whitespace();
+    let begin = name.iter().position(is_part).unwrap_or(name.len());
+    let end = name.iter().rposition(is_part).map_or(begin, |last| last + 1);
+    (&name[begin..end], value.get(1..).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests;

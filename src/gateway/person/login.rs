@@ -17,11 +17,12 @@ use url::form_urlencoded;
 use super::refusal::forget;
 use crate::{
     audit::{About, Lane, Record},
+    client_ip::Client,
     connection::Connection,
     credentials::Credential,
     error::GatewayError,
     exchange::Exchange,
-    gateway::{Gateway, admit::refuse},
+    gateway::{Gateway, admit::refuse, inspect},
     pages::{self, Sentence},
     policy::{self, BodyError},
     session::{Destination, NotSealed, Sessions},
@@ -63,9 +64,9 @@ pub async fn log_in(
     payload: Payload,
 ) -> HttpResponse {
     let Some(sessions) = &gateway.shared.sessions else { return pages::no_login() };
-    let form = match form(&gateway, &request, payload).await {
+    let form = match form(&gateway, &request, exchange.client(), payload).await {
         Ok(form) => form,
-        Err(error) => return not_yet(&gateway, &error.into(), &request, &exchange, &Destination::of("")),
+        Err(error) => return not_yet(&gateway, &error, &request, &exchange, &Destination::of("")),
     };
     let next = Destination::of(&field(&form, "next").unwrap_or_default());
     match session_for(&gateway, sessions, &request, &exchange, &form).await {
@@ -86,11 +87,24 @@ pub async fn log_in(
     }
 }
 
-async fn form(gateway: &Gateway, request: &HttpRequest, payload: Payload) -> Result<Bytes, BodyError> {
+/// The form of a page of our own: of others not a byte is waited for.
+async fn form(
+    gateway: &Gateway,
+    request: &HttpRequest,
+    client: Client,
+    payload: Payload,
+) -> Result<Bytes, GatewayError> {
+    inspect(request.head(), &gateway.shared.resources.routes)?;
+    // A foreign page could log a person in as somebody else, and read what she then logs.
+    gateway.must_be_own_page(request.head(), client)?;
+    let length = policy::body::announced(request.head()).unwrap_or(LONGEST_FORM);
+    if length > LONGEST_FORM {
+        return Err(BodyError::TooLarge(LONGEST_FORM).into());
+    }
     let server = &gateway.shared.settings.server;
     let stall_budget = StallBudget::new(server.body_idle_timeout, server.min_body_rate.get());
-    let connection = Connection::of(request);
-    policy::body::read(payload.into_inner(), LONGEST_FORM, connection.map(Rc::as_ref), stall_budget).await
+    let connection = Connection::of(request).map(Rc::as_ref);
+    Ok(policy::body::read(payload.into_inner(), length, connection, stall_budget).await?)
 }
 
 /// The login page once more, with what is wrong.
@@ -122,8 +136,6 @@ async fn session_for(
     form: &[u8],
 ) -> Result<Cookie<'static>, NotLoggedIn> {
     let client = exchange.client();
-    // A foreign page could log a person in as somebody else, and read what she then logs.
-    gateway.must_be_own_page(request.head(), client)?;
     let key = field(form, "key").unwrap_or_default();
     let credential = Credential::of_login(&key)?;
     let principal = gateway.authenticate(&credential, client, Some(exchange)).await?;

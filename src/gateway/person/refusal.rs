@@ -2,11 +2,12 @@
 
 use actix_web::{
     HttpRequest, HttpResponse,
-    http::header::{CACHE_CONTROL, HeaderValue, LOCATION, SET_COOKIE, VARY, WWW_AUTHENTICATE},
+    http::header::{CACHE_CONTROL, HeaderMap, HeaderValue, LOCATION, SET_COOKIE, VARY, WWW_AUTHENTICATE},
 };
 
 use crate::{
     client_ip::Client,
+    credentials::{self, CredentialError, Source},
     error::GatewayError,
     gateway::Gateway,
     pages::{self, Sentence},
@@ -30,21 +31,37 @@ pub(in crate::gateway) fn instead_of(
     if ![Reason::CredentialMissing, Reason::CredentialRejected].contains(&error.reason()) {
         return response;
     }
-    let carried = sessions.read(client, request.headers());
+    let headers = request.headers();
+    match credentials::extract(headers) {
+        Err(CredentialError::Missing) => {}
+        // A header's key was refused, and a session beside it did not count: it stays, and the login page would be no way out. What a
+        // browser remembers for Basic it sends until it is asked for another.
+        Err(CredentialError::Malformed(Source::Basic, _)) => return response,
+        Ok(credential) if credential.source() == Source::Basic => return response,
+        _ => {
+            tell_of_no_basic(headers, &mut response);
+            return response;
+        }
+    }
+    let carried = sessions.read(client, headers);
     match browser::opens(request.head()) {
         Some(Shown::AsPage) => to_login(request, client, &carried),
         Some(Shown::InFrame) => pages::in_frame(&destination(request)),
         None => {
-            if browser::is_browsers(request.headers()) {
-                // For Basic it would ask the person itself, for each request of the page.
-                let bearer = HeaderValue::from_static("Bearer realm=\"hokusai-gateway\"");
-                response.headers_mut().insert(WWW_AUTHENTICATE, bearer);
-            }
+            tell_of_no_basic(headers, &mut response);
             if matches!(carried, Carried::Broken) {
                 forget(client, &mut response);
             }
             response
         }
+    }
+}
+
+/// For Basic a browser would ask the person itself, for each request of a page.
+fn tell_of_no_basic(headers: &HeaderMap, response: &mut HttpResponse) {
+    if browser::is_browsers(headers) {
+        let bearer = HeaderValue::from_static("Bearer realm=\"hokusai-gateway\"");
+        response.headers_mut().insert(WWW_AUTHENTICATE, bearer);
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) fn whole(body: Bytes) -> Payload {
 }
 
 /// The announced length of a body.
-pub(super) fn announced(head: &RequestHead) -> Option<usize> {
+pub(crate) fn announced(head: &RequestHead) -> Option<usize> {
     if head.headers.contains_key(TRANSFER_ENCODING) {
         return None;
     }

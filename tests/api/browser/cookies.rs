@@ -153,6 +153,11 @@ async fn every_instance_with_the_secret_opens_a_session_and_a_rotated_secret_doe
         let reason = send(&other, "GET", READ, &cookie).await.reason();
         assert_eq!(reason, if opens { "credential_rejected" } else { "credential_missing" }, "{opens}");
     }
+    let rotated =
+        behind_a_balancer().set("AUTH__SESSION__SECRET", &format!("{newer},{SECRET}")).start(&mlflow).await;
+    let sealed_anew = session(&rotated).await;
+    let last = behind_a_balancer().set("AUTH__SESSION__SECRET", newer).start(&mlflow).await;
+    assert_eq!(send(&last, "GET", READ, &sealed_anew).await.reason(), "credential_rejected");
     let by_pepper = || {
         let pepper = "obviously-a-pepper-of-a-test";
         GatewayBuilder::default().set("SERVER__TRUSTED_PROXIES", "127.0.0.1").set("AUTH__PEPPER", pepper)
@@ -176,6 +181,7 @@ async fn over_plain_http_people_log_in_at_their_own_machine_alone() {
         ("10.0.0.7:8001", false),
         ("mlflow.example.com", false),
         ("localhost.example.com", false),
+        ("evillocalhost", false),
     ] {
         let form = format!("key={}", gateway.key);
         let head =

@@ -103,10 +103,13 @@ async fn the_host_is_the_one_that_the_client_used_as_trusted_proxies_say_it() {
     let behind = behind_a_balancer().start(&mlflow).await;
     let by_forwarded = behind_a_balancer().set("SERVER__FORWARDED_HEADER", "forwarded").start(&mlflow).await;
     let forwarded_host = format!("{OVER_TLS}x-forwarded-host: mlflow.example.com\r\n");
+    let by_two = format!("{OVER_TLS}x-forwarded-host: mlflow.example.com, inner.example:8080\r\n");
     let rfc7239 = "forwarded: for=203.0.113.9;proto=https\r\nx-forwarded-host: mlflow.example.com\r\n";
     for (gateway, host, fields, origin, outcome) in [
         (&behind, "10.0.0.5", &*forwarded_host, "https://mlflow.example.com", "forwarded"),
         (&behind, "10.0.0.5", &*forwarded_host, "https://10.0.0.5", "forwarded"),
+        (&behind, "10.0.0.5", &*by_two, "https://mlflow.example.com", "forwarded"),
+        (&behind, "10.0.0.5", &*by_two, "https://evil.example", "cross_origin"),
         (&behind, "10.0.0.5", OVER_TLS, "https://mlflow.example.com", "cross_origin"),
         // Who is no trusted proxy cannot say it, and one that writes `Forwarded` passes the other header on.
         (&direct, "10.0.0.5", &*forwarded_host, "https://mlflow.example.com", "cross_origin"),

@@ -1,5 +1,6 @@
 //! People with browsers: their sessions, what they are shown, and what pages of other sites may do with what browsers remember.
 
+mod attacks;
 mod cookies;
 mod cors;
 mod cross_origin;

@@ -35,6 +35,7 @@ async fn a_person_without_a_session_is_led_to_the_login_page_and_a_program_gets_
         ),
         ("GET", "/mlflow/", BY_SCRIPT, 401, None),
         ("GET", "/mlflow/", "accept: */*\r\n", 401, None),
+        ("GET", "/mlflow/", &format!("{BY_SCRIPT}accept: text/html\r\n"), 401, None),
         ("POST", "/mlflow/ajax-api/2.0/mlflow/runs/search", NAVIGATE, 401, None),
         ("GET", "/mlflow/", IN_FRAME, 401, None),
     ] {
@@ -43,6 +44,8 @@ async fn a_person_without_a_session_is_led_to_the_login_page_and_a_program_gets_
     }
     let framed =
         send(&gateway, "GET", "/mlflow/static-files/lib/notebook-trace-renderer/index.html", IN_FRAME).await;
+    assert_eq!(framed.header("x-frame-options"), None);
+    assert!(!framed.header("content-security-policy").unwrap().contains("frame-ancestors"));
     assert!(
         framed.text().contains("target=\"_blank\"") && !framed.text().contains("<form"),
         "{}",
