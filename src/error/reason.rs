@@ -47,7 +47,10 @@ impl GatewayError {
                 SubjectError::Ambiguous(_) | SubjectError::NotAName(_),
             )) => Reason::AmbiguousBody,
             Self::Ownership(
-                OwnershipError::Unnamed(_) | OwnershipError::NotAnId(_) | OwnershipError::Unknown(_),
+                OwnershipError::Unnamed(_)
+                | OwnershipError::NotAnId(_)
+                | OwnershipError::TooLong(..)
+                | OwnershipError::Unknown(_),
             ) => Reason::BadRequest,
             Self::Ownership(OwnershipError::Unanswered(_)) => Reason::UpstreamUnavailable,
             Self::Route(RouteError::BadPath(_)) | Self::Body(BodyError::Path(_)) => Reason::BadPath,

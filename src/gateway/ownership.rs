@@ -129,7 +129,11 @@ impl OwnershipCheck<'_> {
             reserved: findings.reserved,
             reported: Reported::default(),
         };
-        Ok(self.ownership.clear(self.mlflow, &claim, &mut findings.targets).await?)
+        let cleared = self.ownership.clear(self.mlflow, &claim, &mut findings.targets).await;
+        Ok(cleared.map_err(|error| match error {
+            OwnershipError::Refused(refusal) if !self.grant.may_read() => refusal.without_names().into(),
+            error => error,
+        })?)
     }
 
     /// Reads what a request changes.

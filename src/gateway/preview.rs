@@ -70,7 +70,10 @@ pub(crate) async fn preview(
         let ownership = &Ownership::new(resources.metrics.clone(), None);
         let mlflow = &Asker(Rc::new(proxy));
         let check = OwnershipCheck { ownership, mlflow, policy: &settings.policy, grant, head };
-        check.run(&mut checked, &mut findings).await.map(drop)
+        match check.run(&mut checked, &mut findings).await {
+            Ok(_) => mlflow.0.look_up(grant, &checked.models).await.map_err(GatewayError::from),
+            Err(error) => Err(error),
+        }
     };
     let about = records::about(head.headers(), grant.route(), &findings, checked.value.as_ref());
     Preview { class: checked.class, about, outcome }

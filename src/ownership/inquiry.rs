@@ -15,6 +15,12 @@ use crate::routing::{BodyCheck, Kind, MAX_NAMED, Named, SubjectError};
 /// Things that are looked up at once for one request.
 const AT_ONCE: usize = 8;
 
+/// Bytes of the longest name of an experiment in MLflow: 500 characters (mlflow/utils/validation.py).
+const MAX_EXPERIMENT_NAME: usize = 2000;
+/// Likewise of a model, whose column has 256 characters (mlflow/store/model_registry/dbmodels/models.py). SQLite keeps longer ones; but a
+/// server refuses a target that is too long in words of its own, so MLflow cannot be asked for them.
+const MAX_NAME: usize = 1024;
+
 /// The look-ups for one request.
 pub(super) struct Inquiry<'a, M> {
     pub(super) lookups: &'a Lookups,
@@ -24,14 +30,26 @@ pub(super) struct Inquiry<'a, M> {
 
 impl<M: AskMlflow> Inquiry<'_, M> {
     pub(super) async fn targets(&self, named: &Named) -> Result<Vec<Target>, OwnershipError> {
-        let (kind, id) = (named.kind, named.id.clone());
+        let kind = named.kind;
+        let longest = match kind {
+            Kind::ExperimentName => MAX_EXPERIMENT_NAME,
+            // Places, not names.
+            Kind::Artifact | Kind::Location => usize::MAX,
+            _ => MAX_NAME,
+        };
+        if named.id.len() > longest {
+            return Err(OwnershipError::TooLong(kind.word(), longest));
+        }
+        let id = named.id.clone();
         let targets = match kind {
             Kind::ExperimentName => vec![Target::New(ThingKind::Experiment, id)],
             Kind::ModelName => vec![Target::New(ThingKind::Model, id)],
             Kind::Experiment => vec![self.experiment(id).await?],
             Kind::Model => vec![self.model(id).await?],
             Kind::Artifact => self.artifact(&id).await?,
-            Kind::Location | Kind::McpServer | Kind::Mutation | Kind::Skill => vec![Target::Ownerless(kind)],
+            Kind::Location | Kind::McpServer | Kind::Mutation | Kind::Server | Kind::Skill => {
+                vec![Target::Ownerless(kind)]
+            }
             kind => match self.home(Item { kind, id }).await? {
                 Found::It(home) => self.experiments(kind, &home).await?,
                 Found::Nothing => vec![Target::Nothing],

@@ -74,6 +74,9 @@ pub enum OwnershipError {
     /// The kind of the thing.
     #[error("MLflow accepts no such id of the {}: check it", .0.replace('_', " "))]
     NotAnId(&'static str),
+    /// The kind of the thing, and how many bytes its name may have.
+    #[error("the name of the {} is longer than {} bytes: use a shorter one", .0.replace('_', " "), .1)]
+    TooLong(&'static str, usize),
     /// MLflow has none of this id, or of this name. Its own words.
     #[error("{}", missing(*.0, .1))]
     Missing(ThingKind, String),
@@ -102,17 +105,27 @@ impl Ownership {
         claim: &Claim<'_>,
         judged: &mut Vec<Target>,
     ) -> Result<(), OwnershipError> {
-        let fence = &claim.principal.fence;
-        let may_report = fence.is_open();
-        if !may_report
+        if !claim.principal.fence.is_open()
             && claim.reserved.reaches_others()
             && let Some(refusal) = Refusal::of_reserved(claim.reserved)
         {
             return Err(Refusal::BeyondFence(Box::new(refusal)).into());
         }
-        if let Some(refusal) = claim.is_for_administrators() {
-            claim.settle(refusal, true)?;
-        }
+        let refusal = claim.is_for_administrators();
+        let reserved = refusal.map_or(Ok(()), |refusal| claim.settle(refusal, true));
+        // Looked up all the same: the record of the attempt has the owner.
+        let each = self.judge_each(mlflow, claim, judged).await;
+        reserved.and(each)
+    }
+
+    async fn judge_each<M: AskMlflow>(
+        &self,
+        mlflow: &M,
+        claim: &Claim<'_>,
+        judged: &mut Vec<Target>,
+    ) -> Result<(), OwnershipError> {
+        let fence = &claim.principal.fence;
+        let may_report = fence.is_open();
         let named = match claim.named {
             Err(error) => return claim.settle(error.clone(), may_report),
             Ok(_) if !claim.judges_owners() && fence.is_open() => return Ok(()),

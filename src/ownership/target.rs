@@ -58,7 +58,7 @@ impl Target {
         match globs {
             Some(globs) if !globs.fit(name) => Err(Refusal::OutsideFence(OutsideFence {
                 kind,
-                name: name.clone(),
+                name: Some(name.clone()),
                 patterns: globs.patterns().to_vec(),
             })),
             _ => Ok(()),
@@ -93,7 +93,7 @@ impl Target {
 fn not_owner(thing: &Thing, user: Option<&str>) -> Refusal {
     Refusal::NotOwner(NotOwner {
         kind: thing.kind,
-        name: thing.name.clone(),
+        name: Some(thing.name.clone()),
         owner: thing.owner.clone(),
         user: user.map(str::to_owned),
     })

@@ -67,6 +67,15 @@ impl Refusal {
         reserved.says_whose().then_some(Self::Reserved)
     }
 
+    /// For a key that may not read: MLflow would tell it neither the name of a thing nor whose it is.
+    pub(crate) fn without_names(self) -> Self {
+        match self {
+            Self::OutsideFence(refusal) => Self::OutsideFence(OutsideFence { name: None, ..refusal }),
+            Self::NotOwner(refusal) => Self::NotOwner(NotOwner { name: None, ..refusal }),
+            other => other,
+        }
+    }
+
     pub fn is_of_fence(&self) -> bool {
         matches!(
             self,
@@ -78,12 +87,13 @@ impl Refusal {
 /// A name that none of the key's patterns fits.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the {} \"{}\" is outside this API key's fence: {}; use a name that fits, or another key",
-    kind.word(), shown(name), listed(patterns)
+    "{} is outside this API key's fence: {}; use a name that fits, or another key",
+    thing(*kind, name.as_deref()), listed(patterns)
 )]
 pub struct OutsideFence {
     pub(super) kind: ThingKind,
-    pub(super) name: String,
+    /// `None`: not for this key.
+    pub(super) name: Option<String>,
     pub(super) patterns: Vec<String>,
 }
 
@@ -91,7 +101,8 @@ pub struct OutsideFence {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub struct NotOwner {
     pub(super) kind: ThingKind,
-    pub(super) name: String,
+    /// `None`: not for this key, and so is the owner's.
+    pub(super) name: Option<String>,
     /// `None`: nobody owns it.
     pub(super) owner: Option<String>,
     /// `None`: the key has no user.
@@ -100,8 +111,12 @@ pub struct NotOwner {
 
 impl fmt::Display for NotOwner {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let owner = self.owner.as_deref().map_or("nobody".to_owned(), shown);
-        write!(f, "the {} \"{}\" belongs to {owner}; this API key ", self.kind.word(), shown(&self.name))?;
+        let owner = match (self.owner.as_deref(), &self.name) {
+            (None, _) => "nobody".to_owned(),
+            (Some(_), None) => "another user".to_owned(),
+            (Some(owner), Some(_)) => shown(owner),
+        };
+        write!(f, "{} belongs to {owner}; this API key ", thing(self.kind, self.name.as_deref()))?;
         match self.user.as_deref().map(shown) {
             Some(user) => write!(f, "is {user}'s")?,
             None => f.write_str("has no user")?,
@@ -116,6 +131,13 @@ impl fmt::Display for NotOwner {
     }
 }
 
+fn thing(kind: ThingKind, name: Option<&str>) -> String {
+    match name {
+        Some(name) => format!("the {} \"{}\"", kind.word(), shown(name)),
+        None => format!("this {}", kind.word()),
+    }
+}
+
 /// What has no name that a fence could have, nor an owner.
 fn subject(kind: Kind) -> String {
     match kind {
@@ -124,6 +146,7 @@ fn subject(kind: Kind) -> String {
         Kind::Location => "artifact_location, the place of an experiment's artifacts,".to_owned(),
         Kind::McpServer => "an MCP server".to_owned(),
         Kind::Mutation => "a GraphQL mutation".to_owned(),
+        Kind::Server => "what this route may change without naming it".to_owned(),
         kind => kind.phrase(),
     }
 }
@@ -178,7 +201,7 @@ mod tests {
 
     fn not_owner(owner: Option<&str>, user: Option<&str>, name: &str) -> String {
         let [owner, user] = [owner, user].map(|user| user.map(str::to_owned));
-        NotOwner { kind: ThingKind::Experiment, name: name.to_owned(), owner, user }.to_string()
+        NotOwner { kind: ThingKind::Experiment, name: Some(name.to_owned()), owner, user }.to_string()
     }
 
     #[test]
@@ -222,10 +245,36 @@ mod tests {
     }
 
     #[test]
+    fn a_key_that_may_not_read_is_told_neither_names_nor_owners() {
+        let owner = |owner: Option<&str>| {
+            let [owner, user] = [owner, Some("bob")].map(|user| user.map(str::to_owned));
+            Refusal::NotOwner(NotOwner {
+                kind: ThingKind::Model,
+                name: Some("secret".to_owned()),
+                owner,
+                user,
+            })
+        };
+        let (kind, name, patterns) =
+            (ThingKind::Experiment, Some("secret".to_owned()), vec!["acme/*".to_owned()]);
+        for (refusal, told) in [
+            (owner(Some("acme")), "this model belongs to another user; this API key is bob's"),
+            (owner(None), "this model belongs to nobody; this API key is bob's"),
+            (
+                Refusal::OutsideFence(OutsideFence { kind, name, patterns }),
+                "this experiment is outside this API key's fence: acme/*;",
+            ),
+        ] {
+            let message = refusal.without_names().to_string();
+            assert!(message.starts_with(told) && !message.contains("secret"), "{message}");
+        }
+    }
+
+    #[test]
     fn a_fence_is_told_by_its_first_patterns() {
         let told = |patterns: usize| {
             let patterns = (0..patterns).map(|number| format!("p{number}-*")).collect();
-            OutsideFence { kind: ThingKind::Model, name: "m".to_owned(), patterns }.to_string()
+            OutsideFence { kind: ThingKind::Model, name: Some("m".to_owned()), patterns }.to_string()
         };
         assert_eq!(
             told(2),
@@ -237,9 +286,15 @@ mod tests {
 
     #[test]
     fn what_has_no_owner_is_named_and_so_is_what_to_do() {
-        for kind in
-            [Kind::Artifact, Kind::Dataset, Kind::Location, Kind::McpServer, Kind::Mutation, Kind::Skill]
-        {
+        for kind in [
+            Kind::Artifact,
+            Kind::Dataset,
+            Kind::Location,
+            Kind::McpServer,
+            Kind::Mutation,
+            Kind::Server,
+            Kind::Skill,
+        ] {
             let (ownerless, fenced) =
                 (Refusal::Ownerless(kind).to_string(), Refusal::OutsideAnyFence(kind).to_string());
             assert!(!ownerless.contains('_') || kind == Kind::Location, "{ownerless}");

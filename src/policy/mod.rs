@@ -37,6 +37,7 @@ pub use workspace::WorkspaceViolation;
 pub struct Grant {
     principal: Arc<Principal>,
     route: Route,
+    may_read: bool,
     may_administer: bool,
     is_administrator: bool,
     is_judged: bool,
@@ -50,6 +51,11 @@ impl Grant {
 
     pub fn route(&self) -> &Route {
         &self.route
+    }
+
+    /// Whether the principal may read what is called what, and whose it is.
+    pub(crate) fn may_read(&self) -> bool {
+        self.may_read
     }
 
     /// Whether the principal may see what only administrators may.
@@ -179,11 +185,12 @@ fn authorize_at(
     }
     let allowed = allow(policy, &principal, route.rule(), route.class(), None)?;
     let is_administrator = allowed.contains(RouteClass::Admin);
+    let may_read = policy.mode != Mode::Enforce || allowed.contains(RouteClass::Read);
     let may_administer = policy.mode != Mode::Enforce || is_administrator;
     let is_judged = policy.ownership != Mode::Off || !principal.fence.is_open();
     let is_judged = is_judged && (route.rule().changes() || route.rule().body == Body::GraphQl);
     let only_reports = policy.ownership != Mode::Enforce && principal.fence.is_open();
-    Ok(Grant { principal, route, may_administer, is_administrator, is_judged, only_reports })
+    Ok(Grant { principal, route, may_read, may_administer, is_administrator, is_judged, only_reports })
 }
 
 /// The classes that the principal's scopes allow, if `class` is one of them or the mode does not enforce scopes.

@@ -61,7 +61,7 @@ async fn records(settings: GatewayBuilder, requests: &[(&str, &str, Value)]) -> 
     told
 }
 
-fn requests() -> [(&'static str, &'static str, Value); 12] {
+fn requests() -> [(&'static str, &'static str, Value); 13] {
     [
         ("POST", "/api/2.0/mlflow/runs/log-batch", json!({"run_id": "r-acme", "metrics": []})),
         (
@@ -87,6 +87,11 @@ fn requests() -> [(&'static str, &'static str, Value); 12] {
             "/api/2.0/mlflow/runs/log-metric",
             json!({"run_id": "r-ada", "run_uuid": "r-acme", "model_id": "m-1"}),
         ),
+        (
+            "POST",
+            "/api/2.0/mlflow/registered-models/set-tag",
+            json!({"name": "theirs", "key": "hokusai.owner", "value": "ada"}),
+        ),
     ]
 }
 
@@ -105,6 +110,7 @@ async fn a_record_has_the_owner_of_what_is_changed_and_the_names_in_the_body_ref
         json!([403, "not_owner", {"name": "new", "artifact_location": "s3://bucket/a"}, null]),
         json!([403, "not_owner", {"artifact_path": "1/x"}, null]),
         json!([400, "ambiguous_body", {"run_id": "r-ada", "run_uuid": "r-acme", "model_id": "m-1"}, "-"]),
+        json!([403, "not_owner", {"name": "theirs", "key": "hokusai.owner"}, "acme"]),
     ];
     let found = records(GatewayBuilder::default().set("POLICY__OWNERSHIP", "enforce"), &requests()).await;
     for (found, expected) in found.iter().zip(&expected) {

@@ -197,7 +197,10 @@ fn routes_prints_every_route_with_its_class_and_scopes() {
     let row = text.lines().find(|line| line.contains(" /api/2.0/mlflow/registered-models/update ")).unwrap();
     let words: Vec<_> = row.split_whitespace().collect();
     assert_eq!(words[0], "PATCH");
-    assert_eq!(words[2..], ["registry_write", "mlflow:registry_write", "mlflow:write", "mlflow:admin"]);
+    assert_eq!(
+        words[2..],
+        ["registry_write", "mlflow:registry_write", "mlflow:write", "mlflow:admin;", "alters=model"]
+    );
     let json = command(folder.path()).args(["routes", "--format", "json"]).output().unwrap();
     let rows: Vec<Value> = serde_json::from_slice(&json.stdout).unwrap();
     assert_eq!(rows.len(), text.lines().count());

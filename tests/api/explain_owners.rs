@@ -13,7 +13,10 @@ use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use crate::{audit_owners::mlflow, support::process::command};
+use crate::{
+    audit_owners::mlflow,
+    support::{Server, process::command, server::Answer},
+};
 
 const LOG_BATCH: &str = "/api/2.0/mlflow/runs/log-batch";
 
@@ -25,9 +28,12 @@ struct Asked {
 
 impl Asked {
     fn new(url: String, scopes: &[&str]) -> Self {
-        let folder = tempfile::tempdir().unwrap();
         let scopes = scopes.iter().map(|&scope| scope.to_owned()).collect();
-        let new = NewKey { scopes: Some(scopes), ..NewKey::of("ada", Environment::Test) };
+        Self::with(url, NewKey { scopes: Some(scopes), ..NewKey::of("ada", Environment::Test) })
+    }
+
+    fn with(url: String, new: NewKey) -> Self {
+        let folder = tempfile::tempdir().unwrap();
         let created = edit::create(&folder.path().join("keys.toml"), &new).unwrap();
         Self { folder, key: created.key.expose_secret().to_owned(), url }
     }
@@ -110,6 +116,25 @@ async fn a_body_decides_the_class_as_it_does_at_the_gateway() {
     let (code, told) =
         actix_web::web::block(move || asked.explain("off", "/graphql", Some(mutation))).await.unwrap();
     assert_eq!((code, &told["verdict"]["reason"]), (Some(1), &json!("scope_missing")), "{told}");
+}
+
+#[actix_web::test]
+async fn a_model_of_another_workspace_is_refused_as_it_is_at_the_gateway() {
+    let mlflow = Server::start(|request| match request.target() {
+        "/api/2.0/mlflow/logged-models/m-mine" => Answer::ok("{}"),
+        _ => Answer::json(404, "{}"),
+    })
+    .await;
+    let team = "team-a".to_owned().try_into().ok();
+    let asked = Asked::with(mlflow.url(), NewKey { workspace: team, ..NewKey::of("ada", Environment::Test) });
+    let told = actix_web::web::block(move || {
+        ["m-mine", "m-theirs"].map(|model| {
+            let body = json!({"run_id": "r", "metrics": [{"key": "a", "model_id": model}]}).to_string();
+            asked.explain("off", LOG_BATCH, Some(&body))
+        })
+    });
+    let [(mine, _), (theirs, told)] = told.await.unwrap();
+    assert_eq!((mine, theirs, &told["verdict"]["status"]), (Some(0), Some(1), &json!(403)), "{told}");
 }
 
 #[test]

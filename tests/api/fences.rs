@@ -225,6 +225,33 @@ async fn a_fence_holds_for_administrators() {
     }
 }
 
+/// An administrator's key changes what is neither a model nor an experiment, and nothing that may change models past its fence.
+#[actix_web::test]
+async fn what_a_request_does_not_name_is_outside() {
+    let mlflow = mlflow().await;
+    let gateway = GatewayBuilder::default().key(key(&["mlflow:admin"], ACME.0, ACME.1)).start(&mlflow).await;
+    for change in [
+        ("/ajax-api/3.0/jobs/", json!({"job_name": "a", "params": {}})),
+        ("/ajax-api/3.0/mlflow/demo/generate", json!({})),
+        ("/ajax-api/3.0/mlflow/assistant/message", json!({"message": "a"})),
+        ("/api/3.0/mlflow/gateway/endpoints/create", json!({"name": "a"})),
+        ("/api/3.0/mlflow/prompt-optimization/jobs", json!({"experiment_id": "1"})),
+        ("DELETE /api/3.0/mlflow/prompt-optimization/jobs/a", Value::Null),
+        ("DELETE /api/3.0/mlflow/workspaces/team-a", Value::Null),
+    ] {
+        let response = send(&gateway, &change).await;
+        assert_eq!((response.status, &*response.reason()), (403, "outside_fence"), "{change:?}");
+        assert!(response.text().contains("without naming it is outside"), "{}", response.text());
+    }
+    assert!(changes(&mlflow).is_empty());
+    for change in [
+        ("/api/2.0/mlflow/webhooks", json!({"name": "a"})),
+        ("/api/3.0/mlflow/gateway/secrets/create", json!({"secret_name": "a"})),
+    ] {
+        assert_eq!(send(&gateway, &change).await.status, 200, "{change:?}");
+    }
+}
+
 #[actix_web::test]
 async fn a_key_without_a_fence_changes_everything() {
     let mlflow = mlflow().await;

@@ -77,6 +77,7 @@ mod targets;
 mod tls_inbound;
 mod tls_outbound;
 mod traces;
+mod untold_names;
 mod upstreams;
 mod usage;
 mod verdicts;

@@ -14,8 +14,9 @@ EVERY = pytest.mark.parametrize("version", [PINNED, NEXT, *COMPAT], ids=lambda v
 
 # Fields that could name something.
 NAMING = re.compile(r"(.*_)?(ids?|uuids?|names?|uri|location)|source|path|organization|overrides")
-# Of what has an owner, which no free route may name.
+# Of what has an owner, which no route without a thing of its own may name.
 OWNED = re.compile(r"(.*_)?(run|experiment|trace|dataset)_(ids?|uuid)|model_id")
+THINGLESS = ("free", "server itself")
 
 # Fields that name nothing of another's, with the reason. Of all routes:
 NO_SUBJECT = {
@@ -48,7 +49,7 @@ NO_SUBJECT = {
     "server_json.repository.id": "a label",
     "server_json.repository.source": "a label",
     "schema_ids[]": "of the same experiment",
-    "source_prompt_uri": "read",
+    "source_prompt_uri": "the job changes it: the server itself",
     "source_run_id": "a remark: nothing is written to that run",
     "trace_ids[]": "linked to the run, not changed",
     "update_schema_ids": "a switch",
@@ -113,7 +114,7 @@ def rows_of(table, version):
 
 def names_of(row, base) -> list[tuple[list[str], bool]]:
     """The names of each subject at a base, and whether a request has to have one of them."""
-    if row["subject"] == "free":
+    if row["subject"] in THINGLESS:
         return []
     found = []
     for subject in row["subject"].split(", "):
@@ -147,7 +148,7 @@ def test_no_other_field_of_a_body_can_name_a_subject(table, version):
         named = {name for names, _ in names_of(row, "body") for name in names}
         # The code of a handler does not tell what is a list.
         named |= {name.removesuffix("[]") for name in named} if reads["by"] == "code" else set()
-        wanted = OWNED if row["subject"] == "free" else NAMING
+        wanted = OWNED if row["subject"] in THINGLESS else NAMING
         for field in reads["body"]:
             last = field.split(".")[-1].removesuffix("[]")
             excused = field in NO_SUBJECT or any(row["path"].endswith(path) and field == name for path, name in NO_SUBJECT_OF)
@@ -162,7 +163,7 @@ def test_a_parameter_beside_a_body_names_nothing_unless_the_row_says_so(table, v
     for row, reads in rows_of(table, version):
         named = {name for names, _ in names_of(row, "query") for name in names}
         naming = {name for name in reads["query"] if NAMING.fullmatch(name)} - named
-        if row["method"] != "GET" and row["subject"] != "free" and "artifact" not in row["subject"]:
+        if row["method"] != "GET" and row["subject"] not in THINGLESS and "artifact" not in row["subject"]:
             unknown |= {(row["method"], row["path"], name) for name in naming - {(row["artifact"] or "").partition("?")[2]}}
     assert not sorted(unknown)
 

@@ -141,10 +141,13 @@ struct Identity {
     rate_limit_per_hour: Value,
 }
 
-/// Limited, so that the memory of the cache is bounded.
+/// Limited, so that the memory of the cache is bounded. An empty one is none: nobody could own things by it.
 fn id<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<String>, D::Error> {
     let id = Option::<String>::deserialize(deserializer)?;
-    if id.as_deref().is_some_and(is_too_long) { Err(serde::de::Error::custom("too long")) } else { Ok(id) }
+    if id.as_deref().is_some_and(is_too_long) {
+        return Err(serde::de::Error::custom("too long"));
+    }
+    Ok(id.filter(|id| !id.is_empty()))
 }
 
 fn scopes<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<String>>, D::Error> {

@@ -88,6 +88,7 @@ fn word(error: &OwnershipError) -> &'static str {
         OwnershipError::Unnamed(_) => "unnamed",
         OwnershipError::Unanswered(_) => "unanswered",
         OwnershipError::NotAnId(_) => "no id",
+        OwnershipError::TooLong(..) => "too long",
         OwnershipError::Missing(..) => "missing",
         OwnershipError::Unknown(_) => "unknown",
     }

@@ -57,6 +57,8 @@ words! {
         Run = "run",
         /// A mutation of GraphQL, which can change anything.
         Mutation = "mutation",
+        /// MLflow's server with whatever experiments and models it has.
+        Server = "server",
         /// A skill, by its organization if it has one, and its name.
         Skill = "skill",
         Trace = "trace",
@@ -76,6 +78,8 @@ impl Kind {
 pub enum Place {
     /// `path`: the artifact that the row names (`artifact=`).
     Artifact,
+    /// `itself`: there is one only, which has no name.
+    Itself,
     /// `path.name`: in the path at MLflow.
     Path(PathName),
     /// `query.name`.
@@ -113,6 +117,7 @@ pub struct Field {
 
 const FREE: &str = "free";
 const NONE: &str = "none";
+const ITSELF: &str = "itself";
 const LIST: &str = "[]";
 
 impl Subjects {
@@ -172,6 +177,7 @@ impl Place {
     fn words(&self) -> String {
         match self {
             Self::Artifact => "path".to_owned(),
+            Self::Itself => ITSELF.to_owned(),
             Self::Path(path) => format!("path.{}", path.name),
             Self::Query(name) => format!("query.{name}"),
             Self::Header(name) => format!("header.{name}"),

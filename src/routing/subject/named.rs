@@ -6,7 +6,7 @@ use actix_web::http::header::HeaderMap;
 use serde_json::Value;
 use url::form_urlencoded;
 
-use super::{Field, Kind, PathName, Place, Subject, Subjects};
+use super::{Field, ITSELF, Kind, PathName, Place, Subject, Subjects};
 
 /// The most things that a request may name: each is looked up. As many as there are spans in a batch of OpenTelemetry's exporters.
 pub(crate) const MAX_NAMED: usize = 512;
@@ -123,6 +123,7 @@ impl Place {
             Self::Body(fields) => fields.last().map(|field| field.name.clone()).unwrap_or_default(),
             Self::Parts(parts) => parts.last().map(Self::field).unwrap_or_default(),
             Self::Artifact => "artifact_path".to_owned(),
+            Self::Itself => ITSELF.to_owned(),
             Self::SpanTraceIds => "trace_id".to_owned(),
         }
     }
@@ -150,6 +151,7 @@ impl Place {
                 found
             }
             Self::Parts(parts) => return joined(parts, sources),
+            Self::Itself => return Ok(vec![Cow::Borrowed("")]),
             Self::Artifact | Self::SpanTraceIds => Vec::new(),
         };
         values.retain(|value| !value.is_empty());

@@ -1,11 +1,11 @@
 //! Parses the subject column.
 
-use super::{FREE, Field, Kind, LIST, NONE, PathName, Place, Subject, Subjects, json_name};
+use super::{FREE, Field, ITSELF, Kind, LIST, NONE, PathName, Place, Subject, Subjects, json_name};
 use crate::routing::row::Fault;
 
 const KIND: Fault = "unknown word after the path or kind of subject: known kinds are artifact, dataset, experiment, experiment_name, \
-                     issue, label_schema, location, logged_model, mcp_server, model, review_queue, run, skill and trace";
-const PLACE: Fault = "a subject's place is path.NAME, query.NAME, header.NAME, body.FIELD or spans.trace_id; for an artifact, path";
+                     issue, label_schema, location, logged_model, mcp_server, model, review_queue, run, server, skill and trace";
+const PLACE: Fault = "a subject's place is path.NAME, query.NAME, header.NAME, body.FIELD or spans.trace_id; for an artifact, path; for the server, itself";
 const IN_PATH: Fault = "a subject's place is path.NAME, and the path has no {NAME} at the end of a segment";
 
 impl Subjects {
@@ -36,8 +36,10 @@ impl Subject {
         words.truncate(words.len() - usize::from(is_optional));
         let places =
             words.into_iter().map(|word| Place::read(word, pattern)).collect::<Result<Vec<_>, _>>()?;
-        if places.contains(&Place::Artifact) != (kind == Kind::Artifact) {
-            return Err(PLACE);
+        for (place, its_kind) in [(Place::Artifact, Kind::Artifact), (Place::Itself, Kind::Server)] {
+            if places.contains(&place) != (kind == its_kind) {
+                return Err(PLACE);
+            }
         }
         Ok(Self { kind, places, is_optional })
     }
@@ -49,8 +51,10 @@ impl Place {
             let parts = text.split('/').map(|part| Self::read(part, pattern));
             return parts.collect::<Result<_, _>>().map(Self::Parts);
         }
-        if text == "path" {
-            return Ok(Self::Artifact);
+        match text {
+            "path" => return Ok(Self::Artifact),
+            ITSELF => return Ok(Self::Itself),
+            _ => {}
         }
         let (base, name) = text.split_once('.').ok_or(PLACE)?;
         let is_name = |name: &str, more: u8| {

@@ -242,8 +242,10 @@ async fn a_flood_of_wrong_logins_asks_the_auth_service_no_more_than_one_of_wrong
     for number in 0..200 {
         *statuses.entry(log_in(&gateway, &format!("wrong-{number}"), "").await.status).or_default() += 1;
     }
-    assert_eq!(statuses, BTreeMap::from([(401, 60), (429, 140)]));
-    assert_eq!(auth.validations().len(), 60);
+    // One more is asked each second.
+    let (asked, refused) = (statuses[&401], statuses[&429]);
+    assert!(asked + refused == 200 && (60..90).contains(&asked), "{statuses:?}");
+    assert_eq!(auth.validations().len(), asked as usize);
     let told = log_in(&gateway, "wrong-again", "").await;
     assert!(told.header("retry-after").is_some() && told.text().contains("too many API keys"));
 }

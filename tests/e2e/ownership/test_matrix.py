@@ -1,7 +1,9 @@
 """Every row of the table that changes something, asked by bob for what is his own, another's, nobody's and not there, in every mode
 of ownership, with and without a fence. MLflow's database and files are the judge: what is refused left no trace in them."""
 
+import itertools
 import json
+import re
 import subprocess
 
 import pytest
@@ -149,3 +151,18 @@ def test_rows_for_administrators_are_refused_by_scope(world, table):
 
 def test_every_row_that_is_free_is_for_administrators(table):
     assert not {called(row) for row in table if row["subject"] == "free" and row["class"] not in FOR_OTHERS}
+
+
+def test_what_a_request_does_not_name_is_outside_of_every_fence(world, table):
+    rows = [row for row in table if row["subject"].startswith("server itself")]
+    assert len(rows) > 15
+    allowed = {}
+    inside = Request(json={"experiment_id": world.things["own", "in"].experiment})
+    before = world.state()
+    for row, mode in itertools.product(rows, ("off", "enforce")):
+        path = re.sub(r"[{}*]", "", row["path"])
+        answer = world.ask(Case("own", mode, "in", is_administrator=True), row["method"], path, inside, fresh("matrix-"))
+        if answer.status_code != 403 or answer.json()["reason"] != "outside_fence":
+            allowed[called(row), mode] = answer.text
+    assert not allowed
+    assert world.state() == before

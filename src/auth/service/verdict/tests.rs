@@ -164,3 +164,10 @@ fn the_particulars_of_a_yes_are_read() {
     assert_eq!(principal.fence.experiments.unwrap().patterns(), [""; 0]);
     assert_eq!(principal.expires_at, "2030-01-01T00:00:00Z".parse().ok());
 }
+
+#[test]
+fn an_empty_id_is_none() {
+    let body = r#"{"is_valid": true, "user_id": "", "key_id": ""}"#;
+    let principal = verdict(StatusCode::OK, body, false).unwrap();
+    assert_eq!((principal.user_id, principal.key_id), (None, None));
+}

@@ -1,6 +1,7 @@
 """Ways around ownership: bob tries them, and MLflow has no trace of it in what is alice's."""
 
 import pytest
+import requests
 
 from ..enforced import reason
 from . import attempts
@@ -50,6 +51,27 @@ def test_a_read_with_a_body_changes_nothing(site, refused):
 def test_a_route_of_an_operators_is_for_administrators(site, refused):
     refused("bob", "POST", "/api/2.0/mlflow/house/change", "not_owner", json={"run_id": site.alice["run_id"]})
     assert site.ask("root", "POST", "/api/2.0/mlflow/house/change", json={}).status_code == 404
+
+
+def test_a_model_whose_name_is_too_long_to_be_asked_for_is_not_changed(site):
+    """SQLite keeps a name of any length."""
+    name, at = "long" + "x" * 5_000, "/api/2.0/mlflow/registered-models"
+    owned = {"name": name, "tags": [{"key": "hokusai.owner", "value": "alice"}]}
+    assert requests.post(f"{site.stack.mlflow_url}{at}/create", json=owned, timeout=60).ok
+    before = site.state()
+    for method, path, more in [
+        ("POST", "set-tag", {"key": "k", "value": "v"}),
+        ("POST", "rename", {"new_name": "bob's"}),
+        ("PATCH", "update", {"description": "x"}),
+        ("DELETE", "delete", {}),
+    ]:
+        answer = site.ask("bob", method, f"{at}/{path}", json={"name": name} | more)
+        assert (answer.status_code, reason(answer)) == (400, "bad_request"), answer.text
+    for path in ("registered-models", "experiments"):
+        answer = site.ask("bob", "POST", f"/api/2.0/mlflow/{path}/create", json={"name": name + "y"})
+        assert (answer.status_code, reason(answer)) == (400, "bad_request"), answer.text
+    assert site.state() == before
+    assert site.ask("root", "DELETE", f"{at}/delete", json={"name": name}).ok
 
 
 def test_a_writer_shares_no_further(site, refused):
