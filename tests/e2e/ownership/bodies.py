@@ -93,8 +93,8 @@ RUNS = {
     "POST /api/2.0/mlflow/runs/log-metric": [
         inside(lambda its, my: ask(run_id=its.run, **metric())),
         inside(lambda its, my: ask(run_uuid=its.run, **metric())),
-        beside(lambda its, my: ask(run_id=my.run, **metric(model_id=its.logged_model))),
-        beside(lambda its, my: ask(run_id=my.run, **metric(model_id=its.deleted_logged_model))),
+        beside(lambda its, my: ask(run_id=my.run, **metric(model_id=its.logged_model)), listed=True),
+        beside(lambda its, my: ask(run_id=my.run, **metric(model_id=its.deleted_logged_model)), listed=True),
     ],
     "POST /api/2.0/mlflow/runs/log-batch": [
         inside(lambda its, my: ask(run_id=its.run, metrics=[metric()], tags=[new_tag()])),

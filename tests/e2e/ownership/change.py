@@ -40,7 +40,7 @@ class Change:
     spends: tuple[str, ...] = ()
     # Whether the request names things of the asker's own too.
     with_own: bool = False
-    # Whether the things are in a list, where the gateway refuses what MLflow does not have.
+    # Whether the things are in a list, or a metric's model, where the gateway refuses what MLflow does not have.
     listed: bool = False
     # Whether it takes a dataset out of its last experiment.
     leaves_nothing: bool = False
