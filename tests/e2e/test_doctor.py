@@ -160,10 +160,18 @@ def test_a_slow_line_is_given_up_unless_it_may_be_slow(stack):
     assert doctor(stack, url).code == 0 and left(stack) == []
 
 
-def test_a_bundle_has_what_a_maintainer_asks_for_and_the_key_nowhere(stack, tmp_path):
+@pytest.fixture
+def behind_tls(stack, second_gateway):
+    """A location's inside that leads to a gateway which is told that browsers use https."""
+    second_gateway.key_file = stack.key_file
+    second_gateway.start_gateway(HOKUSAI__SERVER__TRUSTED_PROXIES="127.0.0.0/8")
+    return f"{to(second_gateway.url)} proxy_set_header X-Forwarded-Proto https;"
+
+
+def test_a_bundle_has_what_a_maintainer_asks_for_and_the_key_nowhere(stack, behind_tls, tmp_path):
     authority = Authority(tmp_path / "authority")
     certificate, key = authority.issue("IP:127.0.0.1")
-    inside = f"ssl_certificate {certificate}; ssl_certificate_key {key}; location / {{ {to(stack.url)} }}"
+    inside = f"ssl_certificate {certificate}; ssl_certificate_key {key}; location / {{ {behind_tls} }}"
     url = f"https://127.0.0.1:{start_nginx(stack, inside, '127.0.0.1:{port} ssl')}"
     (tmp_path / "gateway.toml").write_text("[limits]\nper_hour = 1234\n")
     # An authority that is not believed: its certificate is what a maintainer asks for.
@@ -212,10 +220,10 @@ def test_what_was_made_before_an_interruption_is_removed_too(stack, number):
         ("location / { proxy_pass GATEWAY; }", False, "keys would travel in clear text"),
     ],
 )
-def test_port_80_leads_to_https_or_nowhere(stack, tmp_path, plain, passes, said):
+def test_port_80_leads_to_https_or_nowhere(stack, behind_tls, tmp_path, plain, passes, said):
     authority = Authority(tmp_path / "authority")
     certificate, key = authority.issue(f"IP:{WELL_KNOWN}")
-    tls = f"ssl_certificate {certificate}; ssl_certificate_key {key}; location / {{ {to(stack.url)} }}"
+    tls = f"ssl_certificate {certificate}; ssl_certificate_key {key}; location / {{ {behind_tls} }}"
     front = type(stack)(tmp_path / "front", stack.binary)
     try:
         start_nginx(front, tls, f"{WELL_KNOWN}:443 ssl")
