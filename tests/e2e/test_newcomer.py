@@ -107,7 +107,7 @@ def test_a_cargo_that_is_not_on_the_path_is_found(machine):
 
 
 def ports(**environment: str) -> subprocess.CompletedProcess:
-    command = ["python3", str(ROOT / "scripts" / "stack.py"), "ports"]
+    command = ["python3", str(ROOT / "scripts" / "demo.py"), "ports"]
     return subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, check=False)
 
 
