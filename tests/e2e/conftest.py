@@ -33,6 +33,13 @@ def stack(tmp_path_factory):
         yield running
 
 
+@pytest.fixture(autouse=True, scope="module")
+def one_server_for_runs_and_models():
+    """MLflow's client keeps a registry apart for its process: the tests after it would register at another's server."""
+    yield
+    assert "MLFLOW_REGISTRY_URI" not in os.environ, "give MlflowClient the registry; mlflow.set_registry_uri lasts"
+
+
 @pytest.fixture
 def client(stack, monkeypatch):
     """MLflow's client, given the gateway's address and no credential; it gives up at once instead of retrying."""

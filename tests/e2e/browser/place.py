@@ -40,7 +40,6 @@ class Seed:
 
     def __init__(self, stack) -> None:
         mlflow.set_tracking_uri(stack.mlflow_url)
-        mlflow.set_registry_uri(stack.mlflow_url)
         self.client = mlflow.MlflowClient(stack.mlflow_url, stack.mlflow_url)
         self.experiment_id = mlflow.set_experiment(self.experiment).experiment_id
         with mlflow.start_run(run_name=self.run_name) as run:
