@@ -92,6 +92,9 @@ codes! {
     NotAuthService "HG-A07" "another server answers in the auth service's place";
     AuthAcceptsAnything "HG-A08" "the auth service accepts an invalid key";
     AuthBusy "HG-A09" "too many concurrent calls to the auth service";
+    IssuerUnreachable "HG-A10" "the keys of an issuer cannot be read";
+    IssuerMismatch "HG-A11" "an issuer has another name than auth.issuers says";
+    IssuerWithoutKeys "HG-A12" "an issuer publishes no usable keys";
 
     RedisNameUnknown "HG-R01" "the host name of Redis does not resolve";
     RedisUnreachable "HG-R02" "cannot connect to Redis";

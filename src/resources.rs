@@ -5,7 +5,10 @@ use std::sync::Arc;
 use url::Url;
 
 use crate::{
-    auth::{KeyFile, KeyFileError, KeySource},
+    auth::{
+        Issuers, KeyFile, KeyFileError, KeySource,
+        issuers::{RuleFault, TrustedIssuer},
+    },
     code::Code,
     files::{self, TooFewFiles},
     http_client::Tls,
@@ -23,6 +26,8 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct Resources {
     pub(crate) keys: KeySource,
+    /// `None` where only keys count.
+    pub(crate) issuers: Option<Arc<Issuers>>,
     /// One pool for verdicts, limits and revocations.
     pub(crate) redis: Option<Redis>,
     /// `None` where TLS is not used.
@@ -58,6 +63,9 @@ impl Resources {
         let identity = problems.note(identity(server));
         let keys = KeySource::open(&settings.auth, redis.clone().flatten(), &metrics);
         let keys = problems.note(keys.map_err(no_keys));
+        let trusted = trusted_issuers(auth, &mut problems);
+        let issuers = (!trusted.is_empty())
+            .then(|| Arc::new(Issuers::new(trusted, redis.clone().flatten(), metrics.clone())));
         let routes = problems.note(Routes::open(mlflow).map_err(bad_routes));
         problems.extend(no_folder(&settings.audit.output));
         let file_limit = files::raise_limit();
@@ -65,6 +73,7 @@ impl Resources {
         let opened = || {
             Some(Self {
                 keys: keys?,
+                issuers,
                 redis: redis?,
                 mlflow_tls: mlflow_tls?,
                 auth_tls: auth_tls?,
@@ -99,6 +108,7 @@ pub(crate) fn missing(sections: &Sections) -> Problems {
     }
     if let Some(auth) = auth {
         problems.extend(auth_tls(auth).err());
+        trusted_issuers(auth, &mut problems);
         if let AuthMode::KeyFile(file) = &auth.mode {
             problems.extend(KeyFile::open(&file.path).map_err(no_keys).err());
         }
@@ -114,6 +124,26 @@ pub(crate) fn missing(sections: &Sections) -> Problems {
 fn no_keys(error: KeyFileError) -> Problem {
     Problem::new(error.code(), "auth.key_file.path", error.fault.to_string(), error.fix())
         .with_found(error.path.display())
+}
+
+/// The issuers whose settings can be used.
+fn trusted_issuers(auth: &Auth, problems: &mut Problems) -> Vec<TrustedIssuer> {
+    let trusted = auth.issuers.iter().filter_map(|issuer| {
+        let at = |key: &str| format!("auth.issuers[{}].{key}", issuer.issuer);
+        let tls = tls::client_config(&issuer.tls).map_err(|error| bad_pem(&at("tls.ca"), &error));
+        let tls = problems.note(tls);
+        match TrustedIssuer::new(issuer.clone(), tls.clone()) {
+            Ok(trusted) => tls.map(|_| trusted),
+            Err(faults) => {
+                let problem = |RuleFault { key, what }| {
+                    Problem::new(Code::InvalidValue, &at(&key), what, "as docs/ISSUERS.md has it")
+                };
+                problems.extend(faults.into_iter().map(problem));
+                None
+            }
+        }
+    });
+    trusted.collect()
 }
 
 /// The problem of a limit on open files that is too low. It names a setting only if the number of connections is set.

@@ -18,7 +18,7 @@ use crate::{
     actor,
     audit::{AuditError, AuditTrail},
     auth::{
-        self, KeySource, key_file, peppers,
+        self, KeySource, issuers, key_file, peppers,
         revocation::{self, Revocations},
     },
     code::Code,
@@ -246,6 +246,9 @@ fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Set
         let watch = key_file::watch::run(Arc::clone(keys), settings.policy.clone(), metrics.clone());
         actor::spawn("key_file_watcher", deaths, Box::pin(watch));
     }
+    for issuer in resources.issuers.iter().flat_map(|issuers| issuers.iter()) {
+        actor::spawn("issuer_keys", deaths, Box::pin(issuers::keep(Arc::clone(issuer))));
+    }
     if let Some(service) = settings.auth.service() {
         actix_rt::spawn(auth::check_reachability(service.clone(), metrics.clone()));
     }
@@ -253,7 +256,10 @@ fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Set
         let shares_verdicts = matches!(keys, KeySource::Service(_));
         let needs = Needs { channel: revocation::CHANNEL, shares_verdicts };
         actor::spawn("redis_watcher", deaths, Box::pin(redis::watch(redis.clone(), needs)));
-        let listen = redis::listen(redis.clone(), Revocations(keys.clone()));
+        let listen = redis::listen(
+            redis.clone(),
+            Revocations { keys: keys.clone(), issuers: resources.issuers.clone() },
+        );
         actor::spawn("revocation_listener", deaths, Box::pin(listen));
         let listen = redis::listen(redis.clone(), shared.ownership.changes_elsewhere());
         actor::spawn("ownership_listener", deaths, Box::pin(listen));

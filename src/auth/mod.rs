@@ -9,6 +9,7 @@ mod call_limiter;
 mod fence;
 mod fingerprint;
 mod globs;
+pub(crate) mod issuers;
 pub mod key;
 pub mod key_file;
 pub(crate) mod peppers;
@@ -23,6 +24,7 @@ pub use cache::fuzz as fuzz_redis_value;
 pub use caching_verifier::CachingVerifier;
 pub use fence::Fence;
 pub use globs::{Globs, NotGlobs};
+pub use issuers::{Issuers, KeysFault, NoRule, TokenFault};
 pub use key_file::{KeyFile, KeyFileError};
 pub use principal::{NotAWorkspace, Principal, Workspace};
 #[cfg(fuzzing)]
@@ -53,6 +55,16 @@ pub enum AuthError {
     /// The verifier gave no answer.
     #[error("the auth service gave no verdict")]
     Unavailable(#[source] ServiceFault),
+    /// A token of an issuer whose keys are not there.
+    #[error("the keys of the token's issuer are not there")]
+    KeysUnavailable(#[source] KeysFault),
+    /// A good token, by the name of its subject, that may do nothing.
+    #[error("a token of {key_id} is good, and may do nothing")]
+    NoRule {
+        key_id: String,
+        #[source]
+        missing: Arc<NoRule>,
+    },
 }
 
 /// Why a key was rejected. For log, audit and operators: the client gets one text for all of them.
@@ -67,6 +79,9 @@ pub enum Rejection {
     /// With the owner, if the service had accepted the key before.
     #[error("refused by the auth service")]
     ByService(Option<Arc<Principal>>),
+    /// With the owner, if its signature is good.
+    #[error("a token: {fault}")]
+    Token { fault: TokenFault, owner: Option<Arc<Principal>> },
 }
 
 impl Rejection {
@@ -76,6 +91,9 @@ impl Rejection {
             Self::Unknown => KeyState::Unknown,
             Self::Revoked { .. } => KeyState::Revoked,
             Self::ByService(_) => KeyState::Refused,
+            Self::Token { fault: TokenFault::Expired(_), .. } => KeyState::Expired,
+            Self::Token { fault: TokenFault::Revoked(_), .. } => KeyState::Revoked,
+            Self::Token { .. } => KeyState::Refused,
         }
     }
 
@@ -83,7 +101,7 @@ impl Rejection {
     pub fn principal(&self) -> Option<&Principal> {
         match self {
             Self::Revoked { principal, .. } => Some(principal),
-            Self::ByService(owner) => owner.as_deref(),
+            Self::ByService(owner) | Self::Token { owner, .. } => owner.as_deref(),
             Self::Mistyped | Self::Unknown => None,
         }
     }
@@ -137,36 +155,50 @@ impl KeySource {
 
 /// Authenticates requests; one for each worker.
 #[derive(Debug)]
-pub enum Authenticator {
-    KeyFile(Arc<KeyFile>),
+pub struct Authenticator {
+    /// `None` where only keys count.
+    issuers: Option<Arc<Issuers>>,
+    verifier: KeyVerifier,
+}
+
+#[derive(Debug)]
+enum KeyVerifier {
+    File(Arc<KeyFile>),
     /// With an HTTP client of this worker, shared with its calls in flight.
     Service(Rc<ServiceVerifier>, Arc<CachingVerifier>),
 }
 
 impl Authenticator {
-    pub(crate) fn new(source: &KeySource, tls: Option<&Tls>) -> Self {
-        match source {
-            KeySource::File(keys) => Self::KeyFile(Arc::clone(keys)),
+    pub(crate) fn new(source: &KeySource, issuers: Option<&Arc<Issuers>>, tls: Option<&Tls>) -> Self {
+        let verifier = match source {
+            KeySource::File(keys) => KeyVerifier::File(Arc::clone(keys)),
             KeySource::Service(verifier) => {
                 let service = ServiceVerifier::new(&verifier.settings, tls);
-                Self::Service(Rc::new(service), Arc::clone(verifier))
+                KeyVerifier::Service(Rc::new(service), Arc::clone(verifier))
             }
-        }
+        };
+        Self { issuers: issuers.cloned(), verifier }
     }
 
     /// # Errors
-    /// A rejected key, or no verdict.
+    /// A rejected key or token, a token that may do nothing, or no verdict.
     pub async fn authenticate(
         &self,
         credential: &Credential,
         client_ip: Option<IpAddr>,
     ) -> Result<Authenticated, AuthError> {
-        match self {
-            Self::KeyFile(keys) => {
-                let principal = keys.verify(credential.key()).map_err(AuthError::Rejected)?;
+        let key = credential.key();
+        if let Some(issuers) = &self.issuers
+            && let Some(verdict) = issuers.verdict(key, client_ip).await
+        {
+            return verdict;
+        }
+        match &self.verifier {
+            KeyVerifier::File(keys) => {
+                let principal = keys.verify(key).map_err(AuthError::Rejected)?;
                 Ok(Authenticated { principal, source: VerdictSource::KeyFile })
             }
-            Self::Service(service, verifier) => verifier.verdict(service, credential.key(), client_ip).await,
+            KeyVerifier::Service(service, verifier) => verifier.verdict(service, key, client_ip).await,
         }
     }
 }

@@ -3,7 +3,9 @@
 
 use deadpool_redis::redis::RedisError;
 
-use super::KeySource;
+use std::sync::Arc;
+
+use super::{Issuers, KeySource};
 use crate::{code::Code, redis::Listener};
 
 /// The channel, the same for every gateway of a fleet.
@@ -12,20 +14,26 @@ pub(crate) const CHANNEL: &str = "hokusai:revoked";
 pub(super) const EVERYTHING: &str = "*";
 
 /// Revocations by other instances, and by `keys revoke`.
-pub(crate) struct Revocations(pub(crate) KeySource);
+pub(crate) struct Revocations {
+    pub(crate) keys: KeySource,
+    pub(crate) issuers: Option<Arc<Issuers>>,
+}
 
 impl Listener for Revocations {
     const CHANNEL: &'static str = CHANNEL;
 
     fn hear(&self, key_id: &str) {
-        match &self.0 {
+        if let Some(issuers) = &self.issuers {
+            issuers.revoke_by_message(key_id);
+        }
+        match &self.keys {
             KeySource::Service(verifier) => verifier.revoke_by_message(key_id),
             KeySource::File(keys) => keys.revoke(key_id),
         }
     }
 
     fn begin(&self, lost: bool) {
-        match &self.0 {
+        match &self.keys {
             // Messages may have been missed. At the first subscription, the marks in Redis have them.
             KeySource::Service(verifier) if lost => verifier.invalidate_all(),
             KeySource::Service(verifier) => verifier.clear(),

@@ -5,6 +5,7 @@ use std::{
     io::{self, Read},
     path::PathBuf,
     process::ExitCode,
+    sync::Arc,
 };
 
 use actix_web::{
@@ -27,7 +28,7 @@ use super::{
 };
 use crate::{
     audit::About,
-    auth::{AuthError, Authenticated, Authenticator, Globs, Principal},
+    auth::{AuthError, Authenticated, Authenticator, Globs, Principal, issuers},
     connection,
     credentials::{self, CredentialError},
     error::GatewayError,
@@ -155,8 +156,16 @@ async fn decide(
         return Err(CredentialError::Ambiguous.into());
     }
     let sent_as = credential.source();
-    let authenticator = Authenticator::new(&resources.keys, resources.auth_tls.as_ref());
+    for issuer in resources.issuers.iter().flat_map(|issuers| issuers.iter()) {
+        actix_rt::spawn(issuers::keep(Arc::clone(issuer)));
+    }
+    let authenticator =
+        Authenticator::new(&resources.keys, resources.issuers.as_ref(), resources.auth_tls.as_ref());
     let caller = authenticator.authenticate(&credential, None).await;
+    if let Err(AuthError::NoRule { key_id, missing }) = &caller {
+        set("key", json!({ "key_id": key_id, "state": "a good token" }));
+        set("missing", missing.to_string().into());
+    }
     let Authenticated { principal, source } =
         caller.map_err(|error| GatewayError::Auth { error, sent_as })?;
     set("cache", source.word().into());

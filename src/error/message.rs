@@ -3,7 +3,7 @@
 use super::GatewayError;
 use crate::{
     audit::NotKept,
-    auth::AuthError,
+    auth::{AuthError, Rejection, TokenFault},
     limits::{Limit, LimitExceeded},
     ownership::OwnershipError,
     policy::Denied,
@@ -34,6 +34,22 @@ impl GatewayError {
             Self::Ownership(_) => return self.to_string(),
             Self::Denied { error: error @ (Denied::Scope(_) | Denied::Workspace(_)), .. } => {
                 return error.to_string();
+            }
+            Self::Auth { error: AuthError::Rejected(Rejection::Token { fault, .. }), sent_as } => {
+                // When it ends stands in the token itself.
+                return match fault {
+                    TokenFault::Expired(at) => format!(
+                        "the token, sent as {sent_as}, expired at {at}: get a new one from its issuer, and have what runs for \
+                         longer read it anew"
+                    ),
+                    _ => format!("the token, sent as {sent_as}, is not valid"),
+                };
+            }
+            Self::Auth { error: AuthError::NoRule { .. }, .. } => {
+                "the token is valid, but no rule of this gateway's gives it a permission: ask the gateway's operator"
+            }
+            Self::Auth { error: AuthError::KeysUnavailable(_), .. } => {
+                "tokens of this issuer cannot be checked at the moment; yours may be valid, try again"
             }
             Self::Auth { error: AuthError::Rejected(_), sent_as }
             | Self::Denied { error: Denied::Expired(_), sent_as } => {

@@ -77,6 +77,7 @@ impl GatewayError {
         match self {
             Self::Head(HeadError::Loop) => Some(Code::Loop),
             Self::Auth { error: AuthError::Unavailable(fault), .. } => Some(fault.code()),
+            Self::Auth { error: AuthError::KeysUnavailable(fault), .. } => Some(fault.code()),
             Self::Audit(NotKept) => Some(Code::AuditFailing),
             Self::NoRequest(NoRequest::NoRoom)
             | Self::Body(BodyError::MemoryFull(BodyMemoryFull::ForAll)) => Some(Code::MlflowBusy),

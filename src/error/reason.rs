@@ -30,7 +30,10 @@ impl GatewayError {
             Self::Auth { error: AuthError::TooManyFailures { .. }, .. }
             | Self::Limited(_)
             | Self::Body(BodyError::MemoryFull(BodyMemoryFull::ForKey)) => Reason::RateLimited,
-            Self::Auth { error: AuthError::Unavailable(_), .. } => Reason::AuthUnavailable,
+            Self::Auth { error: AuthError::Unavailable(_) | AuthError::KeysUnavailable(_), .. } => {
+                Reason::AuthUnavailable
+            }
+            Self::Auth { error: AuthError::NoRule { .. }, .. } => Reason::NoRule,
             Self::Audit(NotKept) => Reason::AuditUnavailable,
             Self::Denied { error: Denied::Scope(_) | Denied::Workspace(_), .. }
             | Self::Body(BodyError::Scope(_) | BodyError::Workspace(_))

@@ -27,9 +27,11 @@ const fn usual(reason: Reason) -> (StatusCode, &'static str) {
         Reason::BadRequest | Reason::BadPath | Reason::CredentialAmbiguous | Reason::AmbiguousBody => {
             (StatusCode::BAD_REQUEST, "BAD_REQUEST")
         }
-        Reason::ScopeMissing | Reason::NotOwner | Reason::OutsideFence | Reason::CrossOrigin => {
-            (StatusCode::FORBIDDEN, "PERMISSION_DENIED")
-        }
+        Reason::ScopeMissing
+        | Reason::NotOwner
+        | Reason::OutsideFence
+        | Reason::NoRule
+        | Reason::CrossOrigin => (StatusCode::FORBIDDEN, "PERMISSION_DENIED"),
         Reason::RouteUnknown => (StatusCode::NOT_FOUND, "ENDPOINT_NOT_FOUND"),
         Reason::NotFound => (StatusCode::NOT_FOUND, "RESOURCE_DOES_NOT_EXIST"),
         Reason::MethodNotAllowed => (StatusCode::METHOD_NOT_ALLOWED, "BAD_REQUEST"),

@@ -73,7 +73,8 @@ struct Decision {
 impl Gateway {
     pub fn new(shared: Arc<Shared>) -> Self {
         let resources = &shared.resources;
-        let authenticator = Authenticator::new(&resources.keys, resources.auth_tls.as_ref());
+        let authenticator =
+            Authenticator::new(&resources.keys, resources.issuers.as_ref(), resources.auth_tls.as_ref());
         let proxy = Rc::new(Proxy::new(&shared.settings, &shared.upstreams, resources.mlflow_tls.as_ref()));
         let sinks = Rc::new(Sinks {
             metrics: WorkerMetrics::new(resources.metrics.clone()),
@@ -259,9 +260,15 @@ impl Gateway {
         if let Some(exchange) = exchange.filter(|_| !was_remembered) {
             exchange.waited(began.elapsed());
         }
-        if let (Some(exchange), Err(AuthError::Rejected(rejection))) = (exchange, &caller) {
+        match (exchange, &caller) {
             // Whoever uses a key of ours that has ended is told of by its name.
-            exchange.set_caller(rejection.principal().map(named).unwrap_or_default());
+            (Some(exchange), Err(AuthError::Rejected(rejection))) => {
+                exchange.set_caller(rejection.principal().map(named).unwrap_or_default());
+            }
+            (Some(exchange), Err(AuthError::NoRule { key_id, .. })) => {
+                exchange.set_caller(Caller { key_id: Some(key_id.clone()), ..Caller::default() });
+            }
+            _ => {}
         }
         let caller = caller.map_err(|error| GatewayError::Auth { error, sent_as: credential.source() })?;
         if let Some(exchange) = exchange {

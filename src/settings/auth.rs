@@ -10,6 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::{
+    Issuer,
     reader::{Noted, Reader},
     tls::ClientTls,
     value::{FromText, OrZero, section, words},
@@ -24,6 +25,7 @@ pub struct Auth {
     /// The secret for the fingerprints of cached verdicts; `None`: a random one for each process.
     pub pepper: Option<SecretString>,
     pub session: AuthSession,
+    pub issuers: Vec<Issuer>,
 }
 
 /// `[auth.session]`: people in browsers.
@@ -165,6 +167,7 @@ impl Auth {
         }
 
         let session = AuthSession::read(reader);
+        let issuers = Issuer::read_all(reader);
 
         let (mode, url, key_file) = (mode?, url?, key_file?);
         if matches!((mode, &url), (Some(VerifierKind::KeyFile), Some(_))) {
@@ -190,7 +193,7 @@ impl Auth {
                 return Err(reader.problem(Code::MissingSetting, "auth.service.url", what, fix));
             }
         };
-        Ok(Self { mode, cache: cache?, pepper: pepper?, session: session? })
+        Ok(Self { mode, cache: cache?, pepper: pepper?, session: session?, issuers: issuers? })
     }
 }
 

@@ -6,6 +6,7 @@
 mod audit;
 mod auth;
 mod check;
+mod issuers;
 mod limits;
 mod live;
 mod metrics;
@@ -27,6 +28,8 @@ use std::path::Path;
 
 pub use audit::{Audit, AuditOutput, OnFailure};
 pub use auth::{Auth, AuthCache, AuthKeyFile, AuthMode, AuthService, AuthSession, LastUsed};
+pub(crate) use issuers::is_here;
+pub use issuers::{Issuer, IssuerLogin, IssuerRule, TokenAlgorithm};
 pub use limits::{Limits, Mode};
 pub use live::Live;
 pub use metrics::Metrics;

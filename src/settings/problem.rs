@@ -31,7 +31,8 @@ impl Problem {
 
     /// The environment variables for the key.
     pub fn variables(&self) -> Vec<String> {
-        if self.key.is_empty() { Vec::new() } else { sources::variables(&self.key) }
+        // What is in a list of tables has none.
+        if self.key.is_empty() || self.key.contains('[') { Vec::new() } else { sources::variables(&self.key) }
     }
 }
 
@@ -39,6 +40,8 @@ impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if self.key.is_empty() {
             write!(f, "{} {}", self.code, self.what)?;
+        } else if self.variables().is_empty() {
+            write!(f, "{} {}: {}", self.code, self.key, self.what)?;
         } else {
             write!(f, "{} {} ({}): {}", self.code, self.key, self.variables().join(" or "), self.what)?;
         }

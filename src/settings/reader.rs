@@ -1,5 +1,7 @@
 //! Takes the values out of the merged layers, and collects every problem.
 
+mod tables;
+
 use std::{
     collections::BTreeMap,
     path::{Path, PathBuf},
@@ -53,6 +55,11 @@ impl Reader {
         let Some(value) = self.take(key) else { return Ok(None) };
         let text = self.one_text(key, value, T::FORM)?;
         self.parse(key, &text).map(Some)
+    }
+
+    /// The same text as another type.
+    pub(super) fn value_of<T: FromText>(&mut self, key: &str, text: &str) -> Result<T, Noted> {
+        self.parse(key, text)
     }
 
     fn one_text(&mut self, key: &str, value: Value, form: &str) -> Result<String, Noted> {

@@ -102,7 +102,7 @@ fn well_formed(path: &Path) -> Result<String, Problem> {
     Ok(text)
 }
 
-fn flatten(prefix: Option<&str>, value: Value, flat: &mut BTreeMap<String, Value>) {
+pub(super) fn flatten(prefix: Option<&str>, value: Value, flat: &mut BTreeMap<String, Value>) {
     match value.kind {
         ValueKind::Table(table) => {
             for (name, value) in table {

@@ -26,6 +26,8 @@ words! {
         Stale = "stale",
         /// The key file, which needs no cache.
         KeyFile = "none",
+        /// An issuer's signature, which was verified for this request.
+        Issuer = "none",
     }
 }
 

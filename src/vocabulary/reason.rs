@@ -14,6 +14,7 @@ words! {
         ScopeMissing = "scope_missing",
         NotOwner = "not_owner",
         OutsideFence = "outside_fence",
+        NoRule = "no_rule",
         NotFound = "not_found",
         CrossOrigin = "cross_origin",
         LoopDetected = "loop_detected",

@@ -10,3 +10,4 @@ pub(super) use memory::{CachedVerdict, MemoryCache};
 #[cfg(fuzzing)]
 pub use redis_cache::fuzz;
 pub(super) use redis_cache::{RedisCache, RedisVerdict};
+pub(super) use revocations::Revocations;

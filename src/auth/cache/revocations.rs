@@ -35,7 +35,7 @@ struct Revoked {
 }
 
 impl Revocations {
-    pub(super) fn new() -> Self {
+    pub(in crate::auth) fn new() -> Self {
         Self {
             epoch: AtomicU64::new(0),
             everything: AtomicU64::new(0),
@@ -52,7 +52,7 @@ impl Revocations {
 
     /// Records the revocation of a name, or of everything, and calls `forget` to clear the cache. In the new epoch, nothing of
     /// the old one is found.
-    pub(super) fn revoke(&self, name: &str, forget: impl FnOnce()) {
+    pub(in crate::auth) fn revoke(&self, name: &str, forget: impl FnOnce()) {
         self.begin_epoch(name == EVERYTHING, forget, |epoch| {
             self.by_name.insert(self.hasher.hash_one(name), Revoked { epoch, at: Timestamp::now() });
         });

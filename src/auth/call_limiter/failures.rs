@@ -13,7 +13,7 @@ const ADDRESSES: usize = 10_000;
 
 /// How many failures each address has left.
 #[derive(Debug)]
-pub(super) struct FailureLimit {
+pub(in crate::auth) struct FailureLimit {
     per_minute: f64,
     budgets: Cache<IpAddr, Arc<Mutex<Budget>>>,
 }
@@ -28,15 +28,15 @@ struct Budget {
 
 /// One failure that an address may have; given back unless it is used up.
 #[derive(Debug)]
-pub(super) struct FailureToken(Option<Arc<Mutex<Budget>>>);
+pub(in crate::auth) struct FailureToken(Option<Arc<Mutex<Budget>>>);
 
 impl FailureLimit {
-    pub(super) fn new(per_minute: usize) -> Self {
+    pub(in crate::auth) fn new(per_minute: usize) -> Self {
         Self { per_minute: per_minute as f64, budgets: Cache::new(ADDRESSES) }
     }
 
     /// Whether an address has failed too often. Takes no token.
-    pub(super) fn check(&self, client: Option<IpAddr>) -> Result<(), NotAdmitted> {
+    pub(in crate::auth) fn check(&self, client: Option<IpAddr>) -> Result<(), NotAdmitted> {
         let budget = client.and_then(|client| self.budgets.get(&customer_network(client)));
         match budget.map(|budget| budget.lock().refused(Instant::now())) {
             Some(Some(refused @ NotAdmitted::TooManyFailures(_))) => Err(refused),
@@ -48,7 +48,7 @@ impl FailureLimit {
     ///
     /// # Errors
     /// None is left: `Busy` while some are in use, for their calls may still succeed.
-    pub(super) fn take(&self, client: Option<IpAddr>) -> Result<FailureToken, NotAdmitted> {
+    pub(in crate::auth) fn take(&self, client: Option<IpAddr>) -> Result<FailureToken, NotAdmitted> {
         let Some(client) = client else { return Ok(FailureToken(None)) };
         let now = Instant::now();
         let left = TokenBucket::new(self.per_minute, self.per_minute / 60.0, now);
@@ -78,7 +78,7 @@ impl Budget {
 }
 
 impl FailureToken {
-    pub(super) fn use_up(mut self) {
+    pub(in crate::auth) fn use_up(mut self) {
         if let Some(budget) = self.0.take() {
             budget.lock().in_use -= 1;
         }

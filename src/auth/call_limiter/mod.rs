@@ -18,10 +18,9 @@ use tokio::{
     time::timeout_at,
 };
 
-use self::{
-    failures::{FailureLimit, FailureToken},
-    permits::CallPermits,
-};
+pub(super) use failures::FailureLimit;
+
+use self::{failures::FailureToken, permits::CallPermits};
 use super::{AuthError, ServiceFault};
 use crate::{
     breaker::{Attempt, Breaker},

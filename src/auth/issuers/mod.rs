@@ -1,0 +1,247 @@
+//! Tokens of issuers: a CI job, a pod or a person with single sign-on has an identity already, and needs no key of ours.
+//!
+//! A credential in the form of a token that names one of `auth.issuers` is judged here and nowhere else; all others are keys. It is
+//! good if the issuer signed it, with a key and in a way that count; for us; and now. What it may do, the issuer's rules say.
+
+mod claims;
+mod discovery;
+mod fault;
+mod key_set;
+mod keys;
+mod marks;
+mod remembered;
+mod rules;
+mod template;
+mod token;
+
+use std::{net::IpAddr, sync::Arc, time::Instant};
+
+pub(crate) use claims::Claims;
+pub use fault::{KeysFault, TokenFault};
+use jiff::Timestamp;
+pub(crate) use keys::keep;
+use keys::{Keys, Known};
+use remembered::{Names, Remembered, Verified};
+pub use rules::NoRule;
+pub(crate) use rules::RuleFault;
+use rules::Rules;
+use token::{Head, Said};
+
+use super::{
+    AuthError, Authenticated, Principal, Rejection,
+    call_limiter::FailureLimit,
+    fingerprint::{Fingerprint, Pepper},
+    revocation::EVERYTHING,
+};
+use crate::{
+    http_client::Tls,
+    outage_log::OutageLog,
+    redis::Redis,
+    settings::Issuer,
+    telemetry::Metrics,
+    vocabulary::{CacheResult, CacheTier, ValidationOutcome, VerdictSource},
+};
+
+/// Bad tokens of one client address in a minute: each costs a signature.
+const FAILURES_PER_MINUTE: usize = 60;
+
+/// All issuers whose tokens are credentials; shared by all workers.
+#[derive(Debug)]
+pub struct Issuers {
+    issuers: Vec<Arc<TrustedIssuer>>,
+    pepper: Pepper,
+    remembered: Remembered,
+    failures: FailureLimit,
+    redis: Option<Redis>,
+    metrics: Metrics,
+}
+
+/// One issuer, with what is made of its settings.
+#[derive(Debug)]
+pub(crate) struct TrustedIssuer {
+    pub(crate) settings: Issuer,
+    pub(crate) tls: Option<Tls>,
+    rules: Rules,
+    keys: Keys,
+    outage_log: OutageLog,
+}
+
+impl TrustedIssuer {
+    /// # Errors
+    /// What cannot be used of its rules.
+    pub(crate) fn new(settings: Issuer, tls: Option<Tls>) -> Result<Self, Vec<RuleFault>> {
+        let rules = Rules::compile(&settings)?;
+        let outage_log =
+            OutageLog::new("the keys of an issuer cannot be read", "the keys of an issuer are read again");
+        Ok(Self { settings, tls, rules, keys: Keys::new(), outage_log })
+    }
+
+    /// The principal of whoever has these claims by the issuer's word, in force until `ends`.
+    ///
+    /// # Errors
+    /// No rule fits.
+    pub(crate) fn principal(&self, claims: &Claims, ends: Option<Timestamp>) -> Result<Principal, NoRule> {
+        let subject = claims.text("sub").unwrap_or_default();
+        let key_id = Some(name_of(&self.settings.issuer, subject));
+        Ok(Principal { key_id, expires_at: ends, ..self.rules.principal(claims)? })
+    }
+}
+
+/// What the tokens of a subject are revoked by, and counted under.
+fn name_of(issuer: &str, subject: &str) -> String {
+    format!("{issuer}|{subject}")
+}
+
+impl Issuers {
+    pub(crate) fn new(issuers: Vec<TrustedIssuer>, redis: Option<Redis>, metrics: Metrics) -> Self {
+        Self {
+            issuers: issuers.into_iter().map(Arc::new).collect(),
+            pepper: Pepper::random(),
+            remembered: Remembered::new(),
+            failures: FailureLimit::new(FAILURES_PER_MINUTE),
+            redis,
+            metrics,
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Arc<TrustedIssuer>> {
+        self.issuers.iter()
+    }
+
+    /// The verdict on a credential; `None`: it is no token of an issuer's.
+    pub(super) async fn verdict(
+        &self,
+        credential: &str,
+        client_ip: Option<IpAddr>,
+    ) -> Option<Result<Authenticated, AuthError>> {
+        // No key is long enough to be one.
+        if !credential.starts_with("ey") {
+            return None;
+        }
+        let fingerprint = self.pepper.fingerprint(credential, "", None);
+        if let Some(remembered) = self.recall(&fingerprint) {
+            return Some(remembered);
+        }
+        let said = Said::by(credential)?;
+        let place = self.issuers.iter().position(|issuer| issuer.settings.issuer == said.issuer)?;
+        Some(self.verify(credential, fingerprint, &said, place, client_ip).await)
+    }
+
+    fn recall(&self, fingerprint: &Fingerprint) -> Option<Result<Authenticated, AuthError>> {
+        let verified = self.remembered.get(fingerprint)?;
+        let keys = &self.issuers[verified.issuer].keys;
+        if keys.withdrawals() != verified.withdrawals || !keys.are_usable() {
+            return None;
+        }
+        if let Some(end) = verified.principal.expires_at.filter(|end| *end <= Timestamp::now()) {
+            self.remembered.remove(fingerprint);
+            return Some(Err(rejected(TokenFault::Expired(end), Some(&verified.principal))));
+        }
+        self.metrics.key_looked_up(CacheTier::Memory, CacheResult::Hit);
+        Some(Ok(Authenticated { principal: Arc::clone(&verified.principal), source: VerdictSource::Memory }))
+    }
+
+    async fn verify(
+        &self,
+        token: &str,
+        fingerprint: Fingerprint,
+        said: &Said,
+        place: usize,
+        client_ip: Option<IpAddr>,
+    ) -> Result<Authenticated, AuthError> {
+        self.failures.check(client_ip)?;
+        self.metrics.key_looked_up(CacheTier::Memory, CacheResult::Miss);
+        let began = Instant::now();
+        let verdict = self.verified(token, fingerprint, said, place).await;
+        let outcome = match &verdict {
+            Err(AuthError::KeysUnavailable(_)) => ValidationOutcome::Unavailable,
+            Err(AuthError::Rejected(_)) => {
+                if let Ok(failure) = self.failures.take(client_ip) {
+                    failure.use_up();
+                }
+                ValidationOutcome::Rejected
+            }
+            _ => ValidationOutcome::Accepted,
+        };
+        self.metrics.key_validated(outcome, began.elapsed());
+        verdict.map(|principal| Authenticated { principal, source: VerdictSource::Issuer })
+    }
+
+    async fn verified(
+        &self,
+        token: &str,
+        fingerprint: Fingerprint,
+        said: &Said,
+        place: usize,
+    ) -> Result<Arc<Principal>, AuthError> {
+        let issuer = &self.issuers[place];
+        let head = Head::read(token).map_err(|fault| rejected(fault, None))?;
+        // Before it is verified: what happens meanwhile counts.
+        let (epoch, withdrawals) = (self.remembered.epoch(), issuer.keys.withdrawals());
+        let known = known_for(issuer, &head, said).await?;
+        let fitting = known.keys.fitting(head.key_id.as_deref(), head.algorithm);
+        let claims = token::verify(token, &head, &fitting, &issuer.settings, Timestamp::now());
+        let claims = claims.map_err(|fault| rejected(fault, None))?;
+        let ends = claims.time("exp").ok().flatten().map(|end| end + issuer.settings.leeway.as_secs() as i64);
+        let ends = ends.and_then(|end| Timestamp::from_second(end).ok());
+        let subject = name_of(&issuer.settings.issuer, claims.text("sub").unwrap_or_default());
+        let principal = issuer.principal(&claims, ends);
+        let principal = principal
+            .map_err(|missing| AuthError::NoRule { key_id: subject.clone(), missing: Arc::new(missing) })?;
+        let (principal, token) = (Arc::new(principal), claims.text("jti").map(str::to_owned));
+        let names = Names { subject, token };
+        if let Some(at) = self.revoked_at(&names, said.issued_at).await {
+            return Err(rejected(TokenFault::Revoked(at), Some(&principal)));
+        }
+        let verified = Verified { principal: Arc::clone(&principal), issuer: place, withdrawals, names };
+        self.remembered.insert(fingerprint, verified, epoch);
+        Ok(principal)
+    }
+
+    async fn revoked_at(&self, names: &Names, issued_at: Option<i64>) -> Option<Timestamp> {
+        let elsewhere = match &self.redis {
+            Some(redis) => marks::revoked_at(redis, names, issued_at).await,
+            None => None,
+        };
+        // What was heard while Redis was asked counts.
+        self.remembered.revoked_at(names, issued_at).max(elsewhere)
+    }
+
+    /// A message revokes tokens by `iss|sub` or `jti`.
+    pub(super) fn revoke_by_message(&self, name: &str) {
+        if name == EVERYTHING {
+            return;
+        }
+        if self.remembered.revoke(name) {
+            tracing::info!(key_id = name, "revoked");
+        }
+        if let Some(redis) = &self.redis {
+            marks::leave(redis, name);
+        }
+    }
+}
+
+/// The keys for a token; they are read anew for one that none of them fits.
+async fn known_for(issuer: &TrustedIssuer, head: &Head, said: &Said) -> Result<Arc<Known>, AuthError> {
+    let (began, leeway) = (Instant::now(), issuer.settings.leeway.as_secs() as i64);
+    let issued_at = said.issued_at.map(|at| at.saturating_add(leeway));
+    let has_one = |known: &Known| {
+        known.are_usable() && !known.keys.fitting(head.key_id.as_deref(), head.algorithm).is_empty()
+    };
+    let known = issuer.keys.known();
+    if has_one(&known) {
+        return Ok(known);
+    }
+    let known = issuer.keys.renewed().await;
+    if has_one(&known) {
+        Ok(known)
+    } else if known.are_newer_than(issued_at, began) {
+        Err(rejected(TokenFault::UnknownKey, None))
+    } else {
+        Err(AuthError::KeysUnavailable(known.fault()))
+    }
+}
+
+fn rejected(fault: TokenFault, owner: Option<&Arc<Principal>>) -> AuthError {
+    AuthError::Rejected(Rejection::Token { fault, owner: owner.cloned() })
+}

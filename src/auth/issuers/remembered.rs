@@ -1,0 +1,117 @@
+//! Tokens that were verified, by their fingerprints, until they end or are revoked.
+
+use std::{cell::Cell, sync::Arc};
+
+use jiff::Timestamp;
+use quick_cache::{Weighter, sync::Cache};
+
+use crate::auth::{Principal, cache::Revocations, fingerprint::Fingerprint};
+
+/// How many tokens are remembered; the least recently used are forgotten first.
+const TOKENS: usize = 100_000;
+/// Bytes of texts that weigh as much as a token.
+const UNIT: usize = 256;
+
+/// The verified tokens of all issuers.
+#[derive(Debug)]
+pub(super) struct Remembered {
+    tokens: Cache<Fingerprint, Arc<Verified>, ByWeight>,
+    revocations: Revocations,
+}
+
+/// A token that was good when it was verified.
+#[derive(Debug)]
+pub(super) struct Verified {
+    pub(super) principal: Arc<Principal>,
+    /// The place of its issuer in the settings.
+    pub(super) issuer: usize,
+    /// How often its issuer had withdrawn keys.
+    pub(super) withdrawals: u64,
+    pub(super) names: Names,
+}
+
+/// What a token is revoked by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Names {
+    /// `iss|sub`: all that were issued before.
+    pub(crate) subject: String,
+    /// `jti`: this one.
+    pub(crate) token: Option<String>,
+}
+
+impl Names {
+    /// Each name, and whether its revocation is for all time.
+    pub(super) fn each(&self) -> impl Iterator<Item = (&str, bool)> {
+        [(self.subject.as_str(), false)].into_iter().chain(self.token.as_deref().map(|name| (name, true)))
+    }
+}
+
+/// Whether a revocation at a time is one of a token that was issued at another.
+pub(super) fn is_revoked(at: Timestamp, for_all_time: bool, issued_at: Option<i64>) -> bool {
+    for_all_time || issued_at.is_none_or(|issued| issued <= at.as_second())
+}
+
+impl Remembered {
+    pub(super) fn new() -> Self {
+        Self {
+            tokens: Cache::with_weighter(TOKENS, TOKENS as u64, ByWeight),
+            revocations: Revocations::new(),
+        }
+    }
+
+    pub(super) fn get(&self, token: &Fingerprint) -> Option<Arc<Verified>> {
+        self.tokens.get(token)
+    }
+
+    /// To be read before a token is verified.
+    pub(super) fn epoch(&self) -> u64 {
+        self.revocations.epoch()
+    }
+
+    /// When a token was revoked, as far as this process has heard.
+    pub(super) fn revoked_at(&self, names: &Names, issued_at: Option<i64>) -> Option<Timestamp> {
+        let times = names.each().filter_map(|(name, for_all_time)| {
+            let at = self.revocations.revoked_at(name)?;
+            is_revoked(at, for_all_time, issued_at).then_some(at)
+        });
+        times.max()
+    }
+
+    /// Remembers a token that was verified in an epoch.
+    pub(super) fn insert(&self, token: Fingerprint, verified: Verified, epoch: u64) {
+        let names = verified.names.clone();
+        self.tokens.insert(token, Arc::new(verified));
+        // Checked after the insert: an earlier revocation is seen here, a later one finds the token.
+        if names.each().any(|(name, _)| self.revocations.is_revoked_since(name, epoch)) {
+            self.tokens.remove(&token);
+        }
+    }
+
+    pub(super) fn remove(&self, token: &Fingerprint) {
+        self.tokens.remove(token);
+    }
+
+    pub(super) fn revoke(&self, name: &str) -> bool {
+        let was_there = Cell::new(false);
+        self.revocations.revoke(name, || {
+            self.tokens.retain(|_, verified| {
+                let matches = verified.names.each().any(|(own, _)| own == name);
+                was_there.set(was_there.get() || matches);
+                !matches
+            });
+        });
+        was_there.get()
+    }
+}
+
+#[derive(Debug, Clone)]
+struct ByWeight;
+
+impl Weighter<Fingerprint, Arc<Verified>> for ByWeight {
+    fn weight(&self, _: &Fingerprint, verified: &Arc<Verified>) -> u64 {
+        let Verified { principal, names, .. } = &**verified;
+        let texts = [&principal.user_id, &principal.key_id, &names.token].into_iter().flatten();
+        let texts = texts.chain(principal.scopes.iter().flatten()).map(String::len).sum::<usize>();
+        1 + ((texts + names.subject.len() + principal.fence.size()) / UNIT) as u64
+    }
+}

@@ -1,0 +1,72 @@
+//! Arrays of tables, such as `[[auth.issuers]]`: each table has a reader of its own.
+
+use std::collections::BTreeMap;
+
+use config::{Value, ValueKind};
+
+use super::{super::sources, Layers, Noted, Reader};
+use crate::code::Code;
+
+impl Reader {
+    /// Reads each table. A problem in one is named by the array and by what `label` calls the table, or else its number.
+    pub(in crate::settings) fn tables<T>(
+        &mut self,
+        key: &'static str,
+        label: impl Fn(&BTreeMap<String, Value>) -> Option<String>,
+        read: impl Fn(&mut Self) -> Result<T, Noted>,
+    ) -> Result<Vec<T>, Noted> {
+        let Some(value) = self.take(key) else { return Ok(Vec::new()) };
+        let ValueKind::Array(items) = value.kind else { return Err(self.no_tables(key)) };
+        // Every table is read, so that all problems are told.
+        let tables: Vec<_> = (1..)
+            .zip(items)
+            .map(|(number, item)| {
+                if !matches!(item.kind, ValueKind::Table(_)) {
+                    return Err(self.no_tables(key));
+                }
+                let mut values = BTreeMap::new();
+                sources::flatten(None, item, &mut values);
+                let label = label(&values).unwrap_or_else(|| number.to_string());
+                let mut table = Self::new(Layers { values, warnings: Vec::new(), unread: Vec::new() });
+                let outcome = read(&mut table);
+                let (problems, warnings) = table.finish();
+                let within = |inner: &str| format!("{key}[{label}].{inner}");
+                for mut problem in problems {
+                    problem.key = within(&problem.key);
+                    self.problems.push(problem);
+                }
+                for mut warning in warnings {
+                    warning.key = within(&warning.key);
+                    self.warnings.push(warning);
+                }
+                outcome
+            })
+            .collect();
+        tables.into_iter().collect()
+    }
+
+    fn no_tables(&mut self, key: &str) -> Noted {
+        let fix = format!("[[{key}]] in a file, and the settings of one below it");
+        self.problem(Code::InvalidValue, key, "is no list of tables", &fix)
+    }
+
+    /// A table of one text or several for each name. Unlike [`Reader::table_of_lists`] a text is not split at its commas.
+    pub(in crate::settings) fn table_of_texts(&mut self, key: &'static str) -> BTreeMap<String, Vec<String>> {
+        self.known.push(key);
+        let prefix = format!("{key}.");
+        let texts = self.values.extract_if(.., |key, _| key.starts_with(&prefix));
+        let texts = texts.map(|(name, value)| {
+            let texts = match value.kind {
+                ValueKind::Array(items) => items.iter().map(ToString::to_string).collect(),
+                kind => vec![kind.to_string()],
+            };
+            (name[prefix.len()..].to_owned(), texts)
+        });
+        texts.collect()
+    }
+
+    /// Whether a setting is there at all.
+    pub(in crate::settings) fn has(&self, key: &str) -> bool {
+        self.values.contains_key(key)
+    }
+}
