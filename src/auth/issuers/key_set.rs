@@ -94,7 +94,7 @@ fn fits(key: &AlgorithmParameters, algorithm: Algorithm) -> bool {
     }
 }
 
-fn algorithm(pinned: TokenAlgorithm) -> Algorithm {
+pub(super) fn algorithm(pinned: TokenAlgorithm) -> Algorithm {
     match pinned {
         TokenAlgorithm::Rs256 => Algorithm::RS256,
         TokenAlgorithm::Rs384 => Algorithm::RS384,

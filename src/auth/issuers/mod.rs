@@ -155,13 +155,14 @@ impl Issuers {
         let verdict = self.verified(token, fingerprint, said, place).await;
         let outcome = match &verdict {
             Err(AuthError::KeysUnavailable(_)) => ValidationOutcome::Unavailable,
-            Err(AuthError::Rejected(_)) => {
+            // Whoever gets tokens from a public issuer for anybody's audience is no better than who guesses.
+            Err(_) => {
                 if let Ok(failure) = self.failures.take(client_ip) {
                     failure.use_up();
                 }
                 ValidationOutcome::Rejected
             }
-            _ => ValidationOutcome::Accepted,
+            Ok(_) => ValidationOutcome::Accepted,
         };
         self.metrics.key_validated(outcome, began.elapsed());
         verdict.map(|principal| Authenticated { principal, source: VerdictSource::Issuer })
@@ -176,13 +177,17 @@ impl Issuers {
     ) -> Result<Arc<Principal>, AuthError> {
         let issuer = &self.issuers[place];
         let head = Head::read(token).map_err(|fault| rejected(fault, None))?;
+        if !issuer.settings.algorithms.iter().any(|pinned| key_set::algorithm(*pinned) == head.algorithm) {
+            return Err(rejected(TokenFault::Algorithm, None));
+        }
         // Before it is verified: what happens meanwhile counts.
         let (epoch, withdrawals) = (self.remembered.epoch(), issuer.keys.withdrawals());
         let known = known_for(issuer, &head, said).await?;
         let fitting = known.keys.fitting(head.key_id.as_deref(), head.algorithm);
         let claims = token::verify(token, &head, &fitting, &issuer.settings, Timestamp::now());
         let claims = claims.map_err(|fault| rejected(fault, None))?;
-        let ends = claims.time("exp").ok().flatten().map(|end| end + issuer.settings.leeway.as_secs() as i64);
+        let leeway = issuer.settings.leeway.as_secs() as i64;
+        let ends = claims.time("exp").ok().flatten().map(|end| end.saturating_add(leeway));
         let ends = ends.and_then(|end| Timestamp::from_second(end).ok());
         let subject = name_of(&issuer.settings.issuer, claims.text("sub").unwrap_or_default());
         let principal = issuer.principal(&claims, ends);
@@ -190,7 +195,9 @@ impl Issuers {
             .map_err(|missing| AuthError::NoRule { key_id: subject.clone(), missing: Arc::new(missing) })?;
         let (principal, token) = (Arc::new(principal), claims.text("jti").map(str::to_owned));
         let names = Names { subject, token };
-        if let Some(at) = self.revoked_at(&names, said.issued_at).await {
+        // By our clock it may have been issued that much earlier.
+        let issued_at = said.issued_at.map(|at| at.saturating_sub(leeway));
+        if let Some(at) = self.revoked_at(&names, issued_at).await {
             return Err(rejected(TokenFault::Revoked(at), Some(&principal)));
         }
         let verified = Verified { principal: Arc::clone(&principal), issuer: place, withdrawals, names };
