@@ -52,10 +52,18 @@ test-unit: | tools ## Unit tests, and the gateway on real sockets between record
 	@if cargo nextest --version >/dev/null 2>&1; then cargo nextest run --locked --test-threads $(TEST_THREADS); \
 	else cargo test --locked -- --test-threads $(TEST_THREADS); fi
 
-test-e2e: $(VENV)/.done $(NEXT:%=$(VENV)/compat/%/.done) ## MLflow's real client and server, with the gateway between them
+test-e2e: $(VENV)/.done $(VENV)/oidc/.done $(NEXT:%=$(VENV)/compat/%/.done) ## MLflow's real client and server, with the gateway between them
 	@scripts/packages.sh chromium haproxy nginx-light openssl prometheus redis-server
 	cargo build --locked
 	$(PYTHON) -m pytest tests/e2e
+
+# The OpenID provider of tests/e2e/issuers; package-lock.json has the hash of each package.
+$(VENV)/oidc/.done: scripts/oidc/package-lock.json | tools
+	@scripts/packages.sh nodejs npm
+	@mkdir -p $(@D)
+	@cp scripts/oidc/package.json $< $(@D)
+	cd $(@D) && npm ci --loglevel=error --ignore-scripts --no-audit --no-fund
+	@touch $@
 
 # The gateway itself needs none of these. Where they cannot be installed, their tests are skipped with a reason.
 DEPLOY_PACKAGES := haproxy buildah podman runc mmdebstrap

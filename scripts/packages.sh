@@ -10,7 +10,8 @@ for package in "$@"; do
         gcc) command -v cc >/dev/null && continue ;;
         libc6-dev) [ -e /usr/include/stdio.h ] && continue ;;
         nginx-light) command -v nginx >/dev/null && continue ;;
-        redis-server | openssl | chromium | slowhttptest | prometheus | haproxy | caddy | wrk | curl | buildah | podman | runc | mmdebstrap | valgrind) command -v "$package" >/dev/null && continue ;;
+        redis-server | openssl | npm | chromium | slowhttptest | prometheus | haproxy | caddy | wrk | curl | buildah | podman | runc | mmdebstrap | valgrind) command -v "$package" >/dev/null && continue ;;
+        nodejs) command -v node >/dev/null && continue ;;
         nghttp2-client) command -v h2load >/dev/null && continue ;;
         g++) command -v g++ >/dev/null && continue ;;
         ca-certificates) [ -e /etc/ssl/certs/ca-certificates.crt ] && continue ;;

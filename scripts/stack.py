@@ -46,6 +46,8 @@ class Stack:
         # Where they are, as the running gateway says.
         self.listening: dict[str, str] = {}
         self.key_file = folder / "keys.toml"
+        # Settings of the gateway that are tables.
+        self.settings_file: Path | None = None
         self.processes: list[subprocess.Popen] = []
 
     @property
@@ -125,7 +127,8 @@ class Stack:
         }
         log = self.log("gateway")
         begin = log.stat().st_size if log.exists() else 0
-        process = self.start("gateway", [str(self.binary), "serve"], environment)
+        told = ["--config", str(self.settings_file)] if self.settings_file else []
+        process = self.start("gateway", [str(self.binary), "serve", *told], environment)
         self.listening = self._wait_until_listening(process, begin)
         return process
 

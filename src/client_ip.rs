@@ -37,6 +37,11 @@ impl Proxies<'_> {
         self.trusted.iter().any(|network| network.contains(&address))
     }
 
+    /// Whether `X-Forwarded-Host` is the word of `peer`: a proxy that says `Forwarded` passes it on as the client wrote it.
+    pub fn say_host(self, peer: IpAddr) -> bool {
+        self.header == ForwardedHeader::XForwardedFor && self.is_trusted(peer.to_canonical())
+    }
+
     /// The client of a request that came from `peer`.
     pub fn client(self, peer: IpAddr, over_tls: bool, headers: &HeaderMap) -> Client {
         let peer = peer.to_canonical();

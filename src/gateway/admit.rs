@@ -100,7 +100,7 @@ pub(super) fn refuse(
         records::refusal(&gateway.shared.audit, request, exchange, &gateway.shared.resources.routes);
     }
     let response = error::respond(error, request);
-    person::instead_of(response, gateway, error, request, exchange.client())
+    person::instead_of(response, gateway, error, request, exchange)
 }
 
 /// A panic is an error like others, and a count: without this the client would get no response at all.

@@ -47,7 +47,7 @@ use crate::{
     proxy::Proxy,
     routing::{Reach, RouteError},
     session::{self, Carried, CrossOrigin},
-    settings::ForwardedHeader,
+    settings::Live,
     stall_budget::StallBudget,
     telemetry::{Metrics, WorkerMetrics},
     upstream::{HealthIssue, UpstreamPool},
@@ -124,9 +124,8 @@ impl Gateway {
 
     pub(crate) fn client_of(&self, head: &RequestHead, over_tls: bool) -> Client {
         let live = self.shared.live.load();
-        let proxies = Proxies { trusted: &live.trusted_proxies, header: live.forwarded_header };
         match head.peer_addr {
-            Some(peer) => proxies.client(peer.ip(), over_tls, head.headers()),
+            Some(peer) => proxies(&live).client(peer.ip(), over_tls, head.headers()),
             None => Client { ip: None, secure: over_tls },
         }
     }
@@ -238,13 +237,13 @@ impl Gateway {
 
     /// Whether it is no page of another origin that asks.
     fn must_be_own_page(&self, head: &RequestHead, client: Client) -> Result<(), CrossOrigin> {
+        session::check(head, client, self.is_host_told(head), &self.shared.settings.server.allowed_origins)
+    }
+
+    /// Whether `X-Forwarded-Host` has the host that the client used.
+    fn is_host_told(&self, head: &RequestHead) -> bool {
         let live = self.shared.live.load();
-        let peer = head.peer_addr.map(|peer| peer.ip().to_canonical());
-        let is_trusted =
-            peer.is_some_and(|peer| live.trusted_proxies.iter().any(|trusted| trusted.contains(&peer)));
-        // A proxy that says `Forwarded` passes the other header on as the client wrote it.
-        let is_behind_proxy = is_trusted && live.forwarded_header == ForwardedHeader::XForwardedFor;
-        session::check(head, client, is_behind_proxy, &self.shared.settings.server.allowed_origins)
+        head.peer_addr.is_some_and(|peer| proxies(&live).say_host(peer.ip()))
     }
 
     /// Who has a key, as the account of the request learns it.
@@ -288,6 +287,10 @@ impl Gateway {
             });
         }
     }
+}
+
+fn proxies(live: &Live) -> Proxies<'_> {
+    Proxies { trusted: &live.trusted_proxies, header: live.forwarded_header }
 }
 
 /// What is told of a caller.

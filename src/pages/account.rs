@@ -22,8 +22,8 @@ pub(crate) struct Account<'a> {
     pub(crate) limits: Option<Left>,
 }
 
-/// `tracking_uri`: for MLflow's client.
-pub(crate) fn account(account: &Account<'_>, tracking_uri: &str) -> HttpResponse {
+/// `address`: the gateway's, for MLflow's client.
+pub(crate) fn account(account: &Account<'_>, address: &str) -> HttpResponse {
     let Account { principal, may, limits } = account;
     let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "—".to_owned());
     let body = html! {
@@ -46,7 +46,7 @@ pub(crate) fn account(account: &Account<'_>, tracking_uri: &str) -> HttpResponse
         }
         h2 { "For MLflow’s client" }
         pre {
-            "export MLFLOW_TRACKING_URI=" (tracking_uri) "\n"
+            "export MLFLOW_TRACKING_URI=" (address) "/api/mlflow\n"
             "export MLFLOW_TRACKING_TOKEN=…   # your API key"
         }
         form method="post" action="/logout" { button type="submit" { "Log out" } }

@@ -36,7 +36,7 @@ pub enum CrossOrigin {
 pub(crate) fn check(
     head: &RequestHead,
     client: Client,
-    is_behind_proxy: bool,
+    is_host_told: bool,
     allowed: &[WebOrigin],
 ) -> Result<(), CrossOrigin> {
     let headers = head.headers();
@@ -46,31 +46,37 @@ pub(crate) fn check(
         // Browsers leave it out where a request is not another origin's, and programs always do.
         let site = headers.get(SITE).map(HeaderValue::as_bytes);
         let is_ours = matches!(site, None | Some(b"same-origin" | b"none"));
-        return if is_ours { Ok(()) } else { Err(foreign(headers, client)) };
+        return if is_ours { Ok(()) } else { Err(foreign(head, client, is_host_told)) };
     };
     let Some(origin) = origin.to_str().ok().filter(|_| more.is_none()) else {
-        return Err(foreign(headers, client));
+        return Err(foreign(head, client, is_host_told));
     };
     if allowed.iter().any(|allowed| allowed.as_str() == origin) {
         return Ok(());
     }
     let Some(page) = Url::parse(origin).ok().map(|url| url.origin()).filter(Origin::is_tuple) else {
-        return Err(foreign(headers, client));
+        return Err(foreign(head, client, is_host_told));
     };
-    let hosts = hosts(headers, is_behind_proxy);
+    let hosts = hosts(headers, is_host_told);
     if hosts.iter().any(|host| own_origin(client.secure, host).as_ref() == Some(&page)) {
         Ok(())
     } else if !client.secure && hosts.iter().any(|host| own_origin(true, host).as_ref() == Some(&page)) {
         Err(CrossOrigin::SchemeUnknown)
     } else {
-        Err(foreign(headers, client))
+        Err(foreign(head, client, is_host_told))
     }
 }
 
+/// The address of the gateway in the browser, as far as its host: at the name that a trusted balancer says, else at that of `Host`.
+pub(crate) fn own_address(head: &RequestHead, client: Client, is_host_told: bool) -> Option<String> {
+    let own = hosts(head.headers(), is_host_told).first().and_then(|host| own_origin(client.secure, host))?;
+    Some(own.ascii_serialization())
+}
+
 /// The hosts that the client may have used: the balancer's word counts where there is a trusted one. Of several each adds its own.
-fn hosts(headers: &HeaderMap, is_behind_proxy: bool) -> Vec<&str> {
-    let forwarded = headers.get_all(X_FORWARDED_HOST).filter(|_| is_behind_proxy);
-    let lines = headers.get_all(HOST).chain(forwarded).filter_map(|line| line.to_str().ok());
+fn hosts(headers: &HeaderMap, is_host_told: bool) -> Vec<&str> {
+    let forwarded = headers.get_all(X_FORWARDED_HOST).filter(|_| is_host_told);
+    let lines = forwarded.chain(headers.get_all(HOST)).filter_map(|line| line.to_str().ok());
     lines.flat_map(|line| line.split(',')).collect()
 }
 
@@ -79,7 +85,7 @@ fn own_origin(is_secure: bool, host: &str) -> Option<Origin> {
     Url::parse(&format!("{scheme}://{}", host.trim())).ok().map(|url| url.origin())
 }
 
-fn foreign(headers: &HeaderMap, client: Client) -> CrossOrigin {
-    let own = headers.get(HOST).and_then(|host| own_origin(client.secure, host.to_str().ok()?));
-    CrossOrigin::Foreign(own.map_or_else(|| "the gateway's".to_owned(), |own| own.ascii_serialization()))
+fn foreign(head: &RequestHead, client: Client, is_host_told: bool) -> CrossOrigin {
+    let own = own_address(head, client, is_host_told);
+    CrossOrigin::Foreign(own.unwrap_or_else(|| "the gateway's".to_owned()))
 }

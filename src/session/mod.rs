@@ -10,7 +10,7 @@ mod destination;
 mod sealed;
 
 pub use cross_origin::CrossOrigin;
-pub(crate) use cross_origin::check;
+pub(crate) use cross_origin::{check, own_address};
 pub(crate) use destination::Destination;
 pub use sealed::Sessions;
 pub(crate) use sealed::{Carried, NotSealed, is_ours, named, not_ours, removal};

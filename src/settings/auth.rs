@@ -227,6 +227,16 @@ impl AuthSession {
             reader.problem(Code::InvalidValue, "auth.session.secret", what, fix);
         }
         let lifetime = reader.value::<OrZero>("auth.session.lifetime").map(|lifetime| lifetime.0);
+        if lifetime.as_ref().is_ok_and(|lifetime| !lifetime.is_zero() && lifetime.as_secs() == 0) {
+            // Browsers count in seconds.
+            let what = "is shorter than 1s: a session would end as it begins";
+            reader.problem(
+                Code::InvalidValue,
+                "auth.session.lifetime",
+                what,
+                "1s or more, or 0s for no login",
+            );
+        }
         Ok(Self { secrets: secrets?, lifetime: lifetime? })
     }
 }

@@ -1,24 +1,23 @@
 //! `/account`: who the sender is, and what the key may do.
 
-use std::sync::Arc;
-
 use actix_web::{HttpRequest, HttpResponse, http::header::CACHE_CONTROL, web::Data};
-use jiff::Timestamp;
 
 use crate::{
-    auth::Principal,
-    client_ip::Client,
-    error::GatewayError,
     exchange::Exchange,
     gateway::{Gateway, admit::refuse},
     pages::{self, Account},
     policy,
-    session::browser,
+    session::{self, browser},
 };
 
 /// `GET /account`: a page for a person, JSON for a program.
 pub async fn account(gateway: Data<Gateway>, exchange: Exchange, request: HttpRequest) -> HttpResponse {
-    let principal = match holder(&gateway, &request, &exchange).await {
+    let (head, client) = (request.head(), exchange.client());
+    let holder = match gateway.credential(head, client) {
+        Ok(credential) => gateway.holder(&credential, &exchange).await,
+        Err(error) => Err(error.into()),
+    };
+    let principal = match holder {
         Ok(principal) => principal,
         Err(error) => return refuse(&gateway, &error, &request, &exchange),
     };
@@ -28,28 +27,11 @@ pub async fn account(gateway: Data<Gateway>, exchange: Exchange, request: HttpRe
         may: policy::classes_of(&live.policy, &principal),
         limits: gateway.shared.limiter.left(&principal),
     };
-    match browser::opens(request.head()) {
-        Some(_) => pages::account(&account, &tracking_uri(&request, exchange.client())),
+    match browser::opens(head) {
+        Some(_) => {
+            let address = session::own_address(head, client, gateway.is_host_told(head));
+            pages::account(&account, &address.unwrap_or_default())
+        }
         None => HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(account),
     }
-}
-
-async fn holder(
-    gateway: &Gateway,
-    request: &HttpRequest,
-    exchange: &Exchange,
-) -> Result<Arc<Principal>, GatewayError> {
-    let credential = gateway.credential(request.head(), exchange.client())?;
-    let principal = gateway.authenticate(&credential, exchange.client(), Some(exchange)).await?;
-    let sent_as = credential.source();
-    policy::must_be_in_force(Timestamp::now(), &principal)
-        .map_err(|error| GatewayError::Denied { error, sent_as })?;
-    Ok(principal)
-}
-
-/// What MLflow's client is told.
-fn tracking_uri(request: &HttpRequest, client: Client) -> String {
-    let scheme = if client.secure { "https" } else { "http" };
-    let host = request.headers().get("host").and_then(|host| host.to_str().ok()).unwrap_or("localhost");
-    format!("{scheme}://{host}/api/mlflow")
 }

@@ -11,7 +11,6 @@ use actix_web::{
     },
     web::{Bytes, Data, Payload},
 };
-use jiff::Timestamp;
 use url::form_urlencoded;
 
 use super::refusal::forget;
@@ -135,14 +134,10 @@ async fn session_for(
     exchange: &Exchange,
     form: &[u8],
 ) -> Result<Cookie<'static>, NotLoggedIn> {
-    let client = exchange.client();
     let key = field(form, "key").unwrap_or_default();
     let credential = Credential::of_login(&key)?;
-    let principal = gateway.authenticate(&credential, client, Some(exchange)).await?;
-    let sent_as = credential.source();
-    policy::must_be_in_force(Timestamp::now(), &principal)
-        .map_err(|error| GatewayError::Denied { error, sent_as })?;
-    sessions.seal(credential.key(), client, request.headers()).map_err(NotLoggedIn::NotSealed)
+    gateway.holder(&credential, exchange).await?;
+    sessions.seal(credential.key(), exchange.client(), request.headers()).map_err(NotLoggedIn::NotSealed)
 }
 
 /// `POST /logout`

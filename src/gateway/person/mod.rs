@@ -1,6 +1,13 @@
 //! What the gateway itself has for a person with a browser: logging in and out, the account, the way to MLflow's pages, and
 //! what is shown in place of errors about credentials.
 
+use std::sync::Arc;
+
+use jiff::Timestamp;
+
+use super::Gateway;
+use crate::{auth::Principal, credentials::Credential, error::GatewayError, exchange::Exchange, policy};
+
 mod account;
 mod home;
 mod login;
@@ -10,3 +17,18 @@ pub use account::account;
 pub use home::{home, with_slash};
 pub use login::{log_in, log_out, login};
 pub(super) use refusal::instead_of;
+
+impl Gateway {
+    /// Who has a key that is in force, whatever it may do.
+    async fn holder(
+        &self,
+        credential: &Credential,
+        exchange: &Exchange,
+    ) -> Result<Arc<Principal>, GatewayError> {
+        let principal = self.authenticate(credential, exchange.client(), Some(exchange)).await?;
+        let sent_as = credential.source();
+        policy::must_be_in_force(Timestamp::now(), &principal)
+            .map_err(|error| GatewayError::Denied { error, sent_as })?;
+        Ok(principal)
+    }
+}

@@ -1,4 +1,4 @@
-//! The answer to a person whose browser carries no valid key: the way to the login page, in place of a JSON 401.
+//! The answer to a person in place of JSON: a page, and where the browser carries no valid key the way to the login page.
 
 use actix_web::{
     HttpRequest, HttpResponse,
@@ -9,6 +9,7 @@ use crate::{
     client_ip::Client,
     credentials::{self, CredentialError, Source},
     error::GatewayError,
+    exchange::Exchange,
     gateway::Gateway,
     pages::{self, Sentence},
     proxy,
@@ -25,13 +26,15 @@ pub(in crate::gateway) fn instead_of(
     gateway: &Gateway,
     error: &GatewayError,
     request: &HttpRequest,
-    client: Client,
+    exchange: &Exchange,
 ) -> HttpResponse {
-    let Some(sessions) = &gateway.shared.sessions else { return response };
+    let shown = browser::opens(request.head());
     if ![Reason::CredentialMissing, Reason::CredentialRejected].contains(&error.reason()) {
-        return response;
+        let Some(shown) = shown else { return response };
+        return pages::error(response, error, exchange.context().request_id(), shown);
     }
-    let headers = request.headers();
+    let Some(sessions) = &gateway.shared.sessions else { return response };
+    let (headers, client) = (request.headers(), exchange.client());
     match credentials::extract(headers) {
         Err(CredentialError::Missing) => {}
         // A header's key was refused, and a session beside it did not count: it stays, and the login page would be no way out. What a
@@ -44,7 +47,7 @@ pub(in crate::gateway) fn instead_of(
         }
     }
     let carried = sessions.read(client, headers);
-    match browser::opens(request.head()) {
+    match shown {
         Some(Shown::AsPage) => to_login(request, client, &carried),
         Some(Shown::InFrame) => pages::in_frame(&destination(request)),
         None => {

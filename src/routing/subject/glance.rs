@@ -3,13 +3,17 @@
 //! In ASCII without escapes, a quoted name that is there once is one field in every reading of the JSON, and a name that is not
 //! there is none. Whatever is not as plain as that is parsed.
 
-use memchr::{memchr, memchr2, memchr2_iter, memchr3, memmem};
+use memchr::{memchr, memchr2};
 
-use super::{Field, Kind, Named, Place, Subject, Subjects};
+use super::{
+    Field, Kind, Named, Place, Subject, Subjects,
+    sweep::{Marks, sweep},
+};
 
 /// With one of these in it, a body may have names of the gateway's own, or the author of a run. Each is searched for by a letter, at
 /// this position in it, that the names and numbers of metrics seldom have: every `"value"` has a `u`.
 const RESERVED: [(&[u8], usize); 2] = [(b"hokusai", 0), (b"mlflow.user", 5)];
+const LETTERS: [u8; 2] = [b'h', b'w'];
 
 impl Subjects {
     /// The subjects of a JSON body, where they are its run alone and nobody can read them otherwise. `None`: it is to be parsed.
@@ -22,32 +26,47 @@ impl Subjects {
         if !run.places.iter().all(is_outermost) || !others.iter().all(|other| other.is_optional) {
             return None;
         }
+        let marks = Marks { letters: LETTERS, before_quote: common_end(subjects)? };
+        let mut mentioned = None;
         // A zero byte makes another encoding of it (Python's json.detect_encoding); some databases take a name with 0x7f in it for one
         // without.
-        let is_plain = body.is_ascii() && memchr3(b'\\', 0, 0x7f, body).is_none();
-        if !is_plain || has_reserved(body) {
-            return None;
-        }
-        let fields =
-            subjects.iter().flat_map(|subject| &subject.places).map(field).collect::<Option<Vec<_>>>()?;
-        let end = common_end(&fields);
-        let mut mentions = memmem::find_iter(body, &end).filter_map(|at| {
-            let (quoted, behind) = body.split_at(at + end.len());
-            let mut mentions = fields.iter().enumerate();
-            mentions.find_map(|(index, field)| Some((index, before(field, quoted)?, behind)))
+        let is_plain = sweep(body, marks, &mut |at| {
+            if body[at] == b'\\' || is_reserved(body, at) {
+                return false;
+            }
+            let (quoted, behind) = body.split_at(at + 1);
+            let mention = behind.strip_prefix(b"\"").and_then(|behind| mention(subjects, quoted, behind));
+            mention.is_none() || mentioned.replace(mention).is_none()
         });
-        let (index, before, behind) = mentions.next()?;
-        let is_of_run = index < run.places.len() && is_of_first_object(before);
-        if !is_of_run || mentions.next().is_some() {
+        let Mention { kind: Kind::Run, field, before, behind } = mentioned.flatten().filter(|_| is_plain)?
+        else {
             return None;
-        }
-        let id = text_behind(behind)?;
+        };
+        let id = text_behind(behind).filter(|_| is_of_first_object(before))?;
         let is_id = !id.is_empty() && Kind::Run.may_be(id);
         is_id.then(|| {
-            let (field, id) = (fields[index].name.clone(), id.to_owned());
+            let (field, id) = (field.name.clone(), id.to_owned());
             vec![Named { kind: Kind::Run, field, id, is_listed: false }]
         })
     }
+}
+
+/// The quoted name of a field, and what is before it and behind it.
+struct Mention<'a> {
+    kind: Kind,
+    field: &'a Field,
+    before: &'a [u8],
+    behind: &'a [u8],
+}
+
+/// The last character of all spellings of all fields, so that one search finds them: `d` for `run_id`, `run_uuid` and `model_id`.
+fn common_end(subjects: &[Subject]) -> Option<u8> {
+    let mut ends = subjects.iter().flat_map(|subject| &subject.places).flat_map(|place| match field(place) {
+        Some(Field { name, json_name, .. }) => [name, json_name].map(|name| name.bytes().last()),
+        None => [None; 2],
+    });
+    let end = ends.next()??;
+    ends.all(|other| other == Some(end)).then_some(end)
 }
 
 /// The field that has the name, if it is in the body.
@@ -56,32 +75,25 @@ fn field(place: &Place) -> Option<&Field> {
     fields.last()
 }
 
-/// What all quoted spellings end with, so that one search finds them: `d"` for those of `run_id`, `run_uuid` and `model_id`.
-fn common_end(fields: &[&Field]) -> Vec<u8> {
-    let spellings = fields.iter().flat_map(|field| [&field.name, &field.json_name]).map(String::as_bytes);
-    let common = spellings.reduce(|one, other| {
-        let same = one.iter().rev().zip(other.iter().rev()).take_while(|(one, other)| one == other).count();
-        &one[one.len() - same..]
-    });
-    [common.unwrap_or_default(), b"\""].concat()
+/// The field whose name the text ends with, without the quotation mark behind it.
+fn mention<'a>(subjects: &'a [Subject], quoted: &'a [u8], behind: &'a [u8]) -> Option<Mention<'a>> {
+    let fields = subjects
+        .iter()
+        .flat_map(|subject| subject.places.iter().filter_map(field).map(|field| (subject.kind, field)));
+    fields.into_iter().find_map(|(kind, field)| {
+        let spellings = [&field.name, &field.json_name];
+        let mut before =
+            spellings.iter().filter_map(|name| quoted.strip_suffix(name.as_bytes())?.strip_suffix(b"\""));
+        before.next().map(|before| Mention { kind, field, before, behind })
+    })
 }
 
-/// What is before a field's quoted name, if the text ends with that.
-fn before<'a>(field: &Field, text: &'a [u8]) -> Option<&'a [u8]> {
-    let text = text.strip_suffix(b"\"")?;
-    let spellings = [&field.name, &field.json_name];
-    spellings.iter().find_map(|name| text.strip_suffix(name.as_bytes())?.strip_suffix(b"\""))
-}
-
-fn has_reserved(body: &[u8]) -> bool {
+/// Whether one of the names that are reserved has its letter here.
+fn is_reserved(body: &[u8], at: usize) -> bool {
     let is_here = |name: &[u8], begin: usize| {
         body.get(begin..begin + name.len()).is_some_and(|found| found.eq_ignore_ascii_case(name))
     };
-    RESERVED.iter().any(|&(name, before)| {
-        let letter = name[before];
-        let mut found = memchr2_iter(letter, letter.to_ascii_uppercase(), body);
-        found.any(|at| at.checked_sub(before).is_some_and(|begin| is_here(name, begin)))
-    })
+    RESERVED.iter().any(|&(name, before)| at.checked_sub(before).is_some_and(|begin| is_here(name, begin)))
 }
 
 /// Whether what follows is in the outermost object: nothing else has been opened.
@@ -152,17 +164,15 @@ mod tests {
     }
 
     #[test]
-    fn names_that_end_alike_in_nothing_are_found_too() {
-        let subjects =
-            Subjects::read("run body.run_id | body.x, model body.name | none", "/a").unwrap().unwrap();
-        for (body, run) in [
-            (r#"{"x": "r1", "a": "b"}"#, Some("r1")),
-            (r#"{"runId": "r1"}"#, Some("r1")),
-            (r#"{"x": "r1", "name": "m"}"#, None),
-            (r#"{"name": "m"}"#, None),
+    fn any_last_letter_will_do_if_all_fields_have_it() {
+        for (column, body, run) in [
+            ("run body.path, model body.branch | none", r#"{"path": "r1", "a": "b"}"#, Some("r1")),
+            ("run body.path, model body.branch | none", r#"{"path": "r1", "branch": "b"}"#, None),
+            ("run body.path, model body.branch | none", r#"{"path": "r1", "key": "hokusai."}"#, None),
+            ("run body.run_id, model body.name | none", r#"{"run_id": "r1"}"#, None),
         ] {
-            let found = subjects.at_a_glance(body.as_bytes());
-            assert_eq!(found.as_ref().map(|named| &*named[0].id), run, "{body}");
+            let found = Subjects::read(column, "/a").unwrap().unwrap().at_a_glance(body.as_bytes());
+            assert_eq!(found.as_ref().map(|named| &*named[0].id), run, "{column}: {body}");
         }
     }
 

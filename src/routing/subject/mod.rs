@@ -5,6 +5,7 @@
 mod glance;
 mod named;
 mod reading;
+mod sweep;
 
 pub(crate) use named::{MAX_NAMED, json_name};
 pub use named::{Named, Sources, SubjectError};

@@ -4,6 +4,7 @@ mod attacks;
 mod cookies;
 mod cors;
 mod cross_origin;
+mod errors;
 mod pages;
 
 use crate::support::{

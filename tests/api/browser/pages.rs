@@ -168,6 +168,10 @@ async fn the_account_says_who_one_is_and_what_is_left() {
         assert!(page.text().contains(text), "{text}: {}", page.text());
     }
     assert!(!page.text().contains(&gateway.key));
+    // At the name in the browser, where a balancer says it.
+    let by_two = format!("{NAVIGATE}{cookie}x-forwarded-host: people.example, inner.example:8080\r\n");
+    let page = send(&gateway, "GET", "/account", &by_two).await;
+    assert!(page.text().contains("MLFLOW_TRACKING_URI=https://people.example/api/mlflow"), "{}", page.text());
 }
 
 #[actix_web::test]
@@ -190,6 +194,7 @@ async fn the_setting_names_what_is_wrong_with_an_origin_or_a_secret() {
         ("SERVER__CORS__ALLOWED_ORIGINS", "https://a.example/path", "has a path"),
         ("SERVER__CORS__ALLOWED_ORIGINS", "a.example", "is not a URL"),
         ("AUTH__SESSION__SECRET", "short", "shorter than 32"),
+        ("AUTH__SESSION__LIFETIME", "999ms", "shorter than 1s"),
         ("AUTH__SESSION__SECRET", &format!("{},short", super::SECRET), "shorter than 32"),
     ] {
         let pairs = [

@@ -1,13 +1,13 @@
 """MLflow, a gateway that enforces ownership before it, and users of it; the judge is what MLflow has in its database and on disk."""
 
 import contextlib
-import hashlib
 import os
 import sqlite3
 from pathlib import Path
 
 import pytest
 import requests
+from mlflow_state import kept_in
 from signing_in import sign_in
 from stack import ROOT, Stack
 
@@ -46,10 +46,7 @@ class Enforced:
 
     def state(self) -> set:
         """All rows and all files."""
-        tables = [name for (name,) in self.database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-        rows = {(table, row) for table in tables for row in self.database.execute(f'SELECT * FROM "{table}"')}
-        found = (path for path in Path(self.stack.folder, "artifacts").rglob("*") if path.is_file())
-        return rows | {(str(path), hashlib.sha256(path.read_bytes()).hexdigest()) for path in found}
+        return kept_in(self.stack.folder)
 
 
 def reason(answer: requests.Response) -> str | None:

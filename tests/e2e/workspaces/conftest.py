@@ -1,14 +1,12 @@
 """One MLflow with workspaces, and what the other team has there."""
 
 import contextlib
-import hashlib
 import json
-import sqlite3
-from pathlib import Path
 
 import mlflow
 import pytest
 import requests
+from mlflow_state import kept_in
 from stack import Stack
 
 from .team import SECRET, Team
@@ -75,17 +73,7 @@ def untouched(stack, theirs):
     """Every row and every file that is there before the test is there after it, as it was. We have nothing yet of our own
     that a test here would rightly change."""
 
-    def rows():
-        with contextlib.closing(sqlite3.connect(f"file:{stack.folder}/mlflow.db?mode=ro", uri=True)) as database:
-            tables = [name for (name,) in database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
-            return {(table, row) for table in tables for row in database.execute(f'SELECT * FROM "{table}"')}
-
-    def files():
-        found = (path for path in Path(stack.folder, "artifacts").rglob("*") if path.is_file())
-        return {(path, hashlib.sha256(path.read_bytes()).hexdigest()) for path in found}
-
-    rows_before, files_before = rows(), files()
-    assert any(SECRET in str(row) for _, row in rows_before)
+    before = kept_in(stack.folder)
+    assert any(SECRET in str(kept) for kept in before)
     yield
-    assert rows_before <= rows()
-    assert files_before <= files()
+    assert before <= kept_in(stack.folder)
