@@ -86,7 +86,18 @@ const MAX_LEEWAY: Duration = Duration::from_secs(300);
 
 impl Issuer {
     pub(super) fn read_all(reader: &mut Reader) -> Result<Vec<Self>, Noted> {
-        reader.tables("auth.issuers", issuer_of, Self::read)
+        let issuers = reader.tables("auth.issuers", issuer_of, Self::read)?;
+        for (number, Self { issuer, .. }) in issuers.iter().enumerate() {
+            if issuers[..number].iter().any(|earlier| earlier.issuer == *issuer) {
+                let key = format!(
+                    "auth.issuers[{}].issuer",
+                    label(issuer).unwrap_or_else(|| (number + 1).to_string())
+                );
+                let fix = "one table for each issuer, with all its rules";
+                return Err(reader.problem(Code::DuplicateSetting, &key, "has a table already", fix));
+            }
+        }
+        Ok(issuers)
     }
 
     fn read(reader: &mut Reader) -> Result<Self, Noted> {
@@ -106,9 +117,14 @@ impl Issuer {
 
 /// What a table is called in problems.
 fn issuer_of(values: &BTreeMap<String, Value>) -> Option<String> {
-    let text = values.get("issuer")?.clone().into_string().ok()?;
+    label(&values.get("issuer")?.clone().into_string().ok()?)
+}
+
+/// An address that may stand in a message: without a password.
+fn label(issuer: &str) -> Option<String> {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b":/.-_~%".contains(&byte);
-    (text.len() <= 200 && text.starts_with("http") && text.bytes().all(is_plain)).then_some(text)
+    (issuer.len() <= 200 && issuer.starts_with("http") && issuer.bytes().all(is_plain))
+        .then(|| issuer.to_owned())
 }
 
 fn issuer(reader: &mut Reader) -> Result<String, Noted> {

@@ -253,6 +253,6 @@ impl Reader {
     }
 
     fn origin(value: &Value) -> String {
-        value.origin().map_or_else(|| "in the defaults".to_owned(), |origin| format!("in {origin}"))
+        value.origin().map_or_else(|| "in the settings file".to_owned(), |origin| format!("in {origin}"))
     }
 }

@@ -44,6 +44,7 @@ mod health;
 mod hostile;
 mod http10;
 mod idle;
+mod issuers;
 mod key_file;
 mod keys;
 mod last_use;

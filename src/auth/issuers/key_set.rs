@@ -2,7 +2,7 @@
 
 use jsonwebtoken::{
     Algorithm, DecodingKey,
-    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, PublicKeyUse},
+    jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyAlgorithm, KeyOperations, PublicKeyUse},
 };
 use serde::Deserialize;
 use serde_json::Value;
@@ -62,7 +62,10 @@ impl KeySet {
 impl Key {
     fn read(key: Value, pinned: &[Algorithm]) -> Option<Self> {
         let jwk: Jwk = serde_json::from_value(key).ok()?;
-        if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature)) {
+        let uses = jwk.common.key_operations.as_ref();
+        if !matches!(jwk.common.public_key_use, None | Some(PublicKeyUse::Signature))
+            || uses.is_some_and(|uses| !uses.contains(&KeyOperations::Verify))
+        {
             return None;
         }
         // A key may name the one algorithm that it is for.

@@ -8,14 +8,14 @@ use std::{
         Arc,
         atomic::{AtomicU64, Ordering},
     },
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use arc_swap::ArcSwap;
 use jiff::Timestamp;
 use tokio::{
     sync::{Notify, watch},
-    time::{sleep, sleep_until, timeout},
+    time::{Instant, sleep, sleep_until, timeout},
 };
 
 use super::{discovery, fault::KeysFault, key_set::KeySet};
@@ -100,6 +100,23 @@ impl Keys {
         self.known()
     }
 
+    /// Asks for as long as it is polled.
+    async fn keep(&self, mut ask: impl AsyncFnMut() -> Result<KeySet, KeysFault>) {
+        loop {
+            let (asked, at) = (Instant::now(), Timestamp::now());
+            let answer = ask().await;
+            let is_answered = answer.is_ok();
+            self.learn((asked, at), answer);
+            sleep(MIN_INTERVAL.saturating_sub(asked.elapsed())).await;
+            if is_answered {
+                tokio::select! {
+                    () = sleep_until(asked + FRESH) => {}
+                    () = self.wanted.notified() => {}
+                }
+            }
+        }
+    }
+
     fn learn(&self, (asked, at): (Instant, Timestamp), answer: Result<KeySet, KeysFault>) {
         let earlier = self.known();
         let (known, are_all_there) = match answer {
@@ -121,20 +138,12 @@ impl Keys {
 /// Never returns.
 pub(crate) async fn keep(keys: Arc<super::TrustedIssuer>) {
     let super::TrustedIssuer { settings, tls, keys, outage_log, .. } = &*keys;
-    loop {
-        let (asked, at) = (Instant::now(), Timestamp::now());
+    let ask = async || {
         let answer = discovery::keys(settings, tls.as_ref()).await;
         tell(settings, outage_log, &answer);
-        let is_answered = answer.is_ok();
-        keys.learn((asked, at), answer);
-        sleep(MIN_INTERVAL.saturating_sub(asked.elapsed())).await;
-        if is_answered {
-            tokio::select! {
-                () = sleep_until((asked + FRESH).into()) => {}
-                () = keys.wanted.notified() => {}
-            }
-        }
-    }
+        answer
+    };
+    keys.keep(ask).await;
 }
 
 fn tell(Issuer { issuer, .. }: &Issuer, outage_log: &OutageLog, answer: &Result<KeySet, KeysFault>) {
@@ -143,3 +152,6 @@ fn tell(Issuer { issuer, .. }: &Issuer, outage_log: &OutageLog, answer: &Result<
         Err(fault) => outage_log.warn(fault.code(), &format_args!("{issuer}: {fault}")),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,7 @@ mod rules;
 mod template;
 mod token;
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{net::IpAddr, sync::Arc};
 
 pub(crate) use claims::Claims;
 pub use fault::{KeysFault, TokenFault};
@@ -26,6 +26,7 @@ pub use rules::NoRule;
 pub(crate) use rules::RuleFault;
 use rules::Rules;
 use token::{Head, Said};
+use tokio::time::Instant;
 
 use super::{
     AuthError, Authenticated, Principal, Rejection,
@@ -114,8 +115,8 @@ impl Issuers {
         credential: &str,
         client_ip: Option<IpAddr>,
     ) -> Option<Result<Authenticated, AuthError>> {
-        // No key is long enough to be one.
-        if !credential.starts_with("ey") {
+        // A head begins with a brace.
+        if !credential.starts_with('e') {
             return None;
         }
         let fingerprint = self.pepper.fingerprint(credential, "", None);

@@ -15,7 +15,12 @@ impl Reader {
         label: impl Fn(&BTreeMap<String, Value>) -> Option<String>,
         read: impl Fn(&mut Self) -> Result<T, Noted>,
     ) -> Result<Vec<T>, Noted> {
-        let Some(value) = self.take(key) else { return Ok(Vec::new()) };
+        let Some(value) = self.take(key) else {
+            // One table in brackets for one, or variables with numbers.
+            let prefix = format!("{key}.");
+            let inner = self.values.extract_if(.., |key, _| key.starts_with(&prefix)).count();
+            return if inner == 0 { Ok(Vec::new()) } else { Err(self.no_tables(key)) };
+        };
         let ValueKind::Array(items) = value.kind else { return Err(self.no_tables(key)) };
         // Every table is read, so that all problems are told.
         let tables: Vec<_> = (1..)

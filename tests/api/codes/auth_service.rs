@@ -1,10 +1,13 @@
-//! HG-A…: the auth service.
+//! HG-A…: the auth service, and issuers.
 
 use super::place::{CLOSED, NOBODY, Place};
-use crate::support::{
-    Server,
-    commands::Report,
-    server::{Answer, Recorded},
+use crate::{
+    issuers::{issuer::Issuer, signing::SigningKey},
+    support::{
+        Server,
+        commands::Report,
+        server::{Answer, Recorded},
+    },
 };
 
 /// As the original auth service answers: one key is good, and for one service.
@@ -82,4 +85,36 @@ async fn an_auth_service_that_accepts_everything() {
 #[actix_web::test]
 async fn an_auth_service_that_is_asked_too_often() {
     answering(|| Answer::json(429, "{}")).await.assert_named("HG-A09");
+}
+
+/// A place whose gateway takes the tokens of an issuer.
+async fn place_of(issuer: &str) -> Place {
+    let (place, rule) = (Place::new().await, "when = { sub = '*' }\nscopes = ['mlflow:read']\n");
+    let table =
+        format!("[[auth.issuers]]\nissuer = '{issuer}'\naudience = 'mlflow'\nalgorithms = ['ES256']\n");
+    place.write("gateway.toml", &format!("{table}[[auth.issuers.rules]]\n{rule}"));
+    place
+}
+
+/// Fails unless a gateway's log names this code of the issuer.
+async fn assert_logs(issuer: &str, code: &str) {
+    let place = place_of(issuer).await;
+    place.serve_with(&["--config", "gateway.toml"], &[]).logs(code).await;
+}
+
+#[actix_web::test]
+async fn an_issuer_that_cannot_be_reached() {
+    assert_logs(CLOSED, "HG-A10").await;
+}
+
+#[actix_web::test]
+async fn an_issuer_with_another_name() {
+    let issuer = Issuer::start(&[&SigningKey::p256("a")]).await;
+    assert_logs(&format!("{}/", issuer.url()), "HG-A11").await;
+}
+
+#[actix_web::test]
+async fn an_issuer_without_keys() {
+    let issuer = Issuer::start(&[&SigningKey::ed25519("a")]).await;
+    assert_logs(&issuer.url(), "HG-A12").await;
 }

@@ -36,12 +36,19 @@ pub struct Gateway {
 #[derive(Default)]
 pub struct GatewayBuilder {
     settings: Vec<(String, String)>,
+    file: Option<String>,
     key: Option<NewKey>,
 }
 
 impl GatewayBuilder {
     pub fn set(mut self, variable: &str, value: &str) -> Self {
         self.settings.push((format!("HOKUSAI__{variable}"), value.to_owned()));
+        self
+    }
+
+    /// A file of settings, which those of [`Self::set`] override.
+    pub fn file(mut self, text: &str) -> Self {
+        self.file = Some(text.to_owned());
         self
     }
 
@@ -75,7 +82,12 @@ impl GatewayBuilder {
             .set("SERVER__BIND", "127.0.0.1:0")
             .set("MLFLOW__URL", mlflow)
             .set("AUTH__KEY_FILE__PATH", key_file.to_str().unwrap());
-        let settings = Settings::load(None, self.settings).unwrap();
+        let file = self.file.map(|text| {
+            let path = folder.path().join("gateway.toml");
+            std::fs::write(&path, text).unwrap();
+            path
+        });
+        let settings = Settings::load(file.as_deref(), self.settings).unwrap();
         let resources = Resources::open(&settings).unwrap();
         let application = Application::build(settings, resources).unwrap();
         let (address, metrics_address) = (application.address(), application.metrics_address());
