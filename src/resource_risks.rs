@@ -69,7 +69,7 @@ fn renewed(expiry: &Expiry) -> &'static str {
 }
 
 fn no_key_in_force(keys: &KeyFile) -> Option<Problem> {
-    (keys.in_force() == 0).then(|| {
+    (keys.in_force() == 0 && !keys.is_empty()).then(|| {
         let fix = "a key that is good: `hokusai-gateway keys create --user NAME`";
         Problem::new(Code::NoActiveKey, "auth.key_file.path", "lets nobody in", fix)
             .with_found("only keys that are expired or revoked")

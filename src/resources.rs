@@ -110,7 +110,8 @@ pub(crate) fn missing(sections: &Sections) -> Problems {
         problems.extend(auth_tls(auth).err());
         trusted_issuers(auth, &mut problems);
         if let AuthMode::KeyFile(file) = &auth.mode {
-            problems.extend(KeyFile::open(&file.path).map_err(no_keys).err());
+            let keys = KeyFile::open_as(&file.path, !auth.issuers.is_empty());
+            problems.extend(keys.map_err(no_keys).err());
         }
     }
     if let Some(server) = server {

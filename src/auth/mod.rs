@@ -125,11 +125,12 @@ pub enum KeySource {
 
 impl KeySource {
     /// # Errors
-    /// A key file that cannot be read or holds no keys.
+    /// A key file that cannot be read, or holds no keys where nothing else is a credential.
     pub(crate) fn open(auth: &Auth, redis: Option<Redis>, metrics: &Metrics) -> Result<Self, KeyFileError> {
         Ok(match &auth.mode {
             AuthMode::KeyFile(file) => {
-                Self::File(Arc::new(KeyFile::open(&file.path)?.recording(&file.last_used)))
+                let keys = KeyFile::open_as(&file.path, !auth.issuers.is_empty())?;
+                Self::File(Arc::new(keys.recording(&file.last_used)))
             }
             AuthMode::Service(service) => {
                 Self::Service(CachingVerifier::new(service, auth, redis, metrics.clone()))

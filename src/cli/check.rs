@@ -12,6 +12,7 @@ use super::{
     key_from_environment,
 };
 use crate::{
+    auth::KeySource,
     doctor::{Journal, bind_addresses, describe_problem, probe, secrets},
     tls::Expiry,
 };
@@ -44,6 +45,10 @@ impl Check {
         let system = actix_rt::System::new();
         let warnings = [&warnings[..], &system.block_on(bind_addresses::problems(settings))].concat();
         let config_hash = settings.fingerprint();
+        let without_keys = match &resources.keys {
+            KeySource::File(keys) if keys.is_empty() => Some(keys.path().display()),
+            KeySource::File(_) | KeySource::Service(_) => None,
+        };
         if !self.output.is_json() {
             for warning in &warnings {
                 print(&format!("warning: {warning}\n"));
@@ -51,6 +56,10 @@ impl Check {
             print(&format!("the settings are good (config_hash {config_hash})\n"));
             let (connections, files) = (resources.max_connections, resources.file_limit);
             print(&format!("room for {connections} connections of clients: {files} files may be open\n"));
+            if let Some(path) = &without_keys {
+                let what = "has no keys: only tokens of auth.issuers are credentials";
+                print(&format!("auth.key_file.path ({path}) {what}\n"));
+            }
             for Expiry { key, file, at, .. } in &resources.expiries {
                 print(&format!("{key} ({}) is good until {at}\n", file.display()));
             }
@@ -73,6 +82,7 @@ impl Check {
                 "config_hash": config_hash,
                 "max_connections": resources.max_connections,
                 "file_limit": resources.file_limit,
+                "tokens_only": without_keys.is_some(),
                 "certificates": resources.expiries.iter().map(certificate).collect::<Vec<_>>(),
                 "problems": [],
                 "warnings": warnings.iter().map(describe_problem).collect::<Vec<_>>(),

@@ -14,6 +14,7 @@ pub mod watch;
 
 use std::{
     collections::HashMap,
+    io::ErrorKind,
     path::{Path, PathBuf},
     sync::{
         Arc, OnceLock,
@@ -55,6 +56,8 @@ pub struct KeyFile {
     revoked: Mutex<HashMap<String, Timestamp>>,
     /// `None` if last uses are not recorded.
     recorder: Option<Recorder>,
+    /// Whether it may hold no keys, or not be there: tokens of issuers are credentials, too.
+    is_optional: bool,
 }
 
 /// The contents of the file.
@@ -74,15 +77,39 @@ impl KeyFile {
     /// # Errors
     /// Every fault of the file. A file without keys is one.
     pub fn open(path: &Path) -> Result<Self, KeyFileError> {
+        Self::open_as(path, false)
+    }
+
+    /// # Errors
+    /// Every fault of the file. A file without keys is one, and so is none, unless it `is_optional`.
+    pub(crate) fn open_as(path: &Path, is_optional: bool) -> Result<Self, KeyFileError> {
         let opened = file_state(path);
+        let keys = match read(path, is_optional) {
+            Err(KeyFileFault::File(FileError::Io(error)))
+                if is_optional && error.kind() == ErrorKind::NotFound =>
+            {
+                Keys { by_digest: HashMap::new(), unknown_scopes: Vec::new(), read_at: Timestamp::now() }
+            }
+            read => read.map_err(KeyFileError::in_file(path))?,
+        };
         Ok(Self {
             path: path.to_owned(),
             opened,
-            keys: ArcSwap::from_pointee(read(path).map_err(KeyFileError::in_file(path))?),
+            keys: ArcSwap::from_pointee(keys),
             reload_failed: AtomicBool::new(false),
             revoked: Mutex::default(),
             recorder: None,
+            is_optional,
         })
+    }
+
+    /// Whether there is no key at all: only tokens of issuers are credentials.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.keys.load().by_digest.is_empty()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Records the last use of each key, where the settings say.
@@ -98,7 +125,7 @@ impl KeyFile {
     /// # Errors
     /// As [`KeyFile::open`].
     pub fn reload(&self) -> Result<usize, KeyFileError> {
-        let keys = read(&self.path).map_err(KeyFileError::in_file(&self.path));
+        let keys = read(&self.path, self.is_optional).map_err(KeyFileError::in_file(&self.path));
         self.reload_failed.store(keys.is_err(), Ordering::Relaxed);
         let keys = keys?;
         let count = keys.by_digest.len();
@@ -218,10 +245,10 @@ impl Key {
     }
 }
 
-fn read(path: &Path) -> Result<Keys, KeyFileFault> {
+fn read(path: &Path, may_be_empty: bool) -> Result<Keys, KeyFileFault> {
     let text = trusted_file::read_file(path)?;
     let document = Document::parse(&text)?;
-    if document.keys.is_empty() {
+    if document.keys.is_empty() && !may_be_empty {
         return Err(KeyFileFault::Empty);
     }
     let unknown = |record: &Spanned<Record>| UnknownScope::of(record.get_ref(), &text, record.span().start);
@@ -244,7 +271,7 @@ pub struct KeyFileError {
 pub enum KeyFileFault {
     #[error(transparent)]
     File(#[from] FileError),
-    /// Taken for a mistake: nobody wants a gateway without keys.
+    /// Taken for a mistake: nobody wants a gateway without credentials.
     #[error("has no keys")]
     Empty,
     /// All faults of its text.

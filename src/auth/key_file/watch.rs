@@ -24,7 +24,12 @@ pub async fn run(keys: Arc<KeyFile>, policy: Policy, metrics: Metrics) {
     let mut loaded = keys.opened;
     let mut failed = None;
     metrics.key_file_reloaded(true);
-    tracing::info!(path = %keys.path.display(), count = keys.in_force(), "key file loaded");
+    let path = keys.path.display();
+    if keys.is_empty() {
+        tracing::info!(%path, "the key file has no keys: only tokens of auth.issuers are credentials");
+    } else {
+        tracing::info!(%path, count = keys.in_force(), "key file loaded");
+    }
     for tick in 1_usize.. {
         ticks.tick().await;
         if tick.is_multiple_of(COLLECTION) {

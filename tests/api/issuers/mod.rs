@@ -3,6 +3,7 @@
 mod accepted;
 mod elsewhere;
 pub mod issuer;
+mod key_files;
 mod keys;
 mod refused;
 mod revocations;
@@ -10,11 +11,14 @@ mod rules;
 mod settings;
 pub mod signing;
 
+use std::process::Command;
+
 use jiff::Timestamp;
 use serde_json::{Value, json};
+use tempfile::TempDir;
 
 use self::{issuer::Issuer, signing::SigningKey};
-use crate::support::{Gateway, GatewayBuilder, Response, Server, ask, server::Answer};
+use crate::support::{Gateway, GatewayBuilder, Response, Server, ask, process::command, server::Answer};
 
 const AUDIENCE: &str = "mlflow.example";
 /// What an auth service would say of a token that came to it.
@@ -73,6 +77,15 @@ impl Stage {
     fn token(&self, changes: Value) -> String {
         self.key.token(&changed(self.claims(), changes))
     }
+}
+
+/// A command of an operator's whose folder has these settings, and no keys.
+fn operator(settings: &str, arguments: &[&str]) -> (TempDir, Command) {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("gateway.toml"), settings).unwrap();
+    let mut command = command(folder.path());
+    command.args(arguments).args(["--config", "gateway.toml"]);
+    (folder, command)
 }
 
 fn issuer_settings(issuer: &str) -> String {
