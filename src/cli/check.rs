@@ -1,6 +1,9 @@
 //! `check`: every problem of the settings and of the files that they name; with `--probe`, of the servers too.
 
-use std::process::ExitCode;
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use clap::Args;
 use serde_json::{Value, json};
@@ -13,8 +16,13 @@ use super::{
 };
 use crate::{
     auth::KeySource,
-    doctor::{Journal, bind_addresses, describe_problem, probe, secrets},
+    doctor::{
+        Journal, bind_addresses, describe_problem,
+        probe::{self, Given},
+        secrets,
+    },
     tls::Expiry,
+    trusted_file,
 };
 
 /// Exit status if a dependency does not work (sysexits.h: `EX_UNAVAILABLE`).
@@ -24,12 +32,15 @@ const UNAVAILABLE: u8 = 69;
 pub(super) struct Check {
     #[command(flatten)]
     config: super::Config,
-    /// Also reach MLflow, the auth service (with the key in HOKUSAI_API_KEY, if it is set), Redis and the collector
+    /// Also reach MLflow, the auth service (with the key in HOKUSAI_API_KEY, if it is set), the issuers, Redis and the collector
     #[arg(long)]
     probe: bool,
     /// Also write an artifact of 2 MiB at MLflow, read it back and delete it; a versioned bucket keeps an old version
     #[arg(long, requires = "probe")]
     write: bool,
+    /// Also tell what auth.issuers makes of the token in this file; it is never printed
+    #[arg(long, requires = "probe", value_name = "FILE")]
+    token: Option<PathBuf>,
     #[command(flatten)]
     output: Output,
 }
@@ -65,14 +76,17 @@ impl Check {
             }
         }
         let key = key_from_environment::read().map_err(Failure::bad_settings)?;
+        let token = self.token.as_deref().map(example).transpose()?;
         let secrets = key
             .iter()
+            .chain(&token)
             .flat_map(|key| secrets::forms("", key))
             .chain(secrets::of_mlflow(&settings.mlflow.auth));
         let mut journal = Journal::new((!self.output.is_json()).then_some(print), secrets.collect());
         let mut interrupted = false;
         if self.probe {
-            let probe = probe::run(settings, resources, key, self.write, &mut journal);
+            let given = Given { key, token, write: self.write };
+            let probe = probe::run(settings, resources, given, &mut journal);
             interrupted = system.block_on(probe).is_err();
         }
         let is_good = journal.failures() == 0 && !interrupted;
@@ -104,6 +118,15 @@ impl Check {
         print_json(&json!({ "ok": false, "problems": problems, "warnings": warnings, "checks": [] }));
         Ok(ExitCode::from(BAD_SETTINGS))
     }
+}
+
+/// The token in a file, as it is or as a header has it.
+fn example(path: &Path) -> Result<String, Failure> {
+    let read = trusted_file::read_text(path);
+    let text =
+        read.map_err(|error| Failure::bad_settings(format_args!("--token {}: {error}", path.display())))?;
+    let token = text.trim();
+    Ok(token.strip_prefix("Bearer ").unwrap_or(token).to_owned())
 }
 
 fn certificate(expiry: &Expiry) -> Value {

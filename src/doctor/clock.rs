@@ -1,9 +1,10 @@
 //! Whether the clock of a server agrees with this machine's: verdicts, revocations, and the ends of keys and certificates
 //! depend on clocks.
 
+use actix_web::http::header::{AGE, DATE, HeaderMap};
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 
-use super::{Fault, Finding, Response, passed};
+use super::{Fault, Finding, passed};
 use crate::code::Code;
 
 /// The largest difference between servers that work together; `auth::cache::shared` tolerates less.
@@ -12,11 +13,11 @@ pub(super) const SERVER_TOLERANCE: SignedDuration = SignedDuration::from_secs(5)
 pub(super) const CLIENT_TOLERANCE: SignedDuration = SignedDuration::from_secs(30);
 
 /// The time in an answer's `Date` (RFC 9110 §6.6.1); `None` if it has none, or comes from a cache.
-pub(super) fn date_of(answer: &Response) -> Option<Timestamp> {
-    if answer.header("age").is_some() {
+pub(super) fn date_of(headers: &HeaderMap) -> Option<Timestamp> {
+    if headers.contains_key(AGE) {
         return None;
     }
-    parse_date(answer.header("date")?)
+    parse_date(headers.get(DATE)?.to_str().ok()?)
 }
 
 fn parse_date(text: &str) -> Option<Timestamp> {

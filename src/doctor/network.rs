@@ -29,6 +29,7 @@ pub(super) const STEP_TIMEOUT: Duration = Duration::from_secs(5);
 pub(super) enum Party {
     Mlflow,
     AuthService,
+    Issuer,
     Redis,
     Collector,
     Gateway,
@@ -40,6 +41,7 @@ impl Party {
         match self {
             Self::Mlflow => [Code::MlflowNameUnknown, Code::MlflowUnreachable],
             Self::AuthService => [Code::AuthNameUnknown, Code::AuthUnreachable],
+            Self::Issuer => [Code::IssuerUnreachable, Code::IssuerUnreachable],
             Self::Redis => [Code::RedisNameUnknown, Code::RedisUnreachable],
             Self::Collector => [Code::CollectorNameUnknown, Code::CollectorUnreachable],
             Self::Gateway => [Code::GatewayNameUnknown, Code::GatewayUnreachable],

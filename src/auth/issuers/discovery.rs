@@ -5,7 +5,7 @@ use std::time::Duration;
 use actix_web::{
     http::{
         StatusCode,
-        header::{ACCEPT, USER_AGENT},
+        header::{ACCEPT, HeaderMap, USER_AGENT},
         uri::PathAndQuery,
     },
     web::Bytes,
@@ -33,34 +33,53 @@ struct Document {
 }
 
 /// The keys of an issuer as it publishes them now.
-pub(crate) async fn keys(issuer: &Issuer, tls: Option<&Tls>) -> Result<KeySet, KeysFault> {
+pub(super) async fn keys(issuer: &Issuer, tls: Option<&Tls>) -> Result<KeySet, KeysFault> {
     let url = match &issuer.jwks_url {
         Some(url) => url.clone(),
-        None => jwks_url(issuer, tls).await?,
+        None => {
+            let at = document_url(issuer)?;
+            keys_url(issuer, &at, &get(&at, tls).await?.body)?
+        }
     };
-    let body = get(&url, tls).await?;
-    let keys = KeySet::read(&body, &issuer.algorithms)
-        .ok_or_else(|| KeysFault::NotJson { address: url.to_string() })?;
-    if keys.is_empty() { Err(KeysFault::NoKeys { address: url.to_string() }) } else { Ok(keys) }
+    key_set(issuer, &url, &get(&url, tls).await?.body)
 }
 
-async fn jwks_url(issuer: &Issuer, tls: Option<&Tls>) -> Result<Url, KeysFault> {
+/// Where an issuer has its discovery document.
+pub(crate) fn document_url(issuer: &Issuer) -> Result<Url, KeysFault> {
     let address = format!("{}/.well-known/openid-configuration", issuer.issuer.trim_end_matches('/'));
-    let url = Url::parse(&address).map_err(|_| KeysFault::NoKeysAddress)?;
-    let body = get(&url, tls).await?;
-    let document = serde_json::from_slice::<Document>(&body);
-    let Document { issuer: answered, jwks_uri } = document.map_err(|_| KeysFault::NotJson { address })?;
+    Url::parse(&address).map_err(|_| KeysFault::NoKeysAddress)
+}
+
+/// Where the keys are, by the document from `url`.
+pub(crate) fn keys_url(issuer: &Issuer, url: &Url, document: &[u8]) -> Result<Url, KeysFault> {
+    let document = serde_json::from_slice::<Document>(document);
+    let Document { issuer: answered, jwks_uri } =
+        document.map_err(|_| KeysFault::NotJson { address: url.to_string() })?;
     // Another server's document would let it sign for this one.
     if answered != issuer.issuer {
         return Err(KeysFault::OtherIssuer { asked: issuer.issuer.clone(), answered });
     }
     let jwks_uri = Url::parse(&jwks_uri).map_err(|_| KeysFault::NoKeysAddress)?;
-    let is_private = jwks_uri.scheme() == "https" || (is_here(&url) && is_here(&jwks_uri));
+    let is_private = jwks_uri.scheme() == "https" || (is_here(url) && is_here(&jwks_uri));
     if is_private { Ok(jwks_uri) } else { Err(KeysFault::NoKeysAddress) }
 }
 
+/// The keys in what `url` answers; at least one.
+pub(crate) fn key_set(issuer: &Issuer, url: &Url, body: &[u8]) -> Result<KeySet, KeysFault> {
+    let address = || url.to_string();
+    let keys = KeySet::read(body, &issuer.algorithms);
+    let keys = keys.ok_or_else(|| KeysFault::NotJson { address: address() })?;
+    if keys.is_empty() { Err(KeysFault::NoKeys { address: address() }) } else { Ok(keys) }
+}
+
+/// What an issuer answers.
+pub(crate) struct Answer {
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Bytes,
+}
+
 /// A document of an issuer's.
-async fn get(url: &Url, tls: Option<&Tls>) -> Result<Bytes, KeysFault> {
+pub(crate) async fn get(url: &Url, tls: Option<&Tls>) -> Result<Answer, KeysFault> {
     let address = || url.to_string();
     let unreachable = |error: &dyn std::fmt::Display| KeysFault::Unreachable {
         address: address(),
@@ -80,10 +99,14 @@ async fn get(url: &Url, tls: Option<&Tls>) -> Result<Bytes, KeysFault> {
             return Err(KeysFault::Status { address: address(), status: answer.status().as_u16() });
         }
         let body = answer.body().limit(MAX_ANSWER).await;
-        body.map_err(|error| match error {
+        let body = body.map_err(|error| match error {
             awc::error::PayloadError::Overflow => KeysFault::TooLong { address: address() },
             error => unreachable(&error),
-        })
+        })?;
+        Ok(Answer { headers: answer.headers().clone(), body })
     };
     timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err(KeysFault::Late { address: address() }))
 }
+
+#[cfg(test)]
+mod tests;

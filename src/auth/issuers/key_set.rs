@@ -32,9 +32,24 @@ struct Document {
     keys: Vec<Value>,
 }
 
+/// What an issuer publishes, usable or not: for each key its members that are for people.
+pub(crate) fn published(body: &[u8]) -> Vec<String> {
+    let keys = serde_json::from_slice::<Document>(body).map(|document| document.keys).unwrap_or_default();
+    let words = |key: &Value| {
+        let members = ["kid", "kty", "crv", "alg", "use"];
+        let words: Vec<_> = members
+            .iter()
+            .filter_map(|name| Some(format!("{name} {}", key.get(*name)?.as_str()?)))
+            .chain(key.get("n").and_then(Value::as_str).map(|n| format!("{} bits", n.len() * 6 / 8 * 8)))
+            .collect();
+        words.join(", ")
+    };
+    keys.iter().take(MAX_KEYS).map(words).collect()
+}
+
 impl KeySet {
     /// `None`: no set of keys. A key that cannot be used is left out.
-    pub(super) fn read(body: &[u8], pinned: &[TokenAlgorithm]) -> Option<Self> {
+    pub(crate) fn read(body: &[u8], pinned: &[TokenAlgorithm]) -> Option<Self> {
         let Document { keys } = serde_json::from_slice(body).ok()?;
         let pinned: Vec<_> = pinned.iter().copied().map(algorithm).collect();
         Some(Self(keys.into_iter().filter_map(|key| Key::read(key, &pinned)).take(MAX_KEYS).collect()))
@@ -42,6 +57,12 @@ impl KeySet {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+
+    /// The id of each key, and the algorithms that it is for.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = (Option<&str>, Vec<String>)> {
+        let words = |key: &Key| key.algorithms.iter().map(|algorithm| format!("{algorithm:?}")).collect();
+        self.0.iter().map(move |key| (key.id.as_deref(), words(key)))
     }
 
     /// The keys that a token with this head may be signed with. Without an id only one may fit.

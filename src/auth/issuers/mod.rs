@@ -4,9 +4,10 @@
 //! good if the issuer signed it, with a key and in a way that count; for us; and now. What it may do, the issuer's rules say.
 
 mod claims;
-mod discovery;
+pub(crate) mod discovery;
+mod example;
 mod fault;
-mod key_set;
+pub(crate) mod key_set;
 mod keys;
 mod marks;
 mod remembered;
@@ -17,6 +18,7 @@ mod token;
 use std::{net::IpAddr, sync::Arc};
 
 pub(crate) use claims::Claims;
+pub(crate) use example::Example;
 pub use fault::{KeysFault, TokenFault};
 use jiff::Timestamp;
 pub(crate) use keys::keep;

@@ -94,9 +94,7 @@ impl Rules {
     /// # Errors
     /// What is missing for it.
     pub(super) fn principal(&self, claims: &Claims) -> Result<Principal, NoRule> {
-        let mut unfit = Vec::new();
-        let fits = |rule: &&Rule| rule.fits(claims).map_err(|reason| unfit.push(reason)).is_ok();
-        let Some(rule) = self.rules.iter().find(fits) else { return Err(NoRule::Unfit(unfit)) };
+        let (_, rule) = self.first(claims)?;
         Ok(Principal {
             user_id: Some(self.user.fill(claims).map_err(NoRule::User)?),
             key_id: None,
@@ -107,6 +105,22 @@ impl Rules {
             expires_at: None,
             rate_limit_per_hour: rule.rate_limit_per_hour,
         })
+    }
+
+    /// The number of the rule that decides.
+    ///
+    /// # Errors
+    /// None fits.
+    pub(super) fn number(&self, claims: &Claims) -> Result<usize, NoRule> {
+        self.first(claims).map(|(number, _)| number)
+    }
+
+    fn first(&self, claims: &Claims) -> Result<(usize, &Rule), NoRule> {
+        let mut unfit = Vec::new();
+        let fits =
+            |(_, rule): &(usize, &Rule)| rule.fits(claims).map_err(|reason| unfit.push(reason)).is_ok();
+        let first = (1..).zip(&self.rules).find(fits);
+        first.ok_or(NoRule::Unfit(unfit))
     }
 }
 

@@ -23,7 +23,7 @@ impl Deployment {
     pub(super) async fn front(&self, journal: &mut Journal, expected_sha: Option<&str>) -> Option<()> {
         let start = Timestamp::now();
         let answer = self.get("/health").await;
-        let date = answer.as_ref().ok().map(clock::date_of);
+        let date = answer.as_ref().ok().map(|answer| clock::date_of(&answer.headers));
         let is_the_gateway = journal.check("health", self.health(answer)).await.is_some();
         let date = date?;
         if is_the_gateway {

@@ -95,7 +95,7 @@ async fn refuses_an_invalid_key(
             ADDRESS,
         ));
     }
-    Ok((clock::date_of(&answer), format!("refuses an invalid key ({status})")))
+    Ok((clock::date_of(&answer.headers), format!("refuses an invalid key ({status})")))
 }
 
 /// Asks about [`INVALID_KEY`].

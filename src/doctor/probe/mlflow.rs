@@ -91,7 +91,7 @@ impl MlflowServer<'_> {
     async fn clock(&self) -> Finding {
         let start = Timestamp::now();
         let answer = self.get(&format!("{}/health", self.settings.mlflow.static_prefix)).await;
-        let date = answer.ok().and_then(|answer| clock::date_of(&answer));
+        let date = answer.ok().and_then(|answer| clock::date_of(&answer.headers));
         clock::compare("MLflow, or of a proxy before it,", date, start, clock::SERVER_TOLERANCE)
     }
 

@@ -2,7 +2,9 @@
 
 mod artifacts;
 mod auth_service;
+mod example_token;
 mod given_key;
+mod issuers;
 mod mlflow;
 mod redis;
 
@@ -13,12 +15,21 @@ use crate::{
     settings::{AuthMode, Settings},
 };
 
-/// Checks everything that the settings name. `key`: the key of the command; `write`: whether to write an artifact too.
+/// What the command was given.
+#[derive(Debug)]
+pub(crate) struct Given {
+    pub(crate) key: Option<String>,
+    /// An example of the tokens of `auth.issuers`.
+    pub(crate) token: Option<String>,
+    /// Whether to write an artifact too.
+    pub(crate) write: bool,
+}
+
+/// Checks everything that the settings name.
 pub(crate) async fn run(
     settings: &Settings,
     resources: &Resources,
-    key: Option<String>,
-    write: bool,
+    Given { key, token, write }: Given,
     journal: &mut Journal,
 ) -> Result<(), Interrupted> {
     mlflow::probe(settings, resources, write, journal).await?;
@@ -31,6 +42,14 @@ pub(crate) async fn run(
             journal.check("key", async { given_key::in_file(keys, &key, policy) }).await;
         }
         _ => journal.skip("key", &format!("no key: set {KEY_VARIABLE}")),
+    }
+    let issuers = resources.issuers.iter().flat_map(|issuers| issuers.iter());
+    let mut published = Vec::new();
+    for issuer in issuers {
+        published.push((&**issuer, issuers::probe(issuer, journal).await));
+    }
+    if let Some(token) = token {
+        example_token::probe(&token, &published, journal).await;
     }
     if let (Some(settings_of_redis), Some(pool)) = (&settings.redis, &resources.redis) {
         let shares_verdicts = matches!(settings.auth.mode, AuthMode::Service(_));

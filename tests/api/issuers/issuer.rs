@@ -1,6 +1,9 @@
 //! An issuer that answers as it is told, and records who asked.
 
-use std::sync::{Arc, Mutex};
+use std::{
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+};
 
 use serde_json::{Value, json};
 
@@ -45,6 +48,10 @@ impl Issuer {
 
     pub fn url(&self) -> String {
         self.server.url()
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.server.address
     }
 
     /// Publishes these keys, and no others.

@@ -5,6 +5,7 @@ mod elsewhere;
 pub mod issuer;
 mod key_files;
 mod keys;
+mod probe;
 mod refused;
 mod revocations;
 mod rules;
