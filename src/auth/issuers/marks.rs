@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use deadpool_redis::redis::{cmd, pipe};
+use deadpool_redis::redis::{Cmd, RedisError, cmd, pipe};
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 
@@ -31,11 +31,22 @@ pub(super) async fn revoked_at(redis: &Redis, names: &Names, issued_at: Option<i
 
 /// Leaves a mark, in the background.
 pub(super) fn leave(redis: &Redis, name: &str) {
-    let mark = mark_of(name);
-    let now = Timestamp::now().as_millisecond().to_string();
-    redis.send_with_retries(move || {
-        cmd("SET").arg(&mark).arg(&now).arg("PX").arg(LIFETIME.as_millis() as u64).take()
-    });
+    let mark = setting(name);
+    redis.send_with_retries(move || mark.clone());
+}
+
+/// Leaves a mark, for a command.
+///
+/// # Errors
+/// Those of Redis and of the connection.
+pub(crate) async fn set(redis: &Redis, name: &str) -> Result<(), RedisError> {
+    let mark = setting(name);
+    redis.call_directly(async |mut redis| mark.query_async(&mut redis).await).await
+}
+
+fn setting(name: &str) -> Cmd {
+    let now = Timestamp::now().as_millisecond();
+    cmd("SET").arg(mark_of(name)).arg(now).arg("PX").arg(LIFETIME.as_millis() as u64).take()
 }
 
 fn parse(mark: &[u8]) -> Option<Timestamp> {

@@ -9,7 +9,7 @@ mod example;
 mod fault;
 pub(crate) mod key_set;
 mod keys;
-mod marks;
+pub(crate) mod marks;
 mod remembered;
 mod rules;
 mod template;

@@ -2,11 +2,12 @@
 
 use std::{path::Path, process::ExitCode};
 
+use deadpool_redis::redis::RedisError;
 use serde_json::json;
 use url::Url;
 
 use crate::{
-    auth::{key, revocation::CHANNEL},
+    auth::{issuers::marks, key, revocation::CHANNEL},
     cli::{
         Failure, environment,
         format::{Format, print_json, print_message},
@@ -47,9 +48,18 @@ impl Fleet {
     pub(super) fn publish(&self, id: &str) -> Result<Receivers, String> {
         let publishing = self.0.publish(CHANNEL, id);
         let receivers = actix_rt::System::new().block_on(publishing);
-        receivers.map_err(|error| {
-            format!("{} the revocation did not reach Redis: {error}", Code::RevocationNotPublished)
-        })
+        receivers.map_err(|error| unpublished(&error))
+    }
+
+    /// Revokes tokens of issuers, at every gateway that listens and at those that start later.
+    ///
+    /// # Errors
+    /// Redis does not accept it.
+    pub(super) fn revoke_tokens(&self, name: &str) -> Result<Receivers, String> {
+        // First the mark: a gateway that starts meanwhile finds it.
+        let marking = actix_rt::System::new().block_on(marks::set(&self.0, name));
+        marking.map_err(|error| unpublished(&error))?;
+        self.publish(name)
     }
 
     /// Makes every gateway forget the auth service's verdict on a key.
@@ -74,6 +84,10 @@ impl Fleet {
         ));
         Ok(ExitCode::SUCCESS)
     }
+}
+
+fn unpublished(error: &RedisError) -> String {
+    format!("{} the revocation did not reach Redis: {error}", Code::RevocationNotPublished)
 }
 
 /// Prints how many gateways received a revocation.

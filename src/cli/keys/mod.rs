@@ -4,6 +4,7 @@ mod fleet;
 mod list;
 mod revoke;
 mod scopes;
+mod tokens;
 pub(super) mod value_parsers;
 
 use std::{
@@ -31,7 +32,7 @@ use crate::{
             prune::{self, Pruned},
         },
     },
-    settings::{Auth, AuthKeyFile, AuthMode, LastUsed, Problems, Settings},
+    settings::{Auth, AuthKeyFile, AuthMode, Issuer, LastUsed, Problems, Settings},
 };
 
 use scopes::ScopeWarnings;
@@ -61,14 +62,19 @@ enum Command {
     /// Show every key's id, user, state, last use, limit, workspace, fence, scopes and note
     #[command(after_help = "Example:\n  hokusai-gateway keys list")]
     List,
-    /// End a key at once
+    /// End a key, or tokens of an issuer, at once
     ///
     /// With redis.url in the settings, every gateway that listens there receives the revocation: it forgets its verdict on the key,
     /// and ends the key in a key file of its own. Where an auth service verifies keys, this command does nothing more: the service
     /// itself must refuse the key.
-    #[command(after_help = "Example:\n  hokusai-gateway keys revoke live_3Kd0cX9wQfTz")]
+    ///
+    /// Tokens are revoked through Redis: by ISSUER|SUBJECT all that were issued until now, by its `jti` a single one. The issuer can
+    /// give out new ones.
+    #[command(
+        after_help = "Examples:\n  hokusai-gateway keys revoke live_3Kd0cX9wQfTz\n  hokusai-gateway keys revoke 'https://gitlab.com|project_path:acme/churn:ref_type:branch:ref:main'"
+    )]
     Revoke {
-        /// Its id, as `keys list` or the auth service shows it
+        /// Its id, as `keys list` or the auth service shows it; of tokens as the log has it, or a `jti`
         id: String,
     },
     /// Create a successor of a key, which itself ends after an overlap
@@ -131,7 +137,13 @@ impl Keys {
     pub(super) fn run(self) -> Result<ExitCode, Failure> {
         let Self { format, command, file, config } = self;
         let config = config.as_deref();
-        let file = match place_of_keys(file, config)? {
+        let Place { mode, issuers } = Place::of_keys(file, config)?;
+        if let Command::Revoke { id } = &command
+            && tokens::are_named_by(id, &mode, &issuers)?
+        {
+            return tokens::revoke(id, config, format);
+        }
+        let file = match mode {
             AuthMode::KeyFile(file) => file,
             AuthMode::Service(service) => {
                 return revoke::at_auth_service(&command, &service.url, config, format);
@@ -160,12 +172,22 @@ impl Keys {
     }
 }
 
-/// The key file that is named, or what verifies keys by the settings.
-fn place_of_keys(named: Option<PathBuf>, config: Option<&Path>) -> Result<AuthMode, Problems> {
-    if let Some(path) = named {
-        return Ok(AuthMode::KeyFile(AuthKeyFile { path, last_used: LastUsed::Beside }));
+/// What verifies keys by the settings, and whose tokens are credentials.
+struct Place {
+    mode: AuthMode,
+    issuers: Vec<Issuer>,
+}
+
+impl Place {
+    /// A key file that is named counts, whatever the settings say.
+    fn of_keys(named: Option<PathBuf>, config: Option<&Path>) -> Result<Self, Problems> {
+        if let Some(path) = named {
+            let mode = AuthMode::KeyFile(AuthKeyFile { path, last_used: LastUsed::Beside });
+            return Ok(Self { mode, issuers: Vec::new() });
+        }
+        let Auth { mode, issuers, .. } = Settings::load_section(config, super::environment(), Auth::read)?;
+        Ok(Self { mode, issuers })
     }
-    Ok(Settings::load_section(config, super::environment(), Auth::read)?.mode)
 }
 
 impl Create {

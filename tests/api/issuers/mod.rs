@@ -8,6 +8,7 @@ mod keys;
 mod probe;
 mod refused;
 mod revocations;
+mod revoke;
 mod rules;
 mod settings;
 pub mod signing;
