@@ -13,7 +13,7 @@ use actix_web::{
 
 use crate::{
     audit::AuditTrail,
-    auth::{Authenticator, KeySource},
+    auth::{Authenticator, Issuers, KeySource, issuers::TrustedIssuer},
     client_ip::Client,
     exchange::{Exchange, Sinks},
     gateway::{Gateway, Shared},
@@ -33,7 +33,12 @@ use crate::{
 /// # Errors
 /// A key file that cannot be used.
 pub fn authenticator(settings: &Settings) -> Result<Authenticator, Box<dyn Error>> {
-    Ok(Authenticator::new(&KeySource::open(&settings.auth, None, &Metrics::new()?)?, None))
+    let metrics = Metrics::new()?;
+    let keys = KeySource::open(&settings.auth, None, &metrics)?;
+    let trusted = settings.auth.issuers.iter().map(|issuer| TrustedIssuer::new(issuer.clone(), None));
+    let trusted = trusted.collect::<Result<Vec<_>, _>>().map_err(|faults| format!("{faults:?}"))?;
+    let issuers = (!trusted.is_empty()).then(|| Arc::new(Issuers::new(trusted, None, metrics)));
+    Ok(Authenticator::new(&keys, issuers.as_ref(), None))
 }
 
 /// Buckets in this process.

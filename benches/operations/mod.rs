@@ -23,7 +23,7 @@ pub(crate) struct Operation {
 }
 
 /// Every operation, in the order of the walk.
-pub(crate) const ALL: [Operation; 18] = [
+pub(crate) const ALL: [Operation; 19] = [
     Operation { name: "head", make: reading::head },
     Operation { name: "head_and_route", make: reading::route },
     Operation { name: "head_and_route_of_an_artifact", make: reading::route_of_an_artifact },
@@ -32,6 +32,7 @@ pub(crate) const ALL: [Operation; 18] = [
     Operation { name: "credential_basic", make: reading::basic },
     Operation { name: "fingerprint", make: authenticating::fingerprint },
     Operation { name: "cache_hit", make: authenticating::cache_hit },
+    Operation { name: "token_hit", make: authenticating::token_hit },
     Operation { name: "key_file", make: authenticating::key_file },
     Operation { name: "policy", make: deciding::policy },
     Operation { name: "policy_of_a_json_body", make: deciding::policy_of_a_json_body },

@@ -154,6 +154,22 @@ impl KeySource {
     }
 }
 
+#[cfg(feature = "bench")]
+impl Authenticator {
+    /// The caches of the auth service's verdicts, if there is one.
+    pub fn caching_verifier(&self) -> Option<&CachingVerifier> {
+        match &self.verifier {
+            KeyVerifier::Service(_, verifier) => Some(verifier),
+            KeyVerifier::File(_) => None,
+        }
+    }
+
+    /// Where tokens are remembered, if there are issuers.
+    pub fn issuers(&self) -> Option<&Issuers> {
+        self.issuers.as_deref()
+    }
+}
+
 /// Authenticates requests; one for each worker.
 #[derive(Debug)]
 pub struct Authenticator {
