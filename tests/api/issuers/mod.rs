@@ -6,6 +6,7 @@ pub mod issuer;
 mod key_files;
 mod keys;
 mod probe;
+mod recipes;
 mod refused;
 mod revocations;
 mod revoke;
