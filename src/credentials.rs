@@ -5,6 +5,7 @@
 //! another one.
 
 mod pasted;
+mod person;
 
 use std::fmt;
 
@@ -17,32 +18,50 @@ use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use pasted::{NotAKey, key_in};
+pub use person::Person;
 
 const X_API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 
-/// A key as a client sent it. Its Debug output does not show it.
+/// A key as a client sent it, or the person of a session. Its Debug output does not show it.
 #[derive(Debug, Clone)]
 pub struct Credential {
-    key: SecretString,
+    held: Held,
     source: Source,
+}
+
+#[derive(Debug, Clone)]
+enum Held {
+    Key(SecretString),
+    Person(Box<Person>),
 }
 
 impl Credential {
     /// The key itself: visible ASCII, 1 to 8192 bytes.
-    pub fn key(&self) -> &str {
-        self.key.expose_secret()
+    ///
+    /// # Errors
+    /// It is a person, who has none.
+    pub fn key(&self) -> Result<&str, &Person> {
+        match &self.held {
+            Held::Key(key) => Ok(key.expose_secret()),
+            Held::Person(person) => Err(person),
+        }
     }
 
     /// Whether a path and query contains the key too: clients of some providers put theirs into the query.
     pub fn is_in(&self, target: &PathAndQuery) -> bool {
         let decoded: Vec<u8> = percent_decode_str(target.as_str()).collect();
-        memchr::memmem::find(&decoded, self.key().as_bytes()).is_some()
+        self.key().is_ok_and(|key| memchr::memmem::find(&decoded, key.as_bytes()).is_some())
+    }
+
+    /// Of a session that began at an issuer.
+    pub(crate) fn of_person(person: Person) -> Self {
+        Self { held: Held::Person(Box::new(person)), source: Source::Session }
     }
 
     /// The key that a session carries; `None` if it cannot be one.
     pub(crate) fn of_session(key: &str) -> Option<Self> {
         let key = key_in(key.as_bytes()).ok()?;
-        Some(Self { key: key.into(), source: Source::Session })
+        Some(Self { held: Held::Key(key.into()), source: Source::Session })
     }
 
     /// The key that a person typed or pasted.
@@ -52,7 +71,7 @@ impl Credential {
     pub(crate) fn of_login(pasted: &str) -> Result<Self, CredentialError> {
         let key =
             key_in(pasted.as_bytes()).map_err(|fault| CredentialError::Malformed(Source::Login, fault))?;
-        Ok(Self { key: key.into(), source: Source::Login })
+        Ok(Self { held: Held::Key(key.into()), source: Source::Login })
     }
 
     /// How it was sent.
@@ -158,7 +177,7 @@ fn credential(pasted: &[u8], source: Source) -> Result<Credential, CredentialErr
         return Err(CredentialError::Ambiguous);
     }
     match key_in(pasted) {
-        Ok(key) => Ok(Credential { key: key.into(), source }),
+        Ok(key) => Ok(Credential { held: Held::Key(key.into()), source }),
         Err(fault) => Err(CredentialError::Malformed(source, fault)),
     }
 }

@@ -146,12 +146,12 @@ pub fn credential(bytes: &[u8]) {
         credentials::extract(&headers).ok()
     };
     let Some(credential) = extract(bytes) else { return };
-    let key = credential.key();
+    let Ok(key) = credential.key() else { return };
     assert!((1..=8192).contains(&key.len()) && key.bytes().all(|byte| byte.is_ascii_graphic()), "{key:?}");
     let padded = extract(&[b" \t", bytes, b"\t "].concat());
-    assert_eq!(padded.as_ref().map(Credential::key), Some(key), "with white space around it");
+    assert_eq!(padded.as_ref().and_then(|padded| padded.key().ok()), Some(key), "with white space around it");
     // A search for the key could match a word of the output.
     let debug = format!("{credential:?}");
     let without_source = debug.split("source").next();
-    assert_eq!(without_source, Some("Credential { key: SecretBox<str>([REDACTED]), "));
+    assert_eq!(without_source, Some("Credential { held: Key(SecretBox<str>([REDACTED])), "));
 }

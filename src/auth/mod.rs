@@ -24,7 +24,8 @@ pub use cache::fuzz as fuzz_redis_value;
 pub use caching_verifier::CachingVerifier;
 pub use fence::Fence;
 pub use globs::{Globs, NotGlobs};
-pub use issuers::{Issuers, KeysFault, NoRule, TokenFault};
+pub(crate) use issuers::{CallbackAnswer, SignOnButton};
+pub use issuers::{Issuers, KeysFault, LoginFault, NoRule, SessionFault, TokenFault};
 pub use key_file::{KeyFile, KeyFileError};
 pub use principal::{NotAWorkspace, Principal, Workspace};
 #[cfg(fuzzing)]
@@ -35,7 +36,7 @@ pub use service::{OtherServiceId, ServiceFault, ServiceVerifier};
 use jiff::Timestamp;
 
 use crate::{
-    credentials::Credential,
+    credentials::{Credential, Person},
     http_client::Tls,
     redis::Redis,
     settings::{Auth, AuthMode, AuthService},
@@ -82,6 +83,11 @@ pub enum Rejection {
     /// With the owner, if its signature is good.
     #[error("a token: {fault}")]
     Token { fault: TokenFault, owner: Option<Arc<Principal>> },
+    /// With the owner, if she is known.
+    #[error("a session: {fault}")]
+    Session { fault: SessionFault, owner: Option<Arc<Principal>> },
+    #[error("a login at an issuer: {0}")]
+    Login(LoginFault),
 }
 
 impl Rejection {
@@ -92,8 +98,9 @@ impl Rejection {
             Self::Revoked { .. } => KeyState::Revoked,
             Self::ByService(_) => KeyState::Refused,
             Self::Token { fault: TokenFault::Expired(_), .. } => KeyState::Expired,
-            Self::Token { fault: TokenFault::Revoked(_), .. } => KeyState::Revoked,
-            Self::Token { .. } => KeyState::Refused,
+            Self::Token { fault: TokenFault::Revoked(_), .. }
+            | Self::Session { fault: SessionFault::Revoked(_), .. } => KeyState::Revoked,
+            Self::Token { .. } | Self::Session { .. } | Self::Login(_) => KeyState::Refused,
         }
     }
 
@@ -101,8 +108,10 @@ impl Rejection {
     pub fn principal(&self) -> Option<&Principal> {
         match self {
             Self::Revoked { principal, .. } => Some(principal),
-            Self::ByService(owner) | Self::Token { owner, .. } => owner.as_deref(),
-            Self::Mistyped | Self::Unknown => None,
+            Self::ByService(owner) | Self::Token { owner, .. } | Self::Session { owner, .. } => {
+                owner.as_deref()
+            }
+            Self::Mistyped | Self::Unknown | Self::Login(_) => None,
         }
     }
 }
@@ -204,7 +213,10 @@ impl Authenticator {
         credential: &Credential,
         client_ip: Option<IpAddr>,
     ) -> Result<Authenticated, AuthError> {
-        let key = credential.key();
+        let key = match credential.key() {
+            Ok(key) => key,
+            Err(person) => return self.session_verdict(person).await,
+        };
         if let Some(issuers) = &self.issuers
             && let Some(verdict) = issuers.verdict(key, client_ip).await
         {
@@ -216,6 +228,16 @@ impl Authenticator {
                 Ok(Authenticated { principal, source: VerdictSource::KeyFile })
             }
             KeyVerifier::Service(service, verifier) => verifier.verdict(service, key, client_ip).await,
+        }
+    }
+
+    async fn session_verdict(&self, person: &Person) -> Result<Authenticated, AuthError> {
+        match &self.issuers {
+            Some(issuers) => issuers.session_verdict(person).await,
+            None => {
+                let fault = SessionFault::NoIssuer;
+                Err(AuthError::Rejected(Rejection::Session { fault, owner: None }))
+            }
         }
     }
 }

@@ -12,7 +12,7 @@ fn extract_from(pairs: &[(&str, &str)]) -> Result<(String, Source), CredentialEr
             HeaderValue::from_bytes(value.as_bytes()).unwrap(),
         );
     }
-    extract(&headers).map(|credential| (credential.key().to_owned(), credential.source()))
+    extract(&headers).map(|credential| (credential.key().unwrap().to_owned(), credential.source()))
 }
 
 #[test]

@@ -4,6 +4,7 @@ use super::GatewayError;
 use crate::{
     audit::NotKept,
     auth::{AuthError, Rejection, TokenFault},
+    credentials::Source,
     limits::{Limit, LimitExceeded},
     ownership::OwnershipError,
     policy::Denied,
@@ -44,6 +45,16 @@ impl GatewayError {
                     ),
                     _ => format!("the token, sent as {sent_as}, is not valid"),
                 };
+            }
+            Self::Auth {
+                error: AuthError::Rejected(Rejection::Session { .. } | Rejection::Login(_)),
+                ..
+            } => "this session has ended: log in again",
+            Self::Auth { error: AuthError::NoRule { .. }, sent_as: Source::Session } => {
+                "you are known here, but no rule of this gateway's gives you a permission: ask its operator"
+            }
+            Self::Auth { error: AuthError::KeysUnavailable(_), sent_as: Source::Session } => {
+                "single sign-on cannot be reached at the moment: try again"
             }
             Self::Auth { error: AuthError::NoRule { .. }, .. } => {
                 "the token is valid, but no rule of this gateway's gives it a permission: ask the gateway's operator"

@@ -15,7 +15,7 @@ use actix_web::{
     Error, FromRequest, HttpMessage, HttpRequest,
     dev::{Payload, ServiceRequest},
     error::ErrorInternalServerError,
-    http::{Method, StatusCode},
+    http::{Method, StatusCode, header::HeaderValue},
 };
 use tracing::Span;
 use uuid::Uuid;
@@ -60,6 +60,8 @@ struct Account {
     /// What is known of the request's subject when it is refused; `None`: what its head says.
     about: RefCell<Option<About>>,
     record: RefCell<Option<(Lane, Record)>>,
+    /// What the response is to set, whoever makes it.
+    cookie: RefCell<Option<HeaderValue>>,
 }
 
 /// The owner of the key.
@@ -129,6 +131,7 @@ impl Exchange {
             caller: RefCell::default(),
             about: RefCell::default(),
             record: RefCell::default(),
+            cookie: RefCell::default(),
         }))
     }
 
@@ -182,6 +185,15 @@ impl Exchange {
     /// Adds a record to the audit stream when the request is over.
     pub(crate) fn set_record(&self, lane: Lane, record: Record) {
         self.0.record.replace(Some((lane, record)));
+    }
+
+    /// The new cookie of the session.
+    pub(crate) fn set_cookie(&self, cookie: Option<HeaderValue>) {
+        self.0.cookie.replace(cookie);
+    }
+
+    pub(crate) fn take_cookie(&self) -> Option<HeaderValue> {
+        self.0.cookie.take()
     }
 
     pub(crate) fn has_record(&self) -> bool {

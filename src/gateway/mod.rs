@@ -20,14 +20,14 @@ use std::{rc::Rc, sync::Arc, time::Instant};
 use actix_web::{
     HttpMessage as _, HttpRequest,
     dev::{RequestHead, ServiceRequest, ServiceResponse},
-    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING},
+    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING},
 };
 
 pub use admit::{Admitted, admit, forward};
 pub use observe::{connection, exchange};
 pub(crate) use ownership::Findings;
 use ownership::{Asker, OwnershipCheck};
-pub use person::{account, home, log_in, log_out, login, with_slash};
+pub use person::{account, callback, home, log_in, log_out, login, sign_on, with_slash};
 pub(crate) use preview::{Preview, needs_body, preview};
 pub use shared::Shared;
 pub(crate) use sound::inspect;
@@ -45,6 +45,7 @@ use crate::{
     ownership::Clearance,
     policy::{self, Grant, body::CheckedBody},
     proxy::Proxy,
+    resources::Resources,
     routing::{Reach, RouteError},
     session::{self, Carried, CrossOrigin},
     settings::Live,
@@ -229,6 +230,7 @@ impl Gateway {
         credentials::extract(head.headers()).or_else(|error| match (error, &self.shared.sessions) {
             (CredentialError::Missing, Some(sessions)) => match sessions.read(client, head.headers()) {
                 Carried::Key(credential) => Ok(credential),
+                Carried::Person(person) => Ok(Credential::of_person(person)),
                 _ => Err(error),
             },
             _ => Err(error),
@@ -273,8 +275,22 @@ impl Gateway {
         if let Some(exchange) = exchange {
             exchange.set_caller(named(&caller.principal));
             exchange.set_verdict_source(caller.source);
+            self.renew_session(credential, exchange);
         }
         Ok(caller.principal)
+    }
+
+    /// What an issuer has said of a person since her cookie was set goes into a new one.
+    fn renew_session(&self, credential: &Credential, exchange: &Exchange) {
+        let Shared { sessions: Some(sessions), resources: Resources { issuers: Some(issuers), .. }, .. } =
+            &*self.shared
+        else {
+            return;
+        };
+        let renewed = credential.key().err().and_then(|person| issuers.renewed(person));
+        if let Some(Ok(cookie)) = renewed.map(|person| sessions.renew(person, exchange.client())) {
+            exchange.set_cookie(HeaderValue::try_from(cookie.to_string()).ok());
+        }
     }
 
     fn report_usage(&self, principal: &Principal, response: &ServiceResponse, started: Instant) {

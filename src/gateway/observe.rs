@@ -5,7 +5,7 @@ use actix_web::{
     Error, HttpResponse,
     body::{EitherBody, MessageBody},
     dev::{ServiceRequest, ServiceResponse},
-    http::ConnectionType,
+    http::{ConnectionType, header::SET_COOKIE},
     middleware::Next,
     web::Data,
 };
@@ -34,7 +34,7 @@ pub async fn connection<B: MessageBody>(
     Ok(response.map_into_left_body())
 }
 
-/// The middleware that gives a request its [`Exchange`], and its response the id.
+/// The middleware that gives a request its [`Exchange`], and its response the id and what the exchange wants set.
 ///
 /// # Errors
 /// Those of what it surrounds.
@@ -47,6 +47,9 @@ pub async fn exchange<B: MessageBody>(
     let mut response = next.call(request).await?;
     let request_id = exchange.context().request_id_value().clone();
     response.headers_mut().insert(X_REQUEST_ID, request_id);
+    if let Some(cookie) = exchange.take_cookie() {
+        response.headers_mut().append(SET_COOKIE, cookie);
+    }
     exchange.response_began(response.status());
     Ok(response)
 }

@@ -16,6 +16,8 @@ use crate::{
 pub(crate) struct Account<'a> {
     #[serde(flatten)]
     pub(crate) principal: &'a Principal,
+    /// Whose word the session is on; `null`: it is a key.
+    pub(crate) issuer: Option<&'a str>,
     /// The classes of routes that it may use.
     pub(crate) may: Vec<RouteClass>,
     /// `null` where there are none.
@@ -24,20 +26,23 @@ pub(crate) struct Account<'a> {
 
 /// `address`: the gateway's, for MLflow's client.
 pub(crate) fn account(account: &Account<'_>, address: &str) -> HttpResponse {
-    let Account { principal, may, limits } = account;
+    let Account { principal, issuer, may, limits } = account;
     let text = |text: &Option<String>| text.clone().unwrap_or_else(|| "—".to_owned());
     let body = html! {
         h1 { "Your account" }
         nav { a href="/mlflow/" { "Open MLflow" } }
         dl {
             dt { "User" } dd { (text(&principal.user_id)) }
-            dt { "Key" } dd { (text(&principal.key_id)) }
+            @match issuer {
+                Some(issuer) => { dt { "Logged in at" } dd { (issuer) } }
+                None => { dt { "Key" } dd { (text(&principal.key_id)) } }
+            }
             dt { "Scopes" } dd { (scopes(principal)) }
             dt { "May" } dd { (may.iter().map(|class| class.word().replace('_', " ")).collect::<Vec<_>>().join(", ")) }
             dt { "Workspace" } dd { (principal.workspace.as_ref().map_or("any", |workspace| workspace.as_str())) }
             dt { "Models it may change" } dd { (globs(principal.fence.models.as_ref())) }
             dt { "Experiments it may change" } dd { (globs(principal.fence.experiments.as_ref())) }
-            dt { "Expires" }
+            dt { (if issuer.is_some() { "Session ends" } else { "Expires" }) }
             dd { (principal.expires_at.map_or_else(|| "never".to_owned(), |at| at.strftime("%F %H:%M UTC").to_string())) }
             @if let Some(limits) = limits {
                 dt { "Reads left" } dd { (left(limits.reads)) }

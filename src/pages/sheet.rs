@@ -7,8 +7,8 @@ use actix_web::{
     http::{
         StatusCode,
         header::{
-            CACHE_CONTROL, CONTENT_SECURITY_POLICY, ContentType, HeaderName, REFERRER_POLICY, VARY,
-            X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
+            CACHE_CONTROL, CONTENT_SECURITY_POLICY, ContentType, HeaderName, HeaderValue, REFERRER_POLICY,
+            VARY, X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
         },
     },
 };
@@ -39,6 +39,18 @@ pub(super) enum Framing {
     Nobody,
     /// Anybody: there is nothing to press.
     Anybody,
+}
+
+/// Lets a page run this script of its own, and no other.
+pub(super) fn allow_script(script: &str, page: &mut HttpResponse) {
+    let Some(policy) = page.headers().get(CONTENT_SECURITY_POLICY).and_then(|policy| policy.to_str().ok())
+    else {
+        return;
+    };
+    let hash = BASE64_STANDARD.encode(Sha256::digest(script));
+    if let Ok(policy) = HeaderValue::try_from(format!("{policy}; script-src 'sha256-{hash}'")) {
+        page.headers_mut().insert(CONTENT_SECURITY_POLICY, policy);
+    }
 }
 
 pub(super) fn page(status: StatusCode, framing: Framing, title: &str, body: &Markup) -> HttpResponse {

@@ -49,6 +49,16 @@ fn routes(app: &mut ServiceConfig, endpoints: &PrometheusMetrics) {
                 .default_service(web::to(method_not_allowed)),
         )
         .service(
+            web::resource("/login/{number:[0-9]{1,4}}")
+                .route(web::post().to(gateway::sign_on).wrap(endpoints.clone()))
+                .default_service(web::to(method_not_allowed)),
+        )
+        .service(
+            web::resource("/login/callback")
+                .route(web::get().to(gateway::callback).wrap(endpoints.clone()))
+                .default_service(web::to(method_not_allowed)),
+        )
+        .service(
             web::resource("/logout")
                 .route(web::post().to(gateway::log_out).wrap(endpoints.clone()))
                 .default_service(web::to(method_not_allowed)),

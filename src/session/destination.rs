@@ -7,6 +7,8 @@ use url::Url;
 
 /// Where people go who had no aim: MLflow's pages.
 const HOME: &str = "/mlflow/";
+/// Bytes of a place in a page.
+const LONGEST_PLACE: usize = 1024;
 /// What needs no encoding in the value of a query.
 const IN_QUERY: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'-').remove(b'_').remove(b'.');
 
@@ -20,6 +22,21 @@ impl Destination {
     /// Reads it as a browser would; anything that would lead elsewhere is [`HOME`].
     pub(crate) fn of(next: &str) -> Self {
         Self(own_path(next).unwrap_or_else(|| HOME.to_owned()))
+    }
+
+    /// One that was sealed, with its place.
+    pub(crate) fn as_sealed(next: &str) -> Self {
+        let (path, place) = next.split_at(next.find('#').unwrap_or(next.len()));
+        Self::of(path).at(place)
+    }
+
+    /// With the place in a page of MLflow's (`#/experiments/1`), which only the browser knows.
+    pub(crate) fn at(mut self, place: &str) -> Self {
+        let is_plain = place.bytes().all(|byte| byte.is_ascii_graphic());
+        if place.starts_with('#') && place.len() <= LONGEST_PLACE && is_plain {
+            self.0.push_str(place);
+        }
+        self
     }
 
     pub(crate) fn as_str(&self) -> &str {
@@ -37,7 +54,7 @@ fn own_path(next: &str) -> Option<String> {
     let url = base.join(next).ok().filter(|_| next.starts_with('/'))?;
     // `//host` and `/\host` name another server; and so may a path that begins with two slashes once it is resolved.
     let is_ours = url.origin() == base.origin() && !url.path().starts_with("//");
-    let leads_in_circles = ["/login", "/logout"].contains(&url.path());
+    let leads_in_circles = ["/login", "/logout"].contains(&url.path()) || url.path().starts_with("/login/");
     (is_ours && !leads_in_circles)
         .then(|| url[url::Position::BeforePath..url::Position::AfterQuery].to_owned())
 }
@@ -72,8 +89,26 @@ mod tests {
             ("data:text/html,x", HOME),
             ("/login?next=/login", HOME),
             ("/logout", HOME),
+            ("/login/callback?code=a&state=b", HOME),
+            ("/login/1", HOME),
         ] {
             assert_eq!(Destination::of(next).as_str(), to, "{next:?}");
+        }
+    }
+
+    #[test]
+    fn a_place_in_a_page_is_a_fragment_and_nothing_else() {
+        let long = format!("#{}", "a".repeat(LONGEST_PLACE));
+        for (place, to) in [
+            ("#/experiments/1?a=b", "/mlflow/#/experiments/1?a=b"),
+            ("", "/mlflow/"),
+            ("//evil.example/", "/mlflow/"),
+            ("#a b", "/mlflow/"),
+            ("#\r\nset-cookie: a", "/mlflow/"),
+            ("#\u{e9}", "/mlflow/"),
+            (&long, "/mlflow/"),
+        ] {
+            assert_eq!(Destination::of("/mlflow/").at(place).as_str(), to, "{place}");
         }
     }
 

@@ -1,36 +1,30 @@
-//! The cookie of a session: what is in it, and its seal (AES-256-GCM with the cookie's name, by the cookie crate's private jar).
+//! The cookie of a session: what is in it, and who reads it.
 
 use std::time::Duration;
 
 use actix_web::{
-    cookie::{Cookie, CookieJar, Key, SameSite, time},
+    cookie::Cookie,
     http::header::{COOKIE, HeaderMap, HeaderValue},
 };
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use jiff::Timestamp;
-use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
-use sha2::Sha256;
 
-use super::browser;
+use super::{
+    attempt, browser,
+    seal::{self, Name, Seal},
+};
 use crate::{
     client_ip::Client,
-    credentials::Credential,
-    settings::{Auth, AuthSession},
+    credentials::{Credential, Person},
+    settings::Auth,
 };
 
-/// Browsers accept it only over TLS, for this host alone and from this host alone (draft-ietf-httpbis-rfc6265bis §4.1.3.2).
-const OVER_TLS: &str = "__Host-hokusai";
-/// Over plain HTTP, which is for this machine alone.
-const ON_LOOPBACK: &str = "hokusai";
-/// The longest name and value that browsers keep (RFC 6265 §6.1).
-const LONGEST: usize = 4096;
+const NAME: Name = Name { over_tls: "__Host-hokusai", on_loopback: "hokusai" };
 
 /// Seals sessions, and opens them.
 #[derive(Clone)]
 pub struct Sessions {
-    /// The first seals.
-    keys: Vec<Key>,
+    pub(super) seal: Seal,
     lifetime: Duration,
 }
 
@@ -42,10 +36,14 @@ impl std::fmt::Debug for Sessions {
 
 /// What is sealed.
 #[derive(Serialize, Deserialize)]
-struct Session {
-    key: String,
-    /// In seconds since 1970; browsers are told it too, but may not be believed.
-    ends: i64,
+#[serde(untagged)]
+enum Session {
+    Key {
+        key: String,
+        /// In seconds since 1970; browsers are told it too, but may not be believed.
+        ends: i64,
+    },
+    Person(Person),
 }
 
 /// What a request carries of a session.
@@ -56,13 +54,19 @@ pub(crate) enum Carried {
     Broken,
     Ended,
     Key(Credential),
+    Person(Person),
 }
 
-/// Why a key gets no session.
+/// Why there is no session.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NotSealed {
     #[error("browsers keep no cookie as long as this API key: use it in programs")]
     TooLong,
+    #[error(
+        "browsers keep no cookie as long as what the gateway's rules have to know of you: ask its operator for rules on fewer or \
+         shorter claims"
+    )]
+    TooMuchOfPerson,
     #[error("this page was opened over plain HTTP, which others can read: open it at its https address")]
     Readable,
 }
@@ -70,13 +74,8 @@ pub(crate) enum NotSealed {
 impl Sessions {
     /// `None` where nobody may log in.
     pub(crate) fn new(settings: &Auth) -> Option<Self> {
-        let AuthSession { secrets, lifetime } = &settings.session;
-        let secrets = secrets.iter().map(|secret| Key::derive_from(secret.expose_secret().as_bytes()));
-        let mut keys: Vec<_> = secrets.collect();
-        if keys.is_empty() {
-            keys.push(settings.pepper.as_ref().map_or_else(Key::generate, of_pepper));
-        }
-        (!lifetime.is_zero()).then_some(Self { keys, lifetime: *lifetime })
+        let lifetime = settings.session.lifetime;
+        (!lifetime.is_zero()).then(|| Self { seal: Seal::new(settings), lifetime })
     }
 
     /// The cookie that carries a key from now on.
@@ -89,81 +88,100 @@ impl Sessions {
         client: Client,
         headers: &HeaderMap,
     ) -> Result<Cookie<'static>, NotSealed> {
-        if !client.secure && !browser::is_at_loopback(headers) {
-            return Err(NotSealed::Readable);
-        }
-        let ends = Timestamp::now().as_second().saturating_add_unsigned(self.lifetime.as_secs());
-        let session = Session { key: key.to_owned(), ends };
-        let text = serde_json::to_string(&session).map_err(|_| NotSealed::TooLong)?;
-        let (name, mut jar) = (name(client), CookieJar::new());
-        jar.private_mut(&self.keys[0]).add(Cookie::new(name, text));
-        let sealed = jar.get(name).ok_or(NotSealed::TooLong)?.value().to_owned();
-        if name.len() + sealed.len() > LONGEST {
-            return Err(NotSealed::TooLong);
-        }
-        let lifetime = i64::try_from(self.lifetime.as_secs()).unwrap_or(i64::MAX);
-        Ok(cookie(client, sealed, time::Duration::seconds(lifetime)))
+        self.must_be_unreadable(client, headers)?;
+        let session = Session::Key { key: key.to_owned(), ends: self.end() };
+        self.seal.seal(NAME, client, &session, self.seconds()).ok_or(NotSealed::TooLong)
+    }
+
+    /// The cookie that carries a person until her session ends. What she is asked for again by is left out where it does not fit.
+    ///
+    /// # Errors
+    /// Why it must not, or cannot.
+    pub(crate) fn seal_person(
+        &self,
+        person: Person,
+        client: Client,
+        headers: &HeaderMap,
+    ) -> Result<Cookie<'static>, NotSealed> {
+        self.must_be_unreadable(client, headers)?;
+        self.renew(person, client)
+    }
+
+    /// The same for one whose session was read from the request.
+    ///
+    /// # Errors
+    /// It has grown too long.
+    pub(crate) fn renew(&self, mut person: Person, client: Client) -> Result<Cookie<'static>, NotSealed> {
+        let left = person.ends.saturating_sub(Timestamp::now().as_second());
+        let seal = |person: Person| self.seal.seal(NAME, client, &Session::Person(person), left);
+        seal(person.clone())
+            .or_else(|| {
+                person.refresh = None;
+                seal(person)
+            })
+            .ok_or(NotSealed::TooMuchOfPerson)
+    }
+
+    /// When a session that begins now ends, in seconds since 1970.
+    pub(crate) fn end(&self) -> i64 {
+        Timestamp::now().as_second().saturating_add(self.seconds())
+    }
+
+    fn seconds(&self) -> i64 {
+        i64::try_from(self.lifetime.as_secs()).unwrap_or(i64::MAX)
     }
 
     /// Reads the session in a request's cookies.
     pub(crate) fn read(&self, client: Client, headers: &HeaderMap) -> Carried {
-        let name = name(client);
-        if !client.secure && !browser::is_at_loopback(headers) {
+        let name = NAME.at(client);
+        if self.must_be_unreadable(client, headers).is_err() {
             return Carried::Nothing;
         }
-        let mut sealed = cookies(headers).filter(|(named, _)| *named == name.as_bytes());
-        let session = match (sealed.next(), sealed.next()) {
-            (None, _) => return Carried::Nothing,
-            (Some((_, value)), None) => self.open(name, value),
-            // Only a page that may set this host's cookies could have added one.
-            (Some(_), Some(_)) => None,
+        let session = match only_cookie(headers, name) {
+            None => return Carried::Nothing,
+            Some(value) => value.ok().and_then(|value| self.seal.open(name, value)),
         };
-        let Some(Session { key, ends }) = session else { return Carried::Broken };
-        if ends <= Timestamp::now().as_second() {
-            return Carried::Ended;
+        let now = Timestamp::now().as_second();
+        match session {
+            None => Carried::Broken,
+            Some(Session::Key { ends, .. } | Session::Person(Person { ends, .. })) if ends <= now => {
+                Carried::Ended
+            }
+            Some(Session::Key { key, .. }) => {
+                Credential::of_session(&key).map_or(Carried::Broken, Carried::Key)
+            }
+            Some(Session::Person(person)) => Carried::Person(person),
         }
-        Credential::of_session(&key).map_or(Carried::Broken, Carried::Key)
     }
 
-    fn open(&self, name: &'static str, sealed: &[u8]) -> Option<Session> {
-        let (jar, sealed) = (CookieJar::new(), str::from_utf8(sealed).ok()?);
-        let cookie = || Cookie::new(name, sealed.to_owned());
-        let opened = self.keys.iter().find_map(|key| jar.private(key).decrypt(cookie()))?;
-        serde_json::from_str(opened.value()).ok()
+    pub(super) fn must_be_unreadable(&self, client: Client, headers: &HeaderMap) -> Result<(), NotSealed> {
+        if client.secure || browser::is_at_loopback(headers) { Ok(()) } else { Err(NotSealed::Readable) }
     }
-}
-
-/// Instances that share a pepper share sessions, too.
-fn of_pepper(pepper: &SecretString) -> Key {
-    let mac = Hmac::<Sha256>::new_from_slice(pepper.expose_secret().as_bytes());
-    let secret = mac.map(|mac| mac.chain_update("hokusai-gateway: sessions").finalize().into_bytes());
-    secret.map_or_else(|_| Key::generate(), |secret| Key::derive_from(&secret))
 }
 
 /// The cookie that makes a browser forget the session.
 pub(crate) fn removal(client: Client) -> Cookie<'static> {
-    cookie(client, String::new(), time::Duration::ZERO)
+    seal::removal(NAME, client)
 }
 
-fn cookie(client: Client, value: String, max_age: time::Duration) -> Cookie<'static> {
-    // With Lax a link from elsewhere opens the page, and a form from elsewhere has no session.
-    Cookie::build(name(client), value)
-        .path("/")
-        .secure(client.secure)
-        .http_only(true)
-        .same_site(SameSite::Lax)
-        .max_age(max_age)
-        .finish()
+/// Two cookies of one name.
+pub(super) struct Several;
+
+/// The value of the cookie of this name.
+///
+/// # Errors
+/// There are several: only a page that may set this host's cookies could have added one.
+pub(super) fn only_cookie<'a>(headers: &'a HeaderMap, name: &str) -> Option<Result<&'a [u8], Several>> {
+    let mut found = cookies(headers).filter(|(named, _)| *named == name.as_bytes());
+    let (_, value) = found.next()?;
+    Some(if found.next().is_none() { Ok(value) } else { Err(Several) })
 }
 
-fn name(client: Client) -> &'static str {
-    if client.secure { OVER_TLS } else { ON_LOOPBACK }
-}
-
-/// Whether a cookie of this name passes neither to MLflow nor from it: a session's, or one of those that MLflow's page makes headers
-/// of (`getDefaultHeadersFromCookies` in its sources), which say nothing that a server may believe.
+/// Whether a cookie of this name passes neither to MLflow nor from it: one of the gateway's, or one of those that MLflow's page makes
+/// headers of (`getDefaultHeadersFromCookies` in its sources), which say nothing that a server may believe.
 pub(crate) fn is_ours(name: &[u8]) -> bool {
-    [OVER_TLS, ON_LOOPBACK].iter().any(|ours| ours.as_bytes() == name)
+    let ours = [NAME, attempt::NAME].map(|name| [name.over_tls, name.on_loopback]);
+    ours.as_flattened().iter().any(|ours| ours.as_bytes() == name)
         || name.starts_with(b"mlflow-request-header-")
 }
 

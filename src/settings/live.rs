@@ -59,7 +59,9 @@ impl Settings {
 }
 
 fn secrets_of(auth: &Auth) -> String {
-    auth.pepper.iter().chain(&auth.session.secrets).map(|secret| digest(Some(secret))).collect()
+    let of_clients = auth.issuers.iter().filter_map(|issuer| issuer.login.as_ref()?.client_secret.as_ref());
+    let secrets = auth.pepper.iter().chain(&auth.session.secrets).chain(of_clients);
+    secrets.map(|secret| digest(Some(secret))).collect()
 }
 
 fn secret_of(auth: &UpstreamAuth) -> String {

@@ -74,6 +74,7 @@ mod request_ids;
 mod revoke;
 mod routes;
 mod secrets;
+mod sign_on;
 mod targets;
 mod tls_inbound;
 mod tls_outbound;

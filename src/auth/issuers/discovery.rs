@@ -1,30 +1,13 @@
 //! Where an issuer has its keys (OpenID Connect Discovery 1.0 §4), and what it answers there.
 
-use std::time::Duration;
-
-use actix_web::{
-    http::{
-        StatusCode,
-        header::{ACCEPT, HeaderMap, USER_AGENT},
-        uri::PathAndQuery,
-    },
-    web::Bytes,
-};
-use awc::http::Method;
 use serde::Deserialize;
-use tokio::time::timeout;
 use url::Url;
 
-use super::{fault::KeysFault, key_set::KeySet};
+use super::{ask::get, fault::KeysFault, key_set::KeySet};
 use crate::{
-    http_client::{Connections, HttpClient, Reuse, Tls},
+    http_client::Tls,
     settings::{Issuer, is_here},
 };
-
-/// Time for one answer.
-pub(super) const PATIENCE: Duration = Duration::from_secs(5);
-/// The longest answer that is read, in bytes: a hundred keys with certificates.
-pub(super) const MAX_ANSWER: usize = 256 * 1024;
 
 #[derive(Deserialize)]
 struct Document {
@@ -55,13 +38,22 @@ pub(crate) fn keys_url(issuer: &Issuer, url: &Url, document: &[u8]) -> Result<Ur
     let document = serde_json::from_slice::<Document>(document);
     let Document { issuer: answered, jwks_uri } =
         document.map_err(|_| KeysFault::NotJson { address: url.to_string() })?;
-    // Another server's document would let it sign for this one.
-    if answered != issuer.issuer {
-        return Err(KeysFault::OtherIssuer { asked: issuer.issuer.clone(), answered });
-    }
+    must_be_of(issuer, &answered)?;
     let jwks_uri = Url::parse(&jwks_uri).map_err(|_| KeysFault::NoKeysAddress)?;
-    let is_private = jwks_uri.scheme() == "https" || (is_here(url) && is_here(&jwks_uri));
-    if is_private { Ok(jwks_uri) } else { Err(KeysFault::NoKeysAddress) }
+    if is_private(&jwks_uri, url) { Ok(jwks_uri) } else { Err(KeysFault::NoKeysAddress) }
+}
+
+/// Another server's document would let it speak for this one.
+pub(super) fn must_be_of(issuer: &Issuer, answered: &str) -> Result<(), KeysFault> {
+    if answered == issuer.issuer {
+        return Ok(());
+    }
+    Err(KeysFault::OtherIssuer { asked: issuer.issuer.clone(), answered: answered.to_owned() })
+}
+
+/// Whether nobody else is on the way to an address that the document from another one names.
+pub(super) fn is_private(url: &Url, document: &Url) -> bool {
+    url.scheme() == "https" || (is_here(url) && is_here(document))
 }
 
 /// The keys in what `url` answers; at least one.
@@ -71,42 +63,3 @@ pub(crate) fn key_set(issuer: &Issuer, url: &Url, body: &[u8]) -> Result<KeySet,
     let keys = keys.ok_or_else(|| KeysFault::NotJson { address: address() })?;
     if keys.is_empty() { Err(KeysFault::NoKeys { address: address() }) } else { Ok(keys) }
 }
-
-/// What an issuer answers.
-pub(crate) struct Answer {
-    pub(crate) headers: HeaderMap,
-    pub(crate) body: Bytes,
-}
-
-/// A document of an issuer's.
-pub(crate) async fn get(url: &Url, tls: Option<&Tls>) -> Result<Answer, KeysFault> {
-    let address = || url.to_string();
-    let unreachable = |error: &dyn std::fmt::Display| KeysFault::Unreachable {
-        address: address(),
-        what: error.to_string(),
-    };
-    let target = PathAndQuery::try_from(&url[url::Position::BeforePath..url::Position::AfterQuery]);
-    let target = target.map_err(|error| unreachable(&error))?;
-    let connections = Connections { connect_timeout: PATIENCE, keep_alive: Duration::ZERO, limit: 1 };
-    let client = HttpClient::new(url, tls, connections);
-    let asking = async {
-        let request = client
-            .request(Method::GET, target, Reuse::Never)
-            .insert_header((ACCEPT, "application/json"))
-            .insert_header((USER_AGENT, "hokusai-gateway"));
-        let mut answer = client.send(request, Bytes::new()).await.map_err(|error| unreachable(&error))?;
-        if answer.status() != StatusCode::OK {
-            return Err(KeysFault::Status { address: address(), status: answer.status().as_u16() });
-        }
-        let body = answer.body().limit(MAX_ANSWER).await;
-        let body = body.map_err(|error| match error {
-            awc::error::PayloadError::Overflow => KeysFault::TooLong { address: address() },
-            error => unreachable(&error),
-        })?;
-        Ok(Answer { headers: answer.headers().clone(), body })
-    };
-    timeout(PATIENCE, asking).await.unwrap_or_else(|_| Err(KeysFault::Late { address: address() }))
-}
-
-#[cfg(test)]
-mod tests;

@@ -36,9 +36,9 @@ pub enum KeysFault {
     Unreachable { address: String, what: String },
     #[error("{address} answers with status {status}")]
     Status { address: String, status: u16 },
-    #[error("{address} answers with more than {} KiB", super::discovery::MAX_ANSWER / 1024)]
+    #[error("{address} answers with more than {} KiB", super::ask::MAX_ANSWER / 1024)]
     TooLong { address: String },
-    #[error("{address} gave no answer within {} s", super::discovery::PATIENCE.as_secs())]
+    #[error("{address} gave no answer within {} s", super::ask::PATIENCE.as_secs())]
     Late { address: String },
     #[error("{address} answers with something else than JSON of this kind")]
     NotJson { address: String },
@@ -52,6 +52,40 @@ pub enum KeysFault {
     TooSoon,
     #[error("they have not been read yet")]
     NotYet,
+    #[error(
+        "its token endpoint refuses the gateway: {error}; look at client_id and client_secret in auth.issuers"
+    )]
+    Refused { error: String },
+    #[error("another instance has just asked it about this session")]
+    AskedElsewhere,
+    #[error("its token endpoint gives something else than tokens of OpenID Connect")]
+    NoTokens,
+}
+
+/// Why a session that began at an issuer is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum SessionFault {
+    #[error("auth.issuers has no such issuer for people any more")]
+    NoIssuer,
+    #[error("the rules of its issuer ask for claims that it does not have")]
+    Outdated,
+    #[error("its issuer ended it")]
+    EndedByIssuer,
+    #[error("the person has logged out")]
+    LoggedOut,
+    #[error("it began before its revocation at {0}")]
+    Revoked(Timestamp),
+}
+
+/// Why nobody is logged in, of what only a login can have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum LoginFault {
+    #[error("the browser has not begun it, or too long ago")]
+    NotBegun,
+    #[error("its answer is not to the question that the browser took along")]
+    Foreign,
+    #[error("the issuer says no")]
+    Denied,
 }
 
 impl KeysFault {
@@ -64,7 +98,10 @@ impl KeysFault {
             | Self::TooLong { .. }
             | Self::Late { .. }
             | Self::TooSoon
-            | Self::NotYet => Code::IssuerUnreachable,
+            | Self::NotYet
+            | Self::Refused { .. }
+            | Self::AskedElsewhere
+            | Self::NoTokens => Code::IssuerUnreachable,
         }
     }
 }

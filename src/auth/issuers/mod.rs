@@ -3,6 +3,7 @@
 //! A credential in the form of a token that names one of `auth.issuers` is judged here and nowhere else; all others are keys. It is
 //! good if the issuer signed it, with a key and in a way that count; for us; and now. What it may do, the issuer's rules say.
 
+pub(crate) mod ask;
 mod claims;
 pub(crate) mod discovery;
 mod example;
@@ -12,6 +13,7 @@ mod keys;
 pub(crate) mod marks;
 mod remembered;
 mod rules;
+mod sign_on;
 mod template;
 mod token;
 
@@ -19,14 +21,16 @@ use std::{net::IpAddr, sync::Arc};
 
 pub(crate) use claims::Claims;
 pub(crate) use example::Example;
-pub use fault::{KeysFault, TokenFault};
+pub use fault::{KeysFault, LoginFault, SessionFault, TokenFault};
 use jiff::Timestamp;
 pub(crate) use keys::keep;
 use keys::{Keys, Known};
 use remembered::{Names, Remembered, Verified};
 pub use rules::NoRule;
 pub(crate) use rules::RuleFault;
-use rules::Rules;
+use rules::{Rules, SUBJECT};
+pub(crate) use sign_on::{CallbackAnswer, SignOnButton};
+use sign_on::{Provider, SessionChecks};
 use token::{Head, Said};
 use tokio::time::Instant;
 
@@ -55,6 +59,7 @@ pub struct Issuers {
     pepper: Pepper,
     remembered: Remembered,
     failures: FailureLimit,
+    sessions: SessionChecks,
     redis: Option<Redis>,
     metrics: Metrics,
 }
@@ -66,6 +71,8 @@ pub(crate) struct TrustedIssuer {
     pub(crate) tls: Option<Tls>,
     rules: Rules,
     keys: Keys,
+    /// Only where it logs people in.
+    provider: Option<Provider>,
     outage_log: OutageLog,
 }
 
@@ -76,7 +83,8 @@ impl TrustedIssuer {
         let rules = Rules::compile(&settings)?;
         let outage_log =
             OutageLog::new("the keys of an issuer cannot be read", "the keys of an issuer are read again");
-        Ok(Self { settings, tls, rules, keys: Keys::new(), outage_log })
+        let provider = settings.login.clone().map(Provider::new);
+        Ok(Self { settings, tls, rules, keys: Keys::new(), provider, outage_log })
     }
 
     /// The principal of whoever has these claims by the issuer's word, in force until `ends`.
@@ -84,7 +92,7 @@ impl TrustedIssuer {
     /// # Errors
     /// No rule fits.
     pub(crate) fn principal(&self, claims: &Claims, ends: Option<Timestamp>) -> Result<Principal, NoRule> {
-        let subject = claims.text("sub").unwrap_or_default();
+        let subject = claims.text(SUBJECT).unwrap_or_default();
         let key_id = Some(name_of(&self.settings.issuer, subject));
         Ok(Principal { key_id, expires_at: ends, ..self.rules.principal(claims)? })
     }
@@ -102,6 +110,7 @@ impl Issuers {
             pepper: Pepper::random(),
             remembered: Remembered::new(),
             failures: FailureLimit::new(FAILURES_PER_MINUTE),
+            sessions: SessionChecks::new(),
             redis,
             metrics,
         }
@@ -179,20 +188,13 @@ impl Issuers {
         place: usize,
     ) -> Result<Arc<Principal>, AuthError> {
         let issuer = &self.issuers[place];
-        let head = Head::read(token).map_err(|fault| rejected(fault, None))?;
-        if !issuer.settings.algorithms.iter().any(|pinned| key_set::algorithm(*pinned) == head.algorithm) {
-            return Err(rejected(TokenFault::Algorithm, None));
-        }
         // Before it is verified: what happens meanwhile counts.
         let (epoch, withdrawals) = (self.remembered.epoch(), issuer.keys.withdrawals());
-        let known = known_for(issuer, &head, said).await?;
-        let fitting = known.keys.fitting(head.key_id.as_deref(), head.algorithm);
-        let claims = token::verify(token, &head, &fitting, &issuer.settings, Timestamp::now());
-        let claims = claims.map_err(|fault| rejected(fault, None))?;
+        let claims = claims_for(issuer, token, said, &issuer.settings.audiences).await?;
         let leeway = issuer.settings.leeway.as_secs() as i64;
         let ends = claims.time("exp").ok().flatten().map(|end| end.saturating_add(leeway));
         let ends = ends.and_then(|end| Timestamp::from_second(end).ok());
-        let subject = name_of(&issuer.settings.issuer, claims.text("sub").unwrap_or_default());
+        let subject = name_of(&issuer.settings.issuer, claims.text(SUBJECT).unwrap_or_default());
         let principal = issuer.principal(&claims, ends);
         let principal = principal
             .map_err(|missing| AuthError::NoRule { key_id: subject.clone(), missing: Arc::new(missing) })?;
@@ -242,6 +244,23 @@ impl Issuers {
             Verified { principal: Arc::new(principal), issuer: 0, withdrawals: keys.withdrawals(), names };
         self.remembered.insert(self.pepper.fingerprint(token, "", None), verified, self.remembered.epoch());
     }
+}
+
+/// The claims of a token that its issuer has signed, in force, and for one of these audiences.
+async fn claims_for(
+    issuer: &TrustedIssuer,
+    token: &str,
+    said: &Said,
+    audiences: &[String],
+) -> Result<Claims, AuthError> {
+    let head = Head::read(token).map_err(|fault| rejected(fault, None))?;
+    if !issuer.settings.algorithms.iter().any(|pinned| key_set::algorithm(*pinned) == head.algorithm) {
+        return Err(rejected(TokenFault::Algorithm, None));
+    }
+    let known = known_for(issuer, &head, said).await?;
+    let fitting = known.keys.fitting(head.key_id.as_deref(), head.algorithm);
+    let claims = token::verify(token, &head, &fitting, &issuer.settings, audiences, Timestamp::now());
+    claims.map_err(|fault| rejected(fault, None))
 }
 
 /// The keys for a token; they are read anew for one that none of them fits.

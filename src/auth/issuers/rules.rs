@@ -10,6 +10,9 @@ use crate::{
     settings::{Issuer, IssuerRule},
 };
 
+/// Whom a token is of (RFC 7519 §4.1.2).
+pub(super) const SUBJECT: &str = "sub";
+
 /// The user of an issuer's tokens, and their rules.
 #[derive(Debug)]
 pub(super) struct Rules {
@@ -87,6 +90,12 @@ impl Rules {
             Ok(user) if faults.is_empty() => Ok(Self { user, rules }),
             _ => Err(faults),
         }
+    }
+
+    /// Each claim that counts, by the name that it has here; some more than once.
+    pub(super) fn claims(&self) -> impl Iterator<Item = &str> {
+        let of_rules = self.rules.iter().flat_map(|rule| &rule.when).map(|(claim, _)| claim.as_str());
+        [SUBJECT].into_iter().chain(self.user.claims()).chain(of_rules)
     }
 
     /// The principal of a token with these claims, without an id and an end.

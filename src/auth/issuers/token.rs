@@ -65,17 +65,18 @@ impl Head {
     }
 }
 
-/// The claims of a token that one of these keys has signed, if it is in force and for us.
+/// The claims of a token that one of these keys has signed, if it is in force and for one of these audiences.
 pub(super) fn verify(
     token: &str,
     head: &Head,
     keys: &[&DecodingKey],
     issuer: &Issuer,
+    audiences: &[String],
     now: Timestamp,
 ) -> Result<Claims, TokenFault> {
     let mut validation = Validation::new(head.algorithm);
     validation.set_issuer(&[&issuer.issuer]);
-    validation.set_audience(&issuer.audiences);
+    validation.set_audience(audiences);
     validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
     // Both are judged below, for the client is told when its token has ended.
     validation.validate_exp = false;

@@ -25,7 +25,13 @@ pub(super) fn in_file(keys: &KeyFile, key: &str, policy: &Policy) -> Finding {
             "the key is not valid: its checksum is wrong",
             "it was cut off or mistyped, or is a key of another service",
         )),
-        Err(Rejection::Unknown | Rejection::ByService(_) | Rejection::Token { .. }) => Err(refused(
+        Err(
+            Rejection::Unknown
+            | Rejection::ByService(_)
+            | Rejection::Token { .. }
+            | Rejection::Session { .. }
+            | Rejection::Login(_),
+        ) => Err(refused(
             "the key is not in the key file",
             "it was made for another gateway, or removed from auth.key_file.path; or auth.key_file.path is another file",
         )),

@@ -8,7 +8,7 @@ use crate::{
     auth::{
         KeysFault,
         issuers::{
-            TrustedIssuer, discovery,
+            TrustedIssuer, ask, discovery,
             key_set::{self, KeySet},
         },
     },
@@ -69,7 +69,7 @@ async fn is_reached(
 }
 
 async fn discovered(issuer: &Issuer, url: &Url, tls: Option<&Tls>) -> Finding<(HeaderMap, Url)> {
-    let answer = discovery::get(url, tls).await.map_err(|error| fault(&error, &[]))?;
+    let answer = ask::get(url, tls).await.map_err(|error| fault(&error, &[]))?;
     let keys = discovery::keys_url(issuer, url, &answer.body).map_err(|error| fault(&error, &[]))?;
     let found = format!(
         "its name is the one in auth.issuers; its keys are at {}",
@@ -79,7 +79,7 @@ async fn discovered(issuer: &Issuer, url: &Url, tls: Option<&Tls>) -> Finding<(H
 }
 
 async fn keys(issuer: &Issuer, url: &Url, tls: Option<&Tls>) -> Finding<(HeaderMap, KeySet)> {
-    let answer = discovery::get(url, tls).await.map_err(|error| fault(&error, &[]))?;
+    let answer = ask::get(url, tls).await.map_err(|error| fault(&error, &[]))?;
     let keys = discovery::key_set(issuer, url, &answer.body).map_err(|error| fault(&error, &answer.body))?;
     let words = |(id, algorithms): (Option<&str>, Vec<String>)| {
         format!("{} ({})", id.unwrap_or("no kid"), algorithms.join(" "))

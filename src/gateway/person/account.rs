@@ -14,16 +14,17 @@ use crate::{
 pub async fn account(gateway: Data<Gateway>, exchange: Exchange, request: HttpRequest) -> HttpResponse {
     let (head, client) = (request.head(), exchange.client());
     let holder = match gateway.credential(head, client) {
-        Ok(credential) => gateway.holder(&credential, &exchange).await,
+        Ok(credential) => gateway.holder(&credential, &exchange).await.map(|holder| (holder, credential)),
         Err(error) => Err(error.into()),
     };
-    let principal = match holder {
-        Ok(principal) => principal,
+    let (principal, credential) = match holder {
+        Ok(holder) => holder,
         Err(error) => return refuse(&gateway, &error, &request, &exchange),
     };
     let live = gateway.shared.live.load();
     let account = Account {
         principal: &principal,
+        issuer: credential.key().err().map(|person| person.issuer.as_str()),
         may: policy::classes_of(&live.policy, &principal),
         limits: gateway.shared.limiter.left(&principal),
     };

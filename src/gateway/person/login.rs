@@ -11,7 +11,7 @@ use actix_web::{
     },
     web::{Bytes, Data, Payload},
 };
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
 use super::refusal::forget;
 use crate::{
@@ -21,10 +21,10 @@ use crate::{
     credentials::Credential,
     error::GatewayError,
     exchange::Exchange,
-    gateway::{Gateway, admit::refuse, inspect},
+    gateway::{Gateway, Shared, admit::refuse, inspect},
     pages::{self, Sentence},
     policy::{self, BodyError},
-    session::{Destination, NotSealed, Sessions},
+    session::{Carried, Destination, NotSealed, Sessions},
     stall_budget::StallBudget,
     vocabulary::Reason,
 };
@@ -33,7 +33,7 @@ use crate::{
 const LONGEST_FORM: usize = 32 * 1024;
 
 /// Why somebody is not logged in.
-enum NotLoggedIn {
+pub(super) enum NotLoggedIn {
     Refused(GatewayError),
     NotSealed(NotSealed),
 }
@@ -50,7 +50,10 @@ pub async fn login(gateway: Data<Gateway>, request: HttpRequest) -> HttpResponse
     let sentence = field(query, "because").and_then(|word| Sentence::from_word(&word));
     let next = Destination::of(&field(query, "next").unwrap_or_default());
     match gateway.shared.sessions {
-        Some(_) => pages::login(StatusCode::OK, &next, sentence.map(Sentence::text)),
+        Some(_) => {
+            let buttons = gateway.sign_on_buttons();
+            pages::login(StatusCode::OK, &next, sentence.map(Sentence::text), &buttons)
+        }
         None => pages::no_login(),
     }
 }
@@ -80,14 +83,15 @@ pub async fn log_in(
             response
         }
         Err(NotLoggedIn::NotSealed(why)) => {
-            pages::login(StatusCode::FORBIDDEN, &next, Some(&why.to_string()))
+            let buttons = gateway.sign_on_buttons();
+            pages::login(StatusCode::FORBIDDEN, &next, Some(&why.to_string()), &buttons)
         }
         Err(NotLoggedIn::Refused(error)) => not_yet(&gateway, &error, &request, &exchange, &next),
     }
 }
 
 /// The form of a page of our own: of others not a byte is waited for.
-async fn form(
+pub(super) async fn form(
     gateway: &Gateway,
     request: &HttpRequest,
     client: Client,
@@ -107,7 +111,7 @@ async fn form(
 }
 
 /// The login page once more, with what is wrong.
-fn not_yet(
+pub(super) fn not_yet(
     gateway: &Gateway,
     error: &GatewayError,
     request: &HttpRequest,
@@ -119,7 +123,7 @@ fn not_yet(
         Reason::CredentialRejected => Sentence::KeyUnknown.text().to_owned(),
         _ => error.message(),
     };
-    let mut page = pages::login(refusal.status(), next, Some(&sentence));
+    let mut page = pages::login(refusal.status(), next, Some(&sentence), &gateway.sign_on_buttons());
     if let Some(seconds) = refusal.headers().get(RETRY_AFTER) {
         page.headers_mut().insert(RETRY_AFTER, seconds.clone());
     }
@@ -137,7 +141,8 @@ async fn session_for(
     let key = field(form, "key").unwrap_or_default();
     let credential = Credential::of_login(&key)?;
     gateway.holder(&credential, exchange).await?;
-    sessions.seal(credential.key(), exchange.client(), request.headers()).map_err(NotLoggedIn::NotSealed)
+    let key = credential.key().unwrap_or_default();
+    sessions.seal(key, exchange.client(), request.headers()).map_err(NotLoggedIn::NotSealed)
 }
 
 /// `POST /logout`
@@ -145,14 +150,26 @@ pub async fn log_out(gateway: Data<Gateway>, exchange: Exchange, request: HttpRe
     if let Err(error) = gateway.must_be_own_page(request.head(), exchange.client()) {
         return refuse(&gateway, &error.into(), &request, &exchange);
     }
-    let mut response = see(&format!("/login?because={}", Sentence::LoggedOut.word()));
+    let mut response = match issuers_logout(&gateway, &exchange, &request).await {
+        Some(url) => pages::leave("Log out", &url),
+        None => see(&format!("/login?because={}", Sentence::LoggedOut.word())),
+    };
     // What the browser keeps of the pages is not for whoever comes after.
     response.headers_mut().insert(pages::CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\""));
     forget(exchange.client(), &mut response);
     response
 }
 
-fn see(path: &str) -> HttpResponse {
+/// Where a person is logged out at her issuer, too.
+async fn issuers_logout(gateway: &Gateway, exchange: &Exchange, request: &HttpRequest) -> Option<Url> {
+    let Shared { sessions, resources, .. } = &*gateway.shared;
+    let Carried::Person(person) = sessions.as_ref()?.read(exchange.client(), request.headers()) else {
+        return None;
+    };
+    resources.issuers.as_ref()?.log_out(&person, &gateway.address(request, exchange)).await
+}
+
+pub(super) fn see(path: &str) -> HttpResponse {
     HttpResponse::SeeOther()
         .insert_header((LOCATION, path))
         .insert_header((CACHE_CONTROL, "no-store"))
@@ -160,6 +177,6 @@ fn see(path: &str) -> HttpResponse {
 }
 
 /// The first value of a field.
-fn field(form: &[u8], name: &str) -> Option<String> {
+pub(super) fn field(form: &[u8], name: &str) -> Option<String> {
     form_urlencoded::parse(form).find(|(field, _)| field == name).map(|(_, value)| value.into_owned())
 }

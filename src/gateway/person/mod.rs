@@ -12,11 +12,13 @@ mod account;
 mod home;
 mod login;
 mod refusal;
+mod sign_on;
 
 pub use account::account;
 pub use home::{home, with_slash};
 pub use login::{log_in, log_out, login};
 pub(super) use refusal::instead_of;
+pub use sign_on::{callback, sign_on};
 
 impl Gateway {
     /// Who has a key that is in force, whatever it may do.

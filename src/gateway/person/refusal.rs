@@ -72,7 +72,7 @@ fn tell_of_no_basic(headers: &HeaderMap, response: &mut HttpResponse) {
 fn to_login(request: &HttpRequest, client: Client, carried: &Carried) -> HttpResponse {
     let sentence = match carried {
         Carried::Nothing => None,
-        Carried::Broken | Carried::Ended => Some(Sentence::SessionEnded),
+        Carried::Broken | Carried::Ended | Carried::Person(_) => Some(Sentence::SessionEnded),
         Carried::Key(_) => Some(Sentence::KeyRefused),
     };
     let mut login = destination(request).login();
