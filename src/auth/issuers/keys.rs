@@ -117,7 +117,7 @@ impl Keys {
         }
     }
 
-    fn learn(&self, (asked, at): (Instant, Timestamp), answer: Result<KeySet, KeysFault>) {
+    pub(super) fn learn(&self, (asked, at): (Instant, Timestamp), answer: Result<KeySet, KeysFault>) {
         let earlier = self.known();
         let (known, are_all_there) = match answer {
             Ok(keys) => {

@@ -165,6 +165,11 @@ async fn all_that_is_wrong_with_an_example_token_is_told_at_once() {
     }
     assert_eq!(report.failed().len(), 5, "{}", report.printed);
 
+    let forged = SigningKey::p256("key-1").token(&stage.claims());
+    let report = probe_with(&stage.settings(), Some(&forged)).await;
+    report.assert_failed("token.signature", "not by the key key-1");
+    assert_eq!(report.failed().len(), 1, "{}", report.printed);
+
     for (issuer, words) in [
         (format!("{}/", stage.issuer.url()), "a slash at the end counts"),
         ("https://other.example".to_owned(), "auth.issuers has http"),
