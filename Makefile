@@ -116,7 +116,7 @@ microbench: ## Time of each step of a request, by criterion
 	$(BENCH) time
 
 FUZZ_SECONDS := 60
-FUZZ_TARGETS := target artifact_path credential redis_value auth_answer response_head chunked_body inbound_head
+FUZZ_TARGETS := target artifact_path credential redis_value auth_answer response_head chunked_body inbound_head spans
 
 fuzz: target/tools/bin/cargo-fuzz ## A minute for each fuzz target (FUZZ_SECONDS=3600 for more)
 	@for target in $(FUZZ_TARGETS); do \

@@ -110,7 +110,7 @@ fn resolved(written: &str) -> Vec<String> {
     segments
 }
 
-/// Spans that are read have the ids that protobuf's own reader finds in them.
+/// Spans that are read have the ids and the names that protobuf's own reader finds in them.
 pub fn spans(bytes: &[u8]) {
     let body = SpansBody::Protobuf(Bytes::copy_from_slice(bytes));
     let (Ok(spans), Ok(request)) = (Spans::read(&body), ExportTraceServiceRequest::decode(bytes)) else {
@@ -119,6 +119,8 @@ pub fn spans(bytes: &[u8]) {
     let spans_of = request.resource_spans.iter().flat_map(|of| &of.scope_spans).flat_map(|of| &of.spans);
     let expected: BTreeSet<_> = spans_of.map(|span| format!("tr-{}", hex::encode(&span.trace_id))).collect();
     assert_eq!(spans.traces().map(|named| named.id).collect::<BTreeSet<_>>(), expected);
+    let written = SpansBody::Protobuf(request.encode_to_vec().into());
+    assert_eq!(Spans::read(&written).map(|read| read.reserved), Ok(spans.reserved));
 }
 
 fn settings() -> &'static Settings {

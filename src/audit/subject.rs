@@ -1,7 +1,5 @@
 //! What a request is about: what it changes, by the table of routes, and what else its path, query and body say of it.
 
-use std::collections::BTreeSet;
-
 use serde_json::{Map, Value, map::Entry};
 use url::form_urlencoded;
 
@@ -96,14 +94,16 @@ struct Subject {
 impl Subject {
     /// A field with several names, or with a list of them, is a list.
     fn keep_names(&mut self, names: &[Name<'_>]) {
-        let fields: BTreeSet<_> = names.iter().map(|name| name.field).collect();
-        for field in fields {
-            let same = names.iter().filter(|name| name.field == field).take(MOST);
+        for (at, Name { field, .. }) in names.iter().enumerate() {
+            if names[..at].iter().any(|earlier| earlier.field == *field) {
+                continue;
+            }
+            let same = names[at..].iter().filter(|name| name.field == *field).take(MOST);
             let is_listed = same.clone().any(|name| name.is_listed);
             let mut ids: Vec<Value> = same.map(|name| name.id.into()).collect();
             let is_list = is_listed || ids.len() > 1;
             let value = if is_list { ids.into() } else { ids.pop().unwrap_or_default() };
-            self.keep(field.to_owned(), &value);
+            self.keep((*field).to_owned(), &value);
         }
     }
 
@@ -130,7 +130,7 @@ impl Subject {
             }
             value => short(value),
         };
-        let size = name.len() + short.as_ref().map_or(0, |value| value.to_string().len());
+        let size = name.len() + short.as_ref().map_or(0, written);
         if let (Some(value), Entry::Vacant(place)) = (short, self.kept.entry(name))
             && size <= self.room
         {
@@ -154,6 +154,18 @@ fn short(value: &Value) -> Option<Value> {
         }
         Value::Number(_) | Value::Bool(_) => Some(value.clone()),
         Value::Null | Value::Object(_) | Value::Array(_) => None,
+    }
+}
+
+/// The most bytes that it is written in.
+fn written(value: &Value) -> usize {
+    match value {
+        Value::String(text) => {
+            let escaped = text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | 0..b' '));
+            2 + text.len() + escaped.count() * ("\\u0000".len() - 1)
+        }
+        Value::Array(items) => items.iter().map(|item| written(item) + 1).sum::<usize>() + 2,
+        other => other.to_string().len(),
     }
 }
 

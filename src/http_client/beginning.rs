@@ -4,6 +4,8 @@ use actix_web::web::{Bytes, BytesMut};
 use awc::ClientResponse;
 use futures_util::StreamExt as _;
 
+use crate::head::content_length;
+
 /// How a body goes on behind what was read of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum End {
@@ -17,10 +19,15 @@ pub(crate) enum End {
 
 /// Its first `limit` bytes, or a few more, and how it goes on. The connection of a longer one is closed.
 pub(crate) async fn beginning(mut response: ClientResponse, limit: usize) -> (Bytes, End) {
-    let mut read = BytesMut::new();
-    while let Some(piece) = response.next().await {
+    let (mut read, mut left) = (BytesMut::new(), content_length(response.headers()));
+    // awc is not asked for more than was announced: at the end of a body its pool would keep the guard, whose connection is idle
+    // already, and each request would look for another one there.
+    while left != Some(0)
+        && let Some(piece) = response.next().await
+    {
         let Ok(piece) = piece else { return (read.freeze(), End::BrokeOff) };
         read.extend_from_slice(&piece);
+        left = left.map(|left| left.saturating_sub(piece.len() as u64));
         if read.len() > limit {
             return (read.freeze(), End::Longer);
         }

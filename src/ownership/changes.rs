@@ -18,23 +18,29 @@ pub(super) struct Changes {
     began: Instant,
     /// Nanoseconds since then; 0: never.
     slots: Box<[AtomicU64]>,
+    /// Likewise, of any thing: mostly nothing was changed for longer than an answer is remembered.
+    last: AtomicU64,
     hasher: RandomState,
 }
 
 impl Changes {
     pub(super) fn new() -> Self {
         let slots = (0..SLOTS).map(|_| AtomicU64::new(0)).collect();
-        Self { began: Instant::now(), slots, hasher: RandomState::new() }
+        Self { began: Instant::now(), slots, last: AtomicU64::new(0), hasher: RandomState::new() }
     }
 
     /// Notes that a thing is being changed, or was.
     pub(super) fn note(&self, kind: Kind, id: &str) {
-        self.slot(kind, id).fetch_max(self.nanoseconds(Instant::now()), Ordering::AcqRel);
+        let now = self.nanoseconds(Instant::now());
+        self.slot(kind, id).fetch_max(now, Ordering::AcqRel);
+        self.last.fetch_max(now, Ordering::AcqRel);
     }
 
     /// Whether a thing was changed, or its change began or ended, after `asked`.
     pub(super) fn any_since(&self, kind: Kind, id: &str, asked: Instant) -> bool {
-        self.slot(kind, id).load(Ordering::Acquire) >= self.nanoseconds(asked)
+        let asked = self.nanoseconds(asked);
+        let is_later = |change: &AtomicU64| change.load(Ordering::Acquire) >= asked;
+        is_later(&self.last) && is_later(self.slot(kind, id))
     }
 
     /// The workspace does not count: MLflow takes a request without one for its default. Nor does case, for some databases.

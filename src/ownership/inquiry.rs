@@ -40,17 +40,17 @@ impl<M: AskMlflow> Inquiry<'_, M> {
         if named.id.len() > longest {
             return Err(OwnershipError::TooLong(kind.word(), longest));
         }
-        let id = named.id.clone();
+        let id = &named.id;
         let targets = match kind {
-            Kind::ExperimentName => vec![Target::New(ThingKind::Experiment, id)],
-            Kind::ModelName => vec![Target::New(ThingKind::Model, id)],
+            Kind::ExperimentName => vec![Target::New(ThingKind::Experiment, id.clone())],
+            Kind::ModelName => vec![Target::New(ThingKind::Model, id.clone())],
             Kind::Experiment => vec![self.experiment(id).await?],
             Kind::Model => vec![self.model(id).await?],
-            Kind::Artifact => self.artifact(&id).await?,
+            Kind::Artifact => self.artifact(id).await?,
             Kind::Location | Kind::McpServer | Kind::Mutation | Kind::Server | Kind::Skill => {
                 vec![Target::Ownerless(kind)]
             }
-            kind => match self.home(Item { kind, id }).await? {
+            kind => match self.home(Item { kind, id: id.clone() }).await? {
                 Found::It(home) => self.experiments(kind, &home).await?,
                 Found::Nothing => vec![Target::Nothing],
                 Found::NotAnId => return Err(OwnershipError::NotAnId(kind.word())),
@@ -68,20 +68,20 @@ impl<M: AskMlflow> Inquiry<'_, M> {
         self.lookups.home(self.mlflow, &(self.claim.workspace.clone(), item)).await
     }
 
-    async fn experiment(&self, id: String) -> Result<Target, OwnershipError> {
-        let container = (self.claim.workspace.clone(), Container::Experiment(id.clone()));
+    async fn experiment(&self, id: &str) -> Result<Target, OwnershipError> {
+        let container = (self.claim.workspace.clone(), Container::Experiment(id.to_owned()));
         match self.lookups.thing(self.mlflow, &container).await? {
             Found::It(thing) => Ok(Target::Thing(thing)),
-            Found::Nothing => Ok(Target::Missing(ThingKind::Experiment, id)),
+            Found::Nothing => Ok(Target::Missing(ThingKind::Experiment, id.to_owned())),
             Found::NotAnId => Err(OwnershipError::NotAnId(Kind::Experiment.word())),
         }
     }
 
-    async fn model(&self, name: String) -> Result<Target, OwnershipError> {
-        let container = (self.claim.workspace.clone(), Container::Model(name.clone()));
+    async fn model(&self, name: &str) -> Result<Target, OwnershipError> {
+        let container = (self.claim.workspace.clone(), Container::Model(name.to_owned()));
         Ok(match self.lookups.thing(self.mlflow, &container).await? {
             Found::It(thing) => Target::Thing(thing),
-            Found::Nothing | Found::NotAnId => Target::Missing(ThingKind::Model, name),
+            Found::Nothing | Found::NotAnId => Target::Missing(ThingKind::Model, name.to_owned()),
         })
     }
 
@@ -90,7 +90,7 @@ impl<M: AskMlflow> Inquiry<'_, M> {
         if home.experiments.len() > MAX_NAMED {
             return Err(SubjectError::TooMany.into());
         }
-        let lookups = home.experiments.iter().cloned().map(|id| self.experiment(id));
+        let lookups = home.experiments.iter().map(|id| self.experiment(id));
         let mut targets: Vec<Target> = at_once(lookups).try_collect().await?;
         if kind == Kind::Dataset {
             // MLflow takes ids of nothing for a dataset's experiments. One that is in nothing afterwards is as good as made there.
@@ -117,7 +117,7 @@ impl<M: AskMlflow> Inquiry<'_, M> {
             }
         }
         if let Some(id) = location::experiment(path, workspace) {
-            let target = self.experiment(id.to_owned()).await?;
+            let target = self.experiment(id).await?;
             if target.location().is_some_and(is_below) {
                 return Ok(vec![target]);
             }

@@ -16,7 +16,8 @@ use super::{
     reserved::Reserved,
     target::Target,
     thing::ThingKind,
-    verdict::{Refusal, missing},
+    verdict::Refusal,
+    wording::missing,
 };
 use crate::{
     auth::Principal,

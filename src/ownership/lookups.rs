@@ -3,6 +3,7 @@
 use std::{fmt, hash::Hash, sync::Arc, time::Instant};
 
 use actix_web::{http::StatusCode, web::Bytes};
+use prometheus::IntCounter;
 
 use super::{
     asking::Asking,
@@ -103,6 +104,8 @@ pub(super) struct Lookups {
     pub(super) changes: Arc<Changes>,
     asking: Arc<Asking>,
     metrics: Metrics,
+    /// Most look-ups, so that nothing has to be looked up to count them.
+    hits: IntCounter,
 }
 
 /// The answers to questions of one kind, and those that are awaited.
@@ -126,6 +129,7 @@ impl Lookups {
             things: Shelf::new(&changes),
             changes,
             asking: Arc::new(Asking::new()),
+            hits: metrics.owners_looked_up(LookupResult::Hit),
             metrics,
         }
     }
@@ -153,7 +157,7 @@ impl Lookups {
             if known.is_aging {
                 shelf.flights.begin(question.clone(), ask);
             }
-            self.metrics.owner_looked_up(LookupResult::Hit);
+            self.hits.inc();
             return Ok(Found::It(known.answer));
         }
         let began = Instant::now();
@@ -166,11 +170,12 @@ impl Lookups {
                 break answered;
             }
         };
-        self.metrics.owner_looked_up(match &outcome {
+        let result = match &outcome {
             Ok(Found::It(_)) => LookupResult::Found,
             Ok(Found::Nothing | Found::NotAnId) => LookupResult::Missing,
             Err(_) => LookupResult::Unavailable,
-        });
+        };
+        self.metrics.owners_looked_up(result).inc();
         outcome
     }
 

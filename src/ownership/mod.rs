@@ -24,6 +24,7 @@ mod stamp;
 mod target;
 mod thing;
 mod verdict;
+mod wording;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, PercentEncode, utf8_percent_encode};
 

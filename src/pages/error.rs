@@ -17,12 +17,12 @@ pub(crate) fn error(
     let body = html! {
         h1 { (title) }
         p.wrong role="alert" { (error.message()) }
+        @if shown == Shown::AsPage {
+            nav { a href="/mlflow/" { "Open MLflow" } a href="/account" { "Your account" } }
+        }
         dl {
             dt { "Reason" } dd { code { (error.reason().word()) } }
             dt { "Request" } dd { code { (request_id) } }
-        }
-        @if shown == Shown::AsPage {
-            nav { a href="/mlflow/" { "Open MLflow" } a href="/account" { "Your account" } }
         }
     };
     let framing = match shown {

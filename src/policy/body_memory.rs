@@ -1,10 +1,6 @@
 //! The memory for bodies that are read before a decision: limited in all, and for each key.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Weak},
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use actix_web::web::Bytes;
 use parking_lot::Mutex;
@@ -25,7 +21,7 @@ const MAX_IDLE_KEYS: usize = 1024;
 #[derive(Debug)]
 pub(crate) struct BodyMemory {
     free: Arc<Semaphore>,
-    by_key: Mutex<HashMap<String, Weak<Semaphore>>>,
+    by_key: Mutex<HashMap<String, Arc<Semaphore>>>,
     /// The longest wait for memory.
     max_wait: Duration,
 }
@@ -96,14 +92,15 @@ impl BodyMemory {
         let key = principal.key_id.as_ref().or(principal.user_id.as_ref());
         let key = key.map(String::as_str).unwrap_or_default();
         let mut by_key = self.by_key.lock();
-        by_key.get(key).and_then(Weak::upgrade).unwrap_or_else(|| {
-            if by_key.len() >= MAX_IDLE_KEYS {
-                by_key.retain(|_, free| free.strong_count() > 0);
-            }
-            let free = Arc::new(Semaphore::new(PER_KEY));
-            by_key.insert(key.to_owned(), Arc::downgrade(&free));
-            free
-        })
+        if let Some(free) = by_key.get(key) {
+            return Arc::clone(free);
+        }
+        if by_key.len() >= MAX_IDLE_KEYS {
+            by_key.retain(|_, free| Arc::strong_count(free) > 1);
+        }
+        let free = Arc::new(Semaphore::new(PER_KEY));
+        by_key.insert(key.to_owned(), Arc::clone(&free));
+        free
     }
 }
 

@@ -226,14 +226,6 @@ fn public_location(
     HeaderValue::try_from(format!("{}{query}{fragment}", route.public_path(path))).ok()
 }
 
-/// The length of a body according to its head. A chunked body has none, whatever else the head says (RFC 9112 §6.3).
-pub(super) fn content_length(headers: &HeaderMap) -> Option<u64> {
-    if headers.contains_key(TRANSFER_ENCODING) {
-        return None;
-    }
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
-}
-
 fn may_pass_to_upstream(name: &HeaderName) -> bool {
     let text = name.as_str();
     let set_by_us = [HOST, AUTHORIZATION, CONTENT_LENGTH, EXPECT, FORWARDED].contains(name);

@@ -14,11 +14,8 @@ use actix_web::{
 };
 use futures_core::Stream;
 
-use super::{
-    deadlines::{Progress, WaitingFor},
-    headers,
-};
-use crate::{connection::Connection, exchange::Exchange, limits::Meter};
+use super::deadlines::{Progress, WaitingFor};
+use crate::{connection::Connection, exchange::Exchange, head::content_length, limits::Meter};
 
 /// The framing of a request's body, which is kept on the way to MLflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +32,7 @@ pub(super) fn framing(headers: &HeaderMap) -> RequestFraming {
     if headers.contains_key(TRANSFER_ENCODING) {
         return RequestFraming::Chunked;
     }
-    headers::content_length(headers).map_or(RequestFraming::None, RequestFraming::Length)
+    content_length(headers).map_or(RequestFraming::None, RequestFraming::Length)
 }
 
 /// A payload that counts its bytes, and notes who is waited for.

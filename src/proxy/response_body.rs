@@ -19,10 +19,10 @@ use awc::ClientResponse;
 use futures_core::Stream;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::headers::content_length;
 use crate::{
     connection::ActiveRequest,
     exchange::Exchange,
+    head::content_length,
     http_client::TransportFault,
     limits::Meter,
     upstream::InFlight,

@@ -194,8 +194,8 @@ impl Rule {
     /// tags say nothing of who owns what. So are the parameters of a logged model.
     pub fn has_subject_in_body(&self) -> bool {
         let is_named = self.subjects.as_ref().is_some_and(Subjects::are_in_body);
-        let may_have_tags = self.pattern.contains("/tags") || self.method == Method::PATCH;
-        self.artifact.is_none() && self.changes() && (is_named || may_have_tags)
+        let may_have_tags = || self.pattern.contains("/tags") || self.method == Method::PATCH;
+        self.artifact.is_none() && self.changes() && (is_named || may_have_tags())
     }
 
     /// Whether it changes the trace of each span in a body.

@@ -3,6 +3,7 @@
 mod bodies;
 mod connections;
 mod heads;
+mod logins;
 
 use std::time::Duration;
 

@@ -140,7 +140,11 @@ fn what_is_long_is_cut_and_what_is_much_is_left_out() {
     assert_eq!(kept["name"].as_str().unwrap().len(), LONGEST);
     assert_eq!(kept["run_ids"].as_array().unwrap().len(), MOST);
     assert_eq!(kept["trace_ids"], json!([]));
-    let names = (0..1000).map(|number| (format!("a{number}_id"), "x".repeat(600).into()));
-    let kept = About::of(&NOWHERE, Some(&Value::Object(names.collect()))).subject;
-    assert!(Value::Object(kept).to_string().len() < ROOM + 1024);
+    for character in ["x", "\"", "\u{1}", "é"] {
+        for value in [json!(character.repeat(600)), json!([character.repeat(600)])] {
+            let names = (0..1000).map(|number| (format!("a{number}_id"), value.clone()));
+            let kept = About::of(&NOWHERE, Some(&Value::Object(names.collect()))).subject;
+            assert!(Value::Object(kept).to_string().len() < ROOM + 1024, "{value:.20}");
+        }
+    }
 }

@@ -102,8 +102,10 @@ fn parts_of_a_message_that_stand_apart_are_all_read() {
     let twice = field(1, &field(2, &field(2, &[field(1, &OTHER), field(1, &ID)].concat())));
     assert_eq!(ids(&of(twice).unwrap()), [format!("tr-{}", "a1".repeat(16))], "the last counts");
     let resource = |key: &str| field(1, &field(1, &field(1, key.as_bytes())));
-    let resources = field(1, &[resource("a"), resource("hokusai.a")].concat());
-    assert_eq!(of(resources).unwrap().reserved, Reserved::Own);
+    for parts in [["a", "hokusai.a"], ["hokusai.a", "a"]] {
+        let resources = field(1, &parts.map(resource).concat());
+        assert_eq!(of(resources).unwrap().reserved, Reserved::Own, "{parts:?}");
+    }
 }
 
 #[test]

@@ -25,10 +25,9 @@ pub(super) fn sweep(text: &[u8], marks: Marks, mark: &mut dyn FnMut(usize) -> bo
 
 #[inline(always)]
 fn sweep_by<S: Simd>(simd: S, text: &[u8], marks: Marks, mark: &mut dyn FnMut(usize) -> bool) -> bool {
-    let mut highest = u8x32::splat(simd, 0);
     let (mut begin, mut rest) = (0, text);
     while let Some(block) = rest.first_chunk() {
-        if !sweep_block(simd, block, begin, marks, &mut highest, mark) {
+        if !sweep_block(simd, block, begin, marks, mark) {
             return false;
         }
         (begin, rest) = (begin + BLOCK, &rest[BLOCK..]);
@@ -36,7 +35,7 @@ fn sweep_by<S: Simd>(simd: S, text: &[u8], marks: Marks, mark: &mut dyn FnMut(us
     // Spaces are not marked.
     let mut last = [b' '; BLOCK + 1];
     last[..rest.len()].copy_from_slice(rest);
-    sweep_block(simd, &last, begin, marks, &mut highest, mark) && !highest.simd_ge(0x7e).any_true()
+    sweep_block(simd, &last, begin, marks, mark)
 }
 
 /// A block, and the byte behind it.
@@ -46,15 +45,19 @@ fn sweep_block<S: Simd>(
     block: &[u8; BLOCK + 1],
     begin: usize,
     marks: Marks,
-    highest: &mut u8x32<S>,
     mark: &mut dyn FnMut(usize) -> bool,
 ) -> bool {
-    let one = marked(simd, block, 0, marks, highest);
-    let two = marked(simd, block, LANES, marks, highest);
-    let three = marked(simd, block, 2 * LANES, marks, highest);
-    let four = marked(simd, block, 3 * LANES, marks, highest);
-    if !(one | two | three | four).any_true() {
+    let mut highest = u8x32::splat(simd, 0);
+    let one = marked(simd, block, 0, marks, &mut highest);
+    let two = marked(simd, block, LANES, marks, &mut highest);
+    let three = marked(simd, block, 2 * LANES, marks, &mut highest);
+    let four = marked(simd, block, 3 * LANES, marks, &mut highest);
+    let foreign = highest.simd_ge(0x7e);
+    if !(one | two | three | four | foreign).any_true() {
         return true;
+    }
+    if foreign.any_true() {
+        return false;
     }
     let lower = one.to_bitmask() | two.to_bitmask() << LANES;
     let upper = three.to_bitmask() | four.to_bitmask() << LANES;

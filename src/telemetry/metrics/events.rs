@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use jiff::Timestamp;
-use prometheus::{IntCounterVec, PullingGauge};
+use prometheus::{IntCounter, IntCounterVec, PullingGauge};
 
 use super::Metrics;
 use crate::vocabulary::{CacheResult, CacheTier, DeliveryOutcome, LookupResult, Reason, ValidationOutcome};
@@ -57,8 +57,9 @@ impl Metrics {
         self.families().auth_cache_requests_total.with_label_values(&[tier.word(), result.word()]).inc();
     }
 
-    pub fn owner_looked_up(&self, result: LookupResult) {
-        self.families().ownership_lookups_total.with_label_values(&[result.word()]).inc();
+    /// The counter of look-ups of owners.
+    pub fn owners_looked_up(&self, result: LookupResult) -> IntCounter {
+        self.families().ownership_lookups_total.with_label_values(&[result.word()])
     }
 
     pub fn key_validated(&self, outcome: ValidationOutcome, took: Duration) {

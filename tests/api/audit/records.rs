@@ -79,6 +79,26 @@ async fn every_change_and_every_refusal_leaves_a_record_and_a_read_leaves_none()
 }
 
 #[actix_web::test]
+async fn a_login_is_recorded_with_its_key_and_one_that_fails_as_a_refusal() {
+    let stage = Stage::set(GatewayBuilder::default()).await;
+    for key in [&*stage.gateway.key, "hk_test_wrong"] {
+        let form = format!("key={key}");
+        let head =
+            format!("POST /login HTTP/1.1\r\nhost: localhost\r\ncontent-length: {}\r\n\r\n", form.len());
+        ask(stage.gateway.address, head + &form).await;
+    }
+    let records = stage.until(2).await;
+    let told = records.iter().map(|record| {
+        ["operation", "user_id", "key_id", "outcome", "status", "reason"].map(|name| record[name].clone())
+    });
+    let expected = [
+        json!(["/login", "ada", stage.gateway.key_id, "ok", 303, null]),
+        json!([null, null, null, "denied", 401, "credential_rejected"]),
+    ];
+    assert_eq!(told.map(|told| json!(told)).collect::<Vec<_>>(), expected);
+}
+
+#[actix_web::test]
 async fn a_transfer_that_its_client_broke_off_is_told_as_such() {
     let stage = Stage::set(GatewayBuilder::default()).await;
     let mut leaving = Connection::open(stage.gateway.address).await;

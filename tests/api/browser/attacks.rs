@@ -48,6 +48,7 @@ async fn mlflow_sets_no_cookie_that_could_be_taken_for_a_session_or_a_header() {
             " hokusai =x",
             "=__Host-hokusai=x",
             "hokusai",
+            "nameless",
             "mlflow-request-header-X-A=b",
         ];
         let set = set.map(|set| format!("set-cookie: {set}\r\n")).concat();

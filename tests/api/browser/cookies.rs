@@ -1,7 +1,5 @@
 //! The sealed cookie: what it opens, and what it does not.
 
-use std::collections::BTreeMap;
-
 use hokusai_gateway::auth::key_file::edit;
 
 use super::{NAVIGATE, SECRET, behind_a_balancer, cookie_of, log_in, mlflow, send, session};
@@ -112,9 +110,16 @@ async fn each_person_is_who_the_own_cookie_says_whatever_else_a_browser_sends() 
 async fn a_session_ends_with_its_lifetime_whatever_the_browser_keeps() {
     let mlflow = mlflow().await;
     let gateway = behind_a_balancer().set("AUTH__SESSION__LIFETIME", "1s").start(&mlflow).await;
-    let cookie = session(&gateway).await;
-    assert_eq!(status(&gateway, &cookie).await, 200);
+    // On a busy machine one may have ended before it is used.
+    let cookie = loop {
+        let cookie = session(&gateway).await;
+        if status(&gateway, &cookie).await == 200 {
+            break cookie;
+        }
+    };
     eventually("the session has ended", || async { status(&gateway, &cookie).await == 401 }).await;
+    // It is the page that is told why.
+    assert_eq!(send(&gateway, "GET", READ, &cookie).await.header("set-cookie"), None);
     let page = send(&gateway, "GET", "/mlflow/", &format!("{NAVIGATE}{cookie}")).await;
     assert_eq!((page.status, page.header("location")), (302, Some("/login?next=/mlflow/&because=ended")));
     assert!(page.header("set-cookie").unwrap().contains("Max-Age=0"));
@@ -175,6 +180,7 @@ async fn over_plain_http_people_log_in_at_their_own_machine_alone() {
     let gateway = GatewayBuilder::default().start(&mlflow).await;
     for (host, may) in [
         ("localhost:8001", true),
+        ("LOCALHOST:8001", true),
         ("127.0.0.1:8001", true),
         ("[::1]:8001", true),
         ("mlflow.localhost", true),
@@ -227,27 +233,14 @@ async fn a_wrong_login_shows_the_form_again_and_sets_nothing() {
         assert_eq!((response.status, response.header("set-cookie")), (401, None), "{wrong}");
         assert_eq!(response.header("www-authenticate"), Some("Bearer realm=\"hokusai-gateway\""), "{wrong}");
         assert!(response.text().contains("value=\"/account\""), "{wrong}");
+        assert!(response.text().contains("This API key is not valid"), "{wrong}");
     }
     let long = "k".repeat(3100);
     assert_eq!(log_in(&gateway, &long, "").await.status, 401);
     assert_eq!(log_in(&gateway, &"k".repeat(33 * 1024), "").await.status, 413);
-}
-
-#[actix_web::test]
-async fn a_flood_of_wrong_logins_asks_the_auth_service_no_more_than_one_of_wrong_keys() {
-    let auth = Server::start(|_| Answer::json(401, r#"{"is_valid": false}"#)).await;
-    let mlflow = mlflow().await;
-    let gateway = behind_a_balancer().set("AUTH__SERVICE__URL", &auth.url()).start(&mlflow).await;
-    let mut statuses = BTreeMap::<u16, u32>::new();
-    for number in 0..200 {
-        *statuses.entry(log_in(&gateway, &format!("wrong-{number}"), "").await.status).or_default() += 1;
-    }
-    // One more is asked each second.
-    let (asked, refused) = (statuses[&401], statuses[&429]);
-    assert!(asked + refused == 200 && (60..90).contains(&asked), "{statuses:?}");
-    assert_eq!(auth.validations().len(), asked as usize);
-    let told = log_in(&gateway, "wrong-again", "").await;
-    assert!(told.header("retry-after").is_some() && told.text().contains("too many API keys"));
+    let chunk = format!("8400\r\n{}\r\n0\r\n\r\n", "k".repeat(0x8400));
+    let chunked = format!("transfer-encoding: chunked\r\n\r\n{chunk}");
+    assert_eq!(send(&gateway, "POST", "/login", &chunked).await.status, 413);
 }
 
 #[actix_web::test]

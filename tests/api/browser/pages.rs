@@ -45,6 +45,7 @@ async fn a_person_without_a_session_is_led_to_the_login_page_and_a_program_gets_
     let framed =
         send(&gateway, "GET", "/mlflow/static-files/lib/notebook-trace-renderer/index.html", IN_FRAME).await;
     assert_eq!(framed.header("x-frame-options"), None);
+    assert_eq!(framed.header("www-authenticate"), Some("Bearer realm=\"hokusai-gateway\""));
     assert!(!framed.header("content-security-policy").unwrap().contains("frame-ancestors"));
     assert!(
         framed.text().contains("target=\"_blank\"") && !framed.text().contains("<form"),
@@ -117,9 +118,11 @@ async fn no_site_can_frame_the_pages_and_nothing_foreign_belongs_to_them() {
             ("x-content-type-options", "nosniff"),
             ("cache-control", "no-store"),
             ("referrer-policy", "same-origin"),
+            ("cross-origin-opener-policy", "same-origin"),
         ] {
             assert_eq!(page.header(name), Some(value), "{target}");
         }
+        assert!(page.header("vary").unwrap().contains("Cookie"), "{target}");
         assert!(!page.text().contains("<script") && !page.text().contains("http-equiv"), "{target}");
     }
 }
@@ -209,7 +212,7 @@ async fn the_setting_names_what_is_wrong_with_an_origin_or_a_secret() {
 #[actix_web::test]
 async fn a_file_that_is_opened_as_a_page_acts_as_nobody() {
     let mlflow = Server::start(|_| {
-        let head = "HTTP/1.1 200 X\r\ncontent-type: text/html\r\ncontent-security-policy: default-src *\r\ncontent-length: 2\r\n\r\n<p";
+        let head = "HTTP/1.1 200 X\r\ncontent-type: text/html\r\ncontent-security-policy: default-src *\r\nx-content-type-options: mlflows\r\ncontent-length: 2\r\n\r\n<p";
         Answer::bytes(head)
     })
     .await;
@@ -222,14 +225,13 @@ async fn a_file_that_is_opened_as_a_page_acts_as_nobody() {
         ("/mlflow/", false),
     ] {
         let page = send(&gateway, "GET", target, &format!("{NAVIGATE}{cookie}")).await;
-        let policies: Vec<_> = page
-            .headers
-            .iter()
-            .filter(|(name, _)| name == "content-security-policy")
-            .map(|(_, value)| &**value)
-            .collect();
+        let all = |wanted: &str| -> Vec<_> {
+            let named = page.headers.iter().filter(|(name, _)| name == wanted);
+            named.map(|(_, value)| &**value).collect()
+        };
+        let policies = all("content-security-policy");
         assert_eq!(policies.contains(&"sandbox"), is_file, "{target}: {policies:?}");
         assert!(policies.contains(&"default-src *"), "{target}");
-        assert_eq!(page.header("x-content-type-options").is_some(), is_file, "{target}");
+        assert_eq!(all("x-content-type-options"), [if is_file { "nosniff" } else { "mlflows" }], "{target}");
     }
 }
