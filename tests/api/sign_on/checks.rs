@@ -10,7 +10,7 @@ use crate::support::server::Recorded;
 const MINUTES: i64 = 60;
 
 /// A provider that gives a new refresh token for each, which is then good no more.
-fn rotating(stage: &Stage) {
+pub fn rotating(stage: &Stage) {
     let current = std::sync::Mutex::new(0);
     stage.provider.give_by(move |request: &Recorded| {
         let mut current = current.lock().unwrap();

@@ -1,6 +1,7 @@
 //! People who log in at an issuer: what their browsers carry there and back, and how long its word counts.
 
 mod checks;
+mod fleet;
 mod lies;
 mod logins;
 mod provider;

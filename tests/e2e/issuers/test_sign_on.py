@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 from pathlib import Path
 
 import pytest
@@ -95,11 +96,12 @@ def page(context):
 
 
 def minutes_later(context) -> None:
-    """The session as it will be when the issuer is to be asked again."""
+    """The session as it will be when the issuer is to be asked again, by gateways that have not seen it."""
     sealed = SealedCookie(SECRET, COOKIE)
     cookie = next(cookie for cookie in context.cookies() if cookie["name"] == COOKIE)
     session = sealed.open(cookie["value"])
     session["checked"] -= 301
+    session["id"] = secrets.token_hex(16)
     context.add_cookies([cookie | {"value": sealed.seal(session)}])
 
 
