@@ -56,8 +56,8 @@ pub enum AuthError {
     /// The verifier gave no answer.
     #[error("the auth service gave no verdict")]
     Unavailable(#[source] ServiceFault),
-    /// A token of an issuer whose keys are not there.
-    #[error("the keys of the token's issuer are not there")]
+    /// A token of an issuer whose keys are not there, or a person whom it does not answer for.
+    #[error("the issuer cannot be asked, or its keys are not there")]
     KeysUnavailable(#[source] KeysFault),
     /// A good token, by the name of its subject, that may do nothing.
     #[error("a token of {key_id} is good, and may do nothing")]

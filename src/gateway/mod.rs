@@ -20,7 +20,7 @@ use std::{rc::Rc, sync::Arc, time::Instant};
 use actix_web::{
     HttpMessage as _, HttpRequest,
     dev::{RequestHead, ServiceRequest, ServiceResponse},
-    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, HeaderValue, TRANSFER_ENCODING},
+    http::header::{CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 
 pub use admit::{Admitted, admit, forward};
@@ -37,7 +37,7 @@ use crate::{
     client_ip::{Client, Proxies},
     code::Code,
     connection::Connection,
-    credentials::{self, Credential, CredentialError},
+    credentials::{Credential, CredentialError},
     error::GatewayError,
     exchange::{Caller, Exchange, Sinks},
     head,
@@ -46,9 +46,8 @@ use crate::{
     ownership::Clearance,
     policy::{self, Grant, body::CheckedBody},
     proxy::Proxy,
-    resources::Resources,
     routing::{Reach, RouteError},
-    session::{self, Carried, CrossOrigin},
+    session::{self, CrossOrigin},
     settings::Live,
     stall_budget::StallBudget,
     telemetry::{Metrics, WorkerMetrics},
@@ -228,18 +227,6 @@ impl Gateway {
             .map_err(|error| GatewayError::Denied { error, sent_as })
     }
 
-    /// The key in a header, else that of the browser's session.
-    fn credential(&self, head: &RequestHead, client: Client) -> Result<Credential, CredentialError> {
-        credentials::extract(head.headers()).or_else(|error| match (error, &self.shared.sessions) {
-            (CredentialError::Missing, Some(sessions)) => match sessions.read(client, head.headers()) {
-                Carried::Key(credential) => Ok(credential),
-                Carried::Person(person) => Ok(Credential::of_person(person)),
-                _ => Err(error),
-            },
-            _ => Err(error),
-        })
-    }
-
     /// Whether it is no page of another origin that asks.
     fn must_be_own_page(&self, head: &RequestHead, client: Client) -> Result<(), CrossOrigin> {
         session::check(head, client, self.is_host_told(head), &self.shared.settings.server.allowed_origins)
@@ -281,19 +268,6 @@ impl Gateway {
             self.renew_session(credential, exchange);
         }
         Ok(caller.principal)
-    }
-
-    /// What an issuer has said of a person since her cookie was set goes into a new one.
-    fn renew_session(&self, credential: &Credential, exchange: &Exchange) {
-        let Shared { sessions: Some(sessions), resources: Resources { issuers: Some(issuers), .. }, .. } =
-            &*self.shared
-        else {
-            return;
-        };
-        let renewed = credential.key().err().and_then(|person| issuers.renewed(person));
-        if let Some(Ok(cookie)) = renewed.map(|person| sessions.renew(person, exchange.client())) {
-            exchange.set_cookie(HeaderValue::try_from(cookie.to_string()).ok());
-        }
     }
 
     fn report_usage(&self, principal: &Principal, response: &ServiceResponse, started: Instant) {

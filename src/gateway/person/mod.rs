@@ -3,10 +3,19 @@
 
 use std::sync::Arc;
 
+use actix_web::dev::RequestHead;
 use jiff::Timestamp;
 
 use super::Gateway;
-use crate::{auth::Principal, credentials::Credential, error::GatewayError, exchange::Exchange, policy};
+use crate::{
+    auth::Principal,
+    client_ip::Client,
+    credentials::{self, Credential, CredentialError},
+    error::GatewayError,
+    exchange::Exchange,
+    policy,
+    session::Carried,
+};
 
 mod account;
 mod home;
@@ -21,6 +30,22 @@ pub(super) use refusal::instead_of;
 pub use sign_on::{callback, sign_on};
 
 impl Gateway {
+    /// The key in a header, else that or the person of the browser's session.
+    pub(super) fn credential(
+        &self,
+        head: &RequestHead,
+        client: Client,
+    ) -> Result<Credential, CredentialError> {
+        credentials::extract(head.headers()).or_else(|error| match (error, &self.shared.sessions) {
+            (CredentialError::Missing, Some(sessions)) => match sessions.read(client, head.headers()) {
+                Carried::Key(credential) => Ok(credential),
+                Carried::Person(person) => Ok(Credential::of_person(person)),
+                _ => Err(error),
+            },
+            _ => Err(error),
+        })
+    }
+
     /// Who has a key that is in force, whatever it may do.
     async fn holder(
         &self,

@@ -18,8 +18,9 @@ use crate::{
     credentials::{Credential, Source},
     error::GatewayError,
     exchange::Exchange,
-    gateway::{Gateway, admit::refuse, inspect},
+    gateway::{Gateway, Shared, admit::refuse, inspect},
     pages::{self, Sentence},
+    resources::Resources,
     session::{self, Attempt, Destination, NotSealed, Sessions},
     vocabulary::Reason,
 };
@@ -34,6 +35,19 @@ impl Gateway {
     pub(super) fn address(&self, request: &HttpRequest, exchange: &Exchange) -> String {
         let (head, client) = (request.head(), exchange.client());
         session::own_address(head, client, self.is_host_told(head)).unwrap_or_default()
+    }
+
+    /// What an issuer has said of a person since her cookie was set goes into a new one.
+    pub(in crate::gateway) fn renew_session(&self, credential: &Credential, exchange: &Exchange) {
+        let Shared { sessions: Some(sessions), resources: Resources { issuers: Some(issuers), .. }, .. } =
+            &*self.shared
+        else {
+            return;
+        };
+        let renewed = credential.key().err().and_then(|person| issuers.renewed(person));
+        if let Some(Ok(cookie)) = renewed.map(|person| sessions.renew(person, exchange.client())) {
+            exchange.set_cookie(HeaderValue::try_from(cookie.to_string()).ok());
+        }
     }
 }
 

@@ -174,10 +174,11 @@ impl Issuers {
             Ok(tokens) => tokens,
             Err(GrantFault::Denied) => return self.end_by_issuer(&sent),
             Err(GrantFault::Failed(fault)) => {
-                issuer.outage_log.warn(fault.code(), &format_args!("{}: {fault}", sent.issuer));
+                provider.outage_log.warn(fault.code(), &format_args!("{}: {fault}", sent.issuer));
                 return self.sessions.learn(sent, Some(Silence { fault, until: asked + PAUSE }));
             }
         };
+        provider.outage_log.end();
         let mut person = sent.clone();
         person.refresh = tokens.refresh.or(person.refresh);
         person.checked = asked;

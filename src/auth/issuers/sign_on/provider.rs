@@ -25,6 +25,7 @@ use crate::{
     auth::issuers::{TrustedIssuer, ask, discovery, fault::KeysFault},
     flight::Flights,
     http_client::Tls,
+    outage_log::OutageLog,
     session::{Attempt, Destination},
     settings::IssuerLogin,
 };
@@ -52,6 +53,7 @@ pub(in crate::auth::issuers) struct Provider {
     pub(super) login: IssuerLogin,
     known: Mutex<Known>,
     flights: Arc<Flights<(), ()>>,
+    pub(super) outage_log: OutageLog,
 }
 
 #[derive(Debug, Default)]
@@ -83,7 +85,11 @@ pub(super) enum GrantFault {
 
 impl Provider {
     pub(in crate::auth::issuers) fn new(login: IssuerLogin) -> Self {
-        Self { login, known: Mutex::default(), flights: Arc::default() }
+        let outage_log = OutageLog::new(
+            "an issuer does not say whether people may go on",
+            "an issuer says again whether people may go on",
+        );
+        Self { login, known: Mutex::default(), flights: Arc::default(), outage_log }
     }
 
     /// What is known of the issuer, or why nothing is.
