@@ -54,6 +54,8 @@ async fn two_instances_do_not_ask_with_one_refresh_token() {
     let stage = &fleet.stage;
     let cookie = stage.log_in(Some("refresh-0")).await;
     rotating(stage);
+    // Both have a connection to Redis.
+    assert_eq!((stage.read(&cookie).await.status, fleet.read_elsewhere(&cookie).await.status), (200, 200));
     let old = later(&cookie, 360);
     let renewed = cookie_of(&stage.read(&old).await, SESSION).unwrap();
     let elsewhere = fleet.read_elsewhere(&old).await;

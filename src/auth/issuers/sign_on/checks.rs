@@ -161,7 +161,7 @@ impl Issuers {
         else {
             return;
         };
-        if !self.may_ask(&sent.id).await {
+        if !self.may_ask(&sent, asked).await {
             return self
                 .sessions
                 .learn(sent, Some(Silence { fault: KeysFault::AskedElsewhere, until: asked + PAUSE }));
@@ -202,16 +202,19 @@ impl Issuers {
     }
 
     /// Whether no other instance asks: of two that send one refresh token, an issuer may refuse both.
-    async fn may_ask(&self, session: &str) -> bool {
+    async fn may_ask(&self, session: &Person, now: i64) -> bool {
         let Some(redis) = &self.redis else { return true };
-        let name = format!("hokusai:asked-for-session:{session}");
+        let name = format!("hokusai:asked-for-session:{}", session.id);
         let claim = move |mut redis| async move {
             let mut claim = cmd("SET");
             claim.arg(name).arg(1).arg("NX").arg("EX").arg(PAUSE);
             claim.query_async::<Option<String>>(&mut redis).await
         };
-        // Where Redis does not answer, each instance asks for itself.
-        redis.call(claim).await.is_none_or(|claimed| claimed.is_some())
+        match redis.call(claim).await {
+            Some(claimed) => claimed.is_some(),
+            // For a moment the last word is good enough.
+            None => now - session.checked >= 2 * FRESH,
+        }
     }
 
     /// Redis is asked once for each session: later revocations are heard of.
