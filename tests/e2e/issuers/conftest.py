@@ -1,15 +1,34 @@
-"""The certified provider, and Chromium."""
+"""An MLflow with a workspace, the certified provider, an authority, and Chromium."""
 
 import contextlib
 from pathlib import Path
 
 import pytest
+import requests
+from front import Authority
+from ownership.enforced import binary
 from playwright.sync_api import sync_playwright
 from stack import Stack
 
 from .people import start_provider
 
 CHROMIUM = "/usr/bin/chromium"
+
+
+@pytest.fixture(scope="package")
+def mlflow(tmp_path_factory):
+    """It has a key too, in `key`; each test has gateways of its own."""
+    with contextlib.closing(Stack(tmp_path_factory.mktemp("issuers"), binary())) as running:
+        running.start_mlflow("--enable-workspaces")
+        made = requests.post(f"{running.mlflow_url}/api/3.0/mlflow/workspaces", json={"name": "lab"}, timeout=60)
+        assert made.ok, made.text
+        running.key = running.create_key_of("ada")
+        yield running
+
+
+@pytest.fixture(scope="package")
+def authority(tmp_path_factory):
+    return Authority(tmp_path_factory.mktemp("authority") / "authority")
 
 
 @pytest.fixture(scope="package")
