@@ -92,14 +92,6 @@ pub(crate) fn has_body(headers: &HeaderMap) -> bool {
     headers.contains_key(TRANSFER_ENCODING) || headers.get(CONTENT_LENGTH).is_some_and(|length| length != "0")
 }
 
-/// The length of a body according to its head. A chunked body has none, whatever else the head says (RFC 9112 §6.3).
-pub(crate) fn content_length(headers: &HeaderMap) -> Option<u64> {
-    if headers.contains_key(TRANSFER_ENCODING) {
-        return None;
-    }
-    headers.get(CONTENT_LENGTH)?.to_str().ok()?.trim().parse().ok()
-}
-
 /// One host, the same in `Host` and in an absolute target (RFC 9110 §7.2, RFC 9112 §3.2.2).
 fn host(head: &RequestHead) -> Result<(), HeadError> {
     let Some(host) = head.headers.get(HOST) else {

@@ -33,6 +33,9 @@ impl Listener for Revocations {
     }
 
     fn begin(&self, lost: bool) {
+        if let Some(issuers) = self.issuers.as_ref().filter(|_| lost) {
+            issuers.forget();
+        }
         match &self.keys {
             // Messages may have been missed. At the first subscription, the marks in Redis have them.
             KeySource::Service(verifier) if lost => verifier.invalidate_all(),

@@ -75,7 +75,7 @@ impl GatewayError {
                 return format!("this API key has reached its limit of {limit} bytes of artifacts an hour");
             }
             Self::Auth { error: AuthError::TooManyFailures { .. }, .. } => {
-                "too many API keys from this address were refused; try again later"
+                "too many API keys or tokens from this address were refused; try again later"
             }
             Self::Auth { error: AuthError::Unavailable(_), .. } => {
                 "API keys cannot be checked at the moment; your key may be valid, try again"

@@ -40,8 +40,8 @@ use crate::{
     credentials::{Credential, CredentialError},
     error::GatewayError,
     exchange::{Caller, Exchange, Sinks},
-    head,
     health::Health,
+    http1,
     limits::{Admission, Allowance},
     ownership::Clearance,
     policy::{self, Grant, body::CheckedBody},
@@ -180,7 +180,7 @@ impl Gateway {
             request.headers_mut().remove(CONTENT_ENCODING);
         }
         if let Some(length) = length
-            && head::content_length(request.headers()) != Some(length as u64)
+            && http1::content_length(request.headers()) != Some(length as u64)
         {
             // MLflow takes a chunked body for an empty one: what was checked is what it is to read.
             request.headers_mut().remove(TRANSFER_ENCODING);

@@ -4,6 +4,7 @@ mod chunks;
 #[cfg(fuzzing)]
 mod fuzzing;
 mod http10;
+mod length;
 mod request;
 mod response;
 mod response_reader;
@@ -13,6 +14,7 @@ pub(crate) use chunks::Chunks;
 #[cfg(fuzzing)]
 pub use fuzzing::{fuzz_chunked_body, fuzz_inbound_head};
 pub(crate) use http10::with_length;
+pub(crate) use length::content_length;
 pub(crate) use request::{HeadTooLarge, RequestHeadReader};
 pub(crate) use response::{BodyLength, HeadFault, ResponseHead};
 pub(crate) use response_reader::{Piece, ResponseReader};

@@ -4,7 +4,7 @@ use actix_web::web::{Bytes, BytesMut};
 use awc::ClientResponse;
 use futures_util::StreamExt as _;
 
-use crate::head::content_length;
+use crate::http1::content_length;
 
 /// How a body goes on behind what was read of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -15,7 +15,7 @@ use actix_web::{
 use futures_core::Stream;
 
 use super::deadlines::{Progress, WaitingFor};
-use crate::{connection::Connection, exchange::Exchange, head::content_length, limits::Meter};
+use crate::{connection::Connection, exchange::Exchange, http1::content_length, limits::Meter};
 
 /// The framing of a request's body, which is kept on the way to MLflow.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -22,8 +22,8 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::{
     connection::ActiveRequest,
     exchange::Exchange,
-    head::content_length,
     http_client::TransportFault,
+    http1::content_length,
     limits::Meter,
     upstream::InFlight,
     vocabulary::{Reason, UpstreamOutcome},

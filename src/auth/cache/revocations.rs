@@ -59,7 +59,7 @@ impl Revocations {
     }
 
     /// Voids the verdicts in flight, and calls `forget`. The verdicts of other instances stay valid.
-    pub(super) fn clear(&self, forget: impl FnOnce()) {
+    pub(in crate::auth) fn clear(&self, forget: impl FnOnce()) {
         self.begin_epoch(true, forget, |_| {});
     }
 

@@ -16,6 +16,7 @@ mod rules;
 mod sign_on;
 mod template;
 mod token;
+mod verification;
 
 use std::{net::IpAddr, sync::Arc};
 
@@ -23,23 +24,19 @@ pub(crate) use claims::Claims;
 pub(crate) use example::Example;
 pub use fault::{KeysFault, LoginFault, SessionFault, TokenFault};
 use jiff::Timestamp;
+use keys::Keys;
 pub(crate) use keys::keep;
-use keys::{Keys, Known};
-use remembered::{Names, Remembered, Verified};
+use remembered::{Names, Remembered, TokenDigest, Verified};
 pub use rules::NoRule;
 pub(crate) use rules::RuleFault;
 use rules::{Rules, SUBJECT};
 pub(crate) use sign_on::{CallbackAnswer, SignOnButton};
 use sign_on::{Provider, SessionChecks};
-use token::{Head, Said};
+use token::Said;
 use tokio::time::Instant;
+use verification::{claims_for, is_guess, rejected};
 
-use super::{
-    AuthError, Authenticated, Principal, Rejection,
-    call_limiter::FailureLimit,
-    fingerprint::{Fingerprint, Pepper},
-    revocation::EVERYTHING,
-};
+use super::{AuthError, Authenticated, Principal, call_limiter::FailureLimit, revocation::EVERYTHING};
 use crate::{
     http_client::Tls,
     outage_log::OutageLog,
@@ -56,7 +53,6 @@ const FAILURES_PER_MINUTE: usize = 60;
 #[derive(Debug)]
 pub struct Issuers {
     issuers: Vec<Arc<TrustedIssuer>>,
-    pepper: Pepper,
     remembered: Remembered,
     failures: FailureLimit,
     sessions: SessionChecks,
@@ -107,7 +103,6 @@ impl Issuers {
     pub(crate) fn new(issuers: Vec<TrustedIssuer>, redis: Option<Redis>, metrics: Metrics) -> Self {
         Self {
             issuers: issuers.into_iter().map(Arc::new).collect(),
-            pepper: Pepper::random(),
             remembered: Remembered::new(),
             failures: FailureLimit::new(FAILURES_PER_MINUTE),
             sessions: SessionChecks::new(),
@@ -130,23 +125,23 @@ impl Issuers {
         if !credential.starts_with('e') {
             return None;
         }
-        let fingerprint = self.pepper.fingerprint(credential, "", None);
-        if let Some(remembered) = self.recall(&fingerprint) {
+        let digest = self.remembered.digest(credential);
+        if let Some(remembered) = self.recall(&digest) {
             return Some(remembered);
         }
         let said = Said::by(credential)?;
         let place = self.issuers.iter().position(|issuer| issuer.settings.issuer == said.issuer)?;
-        Some(self.verify(credential, fingerprint, &said, place, client_ip).await)
+        Some(self.verify(credential, digest, &said, place, client_ip).await)
     }
 
-    fn recall(&self, fingerprint: &Fingerprint) -> Option<Result<Authenticated, AuthError>> {
-        let verified = self.remembered.get(fingerprint)?;
+    fn recall(&self, digest: &TokenDigest) -> Option<Result<Authenticated, AuthError>> {
+        let verified = self.remembered.get(digest)?;
         let keys = &self.issuers[verified.issuer].keys;
         if keys.withdrawals() != verified.withdrawals || !keys.are_usable() {
             return None;
         }
         if let Some(end) = verified.principal.expires_at.filter(|end| *end <= Timestamp::now()) {
-            self.remembered.remove(fingerprint);
+            self.remembered.remove(digest);
             return Some(Err(rejected(TokenFault::Expired(end), Some(&verified.principal))));
         }
         self.metrics.key_looked_up(CacheTier::Memory, CacheResult::Hit);
@@ -156,7 +151,7 @@ impl Issuers {
     async fn verify(
         &self,
         token: &str,
-        fingerprint: Fingerprint,
+        digest: TokenDigest,
         said: &Said,
         place: usize,
         client_ip: Option<IpAddr>,
@@ -164,12 +159,13 @@ impl Issuers {
         self.failures.check(client_ip)?;
         self.metrics.key_looked_up(CacheTier::Memory, CacheResult::Miss);
         let began = Instant::now();
-        let verdict = self.verified(token, fingerprint, said, place).await;
+        let verdict = self.verified(token, digest, said, place).await;
         let outcome = match &verdict {
             Err(AuthError::KeysUnavailable(_)) => ValidationOutcome::Unavailable,
-            // Whoever gets tokens from a public issuer for anybody's audience is no better than who guesses.
-            Err(_) => {
-                if let Ok(failure) = self.failures.take(client_ip) {
+            Err(error) => {
+                if is_guess(error)
+                    && let Ok(failure) = self.failures.take(client_ip)
+                {
                     failure.use_up();
                 }
                 ValidationOutcome::Rejected
@@ -183,7 +179,7 @@ impl Issuers {
     async fn verified(
         &self,
         token: &str,
-        fingerprint: Fingerprint,
+        digest: TokenDigest,
         said: &Said,
         place: usize,
     ) -> Result<Arc<Principal>, AuthError> {
@@ -206,7 +202,7 @@ impl Issuers {
             return Err(rejected(TokenFault::Revoked(at), Some(&principal)));
         }
         let verified = Verified { principal: Arc::clone(&principal), issuer: place, withdrawals, names };
-        self.remembered.insert(fingerprint, verified, epoch);
+        self.remembered.insert(digest, verified, epoch);
         Ok(principal)
     }
 
@@ -219,10 +215,15 @@ impl Issuers {
         self.remembered.revoked_at(names, issued_at).max(elsewhere)
     }
 
+    /// Forgets what was verified: revocations may have been missed, and Redis has marks of them.
+    pub(super) fn forget(&self) {
+        self.remembered.clear();
+    }
+
     /// A message revokes tokens by `iss|sub` or `jti`.
     pub(super) fn revoke_by_message(&self, name: &str) {
         if name == EVERYTHING {
-            return;
+            return self.forget();
         }
         if self.remembered.revoke(name) {
             tracing::info!(key_id = name, "revoked");
@@ -242,48 +243,6 @@ impl Issuers {
         let names = Names { subject: principal.key_id.clone().unwrap_or_default(), token: None };
         let verified =
             Verified { principal: Arc::new(principal), issuer: 0, withdrawals: keys.withdrawals(), names };
-        self.remembered.insert(self.pepper.fingerprint(token, "", None), verified, self.remembered.epoch());
+        self.remembered.insert(self.remembered.digest(token), verified, self.remembered.epoch());
     }
-}
-
-/// The claims of a token that its issuer has signed, in force, and for one of these audiences.
-async fn claims_for(
-    issuer: &TrustedIssuer,
-    token: &str,
-    said: &Said,
-    audiences: &[String],
-) -> Result<Claims, AuthError> {
-    let head = Head::read(token).map_err(|fault| rejected(fault, None))?;
-    if !issuer.settings.algorithms.iter().any(|pinned| key_set::algorithm(*pinned) == head.algorithm) {
-        return Err(rejected(TokenFault::Algorithm, None));
-    }
-    let known = known_for(issuer, &head, said).await?;
-    let fitting = known.keys.fitting(head.key_id.as_deref(), head.algorithm);
-    let claims = token::verify(token, &head, &fitting, &issuer.settings, audiences, Timestamp::now());
-    claims.map_err(|fault| rejected(fault, None))
-}
-
-/// The keys for a token; they are read anew for one that none of them fits.
-async fn known_for(issuer: &TrustedIssuer, head: &Head, said: &Said) -> Result<Arc<Known>, AuthError> {
-    let (began, leeway) = (Instant::now(), issuer.settings.leeway.as_secs() as i64);
-    let issued_at = said.issued_at.map(|at| at.saturating_add(leeway));
-    let has_one = |known: &Known| {
-        known.are_usable() && !known.keys.fitting(head.key_id.as_deref(), head.algorithm).is_empty()
-    };
-    let known = issuer.keys.known();
-    if has_one(&known) {
-        return Ok(known);
-    }
-    let known = issuer.keys.renewed().await;
-    if has_one(&known) {
-        Ok(known)
-    } else if known.are_newer_than(issued_at, began) {
-        Err(rejected(TokenFault::UnknownKey, None))
-    } else {
-        Err(AuthError::KeysUnavailable(known.fault()))
-    }
-}
-
-fn rejected(fault: TokenFault, owner: Option<&Arc<Principal>>) -> AuthError {
-    AuthError::Rejected(Rejection::Token { fault, owner: owner.cloned() })
 }

@@ -1,22 +1,39 @@
 //! Tokens that were verified, by their fingerprints, until they end or are revoked.
 
-use std::{cell::Cell, sync::Arc};
+use std::{cell::Cell, fmt, sync::Arc};
 
 use jiff::Timestamp;
 use quick_cache::{Weighter, sync::Cache};
+use rand::RngExt as _;
+use siphasher::sip128::SipHasher24;
 
-use crate::auth::{Principal, cache::Revocations, fingerprint::Fingerprint};
+use crate::auth::{Principal, cache::Revocations};
 
 /// How many tokens are remembered; the least recently used are forgotten first.
 const TOKENS: usize = 100_000;
 /// Bytes of texts that weigh as much as a token.
 const UNIT: usize = 256;
 
+/// What a token is remembered by: SipHash-2-4 of 128 bits, under a key of this process that nobody else ever sees. A token has a
+/// thousand characters, and is looked up for every request: HMAC-SHA256 takes several times as long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct TokenDigest(u128);
+
 /// The verified tokens of all issuers.
 #[derive(Debug)]
 pub(super) struct Remembered {
-    tokens: Cache<Fingerprint, Arc<Verified>, ByWeight>,
+    hasher: TokenHasher,
+    tokens: Cache<TokenDigest, Arc<Verified>, ByWeight>,
     revocations: Revocations,
+}
+
+/// Its Debug output would show the key.
+struct TokenHasher(SipHasher24);
+
+impl fmt::Debug for TokenHasher {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("TokenHasher")
+    }
 }
 
 /// A token that was good when it was verified.
@@ -53,13 +70,19 @@ pub(super) fn is_revoked(at: Timestamp, for_all_time: bool, issued_at: Option<i6
 
 impl Remembered {
     pub(super) fn new() -> Self {
+        let key: [u8; 16] = rand::rng().random();
         Self {
+            hasher: TokenHasher(SipHasher24::new_with_key(&key)),
             tokens: Cache::with_weighter(TOKENS, TOKENS as u64, ByWeight),
             revocations: Revocations::new(),
         }
     }
 
-    pub(super) fn get(&self, token: &Fingerprint) -> Option<Arc<Verified>> {
+    pub(super) fn digest(&self, token: &str) -> TokenDigest {
+        TokenDigest(self.hasher.0.hash(token.as_bytes()).as_u128())
+    }
+
+    pub(super) fn get(&self, token: &TokenDigest) -> Option<Arc<Verified>> {
         self.tokens.get(token)
     }
 
@@ -78,7 +101,7 @@ impl Remembered {
     }
 
     /// Remembers a token that was verified in an epoch.
-    pub(super) fn insert(&self, token: Fingerprint, verified: Verified, epoch: u64) {
+    pub(super) fn insert(&self, token: TokenDigest, verified: Verified, epoch: u64) {
         let names = verified.names.clone();
         self.tokens.insert(token, Arc::new(verified));
         // Checked after the insert: an earlier revocation is seen here, a later one finds the token.
@@ -87,8 +110,13 @@ impl Remembered {
         }
     }
 
-    pub(super) fn remove(&self, token: &Fingerprint) {
+    pub(super) fn remove(&self, token: &TokenDigest) {
         self.tokens.remove(token);
+    }
+
+    /// Forgets all tokens: what was missed of their revocations is looked for when they come again.
+    pub(super) fn clear(&self) {
+        self.revocations.clear(|| self.tokens.clear());
     }
 
     pub(super) fn revoke(&self, name: &str) -> bool {
@@ -107,8 +135,8 @@ impl Remembered {
 #[derive(Debug, Clone)]
 struct ByWeight;
 
-impl Weighter<Fingerprint, Arc<Verified>> for ByWeight {
-    fn weight(&self, _: &Fingerprint, verified: &Arc<Verified>) -> u64 {
+impl Weighter<TokenDigest, Arc<Verified>> for ByWeight {
+    fn weight(&self, _: &TokenDigest, verified: &Arc<Verified>) -> u64 {
         let Verified { principal, names, .. } = &**verified;
         let texts = [&principal.user_id, &principal.key_id, &names.token].into_iter().flatten();
         let texts = texts.chain(principal.scopes.iter().flatten()).map(String::len).sum::<usize>();

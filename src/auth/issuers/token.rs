@@ -127,7 +127,10 @@ pub(super) fn in_force(claims: Claims, issuer: &Issuer, now: Timestamp) -> Resul
         return Err(TokenFault::NotYet);
     }
     let end = Timestamp::from_second(ends.saturating_add(leeway)).map_err(|_| TokenFault::Claim("exp"))?;
-    if end <= now { Err(TokenFault::Expired(end)) } else { Ok(claims) }
+    if end > now {
+        return Ok(claims);
+    }
+    Err(TokenFault::Expired(Timestamp::from_second(ends).unwrap_or(end)))
 }
 
 #[cfg(test)]

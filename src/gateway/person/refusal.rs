@@ -7,7 +7,7 @@ use actix_web::{
 
 use crate::{
     client_ip::Client,
-    credentials::{self, CredentialError, Source},
+    credentials::{CredentialError, Source},
     error::GatewayError,
     exchange::Exchange,
     gateway::Gateway,
@@ -35,13 +35,12 @@ pub(in crate::gateway) fn instead_of(
     }
     let Some(sessions) = &gateway.shared.sessions else { return response };
     let (headers, client) = (request.headers(), exchange.client());
-    match credentials::extract(headers) {
-        Err(CredentialError::Missing) => {}
+    match source_of(error) {
+        None | Some(Source::Session) => {}
         // A header's key was refused, and a session beside it did not count: it stays, and the login page would be no way out. What a
         // browser remembers for Basic it sends until it is asked for another.
-        Err(CredentialError::Malformed(Source::Basic, _)) => return response,
-        Ok(credential) if credential.source() == Source::Basic => return response,
-        _ => {
+        Some(Source::Basic) => return response,
+        Some(_) => {
             tell_of_no_basic(headers, &mut response);
             return response;
         }
@@ -57,6 +56,17 @@ pub(in crate::gateway) fn instead_of(
             }
             response
         }
+    }
+}
+
+/// How the credential was sent that was refused; `None`: there was none in a header.
+fn source_of(error: &GatewayError) -> Option<Source> {
+    match error {
+        GatewayError::Auth { sent_as, .. }
+        | GatewayError::Denied { sent_as, .. }
+        | GatewayError::Credential(CredentialError::Malformed(sent_as, _)) => Some(*sent_as),
+        GatewayError::Credential(CredentialError::UnknownScheme) => Some(Source::Bearer),
+        _ => None,
     }
 }
 

@@ -249,3 +249,17 @@ async fn an_address_that_sends_bad_tokens_must_wait_and_others_need_not() {
     assert_eq!(get_from(&gateway, "203.0.113.9", &bad).await.status, 401);
     assert_eq!(get(&gateway, &good).await.status, 200, "what is remembered costs no signature");
 }
+
+#[actix_web::test]
+async fn tokens_that_have_ended_or_that_no_rule_fits_hold_up_nobody_behind_the_same_address() {
+    let stage = Stage::set().await;
+    let gateway = stage.gateway().await;
+    let ended = Timestamp::now().as_second() - 1000;
+    for (changes, status) in [(json!({ "exp": ended }), 401), (json!({ "repository": "other/x" }), 403)] {
+        let token = stage.token(changes);
+        for _ in 0..70 {
+            assert_eq!(get(&gateway, &token).await.status, status);
+        }
+    }
+    assert_eq!(get(&gateway, &stage.token(json!({ "jti": "new" }))).await.status, 200);
+}

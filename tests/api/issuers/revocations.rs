@@ -1,5 +1,7 @@
 //! Tokens that are revoked by their subject or by their id: here, at another instance, and at one that starts later.
 
+use sha2::{Digest as _, Sha256};
+
 use super::*;
 use crate::support::{eventually, redis::Redis};
 
@@ -123,4 +125,19 @@ async fn everything_that_is_remembered_of_keys_is_not_all_tokens() {
     redis.cli(&["publish", "hokusai:revoked", "one"]);
     until_status(&gateway, &stage.token(json!({ "jti": "one" })), 401).await;
     assert_eq!(get(&gateway, &stage.token(json!({}))).await.status, 200);
+}
+
+#[actix_web::test]
+async fn a_revocation_that_was_missed_is_found_when_the_gateway_listens_again() {
+    let (redis, stage) = (Redis::start(&[]), Stage::set().await);
+    let gateway = gateway_at(&stage, &redis.url()).await;
+    eventually("it listens", async || listeners(&redis) >= 1).await;
+    let token = stage.token(json!({}));
+    assert_eq!(get(&gateway, &token).await.status, 200);
+    let name = format!("{}|repo:acme/churn", stage.issuer.url());
+    let mark = format!("hokusai:{{revoked-token}}:{}", hex::encode(Sha256::digest(name)));
+    redis.cli(&["set", &mark, &Timestamp::now().as_millisecond().to_string()]);
+    assert_eq!(get(&gateway, &token).await.status, 200, "nobody has told it");
+    redis.cli(&["client", "kill", "type", "pubsub"]);
+    until_status(&gateway, &token, 401).await;
 }

@@ -33,6 +33,8 @@ const SESSIONS: usize = 10_000;
 #[derive(Debug)]
 pub(in crate::auth::issuers) struct SessionChecks {
     known: Cache<String, Known>,
+    /// How many revocations were known when Redis was asked about a session.
+    asked: Cache<String, u64>,
     flights: Arc<Flights<String, ()>>,
     /// The logins that have ended, by their `state`.
     ended_logins: Cache<String, ()>,
@@ -62,7 +64,12 @@ struct Silence {
 
 impl SessionChecks {
     pub(in crate::auth::issuers) fn new() -> Self {
-        Self { known: Cache::new(SESSIONS), flights: Arc::default(), ended_logins: Cache::new(SESSIONS) }
+        Self {
+            known: Cache::new(SESSIONS),
+            asked: Cache::new(SESSIONS),
+            flights: Arc::default(),
+            ended_logins: Cache::new(SESSIONS),
+        }
     }
 
     /// Whether a login ends for the first time.
@@ -217,15 +224,19 @@ impl Issuers {
         }
     }
 
-    /// Redis is asked once for each session: later revocations are heard of.
+    /// Redis is asked when a session is first seen, and again when revocations were heard of, or may have been missed.
     async fn session_revoked_at(&self, person: &Person) -> Option<Timestamp> {
         let subject = name_of(&person.issuer, subject_of(person));
         let names = Names { subject, token: None };
-        if self.sessions.known.get(&person.id).is_some() {
+        let epoch = self.remembered.epoch();
+        if self.sessions.asked.get(&person.id) == Some(epoch) {
             return self.remembered.revoked_at(&names, Some(person.since));
         }
         let revoked = self.revoked_at(&names, Some(person.since)).await;
-        self.sessions.learn(person.clone(), None);
+        self.sessions.asked.insert(person.id.clone(), epoch);
+        if self.sessions.known.get(&person.id).is_none() {
+            self.sessions.learn(person.clone(), None);
+        }
         revoked
     }
 }
