@@ -136,12 +136,13 @@ impl Issuers {
 
     fn recall(&self, digest: &TokenDigest) -> Option<Result<Authenticated, AuthError>> {
         let verified = self.remembered.get(digest)?;
-        let keys = &self.issuers[verified.issuer].keys;
+        let TrustedIssuer { keys, settings, .. } = &*self.issuers[verified.issuer];
         if keys.withdrawals() != verified.withdrawals || !keys.are_usable() {
             return None;
         }
         if let Some(end) = verified.principal.expires_at.filter(|end| *end <= Timestamp::now()) {
             self.remembered.remove(digest);
+            let end = end.checked_sub(settings.leeway).unwrap_or(end);
             return Some(Err(rejected(TokenFault::Expired(end), Some(&verified.principal))));
         }
         self.metrics.key_looked_up(CacheTier::Memory, CacheResult::Hit);

@@ -222,7 +222,7 @@ async fn an_expired_token_is_told_that_it_has_expired_and_when() {
     let now = Timestamp::now().as_second();
     let old = get(&gateway, &stage.token(json!({ "exp": now - 10 }))).await;
     assert_eq!((old.status, old.reason().as_str()), REJECTED);
-    let at = Timestamp::from_second(now - 9).unwrap();
+    let at = Timestamp::from_second(now - 10).unwrap();
     assert!(message(&old).contains(&format!("expired at {at}")), "{}", message(&old));
 
     // One that is remembered ends, too.
