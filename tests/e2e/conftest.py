@@ -40,6 +40,14 @@ def one_server_for_runs_and_models():
     assert "MLFLOW_REGISTRY_URI" not in os.environ, "give MlflowClient the registry; mlflow.set_registry_uri lasts"
 
 
+@pytest.fixture(scope="session")
+def seeded(stack):
+    """What MLflow's pages show, made by its own client past the gateway."""
+    from browser.place import Seed
+
+    return Seed(stack)
+
+
 @pytest.fixture
 def client(stack, monkeypatch):
     """MLflow's client, given the gateway's address and no credential; it gives up at once instead of retrying."""

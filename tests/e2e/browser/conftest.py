@@ -7,18 +7,12 @@ import pytest
 from playwright.sync_api import expect, sync_playwright
 from stack import Stack
 
-from .place import Place, Public, Seed
+from .place import Place, Public
 
 CHROMIUM = "/usr/bin/chromium"
 # A page of MLflow's takes seconds on a busy machine.
 expect.set_options(timeout=30_000)
 SECRET = "obviously-the-secret-of-a-test-with-browsers"
-
-
-@pytest.fixture(scope="package")
-def seeded(stack):
-    """What the pages show, made by MLflow's own client past the gateway."""
-    return Seed(stack)
 
 
 @pytest.fixture(scope="package")

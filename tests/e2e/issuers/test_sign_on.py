@@ -6,7 +6,7 @@ import secrets
 from pathlib import Path
 
 import pytest
-from browser.place import Public, Seed
+from browser.place import Public
 from playwright.sync_api import expect
 from stack import Stack, free_port
 
@@ -52,7 +52,7 @@ class Place:
 
 
 @pytest.fixture(scope="module")
-def place(stack, tmp_path_factory):
+def place(stack, seeded, tmp_path_factory):
     folder, port = tmp_path_factory.mktemp("sign-on"), free_port()
     address = f"https://mlflow.example.com:{port}"
     callback = [f"{address}/login/callback"]
@@ -68,7 +68,7 @@ def place(stack, tmp_path_factory):
             gateway.settings_file.write_text(SETTINGS.format(issuer=provider.url))
             gateway.start_gateway(HOKUSAI__SERVER__TRUSTED_PROXIES="127.0.0.1/32", HOKUSAI__AUTH__SESSION__SECRET=SECRET)
             gateways.append(gateway)
-        public = Public(gateways, stack.key_file, Seed(stack))
+        public = Public(gateways, stack.key_file, seeded)
         public.port, public.url = port, address
         yield Place(running.enter_context(public), provider)
 
