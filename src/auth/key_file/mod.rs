@@ -6,6 +6,7 @@
 
 mod document;
 pub mod edit;
+mod fault;
 pub mod last_use;
 pub mod prune;
 mod replace;
@@ -29,6 +30,7 @@ use toml::Spanned;
 
 use document::Document;
 pub use document::{DocumentFault, Record};
+pub use fault::{KeyFileError, KeyFileFault};
 use last_use::Recorder;
 pub(crate) use scopes::UnknownScope;
 
@@ -37,7 +39,6 @@ use super::{
     key::{self, KeyDigest},
 };
 use crate::{
-    code::Code,
     file_state::{State, file_state},
     settings::{LastUsed, Policy},
     trusted_file::{self, FileError},
@@ -256,53 +257,6 @@ fn read(path: &Path, may_be_empty: bool) -> Result<Keys, KeyFileFault> {
     let records = document.into_keys(&text)?.into_iter();
     let by_digest = records.map(|(digest, (record, fence))| (digest, Key::new(record, fence))).collect();
     Ok(Keys { by_digest, unknown_scopes, read_at: Timestamp::now() })
-}
-
-/// Why a key file cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("{}: {fault}", path.display())]
-pub struct KeyFileError {
-    pub path: PathBuf,
-    pub fault: KeyFileFault,
-}
-
-/// The fault of a key file.
-#[derive(Debug, thiserror::Error)]
-pub enum KeyFileFault {
-    #[error(transparent)]
-    File(#[from] FileError),
-    /// Taken for a mistake: nobody wants a gateway without credentials.
-    #[error("has no keys")]
-    Empty,
-    /// All faults of its text.
-    #[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-    Wrong(Vec<DocumentFault>),
-    #[error("cannot be edited by this command: write the keys as [[keys]] tables")]
-    NotTables,
-}
-
-impl KeyFileError {
-    fn in_file<F: Into<KeyFileFault>>(path: &Path) -> impl FnOnce(F) -> Self {
-        |fault| Self { path: path.to_owned(), fault: fault.into() }
-    }
-
-    /// The code for operators.
-    pub fn code(&self) -> Code {
-        match &self.fault {
-            KeyFileFault::File(error) => error.code(),
-            KeyFileFault::Empty => Code::NoActiveKey,
-            KeyFileFault::Wrong(_) | KeyFileFault::NotTables => Code::InvalidKeyFile,
-        }
-    }
-
-    /// The advice for operators.
-    pub fn fix(&self) -> String {
-        match &self.fault {
-            KeyFileFault::File(error) => error.fix(&self.path),
-            _ => None,
-        }
-        .unwrap_or_else(|| "create a key: `hokusai-gateway keys create --user NAME`".to_owned())
-    }
 }
 
 #[cfg(test)]
