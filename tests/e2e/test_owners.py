@@ -131,7 +131,8 @@ def test_it_can_be_ended_at_any_time_and_goes_on_where_it_was(stack):
     report = owners(stack, "set", "acme", *TARGETS, "--apply")
     assert report.code == 0, report.printed
     assert owned(stack) == dict.fromkeys(targets(), "acme")
-    assert sum(outcome == "set" for outcome in outcomes(report).values()) == WANTED - before
+    # One may have been under way when the command was ended.
+    assert WANTED - before - sum(outcome == "set" for outcome in outcomes(report).values()) in (0, 1)
 
     # Again: there is nothing left to do.
     database = rows(stack)
@@ -142,11 +143,13 @@ def test_it_can_be_ended_at_any_time_and_goes_on_where_it_was(stack):
 
 
 def tags_recorded(stack) -> int:
-    """How many requests of the administrator that set a tag are recorded, with their outcome."""
+    """How many requests of the administrator that set a tag are recorded; those of a command that was killed may have had no answer."""
     records = [json.loads(line) for line in stack.audit.read_text().splitlines()]
     paths = ("/set-experiment-tag", "/registered-models/set-tag")
     return sum(
-        record.get("user_id") == "operator" and record["path"].endswith(paths) and record["status"] == 200
+        record.get("user_id") == "operator"
+        and record["path"].endswith(paths)
+        and (record["status"] == 200 or record.get("reason") == "client_aborted")
         for record in records
         if "path" in record
     )

@@ -36,7 +36,7 @@ backend others
 class Seed:
     """An experiment, a run with metrics and a file, a trace, a registered model."""
 
-    experiment, run_name, model, trace_name, file = "acme/churn", "baseline", "acme-churn", "answer", "notes.txt"
+    experiment, run_name, model, trace_name, file = "acme/orders", "baseline", "acme-orders", "answer", "notes.txt"
 
     def __init__(self, stack) -> None:
         mlflow.set_tracking_uri(stack.mlflow_url)
