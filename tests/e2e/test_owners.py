@@ -149,7 +149,7 @@ def tags_recorded(stack) -> int:
     return sum(
         record.get("user_id") == "operator"
         and record["path"].endswith(paths)
-        and (record["status"] == 200 or record.get("reason") == "client_aborted")
+        and record["outcome"] in ("ok", "aborted")
         for record in records
         if "path" in record
     )
