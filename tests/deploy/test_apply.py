@@ -13,7 +13,7 @@ import boto3
 import pytest
 from moto.applicationautoscaling.responses import ApplicationAutoScalingResponse
 from moto.server import ThreadedMotoServer
-from terraform import VARIABLES
+from terraform import MODULES, VARIABLES
 
 SERVICES = [
     "acm", "applicationautoscaling", "cloudwatch", "ec2", "ecs", "elbv2", "iam", "kms", "logs", "rds", "route53", "s3",
@@ -121,8 +121,13 @@ def test_the_load_balancer_that_was_made_has_the_rules_and_their_targets(applied
         one["Port"]: [rule for rule in aws("elbv2").describe_rules(ListenerArn=one["ListenerArn"])["Rules"] if rule["Priority"] != "default"]
         for one in listeners
     }
-    targets = [rule["Actions"][0]["TargetGroupArn"].split("/")[-2] for rule in sorted(rules[443], key=lambda rule: int(rule["Priority"]))]
-    assert (rules[80], targets) == ([], ["hokusai-gateway"] * 7 + ["platform-api"])
+    made = [
+        (rule["Conditions"][0]["Values"], rule["Actions"][0]["TargetGroupArn"].split("/")[-2])
+        for rule in sorted(rules[443], key=lambda rule: int(rule["Priority"]))
+    ]
+    ours = sorted(json.loads((MODULES / "routing/rules.json").read_text()), key=lambda rule: rule["priority"])
+    expected = [(rule["path_patterns"], "hokusai-gateway") for rule in ours]
+    assert (rules[80], made[:-1], made[-1][1]) == ([], expected, "platform-api")
 
 
 def test_mlflow_was_made_without_a_load_balancer_and_without_a_public_address(applied, aws):

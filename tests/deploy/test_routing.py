@@ -47,6 +47,15 @@ def test_every_mount_of_the_gateway_is_routed(balancer):
     assert lost == []
 
 
+def test_every_page_of_the_gateway_is_routed(balancer):
+    source = (ROOT / "src" / "server" / "mod.rs").read_text()
+    pages = re.findall(r'(?:open|resource)\("(/[^"{]*)', source)
+    assert {"/login/callback", "/account", "/ready"} < set(pages), "src/server/mod.rs is written differently now: mend this test"
+    # "/" may be another service's, or nobody's.
+    lost = [page for page in pages if page != "/" and balancer.target(page + "1" * page.endswith("/")) != "hokusai-gateway"]
+    assert lost == []
+
+
 def test_nothing_of_the_gateways_covers_metrics(balancer):
     for rule in balancer.rules:
         for path in ("/metrics", "/metrics/", "/metrics/x"):
