@@ -1,13 +1,13 @@
 //! How a body arrives: its length, its bytes, and the payload that goes on to MLflow.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use actix_web::{
     dev::{Payload, RequestHead},
     http::header::{CONTENT_LENGTH, TRANSFER_ENCODING},
     web::Bytes,
 };
-use futures_util::{StreamExt as _, stream};
+use futures_util::{FutureExt as _, StreamExt as _, stream};
 use tokio::time::timeout;
 
 use super::BodyError;
@@ -44,14 +44,21 @@ pub(crate) async fn read(
     let reading = async {
         loop {
             tell(Some(length as u64));
-            let since = Instant::now();
-            let next = timeout(stall_budget.left(), payload.next()).await.map_err(|_| BodyError::Stalled)?;
+            // Without a clock and a timer for what is there already, as is the whole of most bodies.
+            let (next, waited) = match payload.next().now_or_never() {
+                Some(next) => (next, Duration::ZERO),
+                None => {
+                    let since = Instant::now();
+                    let next = timeout(stall_budget.left(), payload.next()).await;
+                    (next.map_err(|_| BodyError::Stalled)?, since.elapsed())
+                }
+            };
             let Some(chunk) = next.transpose().map_err(BodyError::Broken)? else { return Ok(()) };
             length += chunk.len();
             if length > most {
                 return Err(BodyError::TooLarge(most));
             }
-            stall_budget.credit(chunk.len(), since.elapsed());
+            stall_budget.credit(chunk.len(), waited);
             if chunk.len() == most {
                 only = chunk;
             } else {
