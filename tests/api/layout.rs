@@ -101,6 +101,28 @@ fn the_vocabulary_knows_nothing() {
     assert_eq!(imports("vocabulary"), []);
 }
 
+/// Tests in a file that no module names would never run, and nobody would miss them.
+#[test]
+fn every_file_is_a_module_of_the_one_above_it() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut files = vec![root.join("src"), root.join("tests/api")];
+    while let Some(path) = files.pop() {
+        if path.is_dir() {
+            files.extend(fs::read_dir(&path).unwrap().map(|entry| entry.unwrap().path()));
+            continue;
+        }
+        let name = path.file_stem().unwrap().to_str().unwrap();
+        if path.extension().is_none_or(|kind| kind != "rs") || ["lib", "main", "mod"].contains(&name) {
+            continue;
+        }
+        let folder = path.parent().unwrap();
+        let above = ["mod.rs", "lib.rs", "main.rs"].map(|file| folder.join(file));
+        let above = above.into_iter().chain([folder.with_extension("rs")]).filter(|file| file.is_file());
+        let names_it = |file: &Path| fs::read_to_string(file).unwrap().contains(&format!("mod {name};"));
+        assert!(above.into_iter().any(|file| names_it(&file)), "{} is no module", path.display());
+    }
+}
+
 /// Every `crate::room` that a room's files name, tests apart.
 fn imports(room: &str) -> Vec<(String, String)> {
     let source = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");

@@ -63,3 +63,6 @@ pub(crate) fn key_set(issuer: &Issuer, url: &Url, body: &[u8]) -> Result<KeySet,
     let keys = keys.ok_or_else(|| KeysFault::NotJson { address: address() })?;
     if keys.is_empty() { Err(KeysFault::NoKeys { address: address() }) } else { Ok(keys) }
 }
+
+#[cfg(test)]
+mod tests;
