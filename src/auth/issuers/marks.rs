@@ -13,8 +13,12 @@ use crate::redis::Redis;
 /// How long a revocation is kept. Whoever is to be kept out for longer loses the rule.
 const LIFETIME: Duration = Duration::from_secs(30 * 24 * 3600);
 
-/// When a token was revoked, if Redis knows and answers. A mark that cannot be read is one of now.
-pub(super) async fn revoked_at(redis: &Redis, names: &Names, issued_at: Option<i64>) -> Option<Timestamp> {
+/// When a token was revoked, if it was; `None`: Redis gave no answer. A mark that cannot be read is one of now.
+pub(super) async fn revoked_at(
+    redis: &Redis,
+    names: &Names,
+    issued_at: Option<i64>,
+) -> Option<Option<Timestamp>> {
     let names: Vec<_> = names.each().map(|(name, for_all_time)| (mark_of(name), for_all_time)).collect();
     let mut marks = pipe();
     for (mark, _) in &names {
@@ -26,7 +30,7 @@ pub(super) async fn revoked_at(redis: &Redis, names: &Names, issued_at: Option<i
         let at = parse(&mark?).unwrap_or_else(Timestamp::now);
         is_revoked(at, for_all_time, issued_at).then_some(at)
     });
-    times.max()
+    Some(times.max())
 }
 
 /// Leaves a mark, in the background.

@@ -30,6 +30,7 @@ use remembered::{Names, Remembered, TokenDigest, Verified};
 pub use rules::NoRule;
 pub(crate) use rules::RuleFault;
 use rules::{Rules, SUBJECT};
+use serde_json::Value;
 pub(crate) use sign_on::{CallbackAnswer, SignOnButton};
 use sign_on::{Provider, SessionChecks};
 use token::Said;
@@ -99,6 +100,11 @@ fn name_of(issuer: &str, subject: &str) -> String {
     format!("{issuer}|{subject}")
 }
 
+/// The id of a token, also of an issuer that gives it numbers: else nobody could revoke it by what stands there.
+fn as_written(id: &Value) -> String {
+    id.as_str().map_or_else(|| id.to_string(), str::to_owned)
+}
+
 impl Issuers {
     pub(crate) fn new(issuers: Vec<TrustedIssuer>, redis: Option<Redis>, metrics: Metrics) -> Self {
         Self {
@@ -126,7 +132,7 @@ impl Issuers {
             return None;
         }
         let digest = self.remembered.digest(credential);
-        if let Some(remembered) = self.recall(&digest) {
+        if let Some(remembered) = self.recall(&digest).await {
             return Some(remembered);
         }
         let said = Said::by(credential)?;
@@ -134,7 +140,7 @@ impl Issuers {
         Some(self.verify(credential, digest, &said, place, client_ip).await)
     }
 
-    fn recall(&self, digest: &TokenDigest) -> Option<Result<Authenticated, AuthError>> {
+    async fn recall(&self, digest: &TokenDigest) -> Option<Result<Authenticated, AuthError>> {
         let verified = self.remembered.get(digest)?;
         let TrustedIssuer { keys, settings, .. } = &*self.issuers[verified.issuer];
         if keys.withdrawals() != verified.withdrawals || !keys.are_usable() {
@@ -144,6 +150,11 @@ impl Issuers {
             self.remembered.remove(digest);
             let end = end.checked_sub(settings.leeway).unwrap_or(end);
             return Some(Err(rejected(TokenFault::Expired(end), Some(&verified.principal))));
+        }
+        if !verified.is_settled
+            && let Some(at) = self.settle(digest, &verified).await
+        {
+            return Some(Err(rejected(TokenFault::Revoked(at), Some(&verified.principal))));
         }
         self.metrics.key_looked_up(CacheTier::Memory, CacheResult::Hit);
         Some(Ok(Authenticated { principal: Arc::clone(&verified.principal), source: VerdictSource::Memory }))
@@ -195,25 +206,42 @@ impl Issuers {
         let principal = issuer.principal(&claims, ends);
         let principal = principal
             .map_err(|missing| AuthError::NoRule { key_id: subject.clone(), missing: Arc::new(missing) })?;
-        let (principal, token) = (Arc::new(principal), claims.text("jti").map(str::to_owned));
+        let principal = Arc::new(principal);
+        let token = claims.get("jti").filter(|id| !id.is_null()).map(as_written);
         let names = Names { subject, token };
         // By our clock it may have been issued that much earlier.
         let issued_at = said.issued_at.map(|at| at.saturating_sub(leeway));
-        if let Some(at) = self.revoked_at(&names, issued_at).await {
+        let (revoked, is_settled) = self.revoked_at(&names, issued_at).await;
+        if let Some(at) = revoked {
             return Err(rejected(TokenFault::Revoked(at), Some(&principal)));
         }
-        let verified = Verified { principal: Arc::clone(&principal), issuer: place, withdrawals, names };
+        let owner = Arc::clone(&principal);
+        let verified =
+            Verified { principal: owner, issuer: place, withdrawals, names, issued_at, is_settled };
         self.remembered.insert(digest, verified, epoch);
         Ok(principal)
     }
 
-    async fn revoked_at(&self, names: &Names, issued_at: Option<i64>) -> Option<Timestamp> {
+    /// When a token was revoked, and whether Redis, where there is one, has been heard.
+    async fn revoked_at(&self, names: &Names, issued_at: Option<i64>) -> (Option<Timestamp>, bool) {
         let elsewhere = match &self.redis {
             Some(redis) => marks::revoked_at(redis, names, issued_at).await,
-            None => None,
+            None => Some(None),
         };
         // What was heard while Redis was asked counts.
-        self.remembered.revoked_at(names, issued_at).max(elsewhere)
+        (self.remembered.revoked_at(names, issued_at).max(elsewhere.flatten()), elsewhere.is_some())
+    }
+
+    /// Asks again about a token that was let in while Redis did not answer.
+    async fn settle(&self, digest: &TokenDigest, verified: &Verified) -> Option<Timestamp> {
+        let epoch = self.remembered.epoch();
+        let (revoked, is_settled) = self.revoked_at(&verified.names, verified.issued_at).await;
+        if revoked.is_some() {
+            self.remembered.remove(digest);
+        } else if is_settled {
+            self.remembered.insert(*digest, Verified { is_settled, ..verified.clone() }, epoch);
+        }
+        revoked
     }
 
     /// Forgets what was verified: revocations may have been missed, and Redis has marks of them.
@@ -242,8 +270,14 @@ impl Issuers {
         let keys = &self.issuers[0].keys;
         keys.learn((Instant::now(), Timestamp::now()), Ok(key_set::KeySet::default()));
         let names = Names { subject: principal.key_id.clone().unwrap_or_default(), token: None };
-        let verified =
-            Verified { principal: Arc::new(principal), issuer: 0, withdrawals: keys.withdrawals(), names };
+        let verified = Verified {
+            principal: Arc::new(principal),
+            issuer: 0,
+            withdrawals: keys.withdrawals(),
+            names,
+            issued_at: None,
+            is_settled: true,
+        };
         self.remembered.insert(self.remembered.digest(token), verified, self.remembered.epoch());
     }
 }

@@ -37,7 +37,7 @@ impl fmt::Debug for TokenHasher {
 }
 
 /// A token that was good when it was verified.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Verified {
     pub(super) principal: Arc<Principal>,
     /// The place of its issuer in the settings.
@@ -45,6 +45,10 @@ pub(super) struct Verified {
     /// How often its issuer had withdrawn keys.
     pub(super) withdrawals: u64,
     pub(super) names: Names,
+    /// In seconds since 1970, as a revocation counts it.
+    pub(super) issued_at: Option<i64>,
+    /// Whether everybody who may know of a revocation has been asked.
+    pub(super) is_settled: bool,
 }
 
 /// What a token is revoked by.

@@ -141,3 +141,35 @@ async fn a_revocation_that_was_missed_is_found_when_the_gateway_listens_again() 
     redis.cli(&["client", "kill", "type", "pubsub"]);
     until_status(&gateway, &token, 401).await;
 }
+
+#[actix_web::test]
+async fn a_revocation_that_redis_was_too_slow_to_tell_of_is_found_by_a_later_request() {
+    let (redis, stage) = (Redis::start(&[]), Stage::set().await);
+    let gateway = gateway_at(&stage, &redis.url()).await;
+    eventually("it listens", async || listeners(&redis) >= 1).await;
+    let (one, other) = (stage.token(json!({ "jti": "one" })), stage.token(json!({ "jti": "other" })));
+    let mark = format!("hokusai:{{revoked-token}}:{}", hex::encode(Sha256::digest("one")));
+    redis.cli(&["set", &mark, &Timestamp::now().as_millisecond().to_string()]);
+    // Not so long that the subscription would be given up.
+    redis.cli(&["client", "pause", "1000"]);
+    for token in [&one, &other, &one] {
+        assert_eq!(get(&gateway, token).await.status, 200, "nobody says that it is revoked");
+    }
+    until_status(&gateway, &one, 401).await;
+    assert_eq!(get(&gateway, &one).await.status, 401);
+    assert_eq!(get(&gateway, &other).await.status, 200);
+}
+
+#[actix_web::test]
+async fn an_id_that_is_a_number_is_revoked_as_it_is_written() {
+    let (redis, stage) = (Redis::start(&[]), Stage::set().await);
+    let gateway = gateway_at(&stage, &redis.url()).await;
+    eventually("it listens", async || listeners(&redis) >= 1).await;
+    let (one, other) = (stage.token(json!({ "jti": 17 })), stage.token(json!({ "jti": 18 })));
+    for token in [&one, &other] {
+        assert_eq!(get(&gateway, token).await.status, 200);
+    }
+    redis.cli(&["publish", "hokusai:revoked", "17"]);
+    until_status(&gateway, &one, 401).await;
+    assert_eq!(get(&gateway, &other).await.status, 200);
+}

@@ -1,5 +1,7 @@
 //! Sessions at several instances with a Redis.
 
+use sha2::{Digest as _, Sha256};
+
 use super::{checks::rotating, *};
 use crate::support::{eventually, redis::Redis};
 
@@ -66,4 +68,18 @@ async fn two_instances_do_not_ask_with_one_refresh_token() {
     let renewed = later(&renewed, 360);
     assert_eq!(fleet.read_elsewhere(&renewed).await.status, 200);
     assert_eq!(stage.provider.asked().len(), 3, "the next time another may ask");
+}
+
+#[actix_web::test]
+async fn a_revocation_that_redis_was_too_slow_to_tell_of_ends_the_session_later() {
+    let fleet = Fleet::start().await;
+    let Fleet { redis, stage, other } = &fleet;
+    let cookie = stage.log_in(None).await;
+    let name = format!("{}|248289761001", stage.provider.url());
+    let mark = format!("hokusai:{{revoked-token}}:{}", hex::encode(Sha256::digest(name)));
+    redis.cli(&["set", &mark, &Timestamp::now().as_millisecond().to_string()]);
+    // Not so long that the subscription would be given up.
+    redis.cli(&["client", "pause", "1000"]);
+    assert_eq!(fleet.read_elsewhere(&cookie).await.status, 200, "nobody says that it is revoked");
+    eventually("it is", async || send_to(other, "GET", READ, &cookie).await.status == 401).await;
 }

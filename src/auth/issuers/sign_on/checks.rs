@@ -232,8 +232,10 @@ impl Issuers {
         if self.sessions.asked.get(&person.id) == Some(epoch) {
             return self.remembered.revoked_at(&names, Some(person.since));
         }
-        let revoked = self.revoked_at(&names, Some(person.since)).await;
-        self.sessions.asked.insert(person.id.clone(), epoch);
+        let (revoked, is_settled) = self.revoked_at(&names, Some(person.since)).await;
+        if is_settled {
+            self.sessions.asked.insert(person.id.clone(), epoch);
+        }
         if self.sessions.known.get(&person.id).is_none() {
             self.sessions.learn(person.clone(), None);
         }
