@@ -32,7 +32,9 @@ struct Rule {
 /// Why a token that is good may do nothing. For operators: it tells what the rules want.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NoRule {
-    #[error("the claim `{0}` gives no user")]
+    #[error(
+        "the claim `{0}` gives no user: it has to be there, a text or a whole number, without the text that stands behind it in `user`"
+    )]
     User(String),
     #[error("no rule fits it: {}", in_order(.0))]
     Unfit(Vec<Unfit>),

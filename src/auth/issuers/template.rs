@@ -17,10 +17,14 @@ enum Part {
     Claim(String),
 }
 
-/// A text that is no template.
+/// Why a text is no template.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("has a brace without its counterpart, or nothing between two")]
-pub(super) struct NotATemplate;
+pub(super) enum NotATemplate {
+    #[error("has a brace without its counterpart, or nothing between two")]
+    Brace,
+    #[error("has two claims with nothing between them: others' claims could give the same name")]
+    Adjacent,
+}
 
 impl Template {
     pub(super) fn read(text: &str) -> Result<Self, NotATemplate> {
@@ -28,11 +32,14 @@ impl Template {
         while let Some(open) = rest.find(['{', '}']) {
             let (before, from) = rest.split_at(open);
             let (claim, after) =
-                from.strip_prefix('{').and_then(|from| from.split_once('}')).ok_or(NotATemplate)?;
+                from.strip_prefix('{').and_then(|from| from.split_once('}')).ok_or(NotATemplate::Brace)?;
             if claim.is_empty() || claim.contains('{') {
-                return Err(NotATemplate);
+                return Err(NotATemplate::Brace);
             }
             parts.extend((!before.is_empty()).then(|| Part::Text(before.to_owned())));
+            if matches!(parts.last(), Some(Part::Claim(_))) {
+                return Err(NotATemplate::Adjacent);
+            }
             parts.push(Part::Claim(claim.to_owned()));
             rest = after;
         }
@@ -48,19 +55,24 @@ impl Template {
         })
     }
 
-    /// The name, or the claim that gives none: it is missing, no text, empty, or cannot stand in a name.
+    /// The name, or the claim that gives none: it is missing, no text, empty, or cannot stand in a name. Other claims give another
+    /// name.
     pub(super) fn fill(&self, claims: &Claims) -> Result<String, String> {
         let mut name = String::new();
-        for part in &self.0 {
+        for (place, part) in self.0.iter().enumerate() {
             match part {
                 Part::Text(text) => name.push_str(text),
                 Part::Claim(claim) => {
                     let value = match claims.get(claim) {
                         Some(Value::String(text)) => text.clone(),
-                        Some(Value::Number(number)) => number.to_string(),
+                        // A larger or a broken number has lost digits, and is several.
+                        Some(Value::Number(number)) if !number.is_f64() => number.to_string(),
                         _ => String::new(),
                     };
-                    if value.is_empty() || value.chars().any(char::is_control) {
+                    if value.is_empty()
+                        || value.chars().any(char::is_control)
+                        || !self.shows_the_end_of(&value, place)
+                    {
                         return Err(claim.clone());
                     }
                     name.push_str(&value);
@@ -72,6 +84,15 @@ impl Template {
         }
         Ok(name)
     }
+
+    /// Whether a reader of the name sees where the value of the claim at `place` ends: where the next text stands for the first time.
+    /// What is behind the last claim is always the same.
+    fn shows_the_end_of(&self, value: &str, place: usize) -> bool {
+        match &self.0[place + 1..] {
+            [Part::Text(text), _, ..] => format!("{value}{text}").find(text) == Some(value.len()),
+            _ => true,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -80,7 +101,7 @@ mod tests {
 
     fn claims() -> Claims {
         let long = "x".repeat(LONGEST + 1);
-        let claims = serde_json::json!({"sub": "a", "n": 7, "list": ["a"], "empty": "", "line": "a\nb", "in": {"ner": "b"}, "long": long});
+        let claims = serde_json::json!({"sub": "a", "n": 7, "large": 1e20, "list": ["a"], "empty": "", "line": "a\nb", "in": {"ner": "b"}, "long": long});
         serde_json::from_value(claims).unwrap()
     }
 
@@ -92,7 +113,8 @@ mod tests {
             ("{in.ner}", Ok("b")),
             ("constant", Ok("constant")),
             ("{missing}", Err("missing")),
-            ("{sub}{list}", Err("list")),
+            ("{sub}-{list}", Err("list")),
+            ("{large}", Err("large")),
             ("{empty}", Err("empty")),
             ("{line}", Err("line")),
             ("{long}", Err("long")),
@@ -105,7 +127,26 @@ mod tests {
     #[test]
     fn half_a_brace_is_no_template() {
         for template in ["{sub", "sub}", "{}", "{{sub}}", "}{"] {
-            assert_eq!(Template::read(template), Err(NotATemplate), "{template}");
+            assert_eq!(Template::read(template), Err(NotATemplate::Brace), "{template}");
+        }
+        for template in ["{sub}{n}", "ci-{sub}{n}/{list}"] {
+            assert_eq!(Template::read(template), Err(NotATemplate::Adjacent), "{template}");
+        }
+    }
+
+    #[test]
+    fn other_claims_give_another_name() {
+        let texts = ["a", "b", ":", "::", "a:", ":a", "a:b", "a::b", ":::", "b:a::", "-", "a-"];
+        for template in ["{a}:{b}", "{a}::{b}", "{a}-{b}", "x{a}:{b}-", "{a}:{b}::{a}", "{a}::{b}:{b}"] {
+            let template = Template::read(template).unwrap();
+            let mut names = std::collections::HashMap::new();
+            for pair in texts.iter().flat_map(|a| texts.map(|b| (*a, b))) {
+                let claims = serde_json::from_value(serde_json::json!({"a": pair.0, "b": pair.1})).unwrap();
+                let Ok(name) = template.fill(&claims) else { continue };
+                let earlier = names.insert(name, pair);
+                assert_eq!(earlier, None, "{template:?} {pair:?}");
+            }
+            assert!(names.len() >= texts.len(), "{template:?}: {names:?}");
         }
     }
 }

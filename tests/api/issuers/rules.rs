@@ -100,3 +100,21 @@ async fn a_user_that_no_claim_gives_is_nobody() {
     assert_eq!(get(&gateway, &stage.token(json!({ "actor": "ada" }))).await.status, 200);
     assert_eq!(stage.mlflow.request().header("x-hokusai-user-id"), Some("ci-ada"));
 }
+
+#[actix_web::test]
+async fn tokens_with_other_claims_are_never_one_user() {
+    let stage = Stage::set().await;
+    let settings = stage.settings().replace("user = '{repository}'", "user = '{project}/{branch}'");
+    let gateway = stage.gateway_with(&settings).await;
+    let of = |project: &str, branch: &str| stage.token(json!({ "project": project, "branch": branch }));
+    assert_eq!(get(&gateway, &of("acme", "churn/main")).await.status, 200);
+    assert_eq!(stage.mlflow.request().header("x-hokusai-user-id"), Some("acme/churn/main"));
+    let response = get(&gateway, &of("acme/churn", "main")).await;
+    assert_eq!((response.status, response.reason().as_str()), (403, "no_rule"));
+    // Both are the same number where one has lost digits.
+    for project in [json!(123_456_789_012_345_678_901_f64), json!(1.5)] {
+        let response = get(&gateway, &stage.token(json!({ "project": project, "branch": "main" }))).await;
+        assert_eq!((response.status, response.reason().as_str()), (403, "no_rule"), "{project}");
+    }
+    assert_eq!(stage.mlflow.requests().len(), 1);
+}
