@@ -1,9 +1,11 @@
 //! A JSON Web Token (RFC 7519, RFC 7515), and whether it is good.
 
+use std::fmt;
+
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
 use jiff::Timestamp;
 use jsonwebtoken::{Algorithm, DecodingKey, Validation, errors::ErrorKind};
-use serde::Deserialize;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 use serde_json::Value;
 
 use super::{claims::Claims, fault::TokenFault};
@@ -25,10 +27,38 @@ impl Said {
     /// `None`: it names no issuer. Whatever else is wrong with a token is found later: nobody else is to see it.
     pub(super) fn by(token: &str) -> Option<Self> {
         let payload = BASE64_URL_SAFE_NO_PAD.decode(token.split('.').nth(1)?).ok()?;
-        let payload: Value = serde_json::from_slice(&payload).ok()?;
-        let issuer = payload.get("iss")?.as_str()?.to_owned();
-        let issued_at = payload.get("iat").and_then(Value::as_f64).map(|at| at as i64);
-        Some(Self { issuer, issued_at })
+        serde_json::from_slice::<Naming>(&payload).ok()?.0
+    }
+}
+
+/// The two claims alone: numbers, depths and characters in others, which no claim may have, are read over.
+struct Naming(Option<Said>);
+
+impl<'de> Deserialize<'de> for Naming {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(NamingVisitor)
+    }
+}
+
+struct NamingVisitor;
+
+impl<'de> Visitor<'de> for NamingVisitor {
+    type Value = Naming;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("claims")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut claims: A) -> Result<Naming, A::Error> {
+        let (mut issuer, mut issued_at) = (None, None);
+        while let Some(name) = claims.next_key::<String>()? {
+            match &*name {
+                "iss" => issuer = claims.next_value::<Value>()?.as_str().map(str::to_owned),
+                "iat" => issued_at = claims.next_value::<Value>()?.as_f64().map(|at| at as i64),
+                _ => drop(claims.next_value::<IgnoredAny>()?),
+            }
+        }
+        Ok(Naming(issuer.map(|issuer| Said { issuer, issued_at })))
     }
 }
 
@@ -39,7 +69,7 @@ pub(super) struct Head {
     pub(super) key_id: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(serde::Deserialize)]
 struct RawHead {
     alg: String,
     kid: Option<String>,

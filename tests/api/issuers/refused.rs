@@ -109,6 +109,9 @@ async fn a_claim_that_is_not_for_us_and_now_is_refused() {
         ("another's subject first", twice(r#""sub": "root""#)),
         ("a claim of a rule twice", twice(r#""repository": "acme/churn""#)),
         ("an end twice", twice(&format!("\"exp\": {}", now - 10))),
+        ("a number that no machine has", twice(r#""more": 1e999"#)),
+        ("half a character", twice(r#""more": "\ud800""#)),
+        ("a list in 500 others", twice(&format!("\"more\": {}{}", "[".repeat(500), "]".repeat(500)))),
     ];
     assert_refused(&stage, &gateway, tokens).await;
     assert_eq!(get(&gateway, &with(json!({}))).await.status, 200, "it is the claim");

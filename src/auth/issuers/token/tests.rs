@@ -24,6 +24,10 @@ fn a_token_that_is_wrong_in_other_ways_is_still_its_issuers() {
         good[..good.rfind('.').unwrap()].to_owned(),
         of(r#"{"iss": "a", "iat": "yesterday"}"#),
         of(r#"{"iss": "b", "iss": "a"}"#),
+        of(r#"{"iss": "a", "n": 1e999}"#),
+        of(r#"{"n": [-1e-999, 1E+999], "iss": "a"}"#),
+        of(r#"{"iss": "a", "name": "\ud800"}"#),
+        of(&format!(r#"{{"deep": {}{}, "iss": "a"}}"#, "[".repeat(1000), "]".repeat(1000))),
     ] {
         assert_eq!(Said::by(&token).unwrap().issuer, "a", "{token}");
     }
