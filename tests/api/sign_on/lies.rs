@@ -110,3 +110,46 @@ async fn a_client_without_a_secret_and_one_whose_issuer_wants_it_in_the_form_are
         asked.text()
     );
 }
+
+#[actix_web::test]
+async fn a_provider_that_always_says_who_it_is_is_not_believed_where_it_does_not() {
+    let stage = Stage::set().await;
+    stage.provider.describe("authorization_response_iss_parameter_supported", true.into());
+    let begun = stage.begin().await;
+    let token = stage.provider.key.token(&stage.claims(&begun, json!({})));
+    stage.provider.give(tokens(&token, None));
+    let query = format!("code=a-code&state={}", begun.query["state"]);
+    let response = stage.callback(&begun.cookie, &query).await;
+    assert!(response.header("location").unwrap().ends_with("&because=again"), "{response:?}");
+    assert_eq!(
+        (cookie_of(&response, SESSION), stage.provider.asked().len()),
+        (None, 0),
+        "nobody gets the code"
+    );
+    let begun = stage.begin().await;
+    let token = stage.provider.key.token(&stage.claims(&begun, json!({})));
+    stage.provider.give(tokens(&token, None));
+    let issuer = url::form_urlencoded::byte_serialize(stage.provider.url().as_bytes()).collect::<String>();
+    let query = format!("code=a-code&state={}&iss={issuer}", begun.query["state"]);
+    assert!(cookie_of(&stage.callback(&begun.cookie, &query).await, SESSION).is_some());
+}
+
+#[actix_web::test]
+async fn what_a_page_of_another_site_sends_browsers_back_with_holds_up_nobody_and_refused_codes_do() {
+    let stage = Stage::set().await;
+    let other = stage.begin().await.cookie;
+    for number in 0..70 {
+        let cookie = if number % 2 == 0 { "" } else { &other };
+        let response = stage.callback(cookie, "code=a-code&state=obviously-forged").await;
+        assert_eq!(response.status, 303, "{number}");
+    }
+    stage.log_in(None).await;
+    // An address has another one in each second.
+    let mut refused = 0;
+    while end_by(&stage, Answer::json(400, r#"{"error": "invalid_grant"}"#)).await.status == 303 {
+        refused += 1;
+        assert!(refused < 200, "codes can be guessed for ever");
+    }
+    assert_eq!(stage.provider.asked().len(), 1 + refused, "and the issuer is not asked");
+    assert!(refused >= 60, "{refused}");
+}

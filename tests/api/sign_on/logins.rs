@@ -162,6 +162,18 @@ async fn what_is_no_answer_to_this_browsers_question_leads_to_the_login_page() {
 }
 
 #[actix_web::test]
+async fn a_login_ends_at_a_page_of_the_gateways_own() {
+    let stage = Stage::set().await;
+    for next in
+        ["https%3A%2F%2Fevil.example%2F", "%2F%2Fevil.example%2F", "%2F%5Cevil.example", "%2Flogin%2F1"]
+    {
+        let begun = Begun::of(&stage.post("/login/1", OURS, &format!("next={next}")).await);
+        let response = stage.end(&begun, json!({}), None).await;
+        assert_eq!((response.status, response.header("location")), (303, Some("/mlflow/")), "{next}");
+    }
+}
+
+#[actix_web::test]
 async fn a_login_ends_once() {
     let stage = Stage::set().await;
     let begun = stage.begin().await;

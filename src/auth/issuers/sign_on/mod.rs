@@ -81,10 +81,10 @@ impl Issuers {
         client_ip: Option<IpAddr>,
     ) -> Result<Person, AuthError> {
         self.failures.check(client_ip)?;
-        let person = match attempt {
-            Some(attempt) => self.completed(attempt, answer, ends).await,
-            None => Err(refused(LoginFault::NotBegun)),
-        };
+        let is_named = answer.issuer.is_some();
+        // What has not begun here is no guess: any page can make a browser come back with something, and it costs nothing.
+        let (attempt, code) = self.answered(attempt, answer)?;
+        let person = self.completed(attempt, code, is_named, ends).await;
         if let Err(AuthError::Rejected(_)) = &person
             && let Ok(failure) = self.failures.take(client_ip)
         {
@@ -93,12 +93,13 @@ impl Issuers {
         person
     }
 
-    async fn completed(
+    /// The code in an answer to this attempt.
+    fn answered<'a>(
         &self,
-        attempt: &Attempt,
+        attempt: Option<&'a Attempt>,
         answer: CallbackAnswer,
-        ends: i64,
-    ) -> Result<Person, AuthError> {
+    ) -> Result<(&'a Attempt, String), AuthError> {
+        let attempt = attempt.ok_or_else(|| refused(LoginFault::NotBegun))?;
         let is_of = |issuer: &str| issuer == attempt.issuer;
         if answer.state.as_ref() != Some(&attempt.state) || !answer.issuer.as_deref().is_none_or(is_of) {
             return Err(refused(LoginFault::Foreign));
@@ -107,10 +108,23 @@ impl Issuers {
         if !self.sessions.is_first(&attempt.state) {
             return Err(refused(LoginFault::NotBegun));
         }
-        let code = answer.code.ok_or_else(|| refused(LoginFault::Denied))?;
+        Ok((attempt, answer.code.ok_or_else(|| refused(LoginFault::Denied))?))
+    }
+
+    async fn completed(
+        &self,
+        attempt: &Attempt,
+        code: String,
+        is_named: bool,
+        ends: i64,
+    ) -> Result<Person, AuthError> {
         let of_attempt = self.issuer_for_people(&attempt.issuer);
         let (issuer, provider) = of_attempt.ok_or_else(|| refused(LoginFault::NotBegun))?;
         let endpoints = provider.endpoints(issuer).await.map_err(AuthError::KeysUnavailable)?;
+        // The code may be another issuer's, which does not say so (RFC 9207 §2.4).
+        if endpoints.names_itself && !is_named {
+            return Err(refused(LoginFault::Foreign));
+        }
         let now = Timestamp::now().as_second();
         let tokens = endpoints.redeem(issuer.tls.as_ref(), attempt, code).await;
         let tokens = tokens.map_err(|fault| match fault {

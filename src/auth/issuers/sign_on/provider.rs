@@ -18,6 +18,8 @@ use openidconnect::{
 };
 use parking_lot::Mutex;
 use secrecy::ExposeSecret as _;
+use serde::Deserialize;
+use serde_json::Value;
 use url::Url;
 
 use super::relay::relay;
@@ -67,6 +69,14 @@ struct Known {
 pub(super) struct Endpoints {
     client: Client,
     logout: Option<EndSessionUrl>,
+    /// Whether its answers always say whose they are.
+    pub(super) names_itself: bool,
+}
+
+#[derive(Deserialize)]
+struct Answering {
+    #[serde(default)]
+    authorization_response_iss_parameter_supported: Value,
 }
 
 /// What an issuer gives. Both are secret.
@@ -131,6 +141,8 @@ impl Endpoints {
         let unusable = || KeysFault::NotJson { address: address.to_string() };
         let document: ProviderMetadataWithLogout = serde_json::from_slice(&body).map_err(|_| unusable())?;
         discovery::must_be_of(&issuer.settings, document.issuer())?;
+        let answering = serde_json::from_slice::<Answering>(&body).map_err(|_| unusable())?;
+        let names_itself = answering.authorization_response_iss_parameter_supported == true;
         let logout = document.additional_metadata().end_session_endpoint.clone();
         let token = document.token_endpoint().ok_or_else(unusable)?;
         let named = [document.authorization_endpoint().url(), token.url()];
@@ -150,7 +162,7 @@ impl Endpoints {
         } else {
             AuthType::RequestBody
         });
-        Ok(Self { client, logout })
+        Ok(Self { client, logout, names_itself })
     }
 
     /// Where a login begins, and what has to be known when it ends.
