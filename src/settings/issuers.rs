@@ -87,17 +87,19 @@ const MAX_LEEWAY: Duration = Duration::from_secs(300);
 impl Issuer {
     pub(super) fn read_all(reader: &mut Reader) -> Result<Vec<Self>, Noted> {
         let issuers = reader.tables("auth.issuers", issuer_of, Self::read)?;
-        for (number, Self { issuer, .. }) in issuers.iter().enumerate() {
-            if issuers[..number].iter().any(|earlier| earlier.issuer == *issuer) {
-                let key = format!(
-                    "auth.issuers[{}].issuer",
-                    label(issuer).unwrap_or_else(|| (number + 1).to_string())
-                );
+        for (number, issuer) in issuers.iter().enumerate() {
+            if issuers[..number].iter().any(|earlier| earlier.issuer == issuer.issuer) {
+                let key = issuer.key_of("issuer", number + 1);
                 let fix = "one table for each issuer, with all its rules";
                 return Err(reader.problem(Code::DuplicateSetting, &key, "has a table already", fix));
             }
         }
         Ok(issuers)
+    }
+
+    /// What a setting of the table with this number is called in problems.
+    pub(super) fn key_of(&self, setting: &str, number: usize) -> String {
+        format!("auth.issuers[{}].{setting}", label(&self.issuer).unwrap_or_else(|| number.to_string()))
     }
 
     fn read(reader: &mut Reader) -> Result<Self, Noted> {

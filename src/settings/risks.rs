@@ -140,6 +140,13 @@ impl Risks {
             let fix = "one long random text for all instances (openssl rand -hex 32); or auth.session.lifetime = \"0s\"";
             self.add(Code::SessionsNotShared, "auth.session.secret", "nothing", what, fix);
         }
+        for (number, issuer) in (1..).zip(&auth.issuers).filter(|_| auth.session.lifetime.is_zero()) {
+            let Some(login) = &issuer.login else { continue };
+            let key = issuer.key_of("client_id", number);
+            let what = "has no effect: with auth.session.lifetime = \"0s\" nobody can log in, and there is no button";
+            let fix = "nothing, or a lifetime, such as 12h";
+            self.add(Code::NoEffect, &key, &login.client_id, what, fix);
+        }
     }
 
     fn of_redis(&mut self, settings: &Settings) {

@@ -89,6 +89,33 @@ async fn patterns_workspaces_and_templates_that_cannot_be_used_are_told_together
 }
 
 #[actix_web::test]
+async fn two_claims_of_a_user_have_something_between_them() {
+    for (user, is_good) in [("{a}{b}", false), ("ci-{a}{b}", false), ("{a}/{b}", true)] {
+        let settings =
+            format!("[[auth.issuers]]\nissuer = '{ISSUER}'\naudience = 'a'\nuser = '{user}'\n{RULE}");
+        let report = check(&settings).await;
+        assert_eq!(report.code, Some(if is_good { 0 } else { 64 }), "{user}: {}", report.printed);
+    }
+}
+
+#[actix_web::test]
+async fn an_issuer_for_people_where_nobody_can_log_in_is_warned_about() {
+    for (lifetime, is_warned) in [("0s", true), ("12h", false)] {
+        let report = check(&format!(
+            "[auth.session]\nlifetime = '{lifetime}'\n[[auth.issuers]]\nissuer = '{ISSUER}'\naudience = 'a'\nclient_id = 'b'\n{RULE}\
+             [[auth.issuers]]\nissuer = 'https://other.example'\naudience = 'a'\n{RULE}"
+        ))
+        .await;
+        assert_eq!(report.code, Some(0), "{}", report.printed);
+        let warnings = report.said["warnings"].as_array().unwrap();
+        let keys = warnings.iter().filter_map(|warning| warning["key"].as_str());
+        let of_issuers: Vec<_> = keys.filter(|key| key.starts_with("auth.issuers")).collect();
+        let wanted = format!("auth.issuers[{ISSUER}].client_id");
+        assert_eq!(of_issuers, is_warned.then_some(wanted.as_str()).into_iter().collect::<Vec<_>>());
+    }
+}
+
+#[actix_web::test]
 async fn an_issuer_has_one_table() {
     let one = format!("[[auth.issuers]]\nissuer = '{ISSUER}'\naudience = 'a'\n{RULE}");
     let slash = one.replace(ISSUER, &format!("{ISSUER}/"));
