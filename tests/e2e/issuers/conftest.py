@@ -10,7 +10,9 @@ from ownership.enforced import binary
 from playwright.sync_api import sync_playwright
 from stack import Stack
 
+from .issuer import Issuer
 from .people import start_provider
+from .site import Site, machines
 
 CHROMIUM = "/usr/bin/chromium"
 
@@ -24,6 +26,19 @@ def mlflow(tmp_path_factory):
         assert made.ok, made.text
         running.key = running.create_key_of("ada")
         yield running
+
+
+@pytest.fixture(scope="module")
+def ci():
+    with Issuer() as issuer:
+        yield issuer
+
+
+@pytest.fixture(scope="module")
+def site(request, mlflow, ci, tmp_path_factory):
+    """A gateway that takes tokens of `ci` by the module's `RULES`."""
+    with Site(mlflow, tmp_path_factory.mktemp("site"), machines(ci, *request.module.RULES)) as site:
+        yield site
 
 
 @pytest.fixture(scope="package")

@@ -10,18 +10,8 @@ from .issuer import Issuer
 from .site import WRITE, Site, machines, reason, rule
 
 REPOSITORY = "acme/churn"
-
-
-@pytest.fixture(scope="module")
-def ci():
-    with Issuer() as issuer:
-        yield issuer
-
-
-@pytest.fixture(scope="module")
-def site(mlflow, ci, tmp_path_factory):
-    with Site(mlflow, tmp_path_factory.mktemp("hostile"), machines(ci, rule({"repository": "acme/*"}, WRITE))) as site:
-        yield site
+# Of the gateway.
+RULES = [rule({"repository": "acme/*"}, WRITE)]
 
 
 def claims(ci: Issuer, **more: object) -> dict:

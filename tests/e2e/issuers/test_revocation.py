@@ -6,14 +6,7 @@ import pytest
 from redis_server import start_redis
 from waiting import eventually
 
-from .issuer import Issuer
 from .site import WRITE, Site, machines, reason, rule
-
-
-@pytest.fixture(scope="module")
-def ci():
-    with Issuer() as issuer:
-        yield issuer
 
 
 @pytest.fixture(scope="module")

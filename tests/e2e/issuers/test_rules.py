@@ -2,8 +2,7 @@
 
 import pytest
 
-from .issuer import Issuer
-from .site import EXPERIMENTS, MODELS, READ, WRITE, Site, machines, reason, rule
+from .site import EXPERIMENTS, MODELS, READ, WRITE, reason, rule
 
 MAIN = {"repository": "acme/churn", "ref": "refs/heads/main"}
 BRANCH = {"repository": "acme/churn", "ref": "refs/heads/idea"}
@@ -12,22 +11,13 @@ EMPLOYEE = {"repository": "acme/docs", "ref": "refs/heads/main", "roles": ["read
 NOT_QUITE = {"repository": "acme/docs", "ref": "refs/heads/main", "roles": ["writers"]}
 
 
-@pytest.fixture(scope="module")
-def ci():
-    with Issuer() as issuer:
-        yield issuer
-
-
-@pytest.fixture(scope="module")
-def site(mlflow, ci, tmp_path_factory):
-    rules = [
-        rule({"repository": "acme/churn", "ref": "refs/heads/main"}, WRITE, models=["acme-*"], experiments=["acme/*"]),
-        # After a narrower one: for what that does not fit.
-        rule({"repository": "acme/churn"}, READ),
-        rule({"repository": "acme/*", "roles": "writer"}, WRITE),
-    ]
-    with Site(mlflow, tmp_path_factory.mktemp("rules"), machines(ci, *rules)) as site:
-        yield site
+# Of the gateway.
+RULES = [
+    rule({"repository": "acme/churn", "ref": "refs/heads/main"}, WRITE, models=["acme-*"], experiments=["acme/*"]),
+    # After a narrower one: for what that does not fit.
+    rule({"repository": "acme/churn"}, READ),
+    rule({"repository": "acme/*", "roles": "writer"}, WRITE),
+]
 
 
 @pytest.mark.parametrize("path, name", [(EXPERIMENTS, "acme/by main"), (MODELS, "acme-by-main")])
