@@ -142,7 +142,7 @@ impl AuditTrail {
     /// A file that cannot be written, or is being written by another process.
     pub(crate) fn open(settings: &Audit, counter: IntCounterVec) -> Result<Self, AuditError> {
         let ledger = Arc::new(Ledger::new(counter));
-        let writer = Writer::open(&settings.output, settings.max_size.get(), &ledger)?;
+        let writer = Writer::open(settings, &ledger)?;
         let Some(writer) = writer else { return Ok(Self::off()) };
         let (mailbox, messages) = channel();
         writer.start(messages)?;

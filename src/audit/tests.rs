@@ -21,9 +21,10 @@ fn counter() -> IntCounterVec {
     IntCounterVec::new(Opts::new("audit_records_total", "Records."), &["outcome"]).unwrap()
 }
 
-fn output(folder: &TempDir) -> (PathBuf, AuditOutput) {
+fn closed(folder: &TempDir) -> (PathBuf, Audit) {
     let path = folder.path().join("audit.jsonl");
-    (path.clone(), AuditOutput::File(path))
+    let output = AuditOutput::File(path.clone());
+    (path, Audit { output, max_size: MAX_SIZE.try_into().unwrap(), on_failure: OnFailure::Closed })
 }
 
 fn found(path: &Path) -> (String, Verification) {
@@ -37,10 +38,10 @@ fn found(path: &Path) -> (String, Verification) {
 #[actix_web::test]
 async fn a_change_that_was_refused_because_the_disk_is_slow_is_no_loss() {
     let folder = tempfile::tempdir().unwrap();
-    let (path, output) = output(&folder);
+    let (path, settings) = closed(&folder);
     let counter = counter();
     let ledger = Arc::new(Ledger::new(counter.clone()));
-    let writer = Writer::open(&output, MAX_SIZE, &ledger).unwrap().unwrap();
+    let writer = Writer::open(&settings, &ledger).unwrap().unwrap();
     let (mailbox, messages) = channel();
     let trail = AuditTrail(Some(Arc::new(Open {
         mailbox,
@@ -59,8 +60,7 @@ async fn a_change_that_was_refused_because_the_disk_is_slow_is_no_loss() {
 #[actix_web::test]
 async fn a_change_whose_client_went_before_it_heard_that_the_record_is_written_is_withdrawn() {
     let folder = tempfile::tempdir().unwrap();
-    let (path, output) = output(&folder);
-    let settings = Audit { output, max_size: MAX_SIZE.try_into().unwrap(), on_failure: OnFailure::Closed };
+    let (path, settings) = closed(&folder);
     let trail = AuditTrail::open(&settings, counter()).unwrap();
     // One that is not answered at once.
     let waiting = loop {
