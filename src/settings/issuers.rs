@@ -133,6 +133,16 @@ fn issuer(reader: &mut Reader) -> Result<String, Noted> {
     let issuer: String = reader.value("issuer")?;
     let url = reader.value_of::<Url>("issuer", &issuer)?;
     must_be_private(reader, "issuer", &url)?;
+    // Tokens are compared with it to the letter, and `ISSUER|SUB` is what they are revoked by.
+    if issuer.contains(|char: char| char == '|' || char.is_whitespace() || char.is_control()) {
+        let what = "has white space or a `|` in it: no issuer calls itself so";
+        return Err(reader.problem(
+            Code::InvalidValue,
+            "issuer",
+            what,
+            "its address, as its tokens have it in iss",
+        ));
+    }
     Ok(issuer)
 }
 

@@ -1,11 +1,30 @@
 //! Arrays of tables, such as `[[auth.issuers]]`: each table has a reader of its own.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use config::{Value, ValueKind};
 
 use super::{super::sources, Layers, Noted, Reader};
 use crate::code::Code;
+
+/// What inner tables have that is gone when their names are joined by dots: a condition that nobody sees would hold for everybody.
+fn lost(table: &Value) -> Vec<String> {
+    let (mut seen, mut lost, mut inner) = (BTreeSet::new(), Vec::new(), vec![(None::<String>, table)]);
+    while let Some((prefix, value)) = inner.pop() {
+        match (&value.kind, prefix) {
+            (ValueKind::Table(table), prefix) if !table.is_empty() => {
+                let join = |name: &String| prefix.iter().chain([name]).cloned().collect::<Vec<_>>().join(".");
+                inner.extend(table.iter().map(|(name, value)| (Some(join(name)), value)));
+            }
+            // The reader of a table that has nothing in it says so itself.
+            (ValueKind::Table(_), Some(name)) if name.contains('.') => lost.push(name),
+            (ValueKind::Table(_), _) => {}
+            (_, Some(name)) if !seen.insert(name.clone()) => lost.push(name),
+            _ => {}
+        }
+    }
+    lost
+}
 
 impl Reader {
     /// Reads each table. A problem in one is named by the array and by what `label` calls the table, or else its number.
@@ -29,11 +48,15 @@ impl Reader {
                 if !matches!(item.kind, ValueKind::Table(_)) {
                     return Err(self.no_tables(key));
                 }
+                let lost = lost(&item);
                 let mut values = BTreeMap::new();
                 sources::flatten(None, item, &mut values);
                 let label = label(&values).unwrap_or_else(|| number.to_string());
                 let mut table = Self::new(Layers { values, warnings: Vec::new(), unread: Vec::new() });
                 let outcome = read(&mut table);
+                for name in lost {
+                    table.tell_of_lost(&name);
+                }
                 let (problems, warnings) = table.finish();
                 let within = |inner: &str| format!("{key}[{label}].{inner}");
                 for mut problem in problems {
@@ -48,6 +71,13 @@ impl Reader {
             })
             .collect();
         tables.into_iter().collect()
+    }
+
+    fn tell_of_lost(&mut self, name: &str) {
+        let is_free = self.known.iter().any(|known| name.split_once('.').is_some_and(|(of, _)| of == *known));
+        let name = if is_free { name.to_owned() } else { self.presentable(name) };
+        let what = "is an empty table, or is there twice, with a dot and as a table in a table";
+        self.problem(Code::InvalidValue, &name, what, "it once, with a value");
     }
 
     fn no_tables(&mut self, key: &str) -> Noted {

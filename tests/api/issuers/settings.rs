@@ -89,6 +89,33 @@ async fn patterns_workspaces_and_templates_that_cannot_be_used_are_told_together
 }
 
 #[actix_web::test]
+async fn a_condition_that_would_not_be_seen_is_told() {
+    for (when, lost) in [
+        ("{ sub = '*', groups = {} }", Some("groups")),
+        ("{ sub = '*', a = { b = {} } }", Some("a.b")),
+        ("{ sub = '*', 'a.b' = 'x', a = { b = 'y' } }", Some("a.b")),
+        ("{ sub = '*', 'a.b' = 'x', a = { c = 'y' } }", None),
+    ] {
+        let rule = format!("[[auth.issuers.rules]]\nwhen = {when}\nscopes = []\n");
+        let report = check(&format!("[[auth.issuers]]\nissuer = '{ISSUER}'\naudience = 'a'\n{rule}")).await;
+        match lost {
+            Some(lost) => assert_eq!(keys(&report), [format!("[{ISSUER}].rules[1].when.{lost}")], "{when}"),
+            None => assert_eq!(report.code, Some(0), "{when}: {}", report.printed),
+        }
+    }
+}
+
+#[actix_web::test]
+async fn an_issuer_is_written_as_its_tokens_have_it() {
+    for issuer in
+        [" https://a.example", "https://a.example/ ", "https://a.example/a|b", "https://a.example/\t"]
+    {
+        let report = check(&format!("[[auth.issuers]]\nissuer = '{issuer}'\naudience = 'a'\n{RULE}")).await;
+        assert_eq!((report.code, keys(&report)), (Some(64), vec!["[1].issuer".to_owned()]), "{issuer:?}");
+    }
+}
+
+#[actix_web::test]
 async fn two_claims_of_a_user_have_something_between_them() {
     for (user, is_good) in [("{a}{b}", false), ("ci-{a}{b}", false), ("{a}/{b}", true)] {
         let settings =
