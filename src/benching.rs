@@ -42,8 +42,11 @@ pub fn authenticator(settings: &Settings) -> Result<Authenticator, Box<dyn Error
 }
 
 /// Buckets in this process.
-pub fn limiter(settings: &Settings) -> Limiter {
-    Limiter::new(&settings.limits, None).0
+///
+/// # Errors
+/// As [`Metrics::new`].
+pub fn limiter(settings: &Settings) -> Result<Limiter, Box<dyn Error>> {
+    Ok(Limiter::new(&settings.limits, None, Metrics::new()?).0)
 }
 
 /// One worker's way to MLflow.

@@ -45,6 +45,7 @@ pub mod telemetry;
 mod tls;
 mod token_bucket;
 mod trusted_file;
+pub mod under_way;
 mod upstream;
 mod usage;
 pub mod vocabulary;

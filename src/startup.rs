@@ -107,7 +107,8 @@ impl Application {
         let of_metrics = of_metrics.transpose()?;
         let (usage, reporter) = UsageReports::open(&resources).unzip();
         let audit = AuditTrail::open(&settings.audit, resources.metrics.audit_records())?;
-        let (limiter, settler) = Limiter::new(&settings.limits, resources.redis.clone());
+        let (limiter, settler) =
+            Limiter::new(&settings.limits, resources.redis.clone(), resources.metrics.clone());
         let shared = Arc::new(Shared::new(settings, resources, limiter, usage, audit));
         start_actors(&shared, reporter, settler);
         let stop = stop_signal(Arc::clone(&shared))?;

@@ -41,7 +41,7 @@ pub(super) fn policy_of_a_json_body() -> Run {
 
 pub(super) fn limit() -> Run {
     let settings = settings(&[("HOKUSAI__LIMITS__PER_HOUR", "4000000000")]);
-    let limiter = benching::limiter(&settings);
+    let limiter = benching::limiter(&settings).unwrap();
     let grant = grant(&settings, route(&settings, Method::GET, requests::RUN));
     run(move || limiter.admit(black_box(&grant)).now_or_never().unwrap().unwrap())
 }

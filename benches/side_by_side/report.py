@@ -94,7 +94,7 @@ Every sample is kept in `target/bench/results.json`, and `--again` makes the rep
   configuration that they run with. All keep connections alive, to the client and to the upstream.
 - The gateway runs with its defaults, once with a key file, and once with an auth service and usage reports: policy, limits, metrics,
   one JSON line a request, audit. Reports are sent one by one in the background and dropped when too many wait; the tables have their share.
-  `limits.per_hour` is high, never off; the log and the audit go to files; with an auth service,
+  `limits.per_hour` and `limits.concurrent` are high, never off; the log and the audit go to files; with an auth service,
   `auth.service.max_per_second` and `max_in_flight` are raised, for the cold keys. A line or an audit record that was
   dropped is an error, and so is a proxy that logged fewer lines than it answered requests.
 - nginx asks its auth service by `auth_request` and remembers a yes for 60 s (`proxy_cache`), counts by key

@@ -21,8 +21,12 @@ pub struct Principal {
     /// Which names it may change.
     pub fence: Fence,
     pub expires_at: Option<Timestamp>,
-    /// `None`: the settings' number.
+    /// `None`: the settings' number. So of the two below.
     pub rate_limit_per_hour: Option<NonZeroU32>,
+    /// Requests at once.
+    pub concurrent: Option<NonZeroU32>,
+    /// New experiments, runs and models.
+    pub creates_per_hour: Option<NonZeroU32>,
 }
 
 /// The name of a workspace of MLflow's.

@@ -33,6 +33,7 @@ use crate::{
     credentials::{self, CredentialError},
     error::GatewayError,
     gateway::{self, Preview},
+    limits::KeyLimits,
     ownership::OwnershipError,
     policy::{self, Grant, scopes},
     proxy,
@@ -254,13 +255,17 @@ fn refused_key(error: &GatewayError) -> Option<(String, Value)> {
     Some(("key".to_owned(), key))
 }
 
+/// Those that count for such a request.
 fn limits(settings: &Settings, principal: &Principal, route: &Route) -> Value {
-    let limits = &settings.limits;
+    let (limits, rule) = (KeyLimits::of(principal, &settings.limits), route.rule());
     json!({
-        "mode": limits.mode.word(),
-        "requests_per_hour": principal.rate_limit_per_hour.unwrap_or(limits.per_hour),
+        "mode": settings.limits.mode.word(),
+        "requests_per_hour": limits.per_hour,
         "counted_as": if route.is_read() { "read" } else { "write" },
-        "artifact_bytes_per_hour": limits.artifact_bytes_per_hour.filter(|_| route.rule().moves_artifacts()),
+        "creates_per_hour": limits.creates_per_hour.filter(|_| rule.is_create),
+        "concurrent": limits.concurrent,
+        "at_once_with": if rule.moves_artifacts() { "artifacts" } else { "requests" },
+        "artifact_bytes_per_hour": limits.artifact_bytes_per_hour.filter(|_| rule.moves_artifacts()),
     })
 }
 

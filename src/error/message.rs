@@ -5,7 +5,7 @@ use crate::{
     audit::NotKept,
     auth::{AuthError, Rejection, TokenFault},
     credentials::Source,
-    limits::{Limit, LimitExceeded},
+    limits::LimitExceeded,
     ownership::OwnershipError,
     policy::Denied,
     proxy::ProxyError,
@@ -68,11 +68,8 @@ impl GatewayError {
                     "the API key, sent as {sent_as}, is not valid: it is unknown, expired or revoked"
                 );
             }
-            Self::Limited(LimitExceeded { limit: Limit::Requests(limit), .. }) => {
-                return format!("this API key has reached its limit of {limit} requests an hour");
-            }
-            Self::Limited(LimitExceeded { limit: Limit::ArtifactBytes(limit), .. }) => {
-                return format!("this API key has reached its limit of {limit} bytes of artifacts an hour");
+            Self::Limited(LimitExceeded { limit, .. }) => {
+                return format!("this API key has reached its limit of {limit}");
             }
             Self::Auth { error: AuthError::TooManyFailures { .. }, .. } => {
                 "too many API keys or tokens from this address were refused; try again later"

@@ -97,7 +97,7 @@ static ALLOWANCE_FIELDS: [[HeaderName; 2]; 3] = [
 /// Sets the rate limit headers: the names of draft-ietf-httpapi-ratelimit-headers-07, and the older ones.
 pub fn tell_allowance(Allowance { limit, remaining, reset }: Allowance, headers: &mut HeaderMap) {
     for ([name, older], value) in
-        ALLOWANCE_FIELDS.iter().zip([u64::from(limit), u64::from(remaining), reset].map(HeaderValue::from))
+        ALLOWANCE_FIELDS.iter().zip([limit, remaining, reset].map(HeaderValue::from))
     {
         headers.insert(name.clone(), value.clone());
         headers.insert(older.clone(), value);

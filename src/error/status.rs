@@ -87,7 +87,9 @@ impl GatewayError {
     pub(super) fn retry_after(&self, status: StatusCode) -> Option<u64> {
         match self {
             Self::Auth { error: AuthError::TooManyFailures { retry_after }, .. }
-            | Self::Limited(LimitExceeded { retry_after, .. }) => Some(retry_after.as_secs() + 1),
+            | Self::Limited(LimitExceeded { retry_after, .. }) => {
+                Some((retry_after.as_secs_f64().ceil() as u64).max(RETRY_SECONDS))
+            }
             _ => [StatusCode::SERVICE_UNAVAILABLE, StatusCode::TOO_MANY_REQUESTS]
                 .contains(&status)
                 .then_some(RETRY_SECONDS),

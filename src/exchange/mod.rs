@@ -27,6 +27,7 @@ use crate::{
     client_ip::Client,
     redaction::without_keys,
     telemetry::{LONGEST_PATH, RequestContext, RequestLog, WorkerMetrics},
+    under_way::Place,
     vocabulary::{KeyState, Reason, RouteLabel, UpstreamOutcome, VerdictSource},
 };
 
@@ -60,6 +61,8 @@ struct Account {
     /// What is known of the request's subject when it is refused; `None`: what its head says.
     about: RefCell<Option<About>>,
     record: RefCell<Option<(Lane, Record)>>,
+    /// Its place among the requests of its key, until it is over.
+    place: RefCell<Option<Place>>,
     /// What the response is to set, whoever makes it.
     cookie: RefCell<Option<HeaderValue>>,
 }
@@ -131,6 +134,7 @@ impl Exchange {
             caller: RefCell::default(),
             about: RefCell::default(),
             record: RefCell::default(),
+            place: RefCell::default(),
             cookie: RefCell::default(),
         }))
     }
@@ -171,6 +175,11 @@ impl Exchange {
 
     pub fn set_key_state(&self, state: Option<KeyState>) {
         self.0.key_state.set(state);
+    }
+
+    /// Holds the request's place until its end.
+    pub(crate) fn hold(&self, place: Option<Place>) {
+        self.0.place.replace(place);
     }
 
     /// Keeps what was read of a request for the record of its refusal.

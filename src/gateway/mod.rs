@@ -141,7 +141,8 @@ impl Gateway {
             return Err(RouteError::BadPath("has a fragment").into());
         }
         let grant = self.identify(request.head(), exchange.client(), Some(exchange)).await?;
-        let Admission { allowance, meter } = self.shared.limiter.admit(&grant).await?;
+        let Admission { allowance, place, meter } = self.shared.limiter.admit(&grant).await?;
+        exchange.hold(place);
         self.proxy.accept_length(request.headers())?;
         let began = Instant::now();
         let (live, server) = (self.shared.live.load_full(), &self.shared.settings.server);

@@ -5,6 +5,7 @@
 //! settles at the end of a transfer, after every hundredth of the limit, and before it admits a transfer if it has not for a second.
 
 use std::{
+    convert::Infallible,
     num::NonZeroU64,
     sync::{Arc, LazyLock},
     time::{Duration, Instant},
@@ -17,7 +18,7 @@ use quick_cache::sync::Cache;
 use rand::RngExt as _;
 use tokio::sync::mpsc;
 
-use super::{ACCOUNTS, HOUR, get_or_make};
+use super::{ACCOUNTS, Allowance, Limit, LimitExceeded, rate::HOUR};
 use crate::{
     redis::{Connection, Redis},
     token_bucket::TokenBucket,
@@ -135,17 +136,26 @@ impl Accounts {
         (Self { per_hour, accounts: Cache::new(ACCOUNTS), fleet }, settler)
     }
 
-    pub(super) fn per_hour(&self) -> u64 {
-        self.per_hour.get()
+    /// What is left, as far as this instance knows.
+    pub(super) fn left(&self, owner: &str) -> Allowance {
+        let per_hour = self.per_hour.get() as f64;
+        let balance = self.accounts.get(owner).map(|account| account.balance());
+        self.allowance(balance.unwrap_or(per_hour))
+    }
+
+    fn allowance(&self, balance: f64) -> Allowance {
+        let per_hour = self.per_hour.get() as f64;
+        let reset = ((per_hour - balance).max(0.0) * HOUR / per_hour).ceil() as u64;
+        Allowance { limit: self.per_hour.get(), remaining: balance as u64, reset }
     }
 
     /// # Errors
-    /// The time until the balance is positive again.
-    pub(super) async fn open(&self, owner: &str) -> Result<Meter, (Meter, Duration)> {
-        let account = get_or_make(&self.accounts, owner, || {
+    /// The balance is not positive.
+    pub(super) async fn open(&self, owner: &str) -> Result<Meter, (Meter, LimitExceeded)> {
+        let make = || {
             let per_hour = self.per_hour.get() as f64;
             let bucket = TokenBucket::new(per_hour, per_hour / HOUR, Instant::now());
-            Account {
+            let account = Account {
                 owner: owner.to_owned(),
                 per_hour,
                 fleet: self.fleet.clone(),
@@ -156,18 +166,32 @@ impl Accounts {
                     is_queued: false,
                     settled_at: None,
                 }),
-            }
-        });
+            };
+            Ok::<_, Infallible>(Arc::new(account))
+        };
+        let Ok(account) = self.accounts.get_or_insert_with(owner, make);
         if account.state.lock().settled_at.is_none_or(|at| at.elapsed() > FRESH) {
             account.settle().await;
         }
-        let wait = account.state.lock().bucket.until_one(Instant::now());
+        let retry_after = account.state.lock().bucket.until_one(Instant::now());
+        let allowance = self.allowance(account.balance());
         let meter = Meter(Some(account));
-        if wait.is_zero() { Ok(meter) } else { Err((meter, wait)) }
+        if retry_after.is_zero() {
+            return Ok(meter);
+        }
+        let limit = Limit::ArtifactBytes(self.per_hour.get());
+        Err((meter, LimitExceeded { limit, allowance, retry_after }))
     }
 }
 
 impl Account {
+    /// Negative where more has passed than the limit allows.
+    fn balance(&self) -> f64 {
+        let mut state = self.state.lock();
+        state.bucket.until_one(Instant::now());
+        state.bucket.tokens()
+    }
+
     fn charge(self: &Arc<Self>, bytes: u64) {
         let mut state = self.state.lock();
         state.bucket.charge(bytes as f64, Instant::now());
@@ -237,8 +261,10 @@ mod tests {
     async fn a_transfer_is_finished_and_the_next_one_waits_until_it_is_paid_for() {
         let (accounts, _) = Accounts::new(NonZeroU64::new(3600).unwrap(), None, 1);
         accounts.open("a").await.unwrap().count(3599 + 60);
-        let (_, wait) = accounts.open("a").await.unwrap_err();
-        assert_eq!(wait.as_secs_f64().round(), 60.0);
+        let (_, exceeded) = accounts.open("a").await.unwrap_err();
+        assert_eq!(exceeded.retry_after.as_secs_f64().round(), 60.0);
+        assert_eq!(exceeded.allowance, Allowance { limit: 3600, remaining: 0, reset: 3659 });
+        assert_eq!(accounts.left("a"), exceeded.allowance);
         assert!(accounts.open("b").await.is_ok());
     }
 

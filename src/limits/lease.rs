@@ -11,7 +11,10 @@ use parking_lot::Mutex;
 use tokio::sync::Mutex as AsyncMutex;
 use tracing::Instrument as _;
 
-use super::{Allowance, HOUR, Limit, LimitExceeded, Rate};
+use super::{
+    Allowance, LimitExceeded,
+    rate::{HOUR, Rate},
+};
 use crate::{
     redis::{Connection, Redis},
     token_bucket::TokenBucket,
@@ -87,6 +90,15 @@ impl Lease {
         }
     }
 
+    /// Puts back a token that was not used.
+    pub(super) fn give_back(&self) {
+        let mut held = self.held.lock();
+        match &mut held.share {
+            Some(share) => share.give_back(),
+            None => held.tokens += 1,
+        }
+    }
+
     /// The tokens here and in Redis at the last call; `None` if there was none, or no answer to it.
     pub(super) fn tokens(&self) -> Option<f64> {
         let held = self.held.lock();
@@ -146,7 +158,7 @@ impl Lease {
 
     fn take_share(&self, rate: Rate, instances: u32) -> Result<Allowance, LimitExceeded> {
         let now = Instant::now();
-        let share = Rate { per_hour: (rate.per_hour / instances).max(1) };
+        let share = Rate { per_hour: (rate.per_hour / instances).max(1), ..rate };
         let mut held = self.held.lock();
         let bucket = held.share.get_or_insert_with(|| share.bucket(now));
         share.take(bucket, now)
@@ -158,5 +170,5 @@ fn batch(rate: Rate) -> u32 {
 }
 
 fn exceeded(rate: Rate, retry_after: Duration) -> LimitExceeded {
-    LimitExceeded { limit: Limit::Requests(rate.per_hour), allowance: rate.allowance(0.0), retry_after }
+    rate.exceeded(rate.allowance(0.0), retry_after)
 }

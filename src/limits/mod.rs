@@ -1,20 +1,16 @@
-//! The sixth step: rate limits for each key. After authentication, so that a request never counts against another key.
+//! The sixth step: the limits of each key. After authentication, so that a request never counts against another key.
 
 mod bytes;
+mod exceeded;
+mod key_limits;
+mod key_use;
 mod lease;
 mod rate;
 
-use std::{
-    convert::Infallible,
-    fmt,
-    num::NonZeroU32,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{convert::Infallible, sync::Arc};
 
 use arc_swap::ArcSwap;
-use parking_lot::Mutex;
-use quick_cache::sync::Cache;
+use quick_cache::{DefaultHashBuilder, UnitWeighter, sync::Cache};
 use serde::Serialize;
 
 use crate::{
@@ -22,46 +18,34 @@ use crate::{
     policy::Grant,
     redis::Redis,
     settings::{Limits, Live, Mode},
-    token_bucket::TokenBucket,
+    telemetry::Metrics,
+    under_way::{Lane, Place},
 };
 use bytes::Accounts;
 pub use bytes::Meter;
 pub(crate) use bytes::Settler;
-use lease::Lease;
-use rate::{HOUR, Rate};
+pub use exceeded::{Allowance, Limit, LimitExceeded};
+pub(crate) use key_limits::KeyLimits;
+use key_use::{KeepBusy, KeyUse, Store};
+use rate::{Operation, Rate};
 
-/// The most buckets; the least recently used one, which is full, is forgotten first.
-const BUCKETS: usize = 100_000;
-/// The beginnings of their names.
-const READS: &str = "read:";
-const WRITES: &str = "write:";
+/// The most keys; the least recently used one, whose buckets are full, is forgotten first.
+const KEYS: usize = 100_000;
 /// The most accounts of artifact bytes.
 const ACCOUNTS: usize = 10_000;
 
-/// The buckets of every key.
+type Keys = Cache<String, Arc<KeyUse>, UnitWeighter, DefaultHashBuilder, KeepBusy>;
+
+/// What every key has used.
 #[derive(Debug)]
 pub struct Limiter {
-    live: ArcSwap<LiveLimits>,
-    buckets: Buckets,
+    /// Those for keys without their own; a reload changes them.
+    live: ArcSwap<Limits>,
+    keys: Keys,
+    store: Store,
     /// `None` if artifact bytes are not limited.
     accounts: Option<Accounts>,
-}
-
-/// The settings that a reload can change.
-#[derive(Debug, Clone, Copy)]
-struct LiveLimits {
-    mode: Mode,
-    per_hour: NonZeroU32,
-}
-
-/// Where the buckets are kept.
-#[expect(clippy::large_enum_variant, reason = "there is one in a process")]
-#[derive(Debug)]
-enum Buckets {
-    /// In this process, for this instance.
-    Memory(Cache<String, Arc<Mutex<TokenBucket>>>),
-    /// In Redis, for all instances; here are the tokens leased from them.
-    Leased { leases: Cache<String, Arc<Lease>>, redis: Redis, instances: u32 },
+    metrics: Metrics,
 }
 
 /// The outcome of the limits for a request.
@@ -69,19 +53,10 @@ enum Buckets {
 pub struct Admission {
     /// `None` if limits are off.
     pub allowance: Option<Allowance>,
+    /// To be held until the request is over; `None` if limits are off.
+    pub place: Option<Place>,
     /// Counts the bytes of the request's body and of its response's.
     pub meter: Meter,
-}
-
-/// What a key has left: the values of the rate limit headers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct Allowance {
-    /// Requests in an hour.
-    pub limit: u32,
-    /// Requests that may follow immediately.
-    pub remaining: u32,
-    /// Seconds until the limit is fully restored.
-    pub reset: u64,
 }
 
 /// What a key has left of its limits.
@@ -89,148 +64,157 @@ pub struct Allowance {
 pub(crate) struct Left {
     pub(crate) reads: Allowance,
     pub(crate) writes: Allowance,
+    /// `None`: no limit.
+    pub(crate) creates: Option<Allowance>,
+    /// `None`: no limit.
+    pub(crate) artifact_bytes: Option<Allowance>,
+    pub(crate) concurrent: Concurrent,
 }
 
-/// A limit that a request exceeds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("more than {limit} in an hour")]
-pub struct LimitExceeded {
-    pub limit: Limit,
-    pub allowance: Allowance,
-    /// The time until the next request is allowed.
-    pub retry_after: Duration,
-}
-
-/// A limit for each hour.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Limit {
-    Requests(u32),
-    ArtifactBytes(u64),
-}
-
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Requests(limit) => write!(f, "{limit} requests"),
-            Self::ArtifactBytes(limit) => write!(f, "{limit} bytes of artifacts"),
-        }
-    }
+/// What a key has under way at this instance.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(crate) struct Concurrent {
+    /// Of requests and of artifacts each.
+    pub(crate) limit: u32,
+    pub(crate) requests: u32,
+    pub(crate) artifacts: u32,
 }
 
 impl Limiter {
     /// Also returns the actor that settles artifact bytes with the other instances, if there is one.
-    pub(crate) fn new(settings: &Limits, redis: Option<Redis>) -> (Self, Option<Settler>) {
+    pub(crate) fn new(settings: &Limits, redis: Option<Redis>, metrics: Metrics) -> (Self, Option<Settler>) {
+        let instances = settings.instances.get();
         let (accounts, settler) = settings
             .artifact_bytes_per_hour
-            .map(|per_hour| Accounts::new(per_hour, redis.clone(), settings.instances.get()))
+            .map(|per_hour| Accounts::new(per_hour, redis.clone(), instances))
             .unzip();
-        let buckets = match redis {
-            None => Buckets::Memory(Cache::new(BUCKETS)),
-            Some(redis) => {
-                Buckets::Leased { leases: Cache::new(BUCKETS), redis, instances: settings.instances.get() }
-            }
+        let limiter = Self {
+            live: ArcSwap::from_pointee(settings.clone()),
+            keys: at_most(KEYS),
+            store: redis.map_or(Store::Memory, |redis| Store::Redis { redis, instances }),
+            accounts,
+            metrics,
         };
-        let live = ArcSwap::from_pointee(LiveLimits { mode: settings.mode, per_hour: settings.per_hour });
-        (Self { live, buckets, accounts }, settler.flatten())
+        (limiter, settler.flatten())
     }
 
     /// Applies reloaded settings.
     pub(crate) fn reload(&self, live: &Live) {
-        self.live.store(Arc::new(LiveLimits { mode: live.limits_mode, per_hour: live.limits_per_hour }));
+        let Limits { artifact_bytes_per_hour, instances, .. } = **self.live.load();
+        self.live.store(Arc::new(Limits { artifact_bytes_per_hour, instances, ..live.limits.clone() }));
     }
 
-    /// Counts the request. The meter counts its bytes if it moves an artifact.
+    /// Counts the request, and gives it a place. The meter counts its bytes if it moves an artifact.
     ///
     /// # Errors
     /// A limit is exceeded, in the mode that enforces.
     pub async fn admit(&self, grant: &Grant) -> Result<Admission, LimitExceeded> {
-        let LiveLimits { mode, per_hour } = **self.live.load();
+        let principal = grant.principal();
+        let (mode, limits) = {
+            let settings = self.live.load();
+            (settings.mode, KeyLimits::of(principal, &settings))
+        };
         if mode == Mode::Off {
             return Ok(Admission::default());
         }
-        let principal = grant.principal();
-        let owner = owner(principal);
-        // Reads and writes are counted apart: a dashboard that polls does not keep a training run from logging.
-        let operation = if grant.route().is_read() { READS } else { WRITES };
-        let rate = rate(principal, per_hour);
-        let allowance = match self.take(&[operation, owner].concat(), rate).await {
-            Ok(allowance) => allowance,
-            Err(exceeded) => refuse(mode, exceeded, principal)?,
-        };
-        let accounts = self.accounts.as_ref().filter(|_| grant.route().rule().moves_artifacts());
-        let Some(accounts) = accounts else {
-            return Ok(Admission { allowance: Some(allowance), meter: Meter::default() });
-        };
-        let meter = match accounts.open(owner).await {
-            Ok(meter) => meter,
-            Err((meter, retry_after)) => {
-                let limit = Limit::ArtifactBytes(accounts.per_hour());
-                refuse(mode, LimitExceeded { limit, allowance, retry_after }, principal)?;
-                meter
+        let (owner, rule) = (owner(principal), grant.route().rule());
+        let key = self.key(owner);
+        let lane = if rule.moves_artifacts() { Lane::Artifacts } else { Lane::Requests };
+        // First: a request that finds no place costs no token.
+        let place = match key.under_way.enter(lane, limits.concurrent) {
+            Some(place) => Some(place),
+            None => {
+                self.refuse(mode, LimitExceeded::concurrent(lane, limits.concurrent), principal)?;
+                key.under_way.enter(lane, u32::MAX)
             }
         };
-        Ok(Admission { allowance: Some(allowance), meter })
+        let operation = if grant.route().is_read() { Operation::Read } else { Operation::Write };
+        let rate = Rate { of: operation, per_hour: limits.per_hour };
+        let mut allowance = match key.take(owner, rate, &self.store).await {
+            Ok(allowance) => allowance,
+            Err(exceeded) => self.refuse(mode, exceeded, principal)?,
+        };
+        if let Some(per_hour) = limits.creates_per_hour.filter(|_| rule.is_create) {
+            let rate = Rate { of: Operation::Create, per_hour };
+            let of_creates = match key.take(owner, rate, &self.store).await {
+                Ok(allowance) => allowance,
+                Err(exceeded) => self.refuse(mode, exceeded, principal).inspect_err(|_| {
+                    // A client that goes on trying to create keeps its other changes.
+                    key.give_back(operation);
+                })?,
+            };
+            if of_creates.remaining < allowance.remaining {
+                allowance = of_creates;
+            }
+        }
+        let meter = match self.accounts.as_ref().filter(|_| lane == Lane::Artifacts) {
+            None => Meter::default(),
+            Some(accounts) => match accounts.open(owner).await {
+                Ok(meter) => meter,
+                Err((meter, exceeded)) => {
+                    self.refuse(mode, exceeded, principal)?;
+                    meter
+                }
+            },
+        };
+        Ok(Admission { allowance: Some(allowance), place, meter })
     }
 
     /// What a key has left, as far as this instance knows; `None` if limits are off.
     pub(crate) fn left(&self, principal: &Principal) -> Option<Left> {
-        let LiveLimits { mode, per_hour } = **self.live.load();
-        if mode == Mode::Off {
+        let settings = self.live.load();
+        if settings.mode == Mode::Off {
             return None;
         }
-        let (owner, rate) = (owner(principal), rate(principal, per_hour));
-        let of = |operation: &str| self.peek(&[operation, owner].concat(), rate);
-        Some(Left { reads: of(READS), writes: of(WRITES) })
-    }
-
-    fn peek(&self, name: &str, rate: Rate) -> Allowance {
-        let tokens = match &self.buckets {
-            Buckets::Memory(buckets) => buckets.get(name).map(|bucket| {
-                let mut bucket = bucket.lock();
-                bucket.until_one(Instant::now());
-                bucket.tokens()
-            }),
-            Buckets::Leased { leases, .. } => leases.get(name).and_then(|lease| lease.tokens()),
+        let (owner, limits) = (owner(principal), KeyLimits::of(principal, &settings));
+        let key = self.keys.get(owner);
+        let of = |of, per_hour| {
+            let rate = Rate { of, per_hour };
+            let used = key.as_ref().and_then(|key| key.peek(rate));
+            used.unwrap_or_else(|| rate.allowance(f64::from(per_hour)))
         };
-        rate.allowance(tokens.unwrap_or(f64::from(rate.per_hour)))
+        let under_way = |lane| key.as_ref().map_or(0, |key| key.under_way.count(lane));
+        Some(Left {
+            reads: of(Operation::Read, limits.per_hour),
+            writes: of(Operation::Write, limits.per_hour),
+            creates: limits.creates_per_hour.map(|per_hour| of(Operation::Create, per_hour)),
+            artifact_bytes: self.accounts.as_ref().map(|accounts| accounts.left(owner)),
+            concurrent: Concurrent {
+                limit: limits.concurrent,
+                requests: under_way(Lane::Requests),
+                artifacts: under_way(Lane::Artifacts),
+            },
+        })
     }
 
-    async fn take(&self, name: &str, rate: Rate) -> Result<Allowance, LimitExceeded> {
-        let now = Instant::now();
-        match &self.buckets {
-            Buckets::Memory(buckets) => {
-                let bucket = get_or_make(buckets, name, || Mutex::new(rate.bucket(now)));
-                rate.take(&mut bucket.lock(), now)
-            }
-            Buckets::Leased { leases, redis, instances } => {
-                let lease = get_or_make(leases, name, || Lease::new(format!("hokusai:limit:{name}")));
-                lease.take(redis, rate, *instances).await
-            }
+    fn key(&self, owner: &str) -> Arc<KeyUse> {
+        let Ok(key) = self.keys.get_or_insert_with(owner, || Ok::<_, Infallible>(Arc::default()));
+        key
+    }
+
+    /// Logs instead of refusing, in the mode that only reports.
+    fn refuse(
+        &self,
+        mode: Mode,
+        exceeded: LimitExceeded,
+        principal: &Principal,
+    ) -> Result<Allowance, LimitExceeded> {
+        self.metrics.limit_exceeded(exceeded.limit.label(), mode.word());
+        if mode == Mode::Enforce {
+            return Err(exceeded);
         }
+        tracing::info!(key_id = principal.key_id, error = %exceeded, "the rate limit would have refused this");
+        Ok(exceeded.allowance)
     }
 }
 
-/// Keys without an id and a user share one bucket.
+fn at_most(keys: usize) -> Keys {
+    Cache::with(keys, keys as u64, UnitWeighter, DefaultHashBuilder::default(), KeepBusy)
+}
+
+/// Keys without an id and a user are one.
 fn owner(principal: &Principal) -> &str {
     principal.key_id.as_deref().or(principal.user_id.as_deref()).unwrap_or_default()
-}
-
-fn rate(principal: &Principal, per_hour: NonZeroU32) -> Rate {
-    Rate { per_hour: principal.rate_limit_per_hour.unwrap_or(per_hour).get() }
-}
-
-/// Logs instead of refusing, in the mode that only reports.
-fn refuse(mode: Mode, exceeded: LimitExceeded, principal: &Principal) -> Result<Allowance, LimitExceeded> {
-    if mode == Mode::Enforce {
-        return Err(exceeded);
-    }
-    tracing::info!(key_id = principal.key_id, error = %exceeded, "the rate limit would have refused this");
-    Ok(exceeded.allowance)
-}
-
-fn get_or_make<T>(cache: &Cache<String, Arc<T>>, name: &str, make: impl FnOnce() -> T) -> Arc<T> {
-    let Ok(made) = cache.get_or_insert_with(name, || Ok::<_, Infallible>(Arc::new(make())));
-    made
 }
 
 #[cfg(test)]

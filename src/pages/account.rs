@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::sheet::{Framing, page};
 use crate::{
     auth::{Globs, Principal},
-    limits::{Allowance, Left},
+    limits::{Allowance, Concurrent, Left},
     vocabulary::RouteClass,
 };
 
@@ -47,6 +47,13 @@ pub(crate) fn account(account: &Account<'_>, address: &str) -> HttpResponse {
             @if let Some(limits) = limits {
                 dt { "Reads left" } dd { (left(limits.reads)) }
                 dt { "Changes left" } dd { (left(limits.writes)) }
+                @if let Some(creates) = limits.creates {
+                    dt { "New experiments, runs and models left" } dd { (left(creates)) }
+                }
+                @if let Some(bytes) = limits.artifact_bytes {
+                    dt { "Bytes of artifacts left" } dd { (left(bytes)) }
+                }
+                dt { "At once" } dd { (at_once(limits.concurrent)) }
             }
         }
         h2 { "For MLflow’s client" }
@@ -79,6 +86,12 @@ fn globs(globs: Option<&Globs>) -> Markup {
             },
         }
     }
+}
+
+fn at_once(Concurrent { limit, requests, artifacts }: Concurrent) -> String {
+    format!(
+        "{limit} requests, of which {requests} are under way, and {limit} transfers of artifacts, of which {artifacts} are"
+    )
 }
 
 fn left(Allowance { limit, remaining, .. }: Allowance) -> String {

@@ -18,7 +18,7 @@ use crate::vocabulary::RouteClass;
 pub(super) type Fault = &'static str;
 
 const UNKNOWN: Fault = "unknown word after the path; known are ?parameters, sets=, deletes= or creates= (or tags=none), body=, \
-                        checks=, answer=, stamps=, makes=, alters=, artifact=, name=";
+                        checks=, answer=, stamps=, makes=, alters=, counts=, artifact=, name=";
 
 /// The kinds that `makes=` and `alters=` may have: those in an experiment of their own choice, and those that do not stay as they are.
 const MADE: [Kind; 7] = [
@@ -53,6 +53,7 @@ pub(super) struct Row {
     stamp: Option<Stamp>,
     makes: Option<Kind>,
     alters: Option<Kind>,
+    is_create: Option<bool>,
     is_name_free: Option<bool>,
 }
 
@@ -137,6 +138,7 @@ impl Row {
             stamp: None,
             makes: None,
             alters: None,
+            is_create: None,
             is_name_free: None,
         };
         let (mut all_pass, mut named) = (false, Vec::new());
@@ -167,6 +169,8 @@ impl Row {
             ("alters", kind) => {
                 set(&mut self.alters, Kind::from_word(kind).filter(|kind| ALTERED.contains(kind)))
             }
+            ("counts", "create") => set(&mut self.is_create, Some(true)),
+            ("counts", "none") => set(&mut self.is_create, Some(false)),
             ("name", "{*}") => set(&mut self.is_name_free, Some(true)),
             ("name", "none") => set(&mut self.is_name_free, Some(false)),
             ("tags", "none") => set(&mut self.tagging, Some(None)),
@@ -219,6 +223,7 @@ impl Row {
             stamp: self.stamp.or_else(|| known.or(like)?.stamp),
             makes: self.makes.or_else(|| known?.makes),
             alters: self.alters.or_else(|| known?.alters),
+            is_create: self.is_create.unwrap_or_else(|| known.or(like).is_some_and(|known| known.is_create)),
             is_name_free,
         };
         let named = self.parameters.clone();

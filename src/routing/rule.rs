@@ -32,6 +32,8 @@ pub struct Rule {
     pub makes: Option<Kind>,
     /// The kind of those it names that are not what MLflow said of them before.
     pub alters: Option<Kind>,
+    /// Whether a request makes an experiment, a run or a model, of which there may be only so many in an hour.
+    pub is_create: bool,
     /// Whether the `{*name}` at the end of its path is data, in which separators may be percent-encoded.
     pub is_name_free: bool,
 }
@@ -226,6 +228,7 @@ impl Rule {
             self.stamp.map(|stamp| format!("stamps={}", stamp.word())),
             self.makes.map(|kind| format!("makes={}", kind.word())),
             self.alters.map(|kind| format!("alters={}", kind.word())),
+            self.is_create.then(|| "counts=create".to_owned()),
             self.is_name_free.then(|| "name={*}".to_owned()),
         ];
         let parameters = self.parameters.iter().map(Parameter::words);

@@ -58,7 +58,10 @@ pub struct IssuerRule {
     /// `None`: any.
     pub models: Option<Vec<String>>,
     pub experiments: Option<Vec<String>>,
+    /// `None`: the settings' number. So of the two below.
     pub rate_limit_per_hour: Option<NonZeroU32>,
+    pub concurrent: Option<NonZeroU32>,
+    pub creates_per_hour: Option<NonZeroU32>,
 }
 
 words! {
@@ -205,6 +208,8 @@ impl IssuerRule {
             models: fence(reader, "models"),
             experiments: fence(reader, "experiments"),
             rate_limit_per_hour: reader.optional("rate_limit_per_hour"),
+            concurrent: reader.optional("concurrent"),
+            creates_per_hour: reader.optional("creates_per_hour"),
         })
     }
 }

@@ -1,12 +1,10 @@
 //! The settings that can change while the gateway runs.
 
-use std::num::NonZeroU32;
-
 use ipnet::IpNet;
 use secrecy::{ExposeSecret as _, SecretString};
 use sha2::{Digest as _, Sha256};
 
-use super::{Auth, ForwardedHeader, Mode, Policy, Settings, UpstreamAuth};
+use super::{Auth, ForwardedHeader, Limits, Policy, Settings, UpstreamAuth};
 
 /// Read again at SIGHUP.
 #[derive(Debug, Clone)]
@@ -15,8 +13,8 @@ pub struct Live {
     pub forwarded_header: ForwardedHeader,
     pub metrics_allow: Vec<IpNet>,
     pub policy: Policy,
-    pub limits_mode: Mode,
-    pub limits_per_hour: NonZeroU32,
+    /// Two of them change with a restart only.
+    pub limits: Limits,
 }
 
 impl Settings {
@@ -26,8 +24,7 @@ impl Settings {
             forwarded_header: self.server.forwarded_header,
             metrics_allow: self.metrics.allow.clone(),
             policy: self.policy.clone(),
-            limits_mode: self.limits.mode,
-            limits_per_hour: self.limits.per_hour,
+            limits: self.limits.clone(),
         }
     }
 
@@ -40,6 +37,8 @@ impl Settings {
         new.policy.clone_from(&self.policy);
         new.limits.mode = self.limits.mode;
         new.limits.per_hour = self.limits.per_hour;
+        new.limits.concurrent = self.limits.concurrent;
+        new.limits.creates_per_hour = self.limits.creates_per_hour;
         new.telemetry.filter.clone_from(&self.telemetry.filter);
         let sections = |of: &Self| {
             [

@@ -99,6 +99,8 @@ fn what_needs_a_restart_is_told_and_a_secret_is_seen_to_change() {
     assert_eq!(differs(&token("two")), ["mlflow"]);
     let changes = [
         ("HOKUSAI__LIMITS__PER_HOUR", "5"),
+        ("HOKUSAI__LIMITS__CONCURRENT", "5"),
+        ("HOKUSAI__LIMITS__CREATES_PER_HOUR", "5"),
         ("HOKUSAI__METRICS__ALLOW", "::1"),
         ("HOKUSAI__SERVER__TRUSTED_PROXIES", "::1"),
         ("HOKUSAI__SERVER__FORWARDED_HEADER", "forwarded"),

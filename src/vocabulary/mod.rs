@@ -36,11 +36,13 @@ macro_rules! words {
 pub(crate) use words;
 
 mod keys;
+mod limits;
 mod outcomes;
 mod reason;
 mod requests;
 
 pub use keys::{CacheResult, CacheTier, KeyState, VerdictSource};
+pub use limits::LimitLabel;
 pub use outcomes::{DeliveryOutcome, LookupResult, RequestOutcome, UpstreamOutcome, ValidationOutcome};
 pub use reason::{EndReason, Reason};
 pub use requests::{MethodLabel, RouteClass, RouteLabel};

@@ -74,8 +74,34 @@ fn a_denial_is_explained_with_all_that_led_to_it() {
     assert_eq!(told["scopes_held"], serde_json::json!(["mlflow:read", "model:write"]));
     assert_eq!(told["limits"]["requests_per_hour"], 36000);
     assert_eq!(told["limits"]["counted_as"], "write");
+    assert_eq!(told["limits"]["concurrent"], 64);
+    assert_eq!(told["limits"]["at_once_with"], "requests");
     assert_eq!(told["verdict"]["status"], 403);
     assert_eq!(told["verdict"]["reason"], "scope_missing");
+}
+
+#[test]
+fn the_limits_are_those_that_count_for_the_request() {
+    let keys = Keys::with(Some(&["mlflow:write", "mlflow:read"]), None);
+    let settings = [
+        ("HOKUSAI__LIMITS__CONCURRENT", "9"),
+        ("HOKUSAI__LIMITS__INSTANCES", "2"),
+        ("HOKUSAI__LIMITS__CREATES_PER_HOUR", "7"),
+        ("HOKUSAI__LIMITS__ARTIFACT_BYTES_PER_HOUR", "1KiB"),
+    ];
+    let artifact = "/api/2.0/mlflow-artifacts/artifacts/1/a";
+    for (method, path, creates, at_once_with, bytes) in [
+        ("POST", "/api/2.0/mlflow/runs/create", json!(7), "requests", Value::Null),
+        ("POST", "/api/2.0/mlflow/runs/set-tag", Value::Null, "requests", Value::Null),
+        ("PUT", artifact, Value::Null, "artifacts", json!(1024)),
+    ] {
+        let (_, told) = keys.explain(method, path, &settings);
+        let limits = &told["limits"];
+        assert_eq!(limits["creates_per_hour"], creates, "{path}");
+        assert_eq!(limits["concurrent"], 5, "this instance's part");
+        assert_eq!(limits["at_once_with"], at_once_with, "{path}");
+        assert_eq!(limits["artifact_bytes_per_hour"], bytes, "{path}");
+    }
 }
 
 #[test]

@@ -168,7 +168,19 @@ async fn a_note_is_shown_and_a_limit_holds_for_a_key_and_for_its_successor() {
     let gateway = Gateway::start(&mlflow).await;
     let file = ["--file", gateway.key_file.to_str().unwrap()];
     let folder = gateway.key_file.parent().unwrap();
-    let arguments = ["create", "--user", "grace", "--note", "laptop, \"old\"", "--per-hour", "1"];
+    let arguments = [
+        "create",
+        "--user",
+        "grace",
+        "--note",
+        "laptop, \"old\"",
+        "--per-hour",
+        "1",
+        "--concurrent",
+        "2",
+        "--creates-per-hour",
+        "3",
+    ];
     let created = good(folder, &[&arguments[..], &file].concat());
     let id = listed(folder)[1]["id"].as_str().unwrap().to_owned();
     let rotated = good(folder, &[&["rotate", &id][..], &file].concat());
@@ -180,6 +192,7 @@ async fn a_note_is_shown_and_a_limit_holds_for_a_key_and_for_its_successor() {
     }
     for key in &listed(folder)[1..] {
         assert_eq!((&key["note"], &key["rate_limit_per_hour"]), (&"laptop, \"old\"".into(), &1.into()));
+        assert_eq!((&key["concurrent"], &key["creates_per_hour"]), (&2.into(), &3.into()));
     }
     let table = good(folder, &["list"]);
     assert!(table.lines().nth(2).unwrap().ends_with("laptop, \"old\""), "{table}");

@@ -7,7 +7,7 @@ const STEPS: [&str; 8] = ["head", "routing", "credentials", "session", "auth", "
 /// What `ownership`, which stands beside the policy, may know of them.
 const BEFORE_OWNERSHIP: [&str; 4] = ["routing", "auth", "policy", "ownership"];
 /// What any step may know.
-const GROUND: [&str; 23] = [
+const GROUND: [&str; 24] = [
     "code",
     "audit",
     "client_ip",
@@ -19,6 +19,7 @@ const GROUND: [&str; 23] = [
     "breaker",
     "outage_log",
     "token_bucket",
+    "under_way",
     "redaction",
     "redis",
     "connection",

@@ -73,6 +73,44 @@ async fn limits_can_be_only_reported_or_off() {
     }
 }
 
+#[actix_web::test]
+async fn so_many_experiments_runs_and_models_may_be_made_in_an_hour() {
+    let mlflow = Server::start(|_| Answer::ok("{}")).await;
+    let gateway = GatewayBuilder::default()
+        .scopes(&["mlflow:write", "mlflow:read"])
+        .set("LIMITS__CREATES_PER_HOUR", "5")
+        .start(&mlflow)
+        .await;
+    let post = async |path: &str| {
+        let rest = "content-type: application/json\r\ncontent-length: 34\r\n\r\n{\"name\": \"a\", \"experiment_id\": \"1\"}";
+        let length = rest.split("\r\n\r\n").nth(1).unwrap().len().to_string();
+        ask(gateway.address, gateway.request("POST", path, &rest.replace("34", &length))).await
+    };
+    for (left, path) in [
+        ("4", "experiments/create"),
+        ("3", "runs/create"),
+        ("2", "logged-models"),
+        ("1", "registered-models/create"),
+        ("0", "model-versions/create"),
+    ] {
+        let response = post(&format!("/api/2.0/mlflow/{path}")).await;
+        assert_eq!(response.status, 200, "{path}: {response:?}");
+        assert_eq!(response.header("ratelimit-limit"), Some("5"), "what ends first");
+        assert_eq!(response.header("ratelimit-remaining"), Some(left));
+    }
+    let refused = post("/api/2.0/mlflow/runs/create").await;
+    assert_eq!((refused.status, refused.reason().as_str()), (429, "rate_limited"));
+    assert_eq!(
+        refused.json()["message"],
+        "this API key has reached its limit of 5 new experiments, runs and models an hour"
+    );
+    assert!((700..=720).contains(&refused.header("retry-after").unwrap().parse::<u32>().unwrap()));
+    assert_eq!(mlflow.requests().len(), 5);
+    // Other changes go on, and were not paid for by the one that was refused.
+    let renamed = post("/api/2.0/mlflow/experiments/update").await;
+    assert_eq!((renamed.status, renamed.header("ratelimit-remaining")), (200, Some("35994")));
+}
+
 const ARTIFACT: &str = "/api/2.0/mlflow-artifacts/artifacts/1/model.bin";
 
 #[actix_web::test]

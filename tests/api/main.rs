@@ -12,6 +12,7 @@ mod support;
 mod access;
 mod actix_http;
 mod alarms;
+mod at_once;
 mod audit;
 mod audit_flood;
 mod audit_full;

@@ -40,7 +40,12 @@ impl Stage {
         raise_file_limit();
         let folder = tempfile::tempdir().unwrap();
         let created = create_key(&folder.path().join("keys.toml"), "ada", None);
-        let always = [("MLFLOW_SERVER_URL", "http://127.0.0.1:9"), ("HOKUSAI__SERVER__HEAD_TIMEOUT", "60s")];
+        let always = [
+            ("MLFLOW_SERVER_URL", "http://127.0.0.1:9"),
+            ("HOKUSAI__SERVER__HEAD_TIMEOUT", "60s"),
+            // All that many keys could have, from one.
+            ("HOKUSAI__LIMITS__CONCURRENT", "1000000"),
+        ];
         let gateway = Process::serve(folder.path(), &[&always, settings].concat());
         let key = created.key.expose_secret().to_owned();
         Self { gateway, key, _folder: folder }

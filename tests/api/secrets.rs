@@ -74,6 +74,8 @@ fn the_key_file_is_quoted_by_nobody() {
         "scopes",
         "workspace",
         "rate_limit_per_hour",
+        "concurrent",
+        "creates_per_hour",
         "created_at",
         "expires_at",
         "keys",

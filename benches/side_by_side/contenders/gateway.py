@@ -36,6 +36,9 @@ class Gateway:
             "HOKUSAI__AUDIT__OUTPUT": str(folder / "audit.log"),
             "HOKUSAI__AUTH__KEY_FILE__PATH": str(bed.key_file),
         }
+        if not self.binary:
+            # All of a load is of one key. An older build knows no such limit.
+            environment["HOKUSAI__LIMITS__CONCURRENT"] = "4000000000"
         if self.service:
             environment |= {
                 "HOKUSAI_AUTH_SERVICE_URL": bed.upstream.url,

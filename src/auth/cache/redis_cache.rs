@@ -245,6 +245,8 @@ mod tests {
             fence: serde_json::from_str(r#"{"models": ["acme-*", "x"], "experiments": []}"#).unwrap(),
             expires_at: "2030-01-01T00:00:00Z".parse().ok(),
             rate_limit_per_hour: std::num::NonZeroU32::new(100),
+            concurrent: std::num::NonZeroU32::new(8),
+            creates_per_hour: std::num::NonZeroU32::new(10),
         };
         Value { principal, asked_at: "2026-01-01T00:00:00Z".parse().unwrap() }
     }

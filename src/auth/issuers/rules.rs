@@ -27,6 +27,8 @@ struct Rule {
     workspace: Option<Workspace>,
     fence: Fence,
     rate_limit_per_hour: Option<NonZeroU32>,
+    concurrent: Option<NonZeroU32>,
+    creates_per_hour: Option<NonZeroU32>,
 }
 
 /// Why a token that is good may do nothing. For operators: it tells what the rules want.
@@ -115,6 +117,8 @@ impl Rules {
             fence: rule.fence.clone(),
             expires_at: None,
             rate_limit_per_hour: rule.rate_limit_per_hour,
+            concurrent: rule.concurrent,
+            creates_per_hour: rule.creates_per_hour,
         })
     }
 
@@ -160,6 +164,8 @@ impl Rule {
                 experiments: experiments.map_or(Some(None), |globs| globs.map(Some))?,
             },
             rate_limit_per_hour: rule.rate_limit_per_hour,
+            concurrent: rule.concurrent,
+            creates_per_hour: rule.creates_per_hour,
         })
     }
 

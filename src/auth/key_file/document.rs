@@ -48,15 +48,17 @@ pub struct Record {
     pub models: Option<Vec<String>>,
     /// Likewise of experiments.
     pub experiments: Option<Vec<String>>,
-    /// Left out: the limit of the settings.
+    /// Left out: the limit of the settings. So of the two below.
     pub rate_limit_per_hour: Option<NonZeroU32>,
+    pub concurrent: Option<NonZeroU32>,
+    pub creates_per_hour: Option<NonZeroU32>,
     pub created_at: Timestamp,
     pub expires_at: Option<Timestamp>,
     pub revoked_at: Option<Timestamp>,
 }
 
 /// The form of each field. The TOML parser's own messages would quote the text.
-const FORMS: [(&str, &str); 13] = [
+const FORMS: [(&str, &str); 15] = [
     ("keys", "the keys are [[keys]] tables"),
     ("id", "the id is a text"),
     ("user", "the user is a text"),
@@ -67,6 +69,8 @@ const FORMS: [(&str, &str); 13] = [
     ("models", "the models of a key are a list of patterns, such as [\"acme-*\"]"),
     ("experiments", "the experiments of a key are a list of patterns, such as [\"acme/*\"]"),
     ("rate_limit_per_hour", "the limit is a whole number, 1 or more"),
+    ("concurrent", "the limit is a whole number, 1 or more"),
+    ("creates_per_hour", "the limit is a whole number, 1 or more"),
     ("created_at", "created_at is a time in quotes, such as \"2026-01-31T12:00:00Z\""),
     ("expires_at", "expires_at is a time in quotes, such as \"2026-01-31T12:00:00Z\""),
     ("revoked_at", "revoked_at is a time in quotes, such as \"2026-01-31T12:00:00Z\""),

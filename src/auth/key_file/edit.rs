@@ -40,8 +40,10 @@ pub struct NewKey {
     pub models: Option<Vec<String>>,
     /// Likewise of experiments.
     pub experiments: Option<Vec<String>>,
-    /// `None`: the limit of the settings.
+    /// `None`: the limit of the settings. So of the two below.
     pub rate_limit_per_hour: Option<NonZeroU32>,
+    pub concurrent: Option<NonZeroU32>,
+    pub creates_per_hour: Option<NonZeroU32>,
     pub expires_at: Option<Timestamp>,
 }
 
@@ -136,6 +138,8 @@ pub fn rotate(path: &Path, id: &str, overlap: SignedDuration) -> Result<CreatedK
             models: old.models.clone(),
             experiments: old.experiments.clone(),
             rate_limit_per_hour: old.rate_limit_per_hour,
+            concurrent: old.concurrent,
+            creates_per_hour: old.creates_per_hour,
             expires_at,
         };
         set_time(document, id, "expires_at", old.expires_at.map_or(end, |at| at.min(end)));
@@ -148,6 +152,7 @@ fn add(document: &mut DocumentMut, new: &NewKey) -> CreatedKey {
     let random = rand::rng().sample_iter(Alphanumeric).take(12).map(char::from);
     let id: String = new.environment.prefix().trim_start_matches("hk_").chars().chain(random).collect();
     let list = |texts: &Option<Vec<String>>| Some(Value::from(texts.as_ref()?.iter().collect::<Array>()));
+    let number = |limit: Option<NonZeroU32>| limit.map(|limit| i64::from(limit.get()).into());
     let fields = [
         ("id", Some(Value::from(&id))),
         ("user", Some(Value::from(&new.user))),
@@ -157,7 +162,9 @@ fn add(document: &mut DocumentMut, new: &NewKey) -> CreatedKey {
         ("workspace", new.workspace.as_ref().map(|workspace| workspace.as_str().into())),
         ("models", list(&new.models)),
         ("experiments", list(&new.experiments)),
-        ("rate_limit_per_hour", new.rate_limit_per_hour.map(|limit| i64::from(limit.get()).into())),
+        ("rate_limit_per_hour", number(new.rate_limit_per_hour)),
+        ("concurrent", number(new.concurrent)),
+        ("creates_per_hour", number(new.creates_per_hour)),
         ("created_at", Some(time(Timestamp::now()))),
         ("expires_at", new.expires_at.map(time)),
     ];

@@ -236,6 +236,8 @@ impl Key {
             fence,
             expires_at: record.expires_at,
             rate_limit_per_hour: record.rate_limit_per_hour,
+            concurrent: record.concurrent,
+            creates_per_hour: record.creates_per_hour,
         };
         Self {
             principal: Arc::new(principal),

@@ -67,6 +67,8 @@ fn everything_about_a_key_is_kept_and_passed_on_to_its_successor() {
         models: Some(vec!["acme-*".to_owned(), "{a,b}".to_owned()]),
         experiments: Some(vec![]),
         rate_limit_per_hour: NonZeroU32::new(7),
+        concurrent: NonZeroU32::new(8),
+        creates_per_hour: NonZeroU32::new(9),
         expires_at: Some(expires_at),
         ..NewKey::of("ada", Environment::Live)
     };
@@ -81,6 +83,10 @@ fn everything_about_a_key_is_kept_and_passed_on_to_its_successor() {
         assert_eq!(principal.fence.models.as_ref().map(Globs::patterns), new.models.as_deref());
         assert_eq!(principal.fence.experiments.as_ref().map(Globs::patterns), new.experiments.as_deref());
         assert_eq!(principal.rate_limit_per_hour, new.rate_limit_per_hour);
+        assert_eq!(
+            (principal.concurrent, principal.creates_per_hour),
+            (new.concurrent, new.creates_per_hour)
+        );
     }
     let successors = keys.verify(successor.key.expose_secret()).unwrap().expires_at.unwrap();
     assert!(successors.duration_since(expires_at).abs() < SignedDuration::from_mins(1), "{successors}");
@@ -205,6 +211,8 @@ fn all_that_is_wrong_with_a_file_is_told_at_once_by_its_place() {
         ("[[keys]]\nscopes = [ 3 ]", "line 2, column 12: the scopes are a list"),
         ("[[keys]]\nmodels = 'acme-*'", "line 2, column 10: the models of a key are a list of patterns"),
         ("[[keys]]\nexperiments = [3]", "line 2, column 16: the experiments of a key are a list of patterns"),
+        ("keys = [{ concurrent = 0 }]", "line 1, column 24: the limit is a whole number"),
+        ("keys = [{ creates_per_hour = 'many' }]", "line 1, column 30: the limit is a whole number"),
         ("keys = [{ rate_limit_per_hour = 0 }]", "line 1, column 33: the limit is a whole number"),
         ("keys = 'a'", "line 1, column 8: the keys are [[keys]] tables"),
     ] {

@@ -139,6 +139,10 @@ struct Identity {
     expires_at: Option<Timestamp>,
     #[serde(default)]
     rate_limit_per_hour: Value,
+    #[serde(default)]
+    concurrent: Value,
+    #[serde(default)]
+    creates_per_hour: Value,
 }
 
 /// Limited, so that the memory of the cache is bounded. An empty one is none: nobody could own things by it.
@@ -187,6 +191,8 @@ impl From<Identity> for Principal {
             fence: Fence { models: identity.models, experiments: identity.experiments },
             expires_at: identity.expires_at,
             rate_limit_per_hour: limit(&identity.rate_limit_per_hour),
+            concurrent: limit(&identity.concurrent),
+            creates_per_hour: limit(&identity.creates_per_hour),
         }
     }
 }

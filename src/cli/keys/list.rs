@@ -117,6 +117,8 @@ fn describe(record: &Record, uses: &LastUses, warnings: &ScopeWarnings) -> Value
         "revoked_at": record.revoked_at.map(|at| at.to_string()),
         "last_used_at": uses.get(&record.id).map(|at| at.to_string()),
         "rate_limit_per_hour": record.rate_limit_per_hour,
+        "concurrent": record.concurrent,
+        "creates_per_hour": record.creates_per_hour,
         "workspace": record.workspace.as_ref().map(Workspace::as_str),
         "models": record.models.as_deref().map(patterns),
         "experiments": record.experiments.as_deref().map(patterns),

@@ -125,6 +125,12 @@ struct Create {
     /// Requests an hour [default: limits.per_hour]
     #[arg(long, value_name = "REQUESTS")]
     per_hour: Option<NonZeroU32>,
+    /// Requests at once, and transfers of artifacts at once [default: limits.concurrent]
+    #[arg(long, value_name = "REQUESTS")]
+    concurrent: Option<NonZeroU32>,
+    /// New experiments, runs and models an hour [default: limits.creates_per_hour]
+    #[arg(long, value_name = "CREATES")]
+    creates_per_hour: Option<NonZeroU32>,
     /// The purpose of the key, for `keys list`; 200 characters at most
     #[arg(long, value_name = "TEXT", value_parser = value_parsers::note)]
     note: Option<String>,
@@ -192,7 +198,7 @@ impl Place {
 
 impl Create {
     fn key(self, warnings: &ScopeWarnings) -> Result<NewKey, Failure> {
-        let Self { user, expires_in, scopes, workspace, models, experiments, per_hour, note, test } = self;
+        let Self { user, expires_in, scopes, workspace, models, experiments, note, test, .. } = self;
         let patterns = |option: &str, given| {
             value_parsers::patterns(given).map_err(|fault| Failure::new(format_args!("{option}: {fault}")))
         };
@@ -207,7 +213,9 @@ impl Create {
             workspace,
             models,
             experiments,
-            rate_limit_per_hour: per_hour,
+            rate_limit_per_hour: self.per_hour,
+            concurrent: self.concurrent,
+            creates_per_hour: self.creates_per_hour,
             expires_at: expires_in.map(value_parsers::from_now),
             ..NewKey::of(&user, environment)
         })

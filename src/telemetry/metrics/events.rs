@@ -6,7 +6,9 @@ use jiff::Timestamp;
 use prometheus::{IntCounter, IntCounterVec, PullingGauge};
 
 use super::Metrics;
-use crate::vocabulary::{CacheResult, CacheTier, DeliveryOutcome, LookupResult, Reason, ValidationOutcome};
+use crate::vocabulary::{
+    CacheResult, CacheTier, DeliveryOutcome, LimitLabel, LookupResult, Reason, ValidationOutcome,
+};
 
 /// A server that the gateway needs, or uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +34,11 @@ impl Metrics {
 
     pub fn denied(&self, reason: Reason) {
         self.families().denied_total.with_label_values(&[reason.word()]).inc();
+    }
+
+    /// `mode`: whether the request was refused for it.
+    pub fn limit_exceeded(&self, limit: LimitLabel, mode: &'static str) {
+        self.families().limits_exceeded_total.with_label_values(&[limit.word(), mode]).inc();
     }
 
     pub fn in_flight(&self) -> i64 {

@@ -43,6 +43,8 @@ families! {
     bytes_total: IntCounterVec = counters(&["direction"]);
     /// Requests that the gateway refused, or could not get MLflow's response for, by reason.
     denied_total: IntCounterVec = counters(&["reason"]);
+    /// Requests over a limit of their key, by limit, and whether it is enforced or only reported.
+    limits_exceeded_total: IntCounterVec = counters(&["limit", "mode"]);
 
     /// Calls to MLflow for clients' requests, by outcome.
     upstream_requests_total: IntCounterVec = counters(&["outcome"]);

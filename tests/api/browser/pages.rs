@@ -167,6 +167,7 @@ async fn the_account_says_who_one_is_and_what_is_left() {
         "MLFLOW_TRACKING_URI=https://mlflow.example.com/api/mlflow",
         "Log out",
         "97 now",
+        "64 requests, of which 0 are under way",
     ] {
         assert!(page.text().contains(text), "{text}: {}", page.text());
     }

@@ -118,7 +118,8 @@ async fn a_hundred_slow_readers_take_little_memory() {
     let mlflow = Server::start(|_| Answer::Endless).await;
     let folder = tempfile::tempdir().unwrap();
     let key = create_key(&folder.path().join("keys.toml"), "ada", None).key;
-    let gateway = Process::serve(folder.path(), &[("MLFLOW_SERVER_URL", &mlflow.url())]);
+    let settings = [("MLFLOW_SERVER_URL", &*mlflow.url()), ("HOKUSAI__LIMITS__CONCURRENT", "100")];
+    let gateway = Process::serve(folder.path(), &settings);
     let get = format!(
         "GET /api/2.0/mlflow-artifacts/artifacts/a HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {}\r\n\r\n",
         key.expose_secret()

@@ -55,6 +55,7 @@ async fn scopes_fences_workspace_and_limit_of_a_rule_are_in_force() {
     let settings = issuer_settings(&stage.issuer.url())
         + "[[auth.issuers.rules]]\nwhen = { Team = 'blue', 'realm.roles' = ['admin', 'dev-*'] }\nscopes = ['mlflow:read', 'mlflow:write']\n\
            models = ['acme-*']\nexperiments = []\nworkspace = 'team-a'\nrate_limit_per_hour = 7\n\
+           concurrent = 3\ncreates_per_hour = 50\n\
            [[auth.issuers.rules]]\nwhen = { repository = '*' }\nscopes = ['mlflow:read']\n";
     let gateway = stage.gateway_with(&settings).await;
     let blue = stage.token(json!({ "Team": "blue", "realm": { "roles": ["user", "dev-ops"] } }));
@@ -82,6 +83,10 @@ async fn scopes_fences_workspace_and_limit_of_a_rule_are_in_force() {
         stage.mlflow.requests().last().unwrap().all("x-mlflow-workspace").collect::<Vec<_>>(),
         ["team-a"]
     );
+
+    let account = format!("GET /account HTTP/1.1\r\nhost: a\r\nauthorization: Bearer {blue}\r\n\r\n");
+    let limits = ask(gateway.address, account).await.json()["limits"].clone();
+    assert_eq!((&limits["concurrent"]["limit"], &limits["creates"]["limit"]), (&json!(3), &json!(50)));
 
     // It fits the second rule only.
     assert_eq!(get(&gateway, &other).await.status, 200);

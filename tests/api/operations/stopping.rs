@@ -23,7 +23,8 @@ async fn sigterm_loses_none_of_a_hundred_uploads_and_closes_idle_connections() {
     let mlflow = Server::start(|_| Answer::ok("done")).await;
     let folder = tempfile::tempdir().unwrap();
     let key = create_key(&folder);
-    let mut gateway = serve(&folder, &mlflow.url());
+    let settings = [("MLFLOW_SERVER_URL", &*mlflow.url()), ("HOKUSAI__LIMITS__CONCURRENT", "100")];
+    let mut gateway = Process::serve(folder.path(), &settings);
     let mut uploads = Vec::new();
     for _ in 0..100 {
         let mut connection = Connection::open(gateway.address).await;

@@ -54,6 +54,25 @@ async fn three_processes_together_admit_one_limit() {
 }
 
 #[actix_web::test]
+async fn three_processes_together_admit_one_limit_of_creates() {
+    let (redis, stage) = (Redis::start(&[]), Stage::set().await);
+    let limit = ("HOKUSAI__LIMITS__CREATES_PER_HOUR", "30");
+    let processes = fleet_of_three(&stage, &redis.url(), limit);
+    let create = "POST /api/2.0/mlflow/runs/create HTTP/1.1\r\nhost: a\r\nauthorization: Bearer the-key\r\n\
+                  content-type: application/json\r\ncontent-length: 22\r\n\r\n{\"experiment_id\": \"1\"}";
+    let mut created = 0;
+    for address in addresses(&processes).into_iter().cycle().take(60) {
+        let status = ask(address, create).await.status;
+        assert!([200, 429].contains(&status), "{status}");
+        created += usize::from(status == 200);
+    }
+    assert_eq!(created, 30);
+    assert_eq!(stage.mlflow.requests().len(), 30);
+    // The refused ones cost no other change: those that are taken back are used for the next.
+    assert_eq!(admitted(&addresses(&processes), 3).await, 3);
+}
+
+#[actix_web::test]
 async fn three_processes_hear_of_a_revocation() {
     let (redis, stage) = (Redis::start(&[]), Stage::set().await);
     let fleet = fleet_of_three(&stage, &redis.url(), (PER_HOUR, "36000"));

@@ -27,7 +27,7 @@ async fn different_keys_are_different_questions() {
 
 #[actix_web::test]
 async fn five_hundred_first_requests_with_one_key_make_one_call() {
-    let stage = Stage::set(vec![slow_and_valid()], &[]).await;
+    let stage = Stage::set(vec![slow_and_valid()], &[("LIMITS__CONCURRENT", "500")]).await;
     let asking: Vec<_> = (0..500).map(|_| actix_rt::spawn(ask(stage.gateway.address, get("key")))).collect();
     for asked in asking {
         assert_eq!(asked.await.unwrap().status, 200);

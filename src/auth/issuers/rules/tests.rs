@@ -12,6 +12,8 @@ fn rule(when: &[(&str, &[&str])], scope: Scope) -> IssuerRule {
         models: Some(texts(&["acme-*"])),
         experiments: None,
         rate_limit_per_hour: NonZeroU32::new(7),
+        concurrent: NonZeroU32::new(8),
+        creates_per_hour: NonZeroU32::new(9),
     }
 }
 
@@ -52,6 +54,7 @@ fn a_principal_has_what_its_rule_gives() {
     let given = principal(vec![rule(&[("sub", &["*"])], Scope::Read)], json!({"sub": "a"})).unwrap();
     assert_eq!((given.user_id.as_deref(), given.is_admin), (Some("a"), false));
     assert_eq!(given.rate_limit_per_hour, NonZeroU32::new(7));
+    assert_eq!((given.concurrent, given.creates_per_hour), (NonZeroU32::new(8), NonZeroU32::new(9)));
     assert!(given.fence.models.unwrap().fit("acme-x") && given.fence.experiments.is_none());
 }
 
