@@ -25,7 +25,14 @@ pub(super) enum Store {
     /// In this process, for this instance.
     Memory,
     /// In Redis, for all instances; here are the tokens leased from them.
-    Redis { redis: Redis, instances: u32 },
+    Redis(Arc<Fleet>),
+}
+
+/// The instances that share the buckets.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    pub(super) redis: Redis,
+    pub(super) instances: u32,
 }
 
 /// One key's buckets, by [`Operation`], made when they are first used; and its requests under way.
@@ -38,7 +45,7 @@ pub(super) struct KeyUse {
 #[derive(Debug)]
 enum Bucket {
     Here(Mutex<TokenBucket>),
-    Leased { lease: Arc<Lease>, redis: Redis, instances: u32 },
+    Leased(Arc<Lease>, Arc<Fleet>),
 }
 
 impl KeyUse {
@@ -55,16 +62,14 @@ impl KeyUse {
         let bucket = self.buckets[rate.of as usize].get_or_init(|| {
             Box::new(match store {
                 Store::Memory => Bucket::Here(Mutex::new(rate.bucket(Instant::now()))),
-                Store::Redis { redis, instances } => Bucket::Leased {
-                    lease: Arc::new(Lease::new(rate.of.name(owner))),
-                    redis: redis.clone(),
-                    instances: *instances,
-                },
+                Store::Redis(fleet) => {
+                    Bucket::Leased(Arc::new(Lease::new(rate.of.name(owner))), Arc::clone(fleet))
+                }
             })
         });
         match &**bucket {
             Bucket::Here(bucket) => rate.take(&mut bucket.lock(), Instant::now()),
-            Bucket::Leased { lease, redis, instances } => lease.take(redis, rate, *instances).await,
+            Bucket::Leased(lease, fleet) => lease.take(&fleet.redis, rate, fleet.instances).await,
         }
     }
 
@@ -72,7 +77,7 @@ impl KeyUse {
     pub(super) fn give_back(&self, operation: Operation) {
         match self.buckets[operation as usize].get().map(Box::as_ref) {
             Some(Bucket::Here(bucket)) => bucket.lock().give_back(),
-            Some(Bucket::Leased { lease, .. }) => lease.give_back(),
+            Some(Bucket::Leased(lease, _)) => lease.give_back(),
             None => {}
         }
     }
@@ -85,7 +90,7 @@ impl KeyUse {
                 bucket.until_one(Instant::now());
                 bucket.tokens()
             }
-            Bucket::Leased { lease, .. } => lease.tokens()?,
+            Bucket::Leased(lease, _) => lease.tokens()?,
         };
         Some(rate.allowance(tokens))
     }

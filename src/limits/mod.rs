@@ -26,7 +26,7 @@ pub use bytes::Meter;
 pub(crate) use bytes::Settler;
 pub use exceeded::{Allowance, Limit, LimitExceeded};
 pub(crate) use key_limits::KeyLimits;
-use key_use::{KeepBusy, KeyUse, Store};
+use key_use::{Fleet, KeepBusy, KeyUse, Store};
 use rate::{Operation, Rate};
 
 /// The most keys; the least recently used one, whose buckets are full, is forgotten first.
@@ -91,7 +91,7 @@ impl Limiter {
         let limiter = Self {
             live: ArcSwap::from_pointee(settings.clone()),
             keys: at_most(KEYS),
-            store: redis.map_or(Store::Memory, |redis| Store::Redis { redis, instances }),
+            store: redis.map_or(Store::Memory, |redis| Store::Redis(Arc::new(Fleet { redis, instances }))),
             accounts,
             metrics,
         };

@@ -134,7 +134,7 @@ async fn a_place_is_free_again_however_a_request_ends() {
         ("PUT", "whole", "content-length: 2\r\n\r\nok", 200),
         ("PUT", "closes", "content-length: 2\r\n\r\nok", 502),
         ("PUT", "whole", "transfer-encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n", 200),
-        ("PUT", "whole", "transfer-encoding: chunked\r\n\r\nbad\r\n", 400),
+        ("PUT", "whole", "transfer-encoding: chunked\r\n\r\nxyz\r\n", 400),
         ("GET", "whole", "x-forwarded-for: 1.2.3.4\r\n", 200),
     ] {
         let mut connection = asking(&gateway, gateway.request(method, &path(end), rest)).await;

@@ -1,6 +1,6 @@
 //! The end of the process, and what goes on until then.
 
-use super::{create_key, lines, serve};
+use super::{create_key, lines};
 use crate::support::{Server, ask, client::Connection, eventually, process::Process, server::Answer};
 
 const VALID: &str = r#"{"is_valid": true, "key_id": "k-1"}"#;
