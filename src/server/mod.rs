@@ -49,13 +49,13 @@ fn routes(app: &mut ServiceConfig, endpoints: &PrometheusMetrics) {
                 .default_service(web::to(method_not_allowed)),
         )
         .service(
-            web::resource("/login/{number:[0-9]{1,4}}")
-                .route(web::post().to(gateway::sign_on).wrap(endpoints.clone()))
+            web::resource("/login/callback")
+                .route(web::get().to(gateway::callback).wrap(endpoints.clone()))
                 .default_service(web::to(method_not_allowed)),
         )
         .service(
-            web::resource("/login/callback")
-                .route(web::get().to(gateway::callback).wrap(endpoints.clone()))
+            web::resource("/login/{number}")
+                .route(web::post().to(gateway::sign_on).wrap(endpoints.clone()))
                 .default_service(web::to(method_not_allowed)),
         )
         .service(

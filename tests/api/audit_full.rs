@@ -11,7 +11,7 @@ use tempfile::TempDir;
 
 use crate::support::{
     Response, Server, ask,
-    client::Connection,
+    client::{Connection, metric_at},
     eventually,
     gateway::create_key,
     process::{Process, command},
@@ -82,6 +82,13 @@ async fn what_a_full_disk_did_not_take_is_a_line_of_the_stream_as_soon_as_there_
         assert_eq!(stage.delete().await.status, 200);
     }
     assert_eq!(stage.deleted(), 20);
+    let metrics = stage.gateway.metrics_address.unwrap();
+    let count = async |outcome| {
+        metric_at(metrics, &format!(r#"audit_records_total{{outcome="{outcome}"}}"#))
+            .await
+            .unwrap_or_default()
+    };
+    eventually("each is written or lost", async || count("ok").await + count("failed").await == 20.0).await;
     let text = stage.text();
     assert!(text.len() as u64 <= ROOM && text.ends_with("\"}\n"), "nothing half is left: {text}");
     assert_eq!(stream::lines(&text).len(), text.lines().count());

@@ -239,3 +239,12 @@ async fn neither_codes_nor_tokens_nor_cookies_are_written_anywhere() {
     let record = records();
     assert!(record.contains("/login/callback") && record.contains("ada@example.com"), "{record}");
 }
+
+#[actix_web::test]
+async fn the_metrics_of_a_login_name_its_route_and_not_its_number() {
+    let stage = Stage::set().await;
+    stage.begin().await;
+    let answer = metrics_at(stage.gateway.metrics_address.unwrap()).await;
+    let metrics = answer.text();
+    assert!(metrics.contains(r#"endpoint="/login/{number}""#), "{metrics}");
+}
