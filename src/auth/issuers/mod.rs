@@ -173,14 +173,16 @@ impl Issuers {
         let began = Instant::now();
         let verdict = self.verified(token, digest, said, place).await;
         let outcome = match &verdict {
-            Err(AuthError::KeysUnavailable(_)) => ValidationOutcome::Unavailable,
             Err(error) => {
                 if is_guess(error)
                     && let Ok(failure) = self.failures.take(client_ip)
                 {
                     failure.use_up();
                 }
-                ValidationOutcome::Rejected
+                match error {
+                    AuthError::KeysUnavailable(_) => ValidationOutcome::Unavailable,
+                    _ => ValidationOutcome::Rejected,
+                }
             }
             Ok(_) => ValidationOutcome::Accepted,
         };

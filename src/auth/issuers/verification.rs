@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{
     TrustedIssuer,
     claims::Claims,
-    fault::TokenFault,
+    fault::{KeysFault, TokenFault},
     key_set,
     keys::Known,
     token::{self, Head, Said},
@@ -23,6 +23,8 @@ pub(super) fn is_guess(error: &AuthError) -> bool {
         AuthError::Rejected(Rejection::Token { fault, .. }) => {
             !matches!(fault, Expired(_) | NotYet | Revoked(_))
         }
+        // Without an end anybody could have the gateway look as if its issuer were down; after a rotation it is over in seconds.
+        AuthError::KeysUnavailable(KeysFault::TooSoon) => true,
         _ => false,
     }
 }

@@ -55,6 +55,26 @@ async fn two_hundred_tokens_of_unknown_keys_do_not_ask_the_issuer_again() {
 }
 
 #[actix_web::test]
+async fn a_stranger_cannot_make_the_gateway_look_as_if_its_issuer_were_down() {
+    let stage = Stage::set().await;
+    let gateway = stage.gateway().await;
+    assert_eq!(get(&gateway, &stage.token(json!({}))).await.status, 200);
+    // Nobody knows whether its key was published a moment ago; an address has another such token in each second.
+    let claims = changed(stage.claims(), json!({ "iat": Timestamp::now().as_second() }));
+    let unknown = SigningKey::p256("stranger").token(&claims);
+    let mut unanswered = 0;
+    while get(&gateway, &unknown).await.status == 503 {
+        unanswered += 1;
+        assert!(unanswered < 200, "for ever");
+    }
+    let refused = get(&gateway, &unknown).await;
+    assert_eq!((refused.status, refused.reason().as_str()), (429, "rate_limited"));
+    assert!(unanswered >= 60 && refused.header("retry-after").is_some(), "{unanswered}");
+    assert_eq!(get_from(&gateway, "203.0.113.9", &unknown).await.status, 503);
+    assert_eq!(get_from(&gateway, "203.0.113.9", &stage.token(json!({ "jti": "new" }))).await.status, 200);
+}
+
+#[actix_web::test]
 async fn a_key_that_was_withdrawn_ends_what_it_has_signed() {
     let stage = Stage::set().await;
     let (old, new) = (&stage.key, SigningKey::p256("key-2"));
