@@ -243,9 +243,13 @@ async fn an_address_that_sends_bad_tokens_must_wait_and_others_need_not() {
     let gateway = stage.gateway().await;
     let (good, bad) = (stage.token(json!({})), stage.token(json!({ "aud": "other.example" })));
     assert_eq!(get(&gateway, &good).await.status, 200);
-    for number in 0..60 {
-        assert_eq!(get(&gateway, &bad).await.status, 401, "{number}");
+    // It has another one in each second.
+    let mut rejected = 0;
+    while get(&gateway, &bad).await.status == 401 {
+        rejected += 1;
+        assert!(rejected < 200, "for ever");
     }
+    assert!(rejected >= 60, "{rejected}");
     let refused = get(&gateway, &bad).await;
     assert_eq!((refused.status, refused.reason().as_str()), (429, "rate_limited"));
     assert!(refused.header("retry-after").is_some());
