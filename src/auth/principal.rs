@@ -29,6 +29,13 @@ pub struct Principal {
     pub creates_per_hour: Option<NonZeroU32>,
 }
 
+impl Principal {
+    /// By what keys are told apart where their requests are counted. Those without an id and a user are one.
+    pub(crate) fn counted_as(&self) -> &str {
+        self.key_id.as_deref().or(self.user_id.as_deref()).unwrap_or_default()
+    }
+}
+
 /// The name of a workspace of MLflow's.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]

@@ -164,7 +164,7 @@ impl Gateway {
         let mut findings = Findings::default();
         let check = OwnershipCheck {
             ownership: &self.shared.ownership,
-            mlflow: &Asker(Rc::clone(&self.proxy)),
+            mlflow: &Asker(Rc::clone(&self.proxy), Arc::clone(grant.principal())),
             policy: &live.policy,
             grant: &grant,
             head: request.head(),

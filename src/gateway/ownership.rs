@@ -12,6 +12,7 @@ use actix_web::{
 };
 
 use crate::{
+    auth::Principal,
     error::GatewayError,
     ownership::{
         self, AskMlflow, Claim, Clearance, Ownership, OwnershipError, Refusal, Reported, Reserved, Spans,
@@ -27,9 +28,9 @@ use crate::{
     vocabulary::RouteClass,
 };
 
-/// Asks MLflow for the gateway, as forwarded requests do.
+/// Asks MLflow for the gateway, as forwarded requests of this key do.
 #[derive(Debug, Clone)]
-pub(super) struct Asker(pub(super) Rc<Proxy>);
+pub(super) struct Asker(pub(super) Rc<Proxy>, pub(super) Arc<Principal>);
 
 impl AskMlflow for Asker {
     async fn get(
@@ -38,7 +39,7 @@ impl AskMlflow for Asker {
         workspace: Option<Arc<str>>,
         most: usize,
     ) -> Result<(StatusCode, Bytes), Unanswered> {
-        let answer = self.0.get(&path, workspace.as_deref(), most).await;
+        let answer = self.0.get(&path, workspace.as_deref(), &self.1, most).await;
         answer.map_err(|error| match error {
             ProxyError::Busy | ProxyError::Ejected | ProxyError::Internal(_) => {
                 Unanswered::NotAsked(error.to_string())

@@ -1,7 +1,7 @@
 //! The part of the walk behind the permission, for `explain`: what a request with this body changes, and whose that is. Nothing is
 //! forwarded.
 
-use std::rc::Rc;
+use std::{rc::Rc, sync::Arc};
 
 use actix_web::{
     dev::{Payload, RequestHead},
@@ -68,7 +68,7 @@ pub(crate) async fn preview(
         let upstreams = UpstreamPool::new(&settings.mlflow);
         let proxy = Proxy::new(settings, &upstreams, resources.mlflow_tls.as_ref());
         let ownership = &Ownership::new(resources.metrics.clone(), None);
-        let mlflow = &Asker(Rc::new(proxy));
+        let mlflow = &Asker(Rc::new(proxy), Arc::clone(grant.principal()));
         let check = OwnershipCheck { ownership, mlflow, policy: &settings.policy, grant, head };
         match check.run(&mut checked, &mut findings).await {
             Ok(_) => mlflow.0.look_up(grant, &checked.models).await.map_err(GatewayError::from),

@@ -117,7 +117,7 @@ impl Limiter {
         if mode == Mode::Off {
             return Ok(Admission::default());
         }
-        let (owner, rule) = (owner(principal), grant.route().rule());
+        let (owner, rule) = (principal.counted_as(), grant.route().rule());
         let key = self.key(owner);
         let lane = if rule.moves_artifacts() { Lane::Artifacts } else { Lane::Requests };
         // First: a request that finds no place costs no token.
@@ -166,7 +166,7 @@ impl Limiter {
         if settings.mode == Mode::Off {
             return None;
         }
-        let (owner, limits) = (owner(principal), KeyLimits::of(principal, &settings));
+        let (owner, limits) = (principal.counted_as(), KeyLimits::of(principal, &settings));
         let key = self.keys.get(owner);
         let of = |of, per_hour| {
             let rate = Rate { of, per_hour };
@@ -210,11 +210,6 @@ impl Limiter {
 
 fn at_most(keys: usize) -> Keys {
     Cache::with(keys, keys as u64, UnitWeighter, DefaultHashBuilder::default(), KeepBusy)
-}
-
-/// Keys without an id and a user are one.
-fn owner(principal: &Principal) -> &str {
-    principal.key_id.as_deref().or(principal.user_id.as_deref()).unwrap_or_default()
 }
 
 #[cfg(test)]

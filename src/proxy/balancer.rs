@@ -1,6 +1,6 @@
 //! Chooses the server for a request, and a permit for a connection to it.
 
-use std::{cell::Cell, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use actix_web::http::{
     Method,
@@ -8,12 +8,12 @@ use actix_web::http::{
     uri::PathAndQuery,
 };
 use awc::ClientRequest;
-use tokio::{
-    sync::{OwnedSemaphorePermit, Semaphore},
-    time::timeout,
-};
+use tokio::time::timeout;
 
-use super::ProxyError;
+use super::{
+    ProxyError,
+    fair_queue::{FairQueue, Permit, QueueFull, Room, Turn},
+};
 use crate::{
     http_client::{Connections, HttpClient, Reuse, Tls, host_of},
     settings::Mlflow,
@@ -25,8 +25,6 @@ use crate::{
 pub(super) struct Balancer {
     members: Vec<Member>,
     queue_timeout: Duration,
-    max_waiting: usize,
-    waiting: Cell<usize>,
 }
 
 /// One worker's connections to one server.
@@ -39,23 +37,27 @@ pub(super) struct Member {
     pub(super) prefix: String,
     pub(super) client: HttpClient,
     /// One permit for each connection that may be in use; held until the response's last byte.
-    connections: Arc<Semaphore>,
+    connections: FairQueue,
 }
 
 /// A server to send a request to, and the permit for a connection.
 pub(super) struct Lease<'a> {
     pub(super) member: &'a Member,
-    pub(super) held: (OwnedSemaphorePermit, InFlight),
+    pub(super) held: (Permit, InFlight),
 }
 
 impl Balancer {
-    pub(super) fn new(upstreams: &[Arc<Upstream>], settings: &Mlflow, tls: Option<&Tls>) -> Self {
-        Self {
-            members: upstreams.iter().map(|upstream| Member::new(upstream, settings, tls)).collect(),
-            queue_timeout: settings.queue_timeout,
-            max_waiting: settings.max_waiting.get(),
-            waiting: Cell::new(0),
-        }
+    /// `is_mixed`: whether the servers have more to do than to move artifacts.
+    pub(super) fn new(
+        upstreams: &[Arc<Upstream>],
+        settings: &Mlflow,
+        tls: Option<&Tls>,
+        is_mixed: bool,
+    ) -> Self {
+        let room = Room::new(settings.max_waiting.get());
+        let connections = || FairQueue::new(settings.max_connections.get(), is_mixed, room.clone());
+        let member = |upstream| Member::new(upstream, settings, tls, connections());
+        Self { members: upstreams.iter().map(member).collect(), queue_timeout: settings.queue_timeout }
     }
 
     pub(super) fn members(&self) -> &[Member] {
@@ -67,7 +69,11 @@ impl Balancer {
     ///
     /// # Errors
     /// None that answers, or no connection that becomes free in time.
-    pub(super) async fn lease(&self, tried: Option<&Arc<Upstream>>) -> Result<Lease<'_>, ProxyError> {
+    pub(super) async fn lease(
+        &self,
+        turn: Turn<'_>,
+        tried: Option<&Arc<Upstream>>,
+    ) -> Result<Lease<'_>, ProxyError> {
         let is_tried = |member: &Member| tried.is_some_and(|tried| Arc::ptr_eq(tried, &member.upstream));
         let answering = self.members.iter().filter(|member| !member.upstream.is_ejected());
         let member = answering
@@ -75,9 +81,13 @@ impl Balancer {
                 (is_tried(member), !member.upstream.is_healthy(), member.upstream.in_flight())
             })
             .ok_or(ProxyError::Ejected)?;
-        let permit = match Arc::clone(&member.connections).try_acquire_owned() {
-            Ok(permit) => permit,
-            Err(_) => self.wait_for(member).await?,
+        let permit = match member.connections.try_take(turn.lane) {
+            Some(permit) => permit,
+            None => {
+                let waiting = member.connections.wait(turn).map_err(|QueueFull| ProxyError::Busy)?;
+                let served = timeout(self.queue_timeout, waiting).await;
+                served.ok().flatten().ok_or(ProxyError::Busy)?
+            }
         };
         Ok(Lease { member, held: (permit, member.upstream.track_request()) })
     }
@@ -88,35 +98,10 @@ impl Balancer {
             .iter()
             .any(|member| !Arc::ptr_eq(&member.upstream, tried) && !member.upstream.is_ejected())
     }
-
-    async fn wait_for(&self, member: &Member) -> Result<OwnedSemaphorePermit, ProxyError> {
-        if self.waiting.get() >= self.max_waiting {
-            return Err(ProxyError::Busy);
-        }
-        let _place = Place::take(&self.waiting);
-        let permit = timeout(self.queue_timeout, Arc::clone(&member.connections).acquire_owned());
-        permit.await.ok().and_then(Result::ok).ok_or(ProxyError::Busy)
-    }
-}
-
-/// A place in the queue.
-struct Place<'a>(&'a Cell<usize>);
-
-impl<'a> Place<'a> {
-    fn take(waiting: &'a Cell<usize>) -> Self {
-        waiting.set(waiting.get() + 1);
-        Self(waiting)
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.set(self.0.get() - 1);
-    }
 }
 
 impl Member {
-    fn new(upstream: &Arc<Upstream>, settings: &Mlflow, tls: Option<&Tls>) -> Self {
+    fn new(upstream: &Arc<Upstream>, settings: &Mlflow, tls: Option<&Tls>, permits: FairQueue) -> Self {
         let url = &upstream.url;
         let connections = Connections {
             connect_timeout: settings.connect_timeout,
@@ -128,7 +113,7 @@ impl Member {
             host: HeaderValue::try_from(host_of(url)).unwrap_or_else(|_| HeaderValue::from_static("")),
             prefix: url.path().trim_end_matches('/').to_owned(),
             client: HttpClient::new(url, tls, connections),
-            connections: Arc::new(Semaphore::new(settings.max_connections.get())),
+            connections: permits,
         }
     }
 

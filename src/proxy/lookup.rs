@@ -7,10 +7,12 @@ use actix_web::{
 };
 use tokio::time::timeout;
 
-use super::{Proxy, ProxyError, error::Late, headers::WORKSPACE};
+use super::{Proxy, ProxyError, error::Late, fair_queue::Turn, headers::WORKSPACE};
 use crate::{
+    auth::Principal,
     http_client::{Reuse, TransportFault, beginning},
     policy::{Grant, ModelReferences, WorkspaceViolation},
+    under_way::Lane,
 };
 
 /// Bytes that are read of a response, so that its connection can be used again. The content does not matter.
@@ -38,7 +40,8 @@ impl Proxy {
             return Ok(false);
         }
         let workspace = grant.principal().workspace.as_ref().map(|workspace| workspace.as_str());
-        match self.get(&format!("/2.0/mlflow/logged-models/{model_id}"), workspace, MAX_READ).await?.0 {
+        let path = format!("/2.0/mlflow/logged-models/{model_id}");
+        match self.get(&path, workspace, grant.principal(), MAX_READ).await?.0 {
             StatusCode::OK => Ok(true),
             StatusCode::NOT_FOUND => Ok(false),
             status => Err(ProxyError::LookupFailed(status)),
@@ -46,7 +49,7 @@ impl Proxy {
     }
 
     /// The status of MLflow's answer to a question of the gateway's, and the beginning of its body. The path is below MLflow's
-    /// REST prefix.
+    /// REST prefix. It waits its turn as a request of the key's does that it is asked for.
     ///
     /// # Errors
     /// No answer.
@@ -54,12 +57,14 @@ impl Proxy {
         &self,
         path: &str,
         workspace: Option<&str>,
+        asking: &Principal,
         most: usize,
     ) -> Result<(StatusCode, Bytes), ProxyError> {
         let target = PathAndQuery::try_from(format!("{}{path}", self.api_root))
             .map_err(|error| ProxyError::Internal(error.to_string()))?;
+        let turn = Turn { owner: asking.counted_as(), lane: Lane::Requests };
         let ask = async |reuse| {
-            let lease = self.mlflow.lease(None).await?;
+            let lease = self.mlflow.lease(turn, None).await?;
             let host = self.headers.host(&lease.member.host, None);
             let mut request = lease.member.request(&Method::GET, &target, host, reuse)?;
             self.headers.of_gateway(request.headers_mut());

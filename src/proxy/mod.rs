@@ -9,6 +9,7 @@ mod deadlines;
 mod direct_transfer;
 mod egress;
 mod error;
+mod fair_queue;
 mod gateway_calls;
 mod headers;
 mod http10;
@@ -16,6 +17,7 @@ mod lookup;
 mod redaction;
 mod request_body;
 mod response_body;
+mod retry;
 
 use std::{cell::Cell, num::NonZeroU64, pin::pin, rc::Rc, sync::Arc, time::Instant};
 
@@ -38,6 +40,7 @@ use crate::{
     settings::{DirectArtifacts, Settings},
     stall_budget::StallBudget,
     telemetry::spans,
+    under_way::Lane,
     upstream::{ProbeTarget, UpstreamPool},
     vocabulary::UpstreamOutcome,
 };
@@ -45,12 +48,14 @@ use balancer::{Balancer, Lease};
 pub(crate) use caching::VARYING;
 use deadlines::{Progress, Timeouts, WaitingFor, within};
 pub(crate) use direct_transfer::denied as denied_direct_transfer;
+use error::Late;
 pub use error::ProxyError;
-use error::{Late, Retry};
+use fair_queue::Turn;
 pub(crate) use headers::is_named_by_connection;
 use redaction::Redaction;
 use request_body::{RequestBody, RequestFraming};
 use response_body::ResponseBody;
+use retry::{is_repeatable, may_retry};
 
 /// One worker's way to MLflow.
 #[derive(Debug)]
@@ -82,8 +87,8 @@ impl Proxy {
         let (mlflow, server) = (&settings.mlflow, &settings.server);
         let apart = upstreams.has_artifact_servers();
         Self {
-            mlflow: Balancer::new(&upstreams.mlflow, mlflow, tls),
-            artifacts: apart.then(|| Balancer::new(&upstreams.artifacts, mlflow, tls)),
+            mlflow: Balancer::new(&upstreams.mlflow, mlflow, tls, true),
+            artifacts: apart.then(|| Balancer::new(&upstreams.artifacts, mlflow, tls, false)),
             headers: headers::HeaderRules::new(mlflow),
             api_root: ProbeTarget::api_root(mlflow),
             denies_direct: mlflow.direct_artifacts == DirectArtifacts::Deny,
@@ -132,7 +137,9 @@ impl Proxy {
         let body = Rc::new(Cell::new(Some(payload)));
 
         let began = Instant::now();
-        let lease = pool.lease(None).await;
+        let lane = if rule.moves_artifacts() { Lane::Artifacts } else { Lane::Requests };
+        let turn = Turn { owner: grant.principal().counted_as(), lane };
+        let lease = pool.lease(turn, None).await;
         exchange.waited(began.elapsed());
         let lease = lease?;
         let call = self.call(&lease, forwarded, &body, Try::First).instrument(spans::call_to_mlflow());
@@ -142,7 +149,7 @@ impl Proxy {
                 tracing::debug!(%error, "trying once more");
                 let tried = Arc::clone(&lease.member.upstream);
                 drop(lease);
-                let lease = pool.lease(Some(&tried)).await?;
+                let lease = pool.lease(turn, Some(&tried)).await?;
                 let is_counted = error.counts_against_server() && Arc::ptr_eq(&tried, &lease.member.upstream);
                 let again = self.call(&lease, forwarded, &body, Try::Again { is_counted });
                 let response = again.instrument(spans::call_to_mlflow()).await?;
@@ -271,30 +278,4 @@ impl Drop for Calling<'_> {
     fn drop(&mut self) {
         self.exchange.upstream_called(self.outcome, self.started.elapsed());
     }
-}
-
-/// Whether to try once more, without doing anything twice: at another server if this one could not be connected to; or, if the
-/// connection ended before a byte of the response, for an idempotent method without a body (RFC 9110 §9.2.2).
-fn may_retry(
-    error: &ProxyError,
-    pool: &Balancer,
-    lease: &Lease<'_>,
-    forwarded: Forwarded<'_>,
-    body: &Cell<Option<Payload>>,
-) -> bool {
-    match error.retry() {
-        Retry::Elsewhere => {
-            let untouched = body.take();
-            let is_untouched = untouched.is_some();
-            body.set(untouched);
-            is_untouched && pool.has_other_than(&lease.member.upstream)
-        }
-        Retry::IfRepeatable => is_repeatable(forwarded),
-        Retry::Never => false,
-    }
-}
-
-/// Whether the request may be sent to MLflow twice.
-fn is_repeatable(Forwarded { request, framing, .. }: Forwarded<'_>) -> bool {
-    matches!(framing, RequestFraming::None | RequestFraming::Length(0)) && request.method().is_idempotent()
 }

@@ -17,8 +17,8 @@ use actix_web::{
 };
 use awc::ClientResponse;
 use futures_core::Stream;
-use tokio::sync::OwnedSemaphorePermit;
 
+use super::fair_queue::Permit;
 use crate::{
     connection::ActiveRequest,
     exchange::Exchange,
@@ -40,7 +40,7 @@ pub(super) enum BodyFault {
 
 /// Held until the last byte of a response: the permit for a connection to MLflow, and the places of the request at the server and on
 /// the client's connection.
-pub(super) type Held = ((OwnedSemaphorePermit, InFlight), Option<ActiveRequest>);
+pub(super) type Held = ((Permit, InFlight), Option<ActiveRequest>);
 
 /// A body that is read as fast as the client takes it, with a deadline on MLflow's silence.
 pub(super) struct ResponseBody {

@@ -80,6 +80,7 @@ mod targets;
 mod tls_inbound;
 mod tls_outbound;
 mod traces;
+mod turns;
 mod untold_names;
 mod upstreams;
 mod usage;

@@ -1,11 +1,14 @@
 //! What the server does with a request.
 
 use std::{
-    sync::atomic::{AtomicUsize, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
-use tokio::{io::AsyncWriteExt as _, net::TcpStream};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, sync::Semaphore};
 
 /// What the server does with one request.
 #[derive(Clone)]
@@ -22,6 +25,8 @@ pub enum Answer {
     Endless,
     /// Writes these bytes after a while, and keeps the connection.
     After(Duration, Vec<u8>),
+    /// Writes these bytes when the gate has a permit for it, and keeps the connection.
+    Gated(Arc<Semaphore>, Vec<u8>),
     /// Never answers.
     Silence,
     /// Closes without a byte.
@@ -99,6 +104,10 @@ pub async fn answer(stream: &mut TcpStream, answer: Answer, ended: &AtomicUsize)
             }
             ended.fetch_add(1, Ordering::Relaxed);
             false
+        }
+        Answer::Gated(gate, bytes) => {
+            gate.acquire().await.unwrap().forget();
+            stream.write_all(&bytes).await.is_ok()
         }
         Answer::Silence => std::future::pending().await,
         Answer::Close => false,
