@@ -14,6 +14,7 @@ use actix_web::http::{
     uri::PathAndQuery,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
+use memchr::memmem;
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -173,7 +174,7 @@ fn basic_password(encoded: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn credential(pasted: &[u8], source: Source) -> Result<Credential, CredentialError> {
-    if source == Source::Bearer && pasted.trim_ascii().windows(2).any(|pair| pair == b", ") {
+    if source == Source::Bearer && memmem::find(pasted.trim_ascii(), b", ").is_some() {
         return Err(CredentialError::Ambiguous);
     }
     match key_in(pasted) {
