@@ -26,6 +26,9 @@ RUN apt-get update \
     && apt-get install --yes --no-install-recommends ca-certificates \
     && rm -rf /var/lib/apt/lists/* /var/cache/apt/*
 COPY --from=build /src/target/release/hokusai-gateway /usr/local/bin/hokusai-gateway
+# Usage that the auth service has not taken yet. A volume that is mounted here gets the owner of this folder.
+RUN install --directory --owner=65532 --group=65532 --mode=0700 /var/lib/hokusai-gateway
+VOLUME /var/lib/hokusai-gateway
 ARG GIT_SHA=unknown
 ARG VERSION=0.1.0
 LABEL org.opencontainers.image.title="hokusai-gateway" \

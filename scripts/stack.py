@@ -122,6 +122,8 @@ class Stack:
             "HOKUSAI__SERVER__BIND": self.claimed.get("address", "127.0.0.1:0"),
             "HOKUSAI__METRICS__BIND": self.claimed.get("metrics_address", "127.0.0.1:0"),
             "HOKUSAI__AUTH__KEY_FILE__PATH": str(self.key_file),
+            # Not in a folder of this machine's.
+            "HOKUSAI__AUTH__SERVICE__USAGE_SPOOL": str(self.key_file.parent / "usage"),
             "HOKUSAI__SERVER__SETTLE_TIME": "0s",
             **settings,
         }

@@ -55,6 +55,7 @@ codes! {
     PepperNotShared "HG-S11" "instances that do not share the pepper";
     InvalidRoutesFile "HG-S12" "an invalid file of routes";
     LooserRoute "HG-S13" "a route with weaker checks than the gateway's own table";
+    RenamedSetting "HG-S14" "a setting under an earlier name";
 
     UnreadableFile "HG-F01" "a file that cannot be read";
     UntrustedFile "HG-F02" "a file that others may write or replace";
@@ -177,6 +178,9 @@ codes! {
     AuditCutShort "HG-U03" "the last audit records were not written";
     AuditOff "HG-U04" "the audit stream is off";
     UsageUnreported "HG-U05" "usage was not reported";
+    UsageInSingles "HG-U06" "the auth service takes no usage in batches";
+    UsageSpoolFailing "HG-U07" "the usage spool cannot be written";
+    UsageSpoolDamaged "HG-U08" "a file of the usage spool cannot be used";
 
     CollectorNameUnknown "HG-L01" "the host name of the trace collector does not resolve";
     CollectorUnreachable "HG-L02" "cannot connect to the trace collector";

@@ -10,6 +10,7 @@ use crate::{
     routing::{Replaced, Routes},
     settings::{Problem, Promotion, Settings},
     tls::{Expiry, SOON_DAYS, Validity},
+    usage,
 };
 
 /// All warnings.
@@ -22,6 +23,7 @@ pub(crate) fn of(settings: &Settings, resources: &Resources) -> Vec<Problem> {
             Problem::new(Code::UnknownScope, "auth.key_file.path", what, scope.fix()).with_found(scope)
         }));
     }
+    risks.extend(settings.auth.service().and_then(usage::spool_risk));
     risks.extend(loosened_routes(&resources.routes, settings.policy.promotion));
     risks.extend(resources.expiries.iter().filter(|expiry| !expiry.is_ca).filter_map(not_valid));
     risks.extend(resources.expiries.iter().filter_map(ends_soon));

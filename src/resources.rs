@@ -20,6 +20,7 @@ use crate::{
     },
     telemetry::{Metrics, RequestLog},
     tls::{self, Expiry, ServerIdentity, TlsError},
+    usage,
 };
 
 /// What is opened once, and shared by all workers.
@@ -68,6 +69,7 @@ impl Resources {
             .then(|| Arc::new(Issuers::new(trusted, redis.clone().flatten(), metrics.clone())));
         let routes = problems.note(Routes::open(mlflow).map_err(bad_routes));
         problems.extend(no_folder(&settings.audit.output));
+        problems.extend(auth.service().and_then(usage::spool_problem));
         let file_limit = files::raise_limit();
         let max_connections = problems.note(files::max_connections(settings, file_limit).map_err(too_few));
         let opened = || {
@@ -109,6 +111,7 @@ pub(crate) fn missing(sections: &Sections) -> Problems {
     if let Some(auth) = auth {
         problems.extend(auth_tls(auth).err());
         trusted_issuers(auth, &mut problems);
+        problems.extend(auth.service().and_then(usage::spool_problem));
         if let AuthMode::KeyFile(file) = &auth.mode {
             let keys = KeyFile::open_as(&file.path, !auth.issuers.is_empty());
             problems.extend(keys.map_err(no_keys).err());

@@ -36,7 +36,7 @@ use crate::{
         emf::{self, LastLines},
     },
     tls,
-    usage::{Reporter, UsageReports},
+    usage::{SpoolFault, UsageActors, UsageReports},
 };
 
 /// A listening gateway.
@@ -70,6 +70,8 @@ pub enum StartupError {
     BindMetrics { address: SocketAddr, source: io::Error },
     #[error("no audit stream (audit.output): {0}")]
     Audit(#[from] AuditError),
+    #[error("no usage spool (auth.service.usage_spool): it {0}")]
+    UsageSpool(#[from] SpoolFault),
     #[error(transparent)]
     Io(#[from] io::Error),
 }
@@ -82,6 +84,7 @@ impl StartupError {
                 server::bind_fault(*address, source).code
             }
             Self::Audit(_) => Code::AuditFailing,
+            Self::UsageSpool(fault) => fault.code(),
             Self::Io(_) => Code::GatewayEnded,
         }
     }
@@ -105,12 +108,12 @@ impl Application {
             server::bind(bind).map_err(|source| StartupError::BindMetrics { address: bind, source })
         });
         let of_metrics = of_metrics.transpose()?;
-        let (usage, reporter) = UsageReports::open(&resources).unzip();
+        let (usage, usage_actors) = open_usage(&resources)?.unzip();
         let audit = AuditTrail::open(&settings.audit, resources.metrics.audit_records())?;
         let (limiter, settler) =
             Limiter::new(&settings.limits, resources.redis.clone(), resources.metrics.clone());
         let shared = Arc::new(Shared::new(settings, resources, limiter, usage, audit));
-        start_actors(&shared, reporter, settler);
+        start_actors(&shared, usage_actors, settler);
         let stop = stop_signal(Arc::clone(&shared))?;
         let server = server::start(listener, Arc::clone(&shared), stop)?;
         let metrics_address = of_metrics.as_ref().map(TcpListener::local_addr).transpose()?;
@@ -178,10 +181,8 @@ impl Application {
     pub async fn run_until_stopped(self) -> io::Result<()> {
         self.server.0.await?;
         log_cut_transfers(&self.shared).await;
-        if let Some(usage) = &self.shared.usage
-            && timeout(FLUSH_TIMEOUT, usage.flush()).await.is_err()
-        {
-            tracing::warn!(code = Code::UsageUnreported.text(), "not all usage was reported");
+        if let Some(usage) = &self.shared.usage {
+            usage.stop(FLUSH_TIMEOUT).await;
         }
         if let Some(traces) = self.traces
             && timeout(FLUSH_TIMEOUT, traces.flush()).await.is_err()
@@ -226,15 +227,25 @@ async fn log_cut_transfers(shared: &Shared) {
     }
 }
 
-fn start_actors(shared: &Shared, reporter: Option<Reporter>, settler: Option<Settler>) {
+fn open_usage(resources: &Resources) -> Result<Option<(UsageReports, UsageActors)>, SpoolFault> {
+    let service = resources.keys.usage_service();
+    let open = |service| UsageReports::open(service, resources.auth_tls.as_ref(), &resources.metrics);
+    service.map(open).transpose()
+}
+
+fn start_actors(shared: &Shared, usage: Option<UsageActors>, settler: Option<Settler>) {
     let Shared { settings, resources, upstreams, health, .. } = shared;
     let Resources { keys, redis, metrics, .. } = resources;
     let deaths = &health.deaths;
     let proxy = Proxy::new(settings, upstreams, resources.mlflow_tls.as_ref());
     let probe = health::mlflow::probe(Arc::clone(upstreams), proxy, settings.mlflow.clone(), metrics.clone());
     actor::spawn("upstream_prober", deaths, Box::pin(probe));
-    if let Some(reporter) = reporter {
-        actor::spawn("usage_reporter", deaths, Box::pin(reporter.run()));
+    if let Some(UsageActors { singles, batches }) = usage {
+        actor::spawn("usage_reporter", deaths, Box::pin(singles.run()));
+        if let Some((collector, sender)) = batches {
+            actor::spawn("usage_collector", deaths, Box::pin(collector.run()));
+            actor::spawn("usage_sender", deaths, Box::pin(sender.run()));
+        }
     }
     if let Some(settler) = settler {
         actor::spawn("limit_settler", deaths, Box::pin(settler.run()));

@@ -134,6 +134,14 @@ pub(crate) fn read_secret(path: &Path) -> Result<Secret, FileError> {
     Ok(Secret { text: io::read_to_string(file)?, exposed: exposed(&metadata) })
 }
 
+/// Checks that no other user can put files into a folder, nor another in its place.
+///
+/// # Errors
+/// A folder that other users may write or replace.
+pub(crate) fn check_folder(path: &Path) -> Result<(), FileError> {
+    check_trusted(&fs::metadata(path)?, path)
+}
+
 fn read_to_end(mut file: File) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;

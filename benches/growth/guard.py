@@ -45,7 +45,7 @@ def measure(samples: Samples) -> None:
 
 @contextmanager
 def _instance(name: str, bed: Testbed, settings: dict[str, str]) -> Iterator[Server]:
-    server = Gateway(name, service=True, report_usage=False).start(bed, 1, **DEFAULTS, **settings)
+    server = Gateway(name, service=True, usage="off").start(bed, 1, **DEFAULTS, **settings)
     try:
         yield server
     finally:

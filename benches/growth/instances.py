@@ -48,7 +48,7 @@ def _fleet_of(count: int) -> dict[str, float]:
 
 def _start(number: int, count: int, store: Server, bed: Testbed) -> Server:
     settings = FLEET | {"HOKUSAI__REDIS__URL": redis.url(store), "HOKUSAI__LIMITS__INSTANCES": str(count)}
-    return Gateway(f"instance-{number}", service=True, report_usage=False).start(bed, 1, **settings)
+    return Gateway(f"instance-{number}", service=True, usage="off").start(bed, 1, **settings)
 
 
 def _sample(fleet: list[Server], keys: list[str], store: Server, empty: int) -> dict[str, float]:

@@ -37,7 +37,7 @@ def measure(samples: Samples, rounds: int, seconds: int) -> None:
             path = bed.folder / f"keys-{count}.toml"
             keys = [f"Bearer {key}" for key in write_key_file(path, bed.binary, count)]
             for line in (FILE, SERVICE):
-                gateway = Gateway(f"{line.replace(' ', '-')}-{count}", service=line == SERVICE, report_usage=False)
+                gateway = Gateway(f"{line.replace(' ', '-')}-{count}", service=line == SERVICE, usage="off")
                 began = time.monotonic()
                 server = gateway.start(bed, 1, **REMEMBERING, HOKUSAI__AUTH__KEY_FILE__PATH=str(path))
                 figures = {"ready_s": time.monotonic() - began}

@@ -23,7 +23,7 @@ pub(crate) struct Operation {
 }
 
 /// Every operation, in the order of the walk.
-pub(crate) const ALL: [Operation; 19] = [
+pub(crate) const ALL: [Operation; 20] = [
     Operation { name: "head", make: reading::head },
     Operation { name: "head_and_route", make: reading::route },
     Operation { name: "head_and_route_of_an_artifact", make: reading::route_of_an_artifact },
@@ -39,6 +39,7 @@ pub(crate) const ALL: [Operation; 19] = [
     Operation { name: "limit", make: deciding::limit },
     Operation { name: "head_to_mlflow", make: rewriting::to_mlflow },
     Operation { name: "head_to_client", make: rewriting::to_client },
+    Operation { name: "usage", make: telling::usage },
     Operation { name: "no_span", make: telling::no_span },
     Operation { name: "root_span", make: telling::root_span },
     Operation { name: "request_denied", make: telling::denied },

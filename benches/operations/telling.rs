@@ -31,6 +31,17 @@ pub(super) fn live() -> Run {
     answered(Method::GET, "/live", StatusCode::OK)
 }
 
+/// One more use of a key, route and status that were used before.
+pub(super) fn usage() -> Run {
+    let settings = settings(&[
+        ("HOKUSAI_AUTH_SERVICE_URL", "https://auth.internal"),
+        ("HOKUSAI__AUTH__SERVICE__USAGE_SPOOL", "memory"),
+    ]);
+    let route = fixtures::route(&settings, Method::GET, requests::RUN);
+    let worker = benching::usage(&settings).unwrap();
+    run(move || worker.count("training-cluster-7", route.pattern(), 200))
+}
+
 /// A service that answers at once, and nothing else; [`root_span`] has this in it.
 pub(super) fn no_span() -> Run {
     log_as_by_default();

@@ -25,7 +25,7 @@ def assert_logged(server: Server, requests: int) -> None:
 
 
 def assert_nothing_dropped(gateway: Server) -> None:
-    """Neither lines nor audit records, by its own metrics. Usage reports are dropped by design where there are too many."""
+    """Neither lines nor audit records, by its own metrics. Usage that waits has a bound, beyond which it is dropped."""
     for name, value in _metrics(gateway).items():
         counted = name in ("hokusai_gateway_log_lines_dropped", 'hokusai_gateway_audit_records_total{outcome="dropped"}')
         if counted and value:
@@ -36,6 +36,18 @@ def usage_reports(server: Server) -> dict[str, float]:
     """How many had which outcome so far; empty for a server that reports none."""
     family = "hokusai_gateway_usage_reports_total{"
     return {name: value for name, value in _metrics(server).items() if name.startswith(family)} if server.metrics else {}
+
+
+def usage_settled(server: Server, before: dict[str, float], requests: int) -> dict[str, float]:
+    """What became of the usage of these requests: sums are told a moment later."""
+    deadline = time.monotonic() + 10
+    while now := usage_reports(server):
+        if sum(now.values()) - sum(before.values()) >= requests:
+            break
+        if time.monotonic() > deadline:
+            raise WrongAnswer(f"{server.name} told the usage of {now}, after {before} and {requests} requests")
+        time.sleep(0.1)
+    return now
 
 
 def reported_percent(before: dict[str, float], after: dict[str, float]) -> float:

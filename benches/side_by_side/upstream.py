@@ -59,7 +59,7 @@ http {{
             add_header X-User-Id ada;
             return 200 '{verdict}';
         }}
-        location /api/v1/usage/ {{ return 200 '{{}}'; }}
+        location /api/v1/usage {{ return 200 '{{}}'; }}
     }}
 }}
 """

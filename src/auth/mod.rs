@@ -39,7 +39,7 @@ use crate::{
     credentials::{Credential, Person},
     http_client::Tls,
     redis::Redis,
-    settings::{Auth, AuthMode, AuthService},
+    settings::{Auth, AuthMode, AuthService, UsageMode},
     telemetry::Metrics,
     vocabulary::{KeyState, VerdictSource},
 };
@@ -157,7 +157,9 @@ impl KeySource {
     /// The auth service, if usage is reported to it.
     pub(crate) fn usage_service(&self) -> Option<&AuthService> {
         match self {
-            Self::Service(verifier) if verifier.settings.report_usage => Some(&verifier.settings),
+            Self::Service(verifier) if verifier.settings.usage.mode != UsageMode::Off => {
+                Some(&verifier.settings)
+            }
             Self::Service(_) | Self::File(_) => None,
         }
     }

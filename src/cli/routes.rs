@@ -68,7 +68,7 @@ fn describe_parameter(parameter: &Parameter) -> Value {
 fn describe(rule: &Rule, promotion: Promotion) -> Value {
     json!({
         "method": rule.method.as_str(),
-        "path": rule.pattern,
+        "path": &*rule.pattern,
         "class": rule.class.word(),
         "reach": rule.reach.word(),
         "changes": rule.changes(),

@@ -4,7 +4,7 @@ mod drain;
 mod report;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     future::{Ready, ready},
     rc::Rc,
     sync::Arc,
@@ -28,6 +28,7 @@ use crate::{
     redaction::without_keys,
     telemetry::{LONGEST_PATH, RequestContext, RequestLog, WorkerMetrics},
     under_way::Place,
+    usage::WorkerUsage,
     vocabulary::{KeyState, Reason, RouteLabel, UpstreamOutcome, VerdictSource},
 };
 
@@ -58,6 +59,8 @@ struct Account {
     bytes_in: Cell<u64>,
     bytes_out: Cell<u64>,
     caller: RefCell<Caller>,
+    /// The pattern of its route, where its use is told.
+    endpoint: OnceCell<Arc<str>>,
     /// What is known of the request's subject when it is refused; `None`: what its head says.
     about: RefCell<Option<About>>,
     record: RefCell<Option<(Lane, Record)>>,
@@ -81,6 +84,7 @@ pub struct Sinks {
     pub(crate) metrics: WorkerMetrics,
     pub(crate) log: Option<RequestLog>,
     pub(crate) audit: AuditTrail,
+    pub(crate) usage: Option<WorkerUsage>,
     pub(crate) drain: Arc<Drain>,
 }
 
@@ -132,6 +136,7 @@ impl Exchange {
             bytes_in: Cell::default(),
             bytes_out: Cell::default(),
             caller: RefCell::default(),
+            endpoint: OnceCell::new(),
             about: RefCell::default(),
             record: RefCell::default(),
             place: RefCell::default(),
@@ -162,6 +167,13 @@ impl Exchange {
 
     pub fn set_caller(&self, caller: Caller) {
         self.0.caller.replace(caller);
+    }
+
+    /// The request is admitted: it is a use of its key.
+    pub(crate) fn set_endpoint(&self, pattern: &Arc<str>) {
+        if self.0.sinks.usage.is_some() {
+            let _ = self.0.endpoint.set(Arc::clone(pattern));
+        }
     }
 
     pub fn set_verdict_source(&self, source: VerdictSource) {

@@ -9,6 +9,7 @@ use super::Account;
 use crate::{
     audit::Record,
     telemetry::{RequestLine, RequestLog, milliseconds, spans},
+    usage::Use,
     vocabulary::{EndReason, MethodLabel, Reason, RequestOutcome, RouteLabel, UpstreamOutcome},
 };
 
@@ -36,6 +37,7 @@ impl Account {
         if let Some((outcome, took)) = self.call.get() {
             sinks.metrics.upstream_called(outcome, took);
         }
+        self.count_use(end);
         let (route, method) = (self.route.get(), MethodLabel::from(&self.method));
         sinks.metrics.request_ended(route, method, end.status, end.took);
         if let Some(log) = &sinks.log {
@@ -46,6 +48,24 @@ impl Account {
         }
         if let Some((lane, record)) = self.record.take() {
             sinks.audit.add(lane, self.complete(record, end));
+        }
+    }
+
+    /// Before the request is no longer in flight: what is counted then is not among the last reports.
+    fn count_use(&self, end: End) {
+        let caller = self.caller.borrow();
+        if let (Some(usage), Some(endpoint), Some(key_id)) =
+            (&self.sinks.usage, self.endpoint.get(), &caller.key_id)
+        {
+            let used = Use {
+                key_id,
+                endpoint,
+                status: end.status.as_u16(),
+                took: end.took,
+                bytes_in: self.bytes_in.get(),
+                bytes_out: self.bytes_out.get(),
+            };
+            usage.add(&used, &self.path);
         }
     }
 

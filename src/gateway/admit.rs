@@ -48,7 +48,7 @@ pub async fn admit(
     exchange.set_route(RouteLabel::Unknown);
     match contained(gateway.metrics(), gateway.decide(&mut request, &exchange)).await {
         Ok(Decision { admitted, clearance, allowance }) => {
-            let principal = Arc::clone(admitted.grant.principal());
+            exchange.set_endpoint(admitted.grant.route().pattern());
             let own = own_address::asked_for(request.headers(), exchange.client().ip);
             request.extensions_mut().insert(admitted);
             let changing = gateway.shared.ownership.forget_at_the_end(clearance.changes);
@@ -62,7 +62,6 @@ pub async fn admit(
                 error::tell_allowance(allowance, response.headers_mut());
             }
             own_address::tell(own, response.headers_mut());
-            gateway.report_usage(&principal, &response, exchange.started());
             Ok(response)
         }
         Err(refusal) => {

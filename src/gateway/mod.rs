@@ -19,7 +19,7 @@ use std::{rc::Rc, sync::Arc, time::Instant};
 
 use actix_web::{
     HttpMessage as _, HttpRequest,
-    dev::{RequestHead, ServiceRequest, ServiceResponse},
+    dev::{RequestHead, ServiceRequest},
     http::header::{CONTENT_ENCODING, CONTENT_LENGTH, TRANSFER_ENCODING},
 };
 
@@ -52,7 +52,7 @@ use crate::{
     stall_budget::StallBudget,
     telemetry::{Metrics, WorkerMetrics},
     upstream::{HealthIssue, UpstreamPool},
-    usage::Usage,
+    usage::UsageReports,
 };
 
 /// What a worker has: the shared state, and clients of its own. The only application data.
@@ -81,6 +81,7 @@ impl Gateway {
             metrics: WorkerMetrics::new(resources.metrics.clone()),
             log: resources.log.clone(),
             audit: shared.audit.clone(),
+            usage: shared.usage.as_ref().map(UsageReports::worker),
             drain: Arc::clone(&shared.drain),
         });
         Self { shared, sinks, authenticator, proxy }
@@ -269,17 +270,6 @@ impl Gateway {
             self.renew_session(credential, exchange);
         }
         Ok(caller.principal)
-    }
-
-    fn report_usage(&self, principal: &Principal, response: &ServiceResponse, started: Instant) {
-        if let (Some(usage), Some(key_id)) = (&self.shared.usage, &principal.key_id) {
-            usage.add(Usage {
-                key_id: key_id.clone(),
-                endpoint: response.request().path().to_owned(),
-                response_time_ms: started.elapsed().as_millis() as u64,
-                status_code: response.status().as_u16(),
-            });
-        }
     }
 }
 

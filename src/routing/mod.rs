@@ -131,6 +131,11 @@ impl Route {
         self.path().trim_end_matches('/').ends_with("/mlflow/server-info")
     }
 
+    /// The pattern of its row: one of the table's, which are as many as its rows.
+    pub fn pattern(&self) -> &Arc<str> {
+        &self.rule.pattern
+    }
+
     /// Its row of the table.
     pub fn rule(&self) -> &Rule {
         &self.rule

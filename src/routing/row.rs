@@ -207,7 +207,7 @@ impl Row {
             return Err("artifact={*} requires a path that ends in {*name}");
         }
         let reach = self.reach.or_else(|| known.map(|known| known.reach)).unwrap_or(Reach::Workspace);
-        let (class, method, pattern) = (self.class, self.method.clone(), self.pattern.clone());
+        let (class, method, pattern) = (self.class, self.method.clone(), Arc::from(&*self.pattern));
         let plain = Rule {
             class,
             reach,

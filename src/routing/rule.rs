@@ -1,5 +1,7 @@
 //! A row of the table of routes, parsed.
 
+use std::sync::Arc;
+
 use actix_web::http::Method;
 
 use super::{
@@ -16,7 +18,7 @@ pub struct Rule {
     pub reach: Reach,
     pub method: Method,
     /// Its path: `{name}` is a segment, `{*name}` the rest.
-    pub pattern: String,
+    pub pattern: Arc<str>,
     /// What its requests change. `None`: the row does not say, as one that changes nothing.
     pub subjects: Option<Subjects>,
     /// The parameters of its query that pass; where none is named, all do.

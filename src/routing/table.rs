@@ -233,7 +233,7 @@ fn unusable(mlflows: &Rows, own: &Rows, error: &InsertError) -> String {
         |rows: &Rows| rows.iter().find(|((nameless, _), _)| nameless == with).map(|(_, row)| row.clone());
     let other = match (find(mlflows), find(own)) {
         (_, Some((line, _))) => format!("that of line {line}"),
-        (Some((_, rule)), None) => rule.pattern.clone(),
+        (Some((_, rule)), None) => rule.pattern.to_string(),
         (None, None) => "another".to_owned(),
     };
     format!("the path cannot be told apart from {other}: one has a {{name}} where the other has a {{*name}}")

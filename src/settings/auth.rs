@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret as _, SecretString};
 use url::Url;
 
 use super::{
-    Issuer,
+    Issuer, UsageSettings,
     reader::{Noted, Reader},
     tls::ClientTls,
     value::{FromText, OrZero, section, words},
@@ -61,7 +61,7 @@ const MAX_NEGATIVE_TTL: Duration = Duration::from_secs(2);
 #[derive(Debug, Clone)]
 pub enum AuthMode {
     KeyFile(AuthKeyFile),
-    Service(AuthService),
+    Service(Box<AuthService>),
 }
 
 /// `[auth.key_file]`
@@ -122,8 +122,7 @@ pub struct AuthService {
     pub max_per_second: NonZeroUsize,
     /// Whether a 401, 403 or 404 without the agreed fields rejects a key too.
     pub bare_refusals: bool,
-    /// Whether the use of keys is reported to the service.
-    pub report_usage: bool,
+    pub usage: UsageSettings,
     /// The most rejected keys from one client address in a minute.
     pub failures_per_minute: NonZeroUsize,
 }
@@ -155,7 +154,7 @@ impl Auth {
         let max_in_flight = reader.value("auth.service.max_in_flight");
         let max_per_second = reader.value("auth.service.max_per_second");
         let bare_refusals = reader.value("auth.service.bare_refusals");
-        let report_usage = reader.value("auth.service.report_usage");
+        let usage = UsageSettings::read(reader);
         let failures_per_minute = reader.value("auth.service.failures_per_minute");
         let cache = AuthCache::read(reader);
         let pepper = reader.secret("auth.pepper", "auth.pepper_file");
@@ -176,7 +175,7 @@ impl Auth {
         }
         let mode = match (mode, url) {
             (None, None) | (Some(VerifierKind::KeyFile), _) => AuthMode::KeyFile(key_file),
-            (Some(VerifierKind::Service) | None, Some(url)) => AuthMode::Service(AuthService {
+            (Some(VerifierKind::Service) | None, Some(url)) => AuthMode::Service(Box::new(AuthService {
                 url,
                 service_id: service_id?,
                 tls: tls?,
@@ -184,9 +183,9 @@ impl Auth {
                 max_in_flight: max_in_flight?,
                 max_per_second: max_per_second?,
                 bare_refusals: bare_refusals?,
-                report_usage: report_usage?,
+                usage: usage?,
                 failures_per_minute: failures_per_minute?,
-            }),
+            })),
             (Some(VerifierKind::Service), None) => {
                 let what = "is required by auth.mode = \"service\" and not set";
                 let fix = "the base address of the auth service";

@@ -22,6 +22,7 @@ mod sources;
 mod telemetry;
 mod tls;
 mod unread;
+mod usage;
 mod value;
 
 use std::path::Path;
@@ -41,6 +42,7 @@ pub(crate) use redis_url::{RedisKind, RedisUrl};
 pub use server::{ForwardedHeader, Server, WebOrigin};
 pub use telemetry::{LogFormat, Share, Telemetry};
 pub use tls::{ClientTls, Identity};
+pub use usage::{UsageMode, UsageSettings, UsageSpool};
 
 use reader::{Noted, Reader};
 use sha2::{Digest as _, Sha256};

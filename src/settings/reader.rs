@@ -57,6 +57,13 @@ impl Reader {
         self.parse(key, &text).map(Some)
     }
 
+    /// A setting of earlier versions: nobody is led to it.
+    pub(super) fn retired<T: FromText>(&mut self, key: &'static str) -> Result<Option<T>, Noted> {
+        let value = self.optional(key);
+        self.known.retain(|known| *known != key);
+        value
+    }
+
     /// The same text as another type.
     pub(super) fn value_of<T: FromText>(&mut self, key: &str, text: &str) -> Result<T, Noted> {
         self.parse(key, text)

@@ -66,7 +66,7 @@ impl World {
         let settings = [
             ("MLFLOW_SERVER_URL", &*mlflow.url()),
             ("HOKUSAI_AUTH_SERVICE_URL", &auth.url()),
-            ("HOKUSAI__AUTH__SERVICE__REPORT_USAGE", "false"),
+            ("HOKUSAI__AUTH__SERVICE__USAGE", "off"),
             ("HOKUSAI__AUTH__CACHE__TTL", ttl),
             ("HOKUSAI__AUTH__PEPPER", "obviously-a-pepper-of-a-test-0000"),
             ("HOKUSAI__MLFLOW__PROBE_INTERVAL", "500ms"),

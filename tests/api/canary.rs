@@ -105,6 +105,7 @@ async fn a_key_and_a_session_are_in_no_log_metric_audit_record_span_or_report_an
         ("MLFLOW_SERVER_URL", &*mlflow.url()),
         ("HOKUSAI_AUTH_SERVICE_URL", &auth.url()),
         ("HOKUSAI__AUTH__CACHE__TTL", "200ms"),
+        ("HOKUSAI__AUTH__SERVICE__USAGE_INTERVAL", "100ms"),
         ("HOKUSAI__AUTH__PEPPER", "obviously-a-pepper-of-a-test-0000"),
         ("REDIS_URL", &redis.url()),
         ("HOKUSAI__AUDIT__OUTPUT", "./audit.jsonl"),
@@ -116,7 +117,7 @@ async fn a_key_and_a_session_are_in_no_log_metric_audit_record_span_or_report_an
     let mut gateway = Process::serve(folder.path(), &settings);
     let session = log_in(&gateway).await;
     let mut seen = everywhere(&gateway, &session).await;
-    let is_report = |request: &Recorded| request.target().contains("/usage/");
+    let is_report = |request: &Recorded| request.target().ends_with("/usage");
     auth.until(is_report).await;
     auth.kill();
     seen.extend(everywhere(&gateway, &session).await);

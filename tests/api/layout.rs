@@ -7,7 +7,7 @@ const STEPS: [&str; 8] = ["head", "routing", "credentials", "session", "auth", "
 /// What `ownership`, which stands beside the policy, may know of them.
 const BEFORE_OWNERSHIP: [&str; 4] = ["routing", "auth", "policy", "ownership"];
 /// What any step may know.
-const GROUND: [&str; 24] = [
+const GROUND: [&str; 25] = [
     "code",
     "audit",
     "client_ip",
@@ -31,6 +31,7 @@ const GROUND: [&str; 24] = [
     "file_state",
     "parse_fault",
     "trusted_file",
+    "usage",
     "vocabulary",
 ];
 /// What even settings may know.

@@ -92,7 +92,7 @@ async fn every_lookup_of_a_key_and_every_validation_is_counted() {
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
     let gateway = GatewayBuilder::default()
         .set("AUTH__SERVICE__URL", &auth.url())
-        .set("AUTH__SERVICE__REPORT_USAGE", "false")
+        .set("AUTH__SERVICE__USAGE", "off")
         .start(&mlflow)
         .await;
     for key in ["good", "good", "good", "bad", "bad", "unlucky"] {

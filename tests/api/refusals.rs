@@ -55,7 +55,7 @@ impl Stage {
     fn gateway(&self) -> GatewayBuilder {
         GatewayBuilder::default()
             .set("AUTH__SERVICE__URL", &self.auth.url())
-            .set("AUTH__SERVICE__REPORT_USAGE", "false")
+            .set("AUTH__SERVICE__USAGE", "off")
             .set("AUTH__SERVICE__TIMEOUT", "20s")
             .set("SERVER__TRUSTED_PROXIES", "127.0.0.1")
             .set("AUTH__PEPPER", "a pepper of the fleet's")

@@ -20,7 +20,7 @@ FASTAPI = FastAPI("fastapi", "FastAPI + httpx, as the original")
 EVERY: list[Contender] = [
     GATEWAY,
     Gateway("gateway-service", "**gateway**, auth service, usage reported", service=True),
-    Gateway("gateway-silent", "**gateway**, auth service, usage not reported", service=True, report_usage=False),
+    Gateway("gateway-silent", "**gateway**, auth service, usage not reported", service=True, usage="off"),
     NGINX_AUTH,
     Nginx("nginx-tuned", "the same, log in blocks, open file cache", authenticates=True, tuned=True),
     NGINX_BARE,

@@ -17,7 +17,8 @@ class Gateway:
     title: str = "gateway"
     # By an auth service instead of the key file.
     service: bool = False
-    report_usage: bool = True
+    # auth.service.usage
+    usage: str = "batch"
     # Another build than the test bed's.
     binary: Path | None = None
 
@@ -42,11 +43,18 @@ class Gateway:
         if self.service:
             environment |= {
                 "HOKUSAI_AUTH_SERVICE_URL": bed.upstream.url,
-                "HOKUSAI__AUTH__SERVICE__REPORT_USAGE": "true" if self.report_usage else "false",
                 # Cold keys come faster than any deployment sees new ones.
                 "HOKUSAI__AUTH__SERVICE__MAX_PER_SECOND": "1000000",
                 "HOKUSAI__AUTH__SERVICE__MAX_IN_FLIGHT": "1024",
             }
+            if self.binary is None:
+                # An earlier build may not know them.
+                environment |= {
+                    "HOKUSAI__AUTH__SERVICE__USAGE": self.usage,
+                    "HOKUSAI__AUTH__SERVICE__USAGE_SPOOL": str(folder / "usage"),
+                    # So that it is told within a measurement.
+                    "HOKUSAI__AUTH__SERVICE__USAGE_INTERVAL": "1s",
+                }
         base = f"http://{address}/api/mlflow"
         command = [self.binary or bed.binary, "serve"]
         server = start(

@@ -8,7 +8,7 @@ from .. import load
 from ..cost import Meter
 from ..load import GET, POST, Request
 from ..processes import Server
-from ..proof import assert_logged, assert_nothing_dropped, reported_percent, usage_reports
+from ..proof import assert_logged, assert_nothing_dropped, reported_percent, usage_reports, usage_settled
 from ..results import Record
 from ..testbed import Testbed
 from ..upstream import SMALL
@@ -73,6 +73,6 @@ def sample(scenario: Served, server: Server, bed: Testbed, seconds: int) -> dict
         "p99_ms": served.p99,
         "cores": cost.cpu / cost.seconds,
     }
-    if now := usage_reports(server):
+    if now := usage_settled(server, reports, served.requests):
         figures["reported_percent"] = reported_percent(reports, now)
     return figures

@@ -39,6 +39,11 @@ resource "aws_ecs_task_definition" "gateway" {
     cpu_architecture        = var.cpu_architecture
   }
 
+  # The image declares it as a volume, or it would be root's.
+  volume {
+    name = "state"
+  }
+
   container_definitions = jsonencode([{
     name      = "gateway"
     image     = var.image
@@ -47,8 +52,10 @@ resource "aws_ecs_task_definition" "gateway" {
 
     user                   = "65532:65532"
     readonlyRootFilesystem = true
-    linuxParameters        = { capabilities = { drop = ["ALL"] } }
-    ulimits                = [{ name = "nofile", softLimit = 65536, hardLimit = 65536 }]
+    # Usage that the auth service has not taken yet.
+    mountPoints     = [{ sourceVolume = "state", containerPath = "/var/lib/hokusai-gateway", readOnly = false }]
+    linuxParameters = { capabilities = { drop = ["ALL"] } }
+    ulimits         = [{ name = "nofile", softLimit = 65536, hardLimit = 65536 }]
     # Fargate's longest. The drain ends before it, or transfers would be cut by a SIGKILL.
     stopTimeout = 120
 

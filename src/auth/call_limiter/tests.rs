@@ -1,5 +1,7 @@
 use super::*;
-use crate::settings::ClientTls;
+use std::num::NonZeroU64;
+
+use crate::settings::{ClientTls, UsageMode, UsageSettings, UsageSpool};
 
 fn limiter(failures_per_minute: usize, max_in_flight: usize, max_per_second: usize) -> CallLimiter {
     CallLimiter::new(&AuthService {
@@ -8,7 +10,12 @@ fn limiter(failures_per_minute: usize, max_in_flight: usize, max_per_second: usi
         tls: ClientTls::default(),
         timeout: Duration::from_secs(2),
         bare_refusals: false,
-        report_usage: false,
+        usage: UsageSettings {
+            mode: UsageMode::Off,
+            spool: UsageSpool::Memory,
+            spool_size: NonZeroU64::MIN,
+            interval: Duration::from_secs(10),
+        },
         failures_per_minute: failures_per_minute.try_into().unwrap(),
         max_in_flight: max_in_flight.try_into().unwrap(),
         max_per_second: max_per_second.try_into().unwrap(),

@@ -58,7 +58,7 @@ impl Asking {
         let policy = Policy { ownership: self.ownership, unowned: self.unowned, ..POLICY.clone() };
         let fence: Fence = serde_json::from_str(self.fence).unwrap();
         let (method, pattern) = self.row.split_once(' ').unwrap();
-        let is_row = |rule: &&Arc<Rule>| rule.method == *method && rule.pattern == pattern;
+        let is_row = |rule: &&Arc<Rule>| rule.method == *method && &*rule.pattern == pattern;
         let claim = Claim {
             rule: ROUTES.rules().iter().find(is_row).unwrap(),
             principal: &Principal { user_id: self.user.map(str::to_owned), fence, ..Principal::default() },

@@ -6,7 +6,7 @@ use crate::routing::RouteTable;
 
 fn found(pattern: &str, body: &Value) -> Reserved {
     let table = RouteTable::open(None).unwrap();
-    let rule = table.rules().iter().find(|rule| rule.pattern == pattern && rule.method != Method::GET);
+    let rule = table.rules().iter().find(|rule| &*rule.pattern == pattern && rule.method != Method::GET);
     Reserved::in_request(rule.expect(pattern), "/", Some(body), Some("bob")).unwrap()
 }
 
@@ -110,7 +110,7 @@ fn the_user_of_a_run_or_a_dataset_stays_the_user_of_the_key() {
         assert_eq!(found(pattern, &body), expected, "{pattern} {body}");
     }
     let table = RouteTable::open(Option::None).unwrap();
-    let rule = table.rules().iter().find(|rule| rule.pattern == "/api/2.0/mlflow/runs/delete-tag").unwrap();
+    let rule = table.rules().iter().find(|rule| &*rule.pattern == "/api/2.0/mlflow/runs/delete-tag").unwrap();
     let without_user = Reserved::in_request(rule, "/", Some(&json!({"key": "mlflow.user"})), Option::None);
     assert_eq!(without_user, Ok(Author), "a key without a user");
 }
@@ -160,7 +160,7 @@ fn the_place_of_an_archive_is_mlflows_and_counts_more_than_other_names_but_for_o
 #[test]
 fn a_text_of_tags_that_python_may_read_otherwise_is_refused() {
     let table = RouteTable::open(None).unwrap();
-    let rule = table.rules().iter().find(|rule| rule.pattern == DATASET_TAGS).unwrap();
+    let rule = table.rules().iter().find(|rule| &*rule.pattern == DATASET_TAGS).unwrap();
     for text in ["{", "{\"a\": NaN, \"hokusai.owner\": 1}", "{\"a\": \"\\ud800\"}", "{\"a\": 1e999}"] {
         assert!(Reserved::in_request(rule, "/", Some(&json!({"tags": text})), None).is_err(), "{text}");
     }
@@ -184,7 +184,7 @@ fn a_tag_in_a_path_is_one_only_where_tags_are() {
         ),
         ("/api/2.0/mlflow-artifacts/artifacts/{*artifact_path}", "1/r/artifacts/hokusai.log", Reserved::None),
     ] {
-        let rule = table.rules().iter().find(|rule| rule.pattern == pattern && rule.changes()).unwrap();
+        let rule = table.rules().iter().find(|rule| &*rule.pattern == pattern && rule.changes()).unwrap();
         let found = Reserved::in_request(rule, &format!("/{path}"), None, Some("bob"));
         assert_eq!(found, Ok(expected), "{pattern} {path}");
     }

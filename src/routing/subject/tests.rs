@@ -144,7 +144,7 @@ fn an_operators_row_keeps_the_subject_of_the_one_whose_place_it_takes() {
         std::fs::write(&file, format!("[write]\n{row}\n")).unwrap();
         let table = RouteTable::open(Some(file.path())).unwrap();
         let pattern = row.split(' ').nth(1).unwrap();
-        let rule = table.rules().iter().find(|rule| rule.pattern == pattern).unwrap();
+        let rule = table.rules().iter().find(|rule| &*rule.pattern == pattern).unwrap();
         assert_eq!(rule.subjects.as_ref().map(Subjects::words).as_deref(), kept, "{row}");
     }
 }

@@ -90,3 +90,12 @@ async fn routes_that_are_none() {
 async fn a_webhook_that_readers_may_see() {
     with_routes("[read, workspace]\nGET /api/2.0/mlflow/webhooks\n", "HG-S13").await;
 }
+
+#[actix_web::test]
+async fn a_setting_that_has_a_new_name() {
+    let settings = [
+        ("HOKUSAI_AUTH_SERVICE_URL", "http://127.0.0.1:1"),
+        ("HOKUSAI__AUTH__SERVICE__REPORT_USAGE", "false"),
+    ];
+    names("HG-S14", &settings).await;
+}

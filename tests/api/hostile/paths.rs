@@ -159,7 +159,7 @@ async fn credentials_that_are_none_or_two_never_reach_the_auth_service() {
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
     let gateway = GatewayBuilder::default()
         .set("AUTH__SERVICE__URL", &auth.url())
-        .set("AUTH__SERVICE__REPORT_USAGE", "false")
+        .set("AUTH__SERVICE__USAGE", "off")
         .start(&mlflow)
         .await;
     let long = format!("authorization: Bearer {}", "k".repeat(8193));

@@ -119,7 +119,11 @@ async fn usage_is_reported_to_the_last_request_before_the_end() {
     .await;
     let mlflow = Server::start(|_| Answer::ok("{}")).await;
     let folder = tempfile::tempdir().unwrap();
-    let settings = [("MLFLOW_SERVER_URL", &mlflow.url()[..]), ("HOKUSAI_AUTH_SERVICE_URL", &auth.url()[..])];
+    let settings = [
+        ("MLFLOW_SERVER_URL", &mlflow.url()[..]),
+        ("HOKUSAI_AUTH_SERVICE_URL", &auth.url()[..]),
+        ("HOKUSAI__AUTH__SERVICE__USAGE", "each"),
+    ];
     let mut gateway = Process::serve(folder.path(), &settings);
     for _ in 0..50 {
         let get = "GET /api/2.0/mlflow/runs/get HTTP/1.1\r\nhost: a\r\nauthorization: Bearer the-key\r\n\r\n";

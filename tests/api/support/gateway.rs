@@ -77,6 +77,8 @@ impl GatewayBuilder {
         // Nor a record among the output of tests.
         self.settings.insert(0, ("HOKUSAI__AUDIT__OUTPUT".to_owned(), "off".to_owned()));
         self.settings.insert(0, ("HOKUSAI__SERVER__WORKERS".to_owned(), "1".to_owned()));
+        // Nor usage in a folder of this machine's.
+        self.settings.insert(0, ("HOKUSAI__AUTH__SERVICE__USAGE_SPOOL".to_owned(), "memory".to_owned()));
         self.settings.insert(0, ("HOKUSAI__METRICS__BIND".to_owned(), "127.0.0.1:0".to_owned()));
         self = self
             .set("SERVER__BIND", "127.0.0.1:0")

@@ -18,6 +18,8 @@ pub fn command(folder: &Path) -> Command {
 pub fn program(folder: &Path, name: &str) -> Command {
     let mut command = Command::new(name);
     command.current_dir(folder).env_clear().env("HOKUSAI__METRICS__BIND", "127.0.0.1:0");
+    // Nothing in a folder of this machine's.
+    command.env("HOKUSAI__AUTH__SERVICE__USAGE_SPOOL", "memory");
     command.env("PATH", std::env::var_os("PATH").unwrap());
     command
 }

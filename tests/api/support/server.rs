@@ -44,7 +44,19 @@ impl Server {
 
     /// The same, where `script` answers the gateway's own API call too.
     pub async fn start_asked(script: impl Fn(&Recorded) -> Answer + Send + Sync + 'static) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at(([127, 0, 0, 1], 0).into(), script).await
+    }
+
+    /// The same at an address, as of a server that was killed.
+    pub async fn start_at(
+        address: SocketAddr,
+        script: impl Fn(&Recorded) -> Answer + Send + Sync + 'static,
+    ) -> Self {
+        if address.port() != 0 {
+            // One that was killed is gone a moment later.
+            eventually("the address is free", async || TcpListener::bind(address).await.is_ok()).await;
+        }
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let log = Arc::new(Mutex::new(Vec::new()));
         let (begun, ended) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));

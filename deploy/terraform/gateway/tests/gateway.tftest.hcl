@@ -48,6 +48,15 @@ run "the_container_has_as_little_as_can_be" {
   }
 }
 
+run "usage_that_waits_has_a_volume" {
+  assert {
+    condition = jsondecode(aws_ecs_task_definition.gateway.container_definitions)[0].mountPoints == [
+      { sourceVolume = "state", containerPath = "/var/lib/hokusai-gateway", readOnly = false }
+    ]
+    error_message = "The root file system is read-only, and the gateway's usage has no place on disk."
+  }
+}
+
 run "the_container_is_asked_by_the_binary_itself" {
   assert {
     condition     = jsondecode(aws_ecs_task_definition.gateway.container_definitions)[0].healthCheck.command == ["CMD", "/usr/local/bin/hokusai-gateway", "healthcheck"]
