@@ -88,7 +88,7 @@ pub fn application(
     let mut resources = Resources::open(&settings).map_err(|problems| format!("{problems:?}"))?;
     resources.log = Some(log);
     let audit = AuditTrail::open(&settings.audit, resources.metrics.audit_records())?;
-    let limiter = limiter(&settings);
+    let limiter = limiter(&settings)?;
     let endpoints = server::endpoint_metrics(&resources.metrics, Listener::Main)?;
     let shared = Shared::new(settings, resources, limiter, None, audit);
     Ok(test::init_service(server::app(Data::new(Gateway::new(Arc::new(shared))), &endpoints)))
