@@ -131,6 +131,10 @@ fn lock(path: &Path) -> io::Result<Option<File>> {
     if !file.metadata()?.is_file() {
         return Err(io::Error::other("a lock that is not a regular file"));
     }
+    claim(file, path)
+}
+
+fn claim(file: File, path: &Path) -> io::Result<Option<File>> {
     match file.try_lock() {
         Ok(()) => {}
         Err(fs::TryLockError::WouldBlock) => return Ok(None),

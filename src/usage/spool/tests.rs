@@ -99,7 +99,10 @@ fn hostile_files_are_neither_followed_nor_fatal_and_what_is_not_ours_stays() {
     let sealed = |requests| Kind::Sealed { from: 1, id: Uuid::new_v4(), requests };
     // Links: of a batch, of one that is open, of a temporary file.
     symlink(&secret, named(sealed(1))).unwrap();
-    symlink(&secret, named(Kind::Open(Uuid::new_v4()))).unwrap();
+    // What it leads to is a batch, and even so not one of the spool.
+    let outside = (tempfile::NamedTempFile::new().unwrap(), Uuid::new_v4());
+    fs::write(&outside.0, batch(outside.1, 99)).unwrap();
+    symlink(outside.0.path(), named(Kind::Open(outside.1))).unwrap();
     symlink(&secret, named(Kind::Temporary)).unwrap();
     // A gigabyte, a folder, half a batch, another batch than its name says.
     fs::File::create(named(sealed(2))).unwrap().set_len(1 << 30).unwrap();
@@ -143,10 +146,12 @@ fn a_lock_that_was_removed_meanwhile_is_nobodys() {
     let path = folder.path().join("lock");
     let first = lock(&path).unwrap().unwrap();
     assert!(lock(&path).unwrap().is_none());
+    // Opened before it was removed, and locked after: by then the name is another file's.
+    let late = File::open(&path).unwrap();
     fs::remove_file(&path).unwrap();
-    // Another file of the same name.
-    assert!(lock(&path).unwrap().is_some());
     drop(first);
+    let second = lock(&path).unwrap();
+    assert!(second.is_some() && claim(late, &path).unwrap().is_none());
 }
 
 #[test]
