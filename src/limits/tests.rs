@@ -154,8 +154,12 @@ async fn a_key_with_requests_under_way_is_not_forgotten_for_others() {
     let mut limiter = limiter_of(Limits { concurrent: NonZeroU32::MIN, ..settings() });
     limiter.keys = at_most(100);
     let held = limiter.admit(&of(named("busy"), GET_RUN)).await.unwrap();
-    for number in 0..1000 {
-        limiter.key(&number.to_string());
+    // Used more than once, they are worth more to the cache than one that was used once.
+    for number in 0..10_000 {
+        for _ in 0..3 {
+            limiter.key(&(number / 50 * 50 + number % 7).to_string());
+            limiter.key(&number.to_string());
+        }
     }
     assert!(limiter.admit(&of(named("busy"), GET_RUN)).await.is_err());
     assert!(limiter.keys.len() <= 100);

@@ -68,8 +68,6 @@ async fn three_processes_together_admit_one_limit_of_creates() {
     }
     assert_eq!(created, 30);
     assert_eq!(stage.mlflow.requests().len(), 30);
-    // The refused ones cost no other change: those that are taken back are used for the next.
-    assert_eq!(admitted(&addresses(&processes), 3).await, 3);
 }
 
 #[actix_web::test]
