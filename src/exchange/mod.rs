@@ -63,7 +63,8 @@ struct Account {
     endpoint: OnceCell<Arc<str>>,
     /// What is known of the request's subject when it is refused; `None`: what its head says.
     about: RefCell<Option<About>>,
-    record: RefCell<Option<(Lane, Record)>>,
+    /// Boxed, for most requests have none.
+    record: RefCell<Option<Box<(Lane, Record)>>>,
     /// Its place among the requests of its key, until it is over.
     place: RefCell<Option<Place>>,
     /// What the response is to set, whoever makes it.
@@ -205,7 +206,7 @@ impl Exchange {
 
     /// Adds a record to the audit stream when the request is over.
     pub(crate) fn set_record(&self, lane: Lane, record: Record) {
-        self.0.record.replace(Some((lane, record)));
+        self.0.record.replace(Some(Box::new((lane, record))));
     }
 
     /// The new cookie of the session.

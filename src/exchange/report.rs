@@ -46,7 +46,7 @@ impl Account {
         if self.context.is_exported() && route != RouteLabel::Open {
             spans::end(&self.span, method, route, end.status, self.reason.get());
         }
-        if let Some((lane, record)) = self.record.take() {
+        if let Some((lane, record)) = self.record.take().map(|record| *record) {
             sinks.audit.add(lane, self.complete(record, end));
         }
     }
