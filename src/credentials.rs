@@ -14,7 +14,7 @@ use actix_web::http::{
     uri::PathAndQuery,
 };
 use base64::{Engine as _, prelude::BASE64_STANDARD};
-use memchr::memmem;
+use memchr::memchr_iter;
 use percent_encoding::percent_decode_str;
 use secrecy::{ExposeSecret, SecretString};
 
@@ -174,7 +174,9 @@ fn basic_password(encoded: &[u8]) -> Option<Vec<u8>> {
 }
 
 fn credential(pasted: &[u8], source: Source) -> Result<Credential, CredentialError> {
-    if source == Source::Bearer && memmem::find(pasted.trim_ascii(), b", ").is_some() {
+    let text = pasted.trim_ascii();
+    let is_list = || memchr_iter(b',', text).any(|at| text.get(at + 1) == Some(&b' '));
+    if source == Source::Bearer && is_list() {
         return Err(CredentialError::Ambiguous);
     }
     match key_in(pasted) {
